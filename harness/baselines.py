@@ -1,0 +1,76 @@
+"""Read and write golden/<subject>/baselines.json: facts that a person accepted."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness import schema
+from harness.evidence import Evidence
+from harness.subjects import Subject
+
+
+@dataclass(frozen=True, kw_only=True)
+class Baseline:
+    """Hold one accepted fact.
+
+    Attributes:
+        variant: Name of the variant.
+        variant_sha256: The file it was taken from.
+        device: Profile name.
+        delegate: Delegate.
+        resolution: Such as `1280x720`.
+        evidence: How it was known; only facts of equal evidence are compared.
+        metric: Unit in the name: latency_ms, cpu_ops, partitions, psnr_db, quality_db.
+        value: The fact.
+        spread: Change that is within noise, in the metric's unit.
+        because: Why it was accepted.
+    """
+
+    variant: str
+    variant_sha256: str
+    device: str
+    delegate: str
+    resolution: str
+    evidence: Evidence
+    metric: str
+    value: float
+    spread: float
+    because: str
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """Return what the fact is about."""
+        return (
+            self.variant, self.device, self.delegate, self.resolution,
+            self.evidence.value, self.metric,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class _File:
+    baselines: tuple[Baseline, ...] = ()
+
+
+def path_of(subject: Subject) -> Path:
+    """Return where a subject's baselines are kept."""
+    return subject.folder / "baselines.json"
+
+
+def load(subject: Subject) -> tuple[Baseline, ...]:
+    """Read a subject's baselines; none if nothing has been blessed yet.
+
+    Raises:
+        ConfigError: the file is wrong.
+    """
+    path = path_of(subject)
+    return schema.load_json(_File, path).baselines if path.exists() else ()
+
+
+def store(subject: Subject, baselines: Sequence[Baseline]) -> Path:
+    """Write a subject's baselines in a stable order; only `harness bless` calls this."""
+    ordered = sorted(baselines, key=lambda baseline: baseline.key)
+    text = json.dumps(schema.dump(_File(baselines=tuple(ordered))), indent=1)
+    path = path_of(subject)
+    path.write_text(text + "\n", encoding="utf-8")
+    return path

@@ -1,0 +1,265 @@
+"""Run other programs and native code in child processes, with limits on time and memory.
+
+This is the only file that imports subprocess. A crash, hang or out-of-memory of what runs
+here becomes a DeviceError that names the stage; it never takes the caller down.
+"""
+
+import contextlib
+import os
+import pickle
+import resource
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from harness.errors import DeviceError, HarnessError, StackMissing
+
+_LOG_TAIL_BYTES = 2000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Done:
+    """Hold what a program left: exit code, standard output and standard error."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+
+
+def run(
+    command: Sequence[str | Path],
+    *,
+    stage: str,
+    timeout_s: float,
+    memory_mib: int | None = None,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    stdin: bytes = b"",
+) -> Done:
+    """Run a program to its end; a non-zero exit code is the caller's to judge.
+
+    Args:
+        command: Program and arguments.
+        stage: What is being done, for messages, such as `Qualcomm compile for SM8650`.
+        timeout_s: Wall-clock limit; the whole process group is killed after it.
+        memory_mib: Limit of the address space, or None.
+        env: Added to this process's environment.
+        cwd: Working folder.
+        stdin: What the program reads.
+
+    Raises:
+        StackMissing: the program does not exist.
+        DeviceError: it ran past the limit or was killed by a signal.
+    """
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        process = _start(
+            command, memory_mib=memory_mib, env=env, cwd=cwd,
+            stdin=subprocess.PIPE, stdout=out, stderr=err,
+        )  # fmt: skip
+        try:
+            process.communicate(stdin, timeout=timeout_s)
+        except subprocess.TimeoutExpired:
+            raise DeviceError(
+                f"{stage}: no answer within {timeout_s:g} s; it was stopped"
+            ) from None
+        finally:
+            _kill(process)
+        stdout, stderr = _text(out), _text(err)
+    if process.returncode < 0:
+        name = signal.Signals(-process.returncode).name
+        raise DeviceError(f"{stage}: crashed ({name}): {_last_line(stderr or stdout)}")
+    return Done(exit_code=process.returncode, stdout=stdout, stderr=stderr)
+
+
+class Worker:
+    """Keep a Python module running as a child and ask it things, one at a time.
+
+    The module calls `serve` under `if __name__ == "__main__"`. A worker that crashed or ran
+    past its limit is started again by the next call.
+    """
+
+    def __init__(
+        self,
+        module: str,
+        *,
+        stage: str,
+        log: Path,
+        memory_mib: int | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> None:
+        """Describe the worker; it starts with the first call.
+
+        Args:
+            module: Dotted name of the module to run.
+            stage: What it does, for messages.
+            log: File that takes whatever native libraries print.
+            memory_mib: Limit of the address space, or None.
+            env: Added to this process's environment.
+        """
+        self._module = module
+        self._stage = stage
+        self._log = log
+        self._memory_mib = memory_mib
+        self._env = env
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def call(self, verb: str, /, *args: Any, timeout_s: float, **kwargs: Any) -> Any:
+        """Ask the worker to do a verb with picklable arguments and return its answer.
+
+        Raises:
+            HarnessError: what the verb raised, of the same kind.
+            DeviceError: the worker crashed, ran out of memory or gave no answer in time.
+        """
+        process = self._process or self._launch()
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            pickle.dump((verb, args, kwargs), process.stdin)
+            process.stdin.flush()
+            answer = pickle.loads(_read_message(process.stdout, timeout_s))
+        except TimeoutError:
+            self.close()
+            raise DeviceError(
+                f"{self._stage}: {verb} gave no answer within {timeout_s:g} s; it was stopped"
+            ) from None
+        except (EOFError, BrokenPipeError):
+            exit_code = process.wait()
+            self.close()
+            raise DeviceError(
+                f"{self._stage}: {verb} crashed ({_exit_name(exit_code)}): {_log_line(self._log)}"
+            ) from None
+        except BaseException:
+            self.close()  # interrupted between question and answer: the pipe is out of step
+            raise
+        if isinstance(answer, HarnessError):
+            raise answer
+        return answer
+
+    def close(self) -> None:
+        """Stop the worker and everything it started."""
+        if self._process is not None:
+            _kill(self._process)
+            self._process = None
+
+    def _launch(self) -> subprocess.Popen[bytes]:
+        self._log.parent.mkdir(parents=True, exist_ok=True)
+        with self._log.open("ab") as log:
+            self._process = _start(
+                [sys.executable, "-m", self._module],
+                memory_mib=self._memory_mib,
+                env=self._env,
+                cwd=None,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+            )
+        return self._process
+
+
+def serve(verbs: Mapping[str, Callable[..., Any]]) -> None:
+    """Answer the calls of a Worker until its pipe closes; runs inside the child.
+
+    A HarnessError travels back to the caller; MemoryError becomes a DeviceError. Whatever
+    native libraries print on standard output goes to standard error, which is the log.
+    """
+    questions = sys.stdin.buffer
+    with os.fdopen(os.dup(1), "wb") as answers:
+        os.dup2(2, 1)
+        while True:
+            try:
+                verb, args, kwargs = pickle.load(questions)
+            except EOFError:
+                return
+            try:
+                answer = verbs[verb](*args, **kwargs)
+            except HarnessError as error:
+                answer = error
+            except MemoryError:
+                answer = DeviceError(f"{verb}: out of memory")
+            data = pickle.dumps(answer, protocol=pickle.HIGHEST_PROTOCOL)
+            answers.write(len(data).to_bytes(8, "little") + data)
+            answers.flush()
+
+
+def _start(
+    command: Sequence[str | Path],
+    *,
+    memory_mib: int | None,
+    env: Mapping[str, str] | None,
+    cwd: Path | None,
+    stdin: int,
+    stdout: BinaryIO | int,
+    stderr: BinaryIO | int,
+) -> subprocess.Popen[bytes]:
+    def limit() -> None:
+        os.setpgid(0, 0)
+        if memory_mib is not None:
+            size = memory_mib * 2**20
+            resource.setrlimit(resource.RLIMIT_AS, (size, size))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+    try:
+        return subprocess.Popen(
+            [str(part) for part in command],
+            stdin=stdin, stdout=stdout, stderr=stderr, cwd=cwd,
+            env={**os.environ, **(env or {})},
+            preexec_fn=limit,
+        )  # fmt: skip
+    except (FileNotFoundError, PermissionError) as error:
+        raise StackMissing(f"{command[0]}: cannot be run ({error.strerror})") from None
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            with contextlib.suppress(OSError):
+                pipe.close()
+    process.wait()
+
+
+def _read_message(pipe: Any, timeout_s: float) -> bytes:
+    deadline = time.monotonic() + timeout_s
+    length = int.from_bytes(_read_exactly(pipe, 8, deadline), "little")
+    return _read_exactly(pipe, length, deadline)
+
+
+def _read_exactly(pipe: Any, length: int, deadline: float) -> bytes:
+    parts = bytearray()
+    while len(parts) < length:
+        left_s = deadline - time.monotonic()
+        if left_s <= 0 or not select.select([pipe], [], [], left_s)[0]:
+            raise TimeoutError
+        part = os.read(pipe.fileno(), min(length - len(parts), 2**20))
+        if not part:
+            raise EOFError
+        parts += part
+    return bytes(parts)
+
+
+def _exit_name(exit_code: int) -> str:
+    return signal.Signals(-exit_code).name if exit_code < 0 else f"exit code {exit_code}"
+
+
+def _text(file: BinaryIO) -> str:
+    file.seek(0)
+    return file.read().decode("utf-8", errors="replace")
+
+
+def _last_line(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1][:300] if lines else "it printed nothing"
+
+
+def _log_line(log: Path) -> str:
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - _LOG_TAIL_BYTES))
+        return _last_line(file.read().decode("utf-8", errors="replace"))

@@ -1,0 +1,41 @@
+"""Define what every device answers. Nobody else knows which kind of device it talks to."""
+
+from typing import Protocol
+
+from harness.images import Output, Pixels, Size
+from harness.latency import Estimate, Latency
+from harness.placement import Placement
+from harness.profiles import Profile
+from harness.subjects import Variant
+
+
+class Device(Protocol):
+    """Answer for one phone through one delegate.
+
+    Every verb may raise DeviceError (the device, driver or stack failed), ModelError (the
+    variant cannot be read, resized or run) or MeasurementError (measured, but void).
+    """
+
+    @property
+    def profile(self) -> Profile:
+        """Return the phone on paper."""
+
+    @property
+    def delegate(self) -> str:
+        """Return the delegate: nnapi, gpu, qnn or cpu."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Return what identifies this device and its software, for provenance."""
+
+    def run(self, variant: Variant, frame: Pixels) -> Output:
+        """Run a variant on one frame, float32 [1, H, W, 3] in [0, 1], resized to fit it."""
+
+    def time(self, variant: Variant, size: Size) -> Latency | Estimate:
+        """Measure or estimate the latency of one inference at a resolution."""
+
+    def place(self, variant: Variant, size: Size) -> Placement:
+        """Say which op runs where at a resolution."""
+
+    def close(self) -> None:
+        """Release what the device holds: processes, locks, changed settings."""

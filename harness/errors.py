@@ -1,0 +1,45 @@
+"""Define every error the harness raises.
+
+    HarnessError            the harness, or what it was given, broke
+    ├── ConfigError         a setting, profile, subject or command line is wrong
+    ├── BlessedDataError    a golden, reference or baseline is missing, stale or damaged
+    ├── ModelError          a .tflite cannot be read, resized or run
+    ├── DeviceError         a device, its driver or its software stack failed
+    │   └── StackMissing    a host stack or tool is not installed here
+    └── MeasurementError    a measurement was taken but must not be used
+    GateError               a gate ruled and did not pass (an AssertionError)
+
+A message says what happened, what was expected and what to do.
+"""
+
+
+class HarnessError(Exception):
+    """Report that the harness or one of its inputs broke."""
+
+
+class ConfigError(HarnessError):
+    """Report a wrong setting, profile, subject file or command line."""
+
+
+class BlessedDataError(HarnessError):
+    """Report a golden, reference or baseline that is missing, stale or damaged."""
+
+
+class ModelError(HarnessError):
+    """Report a .tflite file that cannot be read, resized or run."""
+
+
+class DeviceError(HarnessError):
+    """Report a device, driver or software stack that failed."""
+
+
+class StackMissing(DeviceError):
+    """Report a host stack or tool that is not installed; the message holds the command."""
+
+
+class MeasurementError(HarnessError):
+    """Report a measurement that was taken but must not be used."""
+
+
+class GateError(AssertionError):
+    """Report that a gate ruled and did not pass."""

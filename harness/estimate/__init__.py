@@ -1,0 +1,1 @@
+"""Estimate latency where no phone is attached."""

@@ -1,0 +1,93 @@
+"""Say how a fact is known, and keep enough to know it again."""
+
+import datetime
+import enum
+import functools
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harness import __version__, child
+from harness.errors import DeviceError
+
+
+class Evidence(enum.Enum):
+    """Name how strong the ground of a fact is, strongest first."""
+
+    PHONE = "PHONE"
+    """Measured on the device itself."""
+    VENDOR = "VENDOR"
+    """The vendor's own compiler, simulator or runtime, run on the host."""
+    VENDOR_MODEL = "VENDOR+MODEL"
+    """The vendor's estimator with a fitted correction."""
+    HOST = "HOST"
+    """The phone's kernels, run on another CPU."""
+    RULES = "RULES"
+    """Published op rules."""
+    MODEL = "MODEL"
+    """A fitted estimate."""
+    FAKE = "FAKE"
+    """The fake phone that ships with the harness: for tests and rehearsals only."""
+
+    @property
+    def rank(self) -> int:
+        """Return the strength, 0 for the strongest."""
+        return list(Evidence).index(self)
+
+
+def weakest(kinds: Iterable[Evidence]) -> Evidence:
+    """Return the weakest of several kinds of evidence, which is what a joint ruling rests on."""
+    return max(kinds, key=lambda kind: kind.rank)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Provenance:
+    """Keep what is needed to take a fact again.
+
+    Attributes:
+        evidence: How the fact is known.
+        device: Fingerprint of the device, or of the stack and profile that stood in for it.
+        variant_sha256: Content hash of the .tflite file as it was run.
+        runtime: Versions of the software that took part, by name.
+        harness_version: Version of this package.
+        git_commit: Commit of the working tree, with `+dirty` where it had changes; or empty.
+        time_utc: When, ISO 8601.
+        device_state: State of the device while measuring (temperature_c, battery, clocks ...).
+        note: What a reader must know to read the number right.
+    """
+
+    evidence: Evidence
+    device: str
+    variant_sha256: str
+    runtime: Mapping[str, str] = field(default_factory=dict)
+    harness_version: str = __version__
+    git_commit: str = ""
+    time_utc: str = ""
+    device_state: Mapping[str, float | str] = field(default_factory=dict)
+    note: str = ""
+
+
+def sha256_of(data: bytes) -> str:
+    """Return the SHA-256 of bytes as 64 hex digits."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def now_utc() -> str:
+    """Return the present time as ISO 8601 in UTC, to the second."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+@functools.cache
+def git_commit(folder: Path) -> str:
+    """Return the commit that `folder` is at, with `+dirty` for local changes, or ''."""
+    try:
+        done = child.run(
+            ["git", "-C", folder, "describe", "--always", "--abbrev=12", "--dirty=+dirty",
+             "--exclude=*"],
+            stage="git describe",
+            timeout_s=5.0,
+        )  # fmt: skip
+    except DeviceError:
+        return ""
+    return done.stdout.strip() if done.exit_code == 0 else ""

@@ -1,0 +1,109 @@
+"""Measure how far an image is from the one it should be. Arithmetic only, in float64."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from harness.errors import BlessedDataError, MeasurementError
+from harness.evidence import Provenance
+from harness.images import Output, Pixels
+
+PEAK = 1.0
+"""Largest value of an image in [0, 1]; the peak of every PSNR here."""
+PSNR_CEILING_DB = 120.0
+"""PSNR reported for images that agree to float32 rounding, where the formula tends to infinity."""
+TILE_PX = 32
+"""Edge of the tiles of the worst-tile PSNR."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fidelity:
+    """Hold the distance of an output from a reference.
+
+    Attributes:
+        psnr_db: Peak signal-to-noise ratio, peak 1.0, at most 120 dB.
+        relative_l2: L2 norm of the difference over the L2 norm of the reference (ratio).
+        worst_tile_psnr_db: The lowest PSNR of any 32 x 32 tile.
+        worst_tile_px: Left and top edge of that tile.
+        max_error: Largest absolute difference.
+        non_finite_values: How many values of the output are NaN or infinite.
+        provenance: Where the output came from.
+    """
+
+    psnr_db: float
+    relative_l2: float
+    worst_tile_psnr_db: float
+    worst_tile_px: tuple[int, int]
+    max_error: float
+    non_finite_values: int
+    provenance: Provenance
+
+
+def compare(output: Output, reference: Pixels) -> Fidelity:
+    """Compare an output with a reference, both clipped to [0, 1] as a display would.
+
+    Non-finite values of the output are counted and then taken as the value farthest from the
+    reference, so that no metric can look better for them.
+
+    Args:
+        output: What the device made, float32 [1, H, W, 3].
+        reference: What it should be, float32 [1, H, W, 3].
+
+    Raises:
+        MeasurementError: the shapes differ.
+        BlessedDataError: the reference holds NaN or infinite values.
+    """
+    if output.pixels.shape != reference.shape:
+        raise MeasurementError(
+            f"the output has shape {output.pixels.shape}, its reference {reference.shape}; "
+            "bless the subject again if the model's output size changed on purpose"
+        )
+    if not np.isfinite(reference).all():
+        raise BlessedDataError("the reference holds non-finite values; bless the subject again")
+    wanted = np.clip(reference.astype(np.float64), 0.0, PEAK)
+    finite = np.isfinite(output.pixels)
+    got = np.clip(output.pixels.astype(np.float64), 0.0, PEAK)
+    got = np.where(finite, got, np.where(wanted < PEAK / 2, PEAK, 0.0))
+    error = got - wanted
+    squared = np.square(error)
+    tile_db, tile_px = _worst_tile(squared)
+    return Fidelity(
+        psnr_db=psnr_db(float(squared.mean())),
+        relative_l2=_relative_l2(squared, wanted),
+        worst_tile_psnr_db=tile_db,
+        worst_tile_px=tile_px,
+        max_error=float(np.abs(error).max()),
+        non_finite_values=int(finite.size - np.count_nonzero(finite)),
+        provenance=output.provenance,
+    )
+
+
+def psnr_db(mean_squared_error: float) -> float:
+    """Return the PSNR for a mean squared error of values with peak 1.0, at most 120 dB.
+
+    Source: PSNR = 10 log10(peak^2 / MSE), ITU-T J.340 section 5.
+    """
+    if mean_squared_error <= 10.0 ** (-PSNR_CEILING_DB / 10.0):
+        return PSNR_CEILING_DB
+    return 10.0 * math.log10(PEAK**2 / mean_squared_error)
+
+
+def _relative_l2(squared: np.ndarray, wanted: np.ndarray) -> float:
+    norm = math.sqrt(float(np.square(wanted).sum()))
+    difference = math.sqrt(float(squared.sum()))
+    if norm == 0.0:
+        return 0.0 if difference == 0.0 else math.inf
+    return difference / norm
+
+
+def _worst_tile(squared: np.ndarray) -> tuple[float, tuple[int, int]]:
+    """Return the PSNR and the left and top edge of the worst tile; edge tiles may be smaller."""
+    rows = np.arange(0, squared.shape[1], TILE_PX)
+    columns = np.arange(0, squared.shape[2], TILE_PX)
+    sums = np.add.reduceat(np.add.reduceat(squared.sum(axis=(0, 3)), rows, 0), columns, 1)
+    heights = np.diff(np.append(rows, squared.shape[1]))
+    widths = np.diff(np.append(columns, squared.shape[2]))
+    means = sums / (np.outer(heights, widths) * squared.shape[0] * squared.shape[3])
+    row, column = np.unravel_index(int(means.argmax()), means.shape)
+    return psnr_db(float(means.max())), (int(columns[column]), int(rows[row]))

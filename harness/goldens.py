@@ -1,0 +1,110 @@
+"""Read and write goldens: a frame, the FP32 output a person blessed, and the sharp target.
+
+The FP32 output is stored clipped to [0, 1] in 16 bits, so that a repository stays small; that
+alone limits the PSNR of a perfect output to about 107 dB.
+"""
+
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from harness import images
+from harness.errors import BlessedDataError
+from harness.evidence import sha256_of
+from harness.images import Pixels, Size
+from harness.subjects import Subject
+
+_LEVELS = 65535
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Golden:
+    """Hold one golden.
+
+    Attributes:
+        name: Name of the frame.
+        frame: What the model is given, float32 [1, H, W, 3] in [0, 1].
+        fp32_output: What the FP32 variant made of it when it was blessed.
+        target: The sharp truth, or None where there is none.
+        size: Resolution of the frame.
+    """
+
+    name: str
+    frame: Pixels
+    fp32_output: Pixels
+    target: Pixels | None
+    size: Size
+
+
+def names(subject: Subject) -> tuple[str, ...]:
+    """Return the names of a subject's frames, without reading them."""
+    suffix = ".blurred.png"
+    return tuple(
+        sorted(path.name.removesuffix(suffix) for path in subject.frames.glob(f"*{suffix}"))
+    )
+
+
+def load_frame(subject: Subject, name: str) -> tuple[Pixels, Pixels | None]:
+    """Read a frame and its sharp target, which may be missing.
+
+    Raises:
+        BlessedDataError: the frame is missing, or an image cannot be read.
+    """
+    frame = images.load(subject.frames / f"{name}.blurred.png")
+    sharp = subject.frames / f"{name}.sharp.png"
+    return frame, images.load(sharp) if sharp.exists() else None
+
+
+def load(subject: Subject, name: str) -> Golden:
+    """Read one golden.
+
+    Raises:
+        BlessedDataError: a part is missing or damaged, or was made from another model or frame.
+    """
+    frame, target = load_frame(subject, name)
+    path = subject.references / f"{name}.npz"
+    remedy = f"run `harness bless {subject.name}` and commit what it writes"
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            levels = stored["output"]
+            frame_sha256 = str(stored["frame_sha256"])
+            model_sha256 = str(stored["model_sha256"])
+    except FileNotFoundError:
+        raise BlessedDataError(f"{path}: the FP32 reference is missing; {remedy}") from None
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise BlessedDataError(f"{path}: damaged reference ({error}); {remedy}") from None
+    if levels.dtype != np.uint16 or levels.ndim != 4:
+        raise BlessedDataError(f"{path}: damaged reference ({levels.dtype}); {remedy}")
+    if frame_sha256 != _frame_sha256(frame):
+        raise BlessedDataError(f"{path}: stale, the frame has changed since; {remedy}")
+    if model_sha256 != subject.reference.sha256:
+        raise BlessedDataError(f"{path}: stale, made by another FP32 model; {remedy}")
+    output = levels.astype(np.float32) / np.float32(_LEVELS)
+    return Golden(name=name, frame=frame, fp32_output=output, target=target, size=Size.of(frame))
+
+
+def store(subject: Subject, name: str, *, frame: Pixels, fp32_output: Pixels) -> Path:
+    """Write the blessed FP32 output of a frame; only `harness bless` and `init` call this.
+
+    Raises:
+        BlessedDataError: the output is not finite.
+    """
+    if not np.isfinite(fp32_output).all():
+        raise BlessedDataError(f"{subject.name}: the FP32 output of {name} is not finite")
+    levels = np.round(np.clip(fp32_output, 0.0, 1.0).astype(np.float64) * _LEVELS)
+    path = subject.references / f"{name}.npz"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as file:
+        np.savez_compressed(
+            file,
+            output=levels.astype(np.uint16),
+            frame_sha256=np.array(_frame_sha256(frame)),
+            model_sha256=np.array(subject.reference.sha256),
+        )
+    return path
+
+
+def _frame_sha256(frame: Pixels) -> str:
+    return sha256_of(repr(frame.shape).encode() + frame.tobytes())

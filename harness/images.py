@@ -1,0 +1,74 @@
+"""Read frames, and hold what a model made of them."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from harness.errors import BlessedDataError, ConfigError
+from harness.evidence import Provenance
+
+Pixels = NDArray[np.float32]
+"""An image as float32 [1, H, W, 3], sRGB, 0 black and 1 white."""
+
+
+@dataclass(frozen=True, kw_only=True, order=True)
+class Size:
+    """Hold a resolution in pixels; written `1280x720`."""
+
+    width_px: int
+    height_px: int
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `1280x720`.
+
+        Raises:
+            ConfigError: the text is not a width, an x and a height.
+        """
+        match = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", text)
+        if match is None:
+            raise ConfigError(f"{text!r} is not a resolution; write it as 1280x720")
+        return cls(width_px=int(match[1]), height_px=int(match[2]))
+
+    @classmethod
+    def of(cls, pixels: NDArray[Any]) -> Self:
+        """Return the size of an image of shape [1, H, W, C]."""
+        return cls(width_px=int(pixels.shape[2]), height_px=int(pixels.shape[1]))
+
+    @property
+    def megapixels(self) -> float:
+        """Return the number of pixels in millions."""
+        return self.width_px * self.height_px / 1e6
+
+    def __str__(self) -> str:
+        """Return `1280x720`."""
+        return f"{self.width_px}x{self.height_px}"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Output:
+    """Hold what a device made of a frame: raw float32 [1, H, W, 3], unclipped."""
+
+    pixels: Pixels
+    provenance: Provenance
+
+
+def load(path: Path) -> Pixels:
+    """Read an 8-bit RGB image as float32 [1, H, W, 3] in [0, 1].
+
+    Raises:
+        BlessedDataError: the file is missing or is not an image.
+    """
+    try:
+        with Image.open(path) as image:
+            stored = np.asarray(image.convert("RGB"), dtype=np.float32)
+    except FileNotFoundError:
+        raise BlessedDataError(f"{path}: no such frame") from None
+    except (OSError, UnidentifiedImageError, Image.DecompressionBombError, ValueError) as error:
+        raise BlessedDataError(f"{path}: not a readable image ({error})") from None
+    return (stored / np.float32(255.0))[np.newaxis]

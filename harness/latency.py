@@ -1,0 +1,87 @@
+"""Hold how long an inference takes, measured or estimated; the two never mix."""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from harness.errors import MeasurementError
+from harness.evidence import Provenance
+
+
+@dataclass(frozen=True, kw_only=True)
+class Latency:
+    """Hold a measured latency of one inference, in milliseconds."""
+
+    median_ms: float
+    p95_ms: float
+    mean_ms: float
+    stddev_ms: float
+    min_ms: float
+    first_ms: float
+    init_ms: float
+    runs: int
+    provenance: Provenance
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """Hold an estimated latency of one inference, in milliseconds.
+
+    Attributes:
+        estimate_ms: Most likely median.
+        low_ms: Lower end of the 90 % interval, from held-out residuals.
+        high_ms: Upper end of it.
+        shares: Share of the estimate by op or kernel (0..1), by label.
+        basis: What the estimate rests on, in one line.
+        provenance: How this is known.
+        absolute: False where no figure of this phone is public, so that only ratios between
+            estimates of the same phone mean anything.
+        cpu_share: Share of the estimate that runs on the CPU though an accelerator was asked.
+    """
+
+    estimate_ms: float
+    low_ms: float
+    high_ms: float
+    basis: str
+    provenance: Provenance
+    shares: Mapping[str, float] = field(default_factory=dict)
+    absolute: bool = True
+    cpu_share: float = 0.0
+
+
+def summarize(
+    samples_ms: Sequence[float], *, first_ms: float, init_ms: float, provenance: Provenance
+) -> Latency:
+    """Summarize measured inferences.
+
+    Args:
+        samples_ms: Milliseconds of each timed inference, at least one.
+        first_ms: Milliseconds of the first inference after loading.
+        init_ms: Milliseconds of loading and preparing the model.
+        provenance: How they were measured.
+
+    Raises:
+        MeasurementError: there are no samples, or one is not a positive number.
+    """
+    if not samples_ms or not all(0.0 < ms < float("inf") for ms in samples_ms):
+        raise MeasurementError("a latency needs at least one sample, each positive and finite")
+    ordered = sorted(samples_ms)
+    return Latency(
+        median_ms=statistics.median(ordered),
+        p95_ms=percentile(ordered, 0.95),
+        mean_ms=statistics.fmean(ordered),
+        stddev_ms=statistics.pstdev(ordered),
+        min_ms=ordered[0],
+        first_ms=first_ms,
+        init_ms=init_ms,
+        runs=len(ordered),
+        provenance=provenance,
+    )
+
+
+def percentile(ordered: Sequence[float], share: float) -> float:
+    """Return the linearly interpolated percentile of ascending values; `share` in 0..1."""
+    position = share * (len(ordered) - 1)
+    below = int(position)
+    above = min(below + 1, len(ordered) - 1)
+    return ordered[below] + (ordered[above] - ordered[below]) * (position - below)

@@ -1,0 +1,87 @@
+"""Say which op ran where. Arithmetic only."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from harness.evidence import Provenance
+from harness.graph import Graph
+
+CPU = "cpu"
+"""Unit of a node that the delegate did not take: it runs on the fallback CPU kernels."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodePlacement:
+    """Say where one node runs: `unit` is an accelerator's name, or `cpu` with the reason."""
+
+    index: int
+    op: str
+    unit: str
+    reason: str = ""
+    remedy: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Placement:
+    """Hold where every node of a graph runs on one device through one delegate.
+
+    Attributes:
+        nodes: One entry per op, in execution order.
+        partitions: Stretches of nodes on one unit, those on the CPU included, as TFLite counts
+            them; 1 for a graph that is wholly on the accelerator.
+        provenance: How this is known.
+        cpu_time_share: Share of the latency spent on the CPU (0..1), or None where unknown.
+        spill_mib: What the vendor's compiler moves out of on-chip memory per inference, or None.
+        context_mib: Size of the vendor's compiled context, or None.
+    """
+
+    nodes: tuple[NodePlacement, ...]
+    partitions: int
+    provenance: Provenance
+    cpu_time_share: float | None = None
+    spill_mib: float | None = None
+    context_mib: float | None = None
+
+    @property
+    def fallbacks(self) -> tuple[NodePlacement, ...]:
+        """Return the nodes that fall back to the CPU."""
+        return tuple(node for node in self.nodes if node.unit == CPU)
+
+    @property
+    def cpu_ops(self) -> int:
+        """Return how many nodes fall back to the CPU."""
+        return len(self.fallbacks)
+
+
+def partition(graph: Graph, accelerated: Sequence[bool]) -> tuple[tuple[int, ...], ...]:
+    """Group nodes into the stretches that a TFLite delegate and the CPU would execute.
+
+    Args:
+        graph: The graph, in execution order.
+        accelerated: For each op, whether the delegate takes it.
+
+    Returns:
+        Op indices of each stretch, in the order in which the stretches run.
+
+    Source: TFLite `PartitionGraphIntoIndependentNodeSubsets` (graph_info.cc): each stretch
+    takes every node of its kind whose inputs are ready, until none is left.
+    """
+    producers = {i: op.index for op in graph.ops for i in op.outputs}
+    waits = [
+        {producers[i] for i in op.inputs if i in producers and producers[i] != op.index}
+        for op in graph.ops
+    ]
+    left = list(range(len(graph.ops)))
+    done: set[int] = set()
+    stretches: list[tuple[int, ...]] = []
+    while left:
+        kind: bool | None = None
+        stretch: list[int] = []
+        for index in left:  # file order is a topological order, so one pass is enough
+            if waits[index] <= done and kind in (None, accelerated[index]):
+                kind = accelerated[index]
+                stretch.append(index)
+                done.add(index)
+        left = [index for index in left if index not in done]
+        stretches.append(tuple(stretch))
+    return tuple(stretches)

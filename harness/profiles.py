@@ -1,0 +1,207 @@
+"""Read device_profiles/*.toml: one phone on paper, one file."""
+
+import fnmatch
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harness import schema
+from harness.errors import ConfigError
+
+SHIPPED = Path(__file__).parent.parent / "device_profiles"
+INSTALLED = Path(__file__).parent / "device_profiles"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CpuCluster:
+    """Hold one cluster of CPU cores.
+
+    Attributes:
+        cores: How many.
+        uarch: Microarchitecture, such as `cortex-a76`.
+        taskset_mask: Hex mask of these cores for toybox `taskset`, without 0x; '' if unknown.
+        max_mhz: Highest clock, or None if unknown.
+        source: Where this is published.
+    """
+
+    cores: int
+    uarch: str
+    source: str
+    taskset_mask: str = ""
+    max_mhz: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refusal:
+    """Name an op that a driver does not take, beyond what its delegate's rules refuse.
+
+    Attributes:
+        op: TFLite builtin name, such as `TRANSPOSE_CONV`.
+        dtypes: Activation dtypes it is refused for; empty for all.
+        reason: What the driver does, for a person.
+        remedy: What is known to work instead, or ''.
+        source: Where this is published.
+    """
+
+    op: str
+    reason: str
+    source: str
+    dtypes: tuple[str, ...] = ()
+    remedy: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Accelerator:
+    """Hold one unit of the phone as one delegate reaches it.
+
+    Attributes:
+        name: The delegate's own name for it, such as `google-edgetpu`.
+        delegate: nnapi, gpu, qnn or cpu.
+        dtypes: Activation dtypes it takes; empty where unknown.
+        soc_model: Name of the chip in the vendor's compiler, such as `SM8650`, or ''.
+        refusals: Ops the driver does not take.
+        source: Where this is published.
+    """
+
+    name: str
+    delegate: str
+    source: str
+    dtypes: tuple[str, ...] = ()
+    soc_model: str = ""
+    refusals: tuple[Refusal, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class EstimateConstants:
+    """Hold the fitted constants of one latency model of one delegate and precision.
+
+    Attributes:
+        delegate: nnapi, gpu, qnn or cpu.
+        precision: float or int8, the arithmetic that the constants were fitted to.
+        values: Constants by name, units in the names.
+        rows: How many published or measured figures they rest on.
+        error_share: Median absolute relative error on held-out rows (0..1).
+        interval_ratio: Estimate times and divided by this is the 90 % interval.
+        source: The figures they were fitted to.
+    """
+
+    delegate: str
+    precision: str
+    values: Mapping[str, float]
+    rows: int
+    error_share: float
+    interval_ratio: float
+    source: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Profile:
+    """Hold what is known of one phone. What is unknown is absent and named in `unknown`.
+
+    Attributes:
+        name: Short name, as on the command line; the file's stem.
+        title: Full name for reports.
+        match: Patterns of ro.product.model that mean this phone.
+        soc: Name of the chip.
+        cpu: Clusters, slowest first.
+        android_api_level: API level the profile describes.
+        default_delegate: The delegate meant by `--device=NAME` alone.
+        accelerators: What each delegate reaches.
+        driver_feature_level: Highest NNAPI feature level of the vendor's drivers, or None.
+        ram_mib: Main memory in MiB, or None.
+        estimates: Constants of the latency models.
+        unknown: What is not publicly known, one line each.
+        source: Where the general facts are published.
+    """
+
+    name: str
+    title: str
+    match: tuple[str, ...]
+    soc: str
+    cpu: tuple[CpuCluster, ...]
+    android_api_level: int
+    default_delegate: str
+    accelerators: tuple[Accelerator, ...]
+    source: str
+    driver_feature_level: int | None = None
+    ram_mib: int | None = None
+    estimates: tuple[EstimateConstants, ...] = field(default=())
+    unknown: tuple[str, ...] = ()
+
+    @property
+    def delegates(self) -> tuple[str, ...]:
+        """Return the delegates this phone has, its default one first."""
+        named = dict.fromkeys(a.delegate for a in self.accelerators)
+        return (self.default_delegate, *(d for d in named if d != self.default_delegate))
+
+    def accelerators_of(self, delegate: str) -> tuple[Accelerator, ...]:
+        """Return the units that a delegate reaches."""
+        return tuple(a for a in self.accelerators if a.delegate == delegate)
+
+    def matches(self, model: str) -> bool:
+        """Return whether a phone whose ro.product.model is `model` is this one."""
+        return any(fnmatch.fnmatchcase(model, pattern) for pattern in self.match)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """Name a phone and a delegate, as `--device=pixel4:nnapi` does."""
+
+    profile: Profile
+    delegate: str
+
+    def __str__(self) -> str:
+        """Return `pixel4:nnapi`."""
+        return f"{self.profile.name}:{self.delegate}"
+
+
+def shipped_folder() -> Path:
+    """Return the folder of the profiles that ship with the package or its checkout."""
+    return INSTALLED if INSTALLED.is_dir() else SHIPPED
+
+
+def load_all(folders: Sequence[Path]) -> dict[str, Profile]:
+    """Read every profile of some folders; a later folder replaces profiles of the same name.
+
+    Raises:
+        ConfigError: a folder is missing, or a file is wrong or not named after its profile.
+    """
+    profiles: dict[str, Profile] = {}
+    for folder in folders:
+        if not folder.is_dir():
+            raise ConfigError(f"{folder}: no such folder of device profiles (ini `profile_dirs`)")
+        for path in sorted(folder.glob("*.toml")):
+            profile = schema.load_toml(Profile, path)
+            if profile.name != path.stem:
+                raise ConfigError(f"{path}: says name = {profile.name!r}; name it {path.stem!r}")
+            if not profile.accelerators_of(profile.default_delegate):
+                raise ConfigError(
+                    f"{path}: no accelerator has the default delegate {profile.default_delegate!r}"
+                )
+            profiles[profile.name] = profile
+    return profiles
+
+
+def select(profiles: Mapping[str, Profile], names: Sequence[str]) -> tuple[Target, ...]:
+    """Resolve `--device` values: NAME, NAME:DELEGATE, comma lists, `all`.
+
+    Raises:
+        ConfigError: a name or delegate is unknown; the known ones are listed.
+    """
+    wanted = [part.strip() for name in names for part in name.split(",") if part.strip()]
+    if "all" in wanted:
+        wanted = [*profiles, *(part for part in wanted if part != "all")]
+    targets: dict[str, Target] = {}
+    for text in wanted:
+        name, _, delegate = text.partition(":")
+        if name not in profiles:
+            known = ", ".join(sorted(profiles))
+            raise ConfigError(f"no device profile {name!r}; known: {known}")
+        profile = profiles[name]
+        delegate = delegate or profile.default_delegate
+        if delegate not in profile.delegates:
+            known = ", ".join(profile.delegates)
+            raise ConfigError(f"{name} has no delegate {delegate!r}; known: {known}")
+        target = Target(profile=profile, delegate=delegate)
+        targets.setdefault(str(target), target)
+    return tuple(targets.values())

@@ -1,0 +1,106 @@
+"""Describe how latency grows with resolution. Arithmetic only."""
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from harness.errors import MeasurementError
+from harness.evidence import Provenance
+from harness.images import Size
+
+
+@dataclass(frozen=True, kw_only=True)
+class Point:
+    """Hold the latency and placement at one resolution; `ms` may be measured or estimated."""
+
+    size: Size
+    ms: float
+    partitions: int
+    cpu_ops: int
+    spill_mib: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cliff:
+    """Name a step between two resolutions at which the cost per megapixel jumps.
+
+    Attributes:
+        below: Resolution before the jump.
+        above: Resolution after it.
+        ratio: ms per megapixel above over ms per megapixel below.
+        cause: What is known to have changed between the two, or ''.
+    """
+
+    below: Size
+    above: Size
+    ratio: float
+    cause: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scaling:
+    """Hold latency against size.
+
+    Attributes:
+        points: In order of pixels.
+        exponent: Slope of log latency on log pixels, by least squares; 1 is linear.
+        worst_step: The step with the largest ratio of ms per megapixel.
+        placement_changes: Steps at which CPU ops or partitions change, described.
+        provenance: Of the weakest point.
+    """
+
+    points: tuple[Point, ...]
+    exponent: float
+    worst_step: Cliff
+    placement_changes: tuple[str, ...]
+    provenance: Provenance
+
+
+def describe(points: Sequence[Point], *, provenance: Provenance) -> Scaling:
+    """Fit the growth exponent and find cliffs and placement changes.
+
+    Args:
+        points: At least two, of different sizes.
+        provenance: Of the weakest point.
+
+    Raises:
+        MeasurementError: fewer than two sizes, or a latency that is not positive.
+    """
+    ordered = sorted(points, key=lambda point: point.size.megapixels)
+    if len({p.size.megapixels for p in ordered}) < 2 or any(p.ms <= 0.0 for p in ordered):
+        raise MeasurementError("scaling needs positive latencies at two or more resolutions")
+    steps = list(itertools.pairwise(ordered))
+    return Scaling(
+        points=tuple(ordered),
+        exponent=_slope(
+            [math.log(p.size.megapixels) for p in ordered], [math.log(p.ms) for p in ordered]
+        ),
+        worst_step=max((_step(a, b) for a, b in steps), key=lambda cliff: cliff.ratio),
+        placement_changes=tuple(
+            f"{b.size}: {_placement(a)} -> {_placement(b)}"
+            for a, b in steps
+            if _placement(a) != _placement(b)
+        ),
+        provenance=provenance,
+    )
+
+
+def _slope(x: Sequence[float], y: Sequence[float]) -> float:
+    mean_x, mean_y = math.fsum(x) / len(x), math.fsum(y) / len(y)
+    spread = math.fsum((a - mean_x) ** 2 for a in x)
+    return math.fsum((a - mean_x) * (b - mean_y) for a, b in zip(x, y, strict=True)) / spread
+
+
+def _step(below: Point, above: Point) -> Cliff:
+    causes = []
+    if _placement(below) != _placement(above):
+        causes.append(f"placement {_placement(below)} -> {_placement(above)}")
+    if (below.spill_mib or 0.0) < (above.spill_mib or 0.0):
+        causes.append(f"spill {below.spill_mib or 0.0:.1f} -> {above.spill_mib:.1f} MiB")
+    ratio = (above.ms / above.size.megapixels) / (below.ms / below.size.megapixels)
+    return Cliff(below=below.size, above=above.size, ratio=ratio, cause="; ".join(causes))
+
+
+def _placement(point: Point) -> str:
+    return f"{point.cpu_ops} CPU ops in {point.partitions} partitions"

@@ -1,0 +1,178 @@
+"""Turn TOML and JSON into frozen dataclasses, strictly, and back.
+
+An unknown key, a missing key or a value of the wrong type is a ConfigError that names the
+file, the place in it and the keys that are known there.
+"""
+
+import dataclasses
+import enum
+import functools
+import json
+import tomllib
+import types
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from harness.errors import ConfigError
+
+T = TypeVar("T")
+
+
+def load_toml(cls: type[T], path: Path) -> T:
+    """Read a TOML file into a frozen dataclass.
+
+    Raises:
+        ConfigError: the file is missing, is not TOML or does not fit the dataclass.
+    """
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read ({error})") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}") from None
+    return parse(cls, data, where=str(path))
+
+
+def load_json(cls: type[T], path: Path) -> T:
+    """Read a JSON file into a frozen dataclass.
+
+    Raises:
+        ConfigError: the file is missing, is not JSON or does not fit the dataclass.
+    """
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file") from None
+    except (OSError, UnicodeDecodeError, RecursionError, ValueError) as error:
+        raise ConfigError(f"{path}: not valid JSON: {error}") from None
+    return parse(cls, data, where=str(path))
+
+
+def parse(cls: type[T], data: object, *, where: str) -> T:
+    """Build a dataclass from plain mappings, lists and scalars.
+
+    Args:
+        cls: The dataclass.
+        data: What TOML or JSON gave.
+        where: Names the place in error messages, such as `pixel4.toml: cpu.clusters[1]`.
+
+    Raises:
+        ConfigError: a key is unknown or missing, or a value has the wrong type.
+    """
+    value: T = _convert(cls, data, where)
+    return value
+
+
+def dump(value: object) -> Any:
+    """Turn dataclasses, enums, tuples and paths into what JSON can hold; leaves out None."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        pairs = ((f.name, getattr(value, f.name)) for f in dataclasses.fields(value))
+        return {name: dump(item) for name, item in pairs if item is not None}
+    if isinstance(value, enum.Enum):
+        return value.value
+    if isinstance(value, Mapping):
+        return {str(key): dump(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [dump(item) for item in value]
+    if isinstance(value, Path):
+        return value.as_posix()
+    return value
+
+
+@functools.cache
+def _fields(cls: type) -> tuple[dict[str, Any], frozenset[str]]:
+    """Return the types of a dataclass's fields and the names of the required ones."""
+    hints = typing.get_type_hints(cls)
+    fields = [f for f in dataclasses.fields(cls) if f.init]
+    required = frozenset(
+        f.name
+        for f in fields
+        if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+    )
+    return {f.name: hints[f.name] for f in fields}, required
+
+
+def _convert(kind: Any, data: object, where: str) -> Any:
+    origin = typing.get_origin(kind)
+    if kind is Any or kind is object:
+        return data
+    if origin in (typing.Union, types.UnionType):
+        return _convert_optional(kind, data, where)
+    if origin is tuple:
+        return _convert_tuple(kind, data, where)
+    if origin in (dict, Mapping):
+        if not isinstance(data, Mapping):
+            raise ConfigError(f"{where}: expected a table, found {_name(data)}")
+        value_kind = typing.get_args(kind)[1]
+        return {str(k): _convert(value_kind, v, f"{where}.{k}") for k, v in data.items()}
+    if dataclasses.is_dataclass(kind):
+        return _convert_dataclass(typing.cast(type, kind), data, where)
+    return _convert_scalar(kind, data, where)
+
+
+def _convert_optional(kind: Any, data: object, where: str) -> Any:
+    choices = [c for c in typing.get_args(kind) if c is not type(None)]
+    if data is None and len(choices) < len(typing.get_args(kind)):
+        return None
+    if len(choices) == 1:
+        return _convert(choices[0], data, where)
+    for choice in choices:
+        if isinstance(data, choice) and not (isinstance(data, bool) and choice is not bool):
+            return data
+    names = " or ".join(c.__name__ for c in choices)
+    raise ConfigError(f"{where}: expected {names}, found {_name(data)}")
+
+
+def _convert_tuple(kind: Any, data: object, where: str) -> tuple[Any, ...]:
+    if not isinstance(data, (list, tuple)):
+        raise ConfigError(f"{where}: expected a list, found {_name(data)}")
+    args = typing.get_args(kind)
+    if len(args) == 2 and args[1] is Ellipsis:
+        return tuple(_convert(args[0], v, f"{where}[{i}]") for i, v in enumerate(data))
+    if len(args) != len(data):
+        raise ConfigError(f"{where}: expected {len(args)} values, found {len(data)}")
+    return tuple(
+        _convert(arg, v, f"{where}[{i}]") for i, (arg, v) in enumerate(zip(args, data, strict=True))
+    )
+
+
+def _convert_dataclass(cls: type, data: object, where: str) -> Any:
+    if not isinstance(data, Mapping):
+        raise ConfigError(f"{where}: expected a table, found {_name(data)}")
+    kinds, required = _fields(cls)
+    unknown = sorted(str(key) for key in data if key not in kinds)
+    if unknown:
+        known = ", ".join(sorted(kinds))
+        raise ConfigError(f"{where}: unknown key {', '.join(unknown)}; known keys: {known}")
+    missing = sorted(required - set(data))
+    if missing:
+        raise ConfigError(f"{where}: missing key {', '.join(missing)}")
+    values = {key: _convert(kinds[key], item, f"{where}: {key}") for key, item in data.items()}
+    try:
+        return cls(**values)
+    except ValueError as error:
+        raise ConfigError(f"{where}: {error}") from None
+
+
+def _convert_scalar(kind: Any, data: object, where: str) -> Any:
+    if isinstance(kind, type) and issubclass(kind, enum.Enum):
+        try:
+            return kind(data)
+        except ValueError:
+            known = ", ".join(str(member.value) for member in kind)
+            raise ConfigError(f"{where}: unknown value {data!r}; known: {known}") from None
+    if kind is Path and isinstance(data, str):
+        return Path(data)
+    if kind is float and isinstance(data, (int, float)) and not isinstance(data, bool):
+        return float(data)
+    if isinstance(kind, type) and type(data) is kind:
+        return data
+    raise ConfigError(f"{where}: expected {getattr(kind, '__name__', kind)}, found {_name(data)}")
+
+
+def _name(data: object) -> str:
+    return "nothing" if data is None else f"{type(data).__name__} {data!r:.40}"

@@ -1,0 +1,1 @@
+"""Run a phone's software stack on this host; each stack can answer place() and/or run()."""

@@ -1,0 +1,297 @@
+"""Read golden/<subject>/subject.toml: a model, its exported variants, its limits and budgets."""
+
+import enum
+import fnmatch
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from harness import schema
+from harness.errors import BlessedDataError, ConfigError
+from harness.evidence import sha256_of
+from harness.images import Size
+
+SUBJECT_FILE = "subject.toml"
+
+
+class Precision(enum.Enum):
+    """Name the arithmetic of a variant and how it was made."""
+
+    FP32 = "fp32"
+    FP16 = "fp16"
+    INT8_PTQ = "int8_ptq"
+    INT8_QAT = "int8_qat"
+    INT16_PTQ = "int16_ptq"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """Say how far a variant may drift. A limit that is absent rules INCONCLUSIVE, never PASS.
+
+    Attributes:
+        source: Why these limits: what was measured, when, with which margin.
+        psnr_db: Least PSNR against the FP32 golden.
+        relative_l2: Largest relative L2 distance from the FP32 golden (ratio).
+        worst_tile_psnr_db: Least PSNR of the worst 32 x 32 tile against the FP32 golden.
+        quality_drop_db: Most PSNR that may be lost against the sharp target.
+    """
+
+    source: str
+    psnr_db: float | None = None
+    relative_l2: float | None = None
+    worst_tile_psnr_db: float | None = None
+    quality_drop_db: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variant:
+    """Hold one exported file.
+
+    Attributes:
+        name: Short name, such as `int8_ptq`.
+        precision: Its arithmetic.
+        path: The .tflite; relative to subject.toml in the file, absolute once loaded.
+        sha256: Content hash that a person blessed.
+        limits: How far it may drift.
+    """
+
+    name: str
+    precision: Precision
+    path: Path
+    sha256: str
+    limits: Limits
+
+    def read(self) -> bytes:
+        """Return the file's bytes after checking them against the blessed hash.
+
+        Raises:
+            BlessedDataError: the file is missing or is not the blessed one.
+        """
+        try:
+            data = self.path.read_bytes()
+        except OSError as error:
+            raise BlessedDataError(
+                f"{self.path}: cannot be read ({error.strerror}); export the variant again"
+            ) from None
+        if sha256_of(data) != self.sha256:
+            raise BlessedDataError(
+                f"{self.path}: content changed since it was blessed (sha256 "
+                f"{sha256_of(data)[:12]}, blessed {self.sha256[:12]}); "
+                "if the change is meant, run `harness bless` and commit what it writes"
+            )
+        return data
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ships:
+    """Say that variants ship to a device through a delegate, or are withheld from it.
+
+    Attributes:
+        devices: Profile names; patterns allowed.
+        delegates: Delegates; patterns allowed.
+        variants: Variant names; patterns allowed.
+        because: The reason, for a person.
+    """
+
+    devices: tuple[str, ...]
+    delegates: tuple[str, ...]
+    variants: tuple[str, ...]
+    because: str
+
+    def covers(self, device: str, delegate: str, variant: str) -> bool:
+        """Return whether this entry speaks of the triple."""
+        return (
+            _any_match(device, self.devices)
+            and _any_match(delegate, self.delegates)
+            and _any_match(variant, self.variants)
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """Say what variants may cost on devices through delegates at one resolution.
+
+    Attributes:
+        devices: Profile names; patterns allowed.
+        delegates: Delegates; patterns allowed.
+        variants: Variant names; patterns allowed.
+        resolution: Such as `1280x720`.
+        source: Who set it and why.
+        latency_ms: Most milliseconds of the median inference.
+        p95_ms: Most milliseconds of the 95th percentile.
+        cpu_ops_allowed: Most ops that may fall back to the CPU.
+        partitions_max: Most partitions, those on the CPU included.
+        cpu_time_share: Most of the latency that may be spent on the CPU (0..1).
+    """
+
+    devices: tuple[str, ...]
+    delegates: tuple[str, ...]
+    variants: tuple[str, ...]
+    resolution: str
+    source: str
+    latency_ms: float | None = None
+    p95_ms: float | None = None
+    cpu_ops_allowed: int = 0
+    partitions_max: int = 1
+    cpu_time_share: float | None = None
+
+    def covers(self, device: str, delegate: str, variant: str) -> bool:
+        """Return whether this budget speaks of the triple."""
+        return Ships.covers(self, device, delegate, variant)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScalingBudget:
+    """Say how latency may grow with resolution.
+
+    Attributes:
+        resolutions: Two or more, such as `256x256`.
+        exponent: Largest growth exponent; 1 is linear in pixels.
+        cliff_ratio: Largest ratio of ms per megapixel between neighbouring resolutions.
+        source: Who set it and why.
+    """
+
+    resolutions: tuple[str, ...]
+    exponent: float
+    cliff_ratio: float
+    source: str
+
+    @property
+    def sizes(self) -> tuple[Size, ...]:
+        """Return the resolutions in order of pixels."""
+        return tuple(sorted((Size.parse(r) for r in self.resolutions), key=lambda s: s.megapixels))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """Hold a restoration model as an idea, with everything a person has set for it.
+
+    Attributes:
+        name: Short name; the folder's name.
+        task: What it restores, such as `deblur`.
+        scale: Output edge over input edge.
+        variants: The exported files; the first fp32 one is the reference of the others.
+        ships: Where variants ship.
+        withheld: Where variants do not ship, and why.
+        budgets: What they may cost.
+        scaling: How latency may grow, or None.
+        frames: Folder of <frame>.blurred.png and <frame>.sharp.png.
+        references: Folder of <frame>.npz, the blessed FP32 outputs.
+        source: Where the model and its numbers come from.
+        folder: Folder of subject.toml, set when loaded.
+    """
+
+    name: str
+    task: str
+    variants: tuple[Variant, ...]
+    source: str
+    scale: int = 1
+    ships: tuple[Ships, ...] = ()
+    withheld: tuple[Ships, ...] = ()
+    budgets: tuple[Budget, ...] = ()
+    scaling: ScalingBudget | None = None
+    frames: Path = Path("frames")
+    references: Path = Path("references")
+    folder: Path = Path()
+
+    @property
+    def reference(self) -> Variant:
+        """Return the FP32 variant that the others are compared with.
+
+        Raises:
+            ConfigError: there is none.
+        """
+        for variant in self.variants:
+            if variant.precision is Precision.FP32:
+                return variant
+        raise ConfigError(f"{self.folder / SUBJECT_FILE}: no variant has precision = 'fp32'")
+
+    def withheld_because(self, device: str, delegate: str, variant: str) -> str | None:
+        """Return why a variant does not ship to a device, or None if it does."""
+        for entry in self.withheld:
+            if entry.covers(device, delegate, variant):
+                return entry.because
+        if any(entry.covers(device, delegate, variant) for entry in self.ships):
+            return None
+        return "no [[ships]] entry of its subject.toml names this device and delegate"
+
+    def budgets_of(self, device: str, delegate: str, variant: str) -> tuple[Budget, ...]:
+        """Return the budgets that speak of the triple, one per resolution, the first one wins."""
+        found: dict[str, Budget] = {}
+        for budget in self.budgets:
+            if budget.covers(device, delegate, variant):
+                found.setdefault(budget.resolution, budget)
+        return tuple(sorted(found.values(), key=lambda b: Size.parse(b.resolution).megapixels))
+
+
+def load(folder: Path) -> Subject:
+    """Read golden/<subject>/subject.toml.
+
+    Raises:
+        ConfigError: it is missing, wrong, or not named after its folder.
+    """
+    path = folder / SUBJECT_FILE
+    subject = schema.load_toml(Subject, path)
+    if subject.name != folder.name:
+        raise ConfigError(f"{path}: says name = {subject.name!r}; name it {folder.name!r}")
+    if not subject.variants:
+        raise ConfigError(f"{path}: has no [[variants]]")
+    names = [variant.name for variant in subject.variants]
+    if len(set(names)) < len(names):
+        raise ConfigError(f"{path}: two variants have the same name")
+    for budget in subject.budgets:
+        Size.parse(budget.resolution)
+    if subject.scaling is not None and len(subject.scaling.sizes) < 2:
+        raise ConfigError(f"{path}: scaling needs two or more resolutions")
+    return _with_folder(subject, folder.resolve())
+
+
+def _with_folder(subject: Subject, folder: Path) -> Subject:
+    return replace(
+        subject,
+        folder=folder,
+        frames=(folder / subject.frames).resolve(),
+        references=(folder / subject.references).resolve(),
+        variants=tuple(replace(v, path=(folder / v.path).resolve()) for v in subject.variants),
+    )
+
+
+def load_all(golden_dir: Path, pattern: str = "*") -> tuple[Subject, ...]:
+    """Read every subject of a golden folder whose name fits; see `wanted` for the pattern.
+
+    Raises:
+        ConfigError: the folder is missing, a subject is wrong, or none fits.
+    """
+    if not golden_dir.is_dir():
+        raise ConfigError(
+            f"{golden_dir}: no such folder of subjects; make one with `harness init MODEL.tflite` "
+            "or name it with the ini key `golden_dir`"
+        )
+    folders = sorted(path.parent for path in golden_dir.glob(f"*/{SUBJECT_FILE}"))
+    if not folders:
+        raise ConfigError(
+            f"{golden_dir}: holds no <subject>/{SUBJECT_FILE}; make one with "
+            "`harness init MODEL.tflite`"
+        )
+    name_pattern = pattern.split(".", 1)[0]
+    chosen = [folder for folder in folders if fnmatch.fnmatchcase(folder.name, name_pattern)]
+    if not chosen:
+        known = ", ".join(folder.name for folder in folders)
+        raise ConfigError(f"no subject fits --subject={pattern}; known: {known}")
+    return tuple(load(folder) for folder in chosen)
+
+
+def wanted(variant: str, pattern: str) -> tuple[bool, bool]:
+    """Say whether `--subject=SUBJECT[.VARIANT]` asks for a variant, and whether by its name.
+
+    Returns:
+        Whether it is asked for, and whether the pattern spells its name out.
+    """
+    _, dot, variant_pattern = pattern.partition(".")
+    if not dot:
+        return True, False
+    return fnmatch.fnmatchcase(variant, variant_pattern), variant == variant_pattern
+
+
+def _any_match(name: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
