@@ -1,0 +1,1 @@
+"""Compression: exported variants of a trained network, each checked against its FP32 parent."""

@@ -1,0 +1,1 @@
+"""Training: photographs with simulated camera shake, or REDS, and a resumable loop."""
