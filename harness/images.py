@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from harness.errors import BlessedDataError, ConfigError
+from harness.errors import BlessedDataError, ConfigError, ModelError
 from harness.evidence import Provenance
+from harness.graph import Tensor
 
 Pixels = NDArray[np.float32]
 """An image as float32 [1, H, W, 3], sRGB, 0 black and 1 white."""
@@ -72,3 +73,42 @@ def load(path: Path) -> Pixels:
     except (OSError, UnidentifiedImageError, Image.DecompressionBombError, ValueError) as error:
         raise BlessedDataError(f"{path}: not a readable image ({error})") from None
     return (stored / np.float32(255.0))[np.newaxis]
+
+
+def to_stored(pixels: Pixels, tensor: Tensor) -> NDArray[Any]:
+    """Return pixels in the dtype and quantization of a model's input tensor.
+
+    Source: TFLite 8-bit quantization specification, stored = round(real / scale) + zero_point.
+
+    Raises:
+        ModelError: the tensor has no per-tensor quantization, or a dtype images do not come in.
+    """
+    if tensor.dtype == "float32":
+        return pixels.astype(np.float32)
+    scale, zero_point = _quantization(tensor)
+    limits = np.iinfo(tensor.dtype)
+    stored = np.round(pixels.astype(np.float64) / scale) + zero_point
+    return np.clip(stored, limits.min, limits.max).astype(tensor.dtype)
+
+
+def from_stored(stored: NDArray[Any], tensor: Tensor) -> Pixels:
+    """Return what a model's output tensor holds as float32 pixels, unclipped.
+
+    Raises:
+        ModelError: the tensor has no per-tensor quantization, or a dtype images do not come in.
+    """
+    if tensor.dtype == "float32":
+        return stored.astype(np.float32)
+    scale, zero_point = _quantization(tensor)
+    return ((stored.astype(np.float64) - zero_point) * scale).astype(np.float32)
+
+
+def _quantization(tensor: Tensor) -> tuple[float, int]:
+    quantization = tensor.quantization
+    if tensor.dtype not in ("int8", "uint8", "int16") or quantization is None:
+        raise ModelError(
+            f"tensor {tensor.name!r} is {tensor.dtype}"
+            f"{'' if quantization else ' without quantization'}; "
+            "an image input or output is float32, int8, uint8 or int16 with a scale"
+        )
+    return quantization.scales[0], quantization.zero_points[0]

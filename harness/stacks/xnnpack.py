@@ -1,0 +1,96 @@
+"""Run LiteRT's CPU kernels (XNNPACK and the built-in ones) of this host in a child process."""
+
+import functools
+import importlib.metadata
+from typing import Any
+
+from numpy.typing import NDArray
+
+from harness import cache, child, images, placement
+from harness.evidence import Evidence, Provenance, now_utc, sha256_of
+from harness.graph import Graph, Op
+from harness.images import Pixels
+from harness.placement import CPU, NodePlacement, Placement
+
+UNIT = "xnnpack"
+RUN_LIMIT_S = 120.0
+"""Longest inference that is waited for; 16x8 kernels take about 3 s for 5 GMAC."""
+_MEMORY_MIB = 12_288
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of the software that this stack runs."""
+    return {"ai-edge-litert": importlib.metadata.version("ai-edge-litert")}
+
+
+def run(model: bytes, graph: Graph, frame: Pixels, *, fp16: bool = False) -> Pixels:
+    """Run a model of the frame's size on the CPU kernels.
+
+    Args:
+        model: A .tflite.
+        graph: The same, parsed.
+        frame: float32 [1, H, W, 3] in [0, 1].
+        fp16: Force fp16 arithmetic. On x86 it is emulated with fp32 accumulation, which is
+            about 10 dB closer to fp32 than a phone.
+
+    Returns:
+        float32 [1, H, W, 3], unclipped.
+
+    Raises:
+        ModelError: LiteRT refuses the model.
+        DeviceError: the kernels crashed, hung or ran out of memory.
+    """
+    stored = images.to_stored(frame, graph.tensors[graph.inputs[0]])
+    output: NDArray[Any] = worker().call("run", model, stored, fp16, timeout_s=RUN_LIMIT_S)
+    return images.from_stored(output, graph.tensors[graph.outputs[0]])
+
+
+def place(model: bytes, graph: Graph) -> Placement:
+    """Say which ops XNNPACK takes, by letting it take them; the others run on built-in kernels.
+
+    Raises:
+        ModelError: LiteRT refuses the model.
+        DeviceError: LiteRT crashed or hung.
+    """
+    key = cache.key_of("xnnpack", sha256_of(model), versions())
+    taken: list[bool] = cache.remember(
+        "placement", key, lambda: worker().call("delegated", model, timeout_s=RUN_LIMIT_S)
+    )
+    return Placement(
+        nodes=tuple(
+            NodePlacement(index=op.index, op=op.name, unit=UNIT)
+            if inside
+            else NodePlacement(
+                index=op.index,
+                op=op.name,
+                unit=CPU,
+                reason=f"XNNPACK has no kernel for it in {_dtype(graph, op)}; "
+                "LiteRT's built-in kernel runs it",
+            )
+            for op, inside in zip(graph.ops, taken, strict=True)
+        ),
+        partitions=len(placement.partition(graph, taken)),
+        provenance=Provenance(
+            evidence=Evidence.HOST,
+            device="XNNPACK on this host",
+            variant_sha256=sha256_of(model),
+            runtime=versions(),
+            time_utc=now_utc(),
+        ),
+    )
+
+
+def _dtype(graph: Graph, op: Op) -> str:
+    inputs = graph.runtime_inputs(op)
+    return inputs[0].dtype if inputs else "constants only"
+
+
+@functools.cache
+def worker() -> child.Worker:
+    """Return this process's LiteRT worker, which starts with its first call."""
+    return child.Worker(
+        "harness.stacks.xnnpack_worker",
+        stage="LiteRT CPU kernels",
+        log=cache.root() / "logs" / "litert.log",
+        memory_mib=_MEMORY_MIB,
+    )

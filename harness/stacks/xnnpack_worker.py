@@ -1,0 +1,89 @@
+"""Answer LiteRT calls inside a child process, so that a bad model can only crash the child."""
+
+import functools
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness import child
+from harness.errors import ModelError
+
+_FORCE_FP16 = 0x7
+"""XNNPACK delegate flags QS8 | QU8 | FORCE_FP16. Source: LiteRT xnnpack_delegate.h."""
+
+
+def run(model: bytes, stored: NDArray[Any], fp16: bool) -> NDArray[Any]:
+    """Run one inference on an input in its stored dtype and return the stored output."""
+    if fp16:
+        return _run_fp16(model, stored)
+    interpreter = _interpreter(model)
+    try:
+        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], stored)
+        interpreter.invoke()
+        output: NDArray[Any] = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+    except (ValueError, RuntimeError) as error:
+        raise ModelError(f"LiteRT cannot run the model: {error}") from None
+    return output
+
+
+def delegated(model: bytes) -> list[bool]:
+    """Say for each op whether XNNPACK took it.
+
+    The interpreter lists the original nodes and then one DELEGATE node per partition; what
+    lies between a partition's inputs and outputs is inside it.
+    """
+    details = _interpreter(model)._get_ops_details()
+    originals = [node for node in details if node["op_name"] != "DELEGATE"]
+    producers = {int(i): k for k, node in enumerate(originals) for i in node["outputs"]}
+    inside = [False] * len(originals)
+    for node in details[len(originals) :]:
+        borders = {int(i) for i in node["inputs"]}
+        pending = [int(i) for i in node["outputs"]]
+        while pending:
+            index = producers.get(pending.pop())
+            if index is not None and not inside[index]:
+                inside[index] = True
+                pending += [int(i) for i in originals[index]["inputs"] if int(i) not in borders]
+    return inside
+
+
+@functools.lru_cache(maxsize=2)
+def _interpreter(model: bytes) -> Any:
+    from ai_edge_litert.interpreter import Interpreter
+
+    try:
+        interpreter = Interpreter(model_content=model, num_threads=min(4, os.cpu_count() or 1))
+        interpreter.allocate_tensors()
+    except (ValueError, RuntimeError) as error:
+        raise ModelError(f"LiteRT refuses the model: {error}") from None
+    return interpreter
+
+
+def _run_fp16(model: bytes, stored: NDArray[Any]) -> NDArray[Any]:
+    from ai_edge_litert.compiled_model import CompiledModel
+    from ai_edge_litert.cpu_options import CpuOptions
+    from ai_edge_litert.hardware_accelerator import HardwareAccelerator
+    from ai_edge_litert.options import Options
+
+    try:
+        compiled = CompiledModel.from_buffer(
+            model,
+            options=Options(
+                hardware_accelerators=HardwareAccelerator.CPU,
+                cpu_options=CpuOptions(xnnpack_flags=_FORCE_FP16),
+            ),
+        )
+        inputs, outputs = compiled.create_input_buffers(0), compiled.create_output_buffers(0)
+        inputs[0].write(np.ascontiguousarray(stored))
+        compiled.run_by_index(0, inputs, outputs)
+        shape: Sequence[int] = _interpreter(model).get_output_details()[0]["shape"]
+        return np.asarray(outputs[0].read(int(np.prod(shape)), np.float32)).reshape(shape)
+    except (ValueError, RuntimeError) as error:
+        raise ModelError(f"LiteRT cannot run the model in fp16: {error}") from None
+
+
+if __name__ == "__main__":
+    child.serve({"run": run, "delegated": delegated})
