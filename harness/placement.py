@@ -9,10 +9,13 @@ from harness.graph import Graph
 CPU = "cpu"
 """Unit of a node that the delegate did not take: it runs on the fallback CPU kernels."""
 
+UNKNOWN = "unknown"
+"""Unit of a node that ran, but whose unit could not be told; such a placement proves nothing."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class NodePlacement:
-    """Say where one node runs: `unit` is an accelerator's name, or `cpu` with the reason."""
+    """Say where one node runs: an accelerator's name, `cpu` with the reason, or `unknown`."""
 
     index: int
     op: str
@@ -46,6 +49,11 @@ class Placement:
     def fallbacks(self) -> tuple[NodePlacement, ...]:
         """Return the nodes that fall back to the CPU."""
         return tuple(node for node in self.nodes if node.unit == CPU)
+
+    @property
+    def unattributed(self) -> int:
+        """Return how many nodes ran on a unit that could not be told."""
+        return sum(node.unit == UNKNOWN for node in self.nodes)
 
     @property
     def cpu_ops(self) -> int:

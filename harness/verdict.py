@@ -4,7 +4,7 @@ import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harness.evidence import Evidence, weakest
+from harness.evidence import Evidence, Provenance, weakest
 
 
 class Outcome(enum.Enum):
@@ -33,7 +33,7 @@ class Verdict:
         limit: The limit, or None where none is set.
         sense: On which side of the limit the value must lie.
         outcome: PASS, FAIL or INCONCLUSIVE.
-        evidence: How the value is known, or None where there is no evidence.
+        provenance: How the value is known, or None where there is no evidence.
         because: One line: what happened, its cause and the known remedy.
         low: Lower end of the interval of an estimated value.
         high: Upper end of the interval of an estimated value.
@@ -45,10 +45,15 @@ class Verdict:
     limit: float | None
     sense: Sense
     outcome: Outcome
-    evidence: Evidence | None
+    provenance: Provenance | None
     because: str = ""
     low: float | None = None
     high: float | None = None
+
+    @property
+    def evidence(self) -> Evidence | None:
+        """Return how the value is known, or None where there is no evidence."""
+        return self.provenance.evidence if self.provenance else None
 
     def __str__(self) -> str:
         """Return the line that a person reads in a failure."""
