@@ -1,0 +1,196 @@
+"""Fit a phone's latency constants to published or measured milliseconds."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.errors import ConfigError
+from harness.estimate import fit, interval, kernels, roofline
+from harness.estimate.fit import Free, Score
+from harness.estimate.kernels import Kernel
+from harness.estimate.roofline import Rates
+from harness.graph import Graph
+from harness.placement import Placement
+from harness.profiles import EstimateConstants
+
+_MIB = 2**20
+_ON_CHIP_RATIO = 3.0
+"""On-chip over off-chip rate, tied because no public row tells the two apart.
+
+Source: an assumption; Snapdragon 855's shared L3 against its LPDDR4X, by order of magnitude.
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """Hold one measured whole network or kernel benchmark.
+
+    Attributes:
+        name: Of the network.
+        family: Rows of one family are held out together.
+        graph: What was measured.
+        placement: Where it ran.
+        measured_ms: Median or published milliseconds of one inference.
+    """
+
+    name: str
+    family: str
+    graph: Graph
+    placement: Placement
+    measured_ms: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """Hold fitted constants with how well they do on rows they never saw.
+
+    Attributes:
+        constants: For the profile.
+        held_out_ms: Prediction of each sample from the other families.
+        score: Of those predictions.
+        macs_only: Of a line through MACs and a floor, on the same split.
+    """
+
+    constants: EstimateConstants
+    held_out_ms: tuple[float, ...]
+    score: Score
+    macs_only: Score
+
+
+_CPU = Rates(
+    dense_gmacs_per_s=40.0, depthwise_gmacs_per_s=15.0, vector_gops_per_s=15.0,
+    on_chip_gb_per_s=30.0, off_chip_gb_per_s=10.0, on_chip_mib=2.0, float_bytes=4.0,
+    channel_multiple=8.0, transpose_conv_ratio=2.0, dispatch_us=8.0, floor_ms=0.1,
+    crossing_us=300.0, crossing_gb_per_s=2.0,
+)  # fmt: skip
+
+STARTS: Mapping[tuple[str, str], Rates] = {
+    ("cpu", "float"): _CPU,
+    ("cpu", "int8"): replace(_CPU, dense_gmacs_per_s=160.0, depthwise_gmacs_per_s=40.0,
+                             vector_gops_per_s=40.0),
+    ("gpu", "float"): replace(_CPU, dense_gmacs_per_s=150.0, depthwise_gmacs_per_s=50.0,
+                              vector_gops_per_s=50.0, on_chip_mib=3.0, float_bytes=2.0,
+                              channel_multiple=4.0, dispatch_us=20.0, floor_ms=1.0),
+    ("nnapi", "float"): replace(_CPU, dense_gmacs_per_s=80.0, depthwise_gmacs_per_s=28.0,
+                                vector_gops_per_s=28.0, on_chip_mib=3.0, float_bytes=2.0,
+                                channel_multiple=4.0, dispatch_us=80.0, floor_ms=2.0),
+    ("nnapi", "int8"): replace(_CPU, dense_gmacs_per_s=400.0, depthwise_gmacs_per_s=120.0,
+                               vector_gops_per_s=120.0, on_chip_mib=3.0, float_bytes=2.0,
+                               channel_multiple=32.0, dispatch_us=20.0, floor_ms=1.0),
+}  # fmt: skip
+"""Where each fit starts, and what stays fixed in it.
+
+Sources: four big cores of a Snapdragon 855 peak at (2.84 + 3 x 2.42) GHz x 8 = 81 float GMAC/s
+and four times that in int8 dot products; half of the peak is the start. 2 MiB of shared L3
+(AnandTech on Snapdragon 865) decides for the CPU, about 3 MiB of system cache (unverified) for
+the rest. Crossings (0.3 ms, 2 GB/s), the cost of a transposed convolution (2x) and
+channel multiples are assumptions that no public row tests.
+"""
+
+_FREE = {
+    "dense_gmacs_per_s": 0.7, "depthwise_gmacs_per_s": 0.7, "off_chip_gb_per_s": 0.5,
+    "dispatch_us": 0.7, "floor_ms": 0.7,
+}  # fmt: skip
+
+
+def calibrate(
+    samples: Sequence[Sample], *, delegate: str, precision: str, start: Rates, source: str
+) -> Calibration:
+    """Fit the roofline of one delegate and precision, leave one family out for its error.
+
+    Args:
+        samples: Measured networks; two families or more.
+        delegate: What they ran through.
+        precision: float or int8.
+        start: Where to start, and what is not fitted.
+        source: Where the figures come from.
+
+    Raises:
+        ConfigError: fewer than two families, so that nothing can be held out.
+        ModelError: a network holds an op without a rule.
+    """
+    families = [sample.family for sample in samples]
+    if len(set(families)) < 2:
+        raise ConfigError("calibration needs networks of two families or more to hold one out")
+    fused = [kernels.fuse(sample.graph, sample.placement) for sample in samples]
+    measured = [sample.measured_ms for sample in samples]
+
+    def train(rows: Sequence[int]) -> Rates:
+        values = fit.fit(
+            [Free(name=k, start=getattr(start, k), spread=v) for k, v in _FREE.items()],
+            lambda values: _predict(samples, fused, rows, _tie(start, values)),
+            [measured[i] for i in rows],
+        )
+        return _tie(start, values)
+
+    def line(rows: Sequence[int], test: Sequence[int]) -> NDArray[np.float64]:
+        return _macs_line(samples, rows, test)
+
+    predicted = fit.held_out(
+        families, lambda rows, test: _predict(samples, fused, test, train(rows))
+    )
+    result = fit.score(predicted, measured)
+    constants = EstimateConstants(
+        delegate=delegate,
+        precision=precision,
+        values={
+            name: float(f"{value:.4g}") for name, value in vars(train(range(len(samples)))).items()
+        },
+        rows=len(samples),
+        error_share=round(result.median_error, 3),
+        interval_ratio=round(interval.ratio(predicted.tolist(), measured), 3),
+        source=source,
+    )
+    return Calibration(
+        constants=constants,
+        held_out_ms=tuple(predicted.tolist()),
+        score=result,
+        macs_only=fit.score(fit.held_out(families, line), measured),
+    )
+
+
+def _tie(start: Rates, values: Mapping[str, float]) -> Rates:
+    return replace(
+        start,
+        **values,
+        vector_gops_per_s=values["depthwise_gmacs_per_s"],
+        on_chip_gb_per_s=values["off_chip_gb_per_s"] * _ON_CHIP_RATIO,
+    )
+
+
+def _predict(
+    samples: Sequence[Sample],
+    fused: Sequence[tuple[Kernel, ...]],
+    rows: Sequence[int],
+    rates: Rates,
+) -> NDArray[np.float64]:
+    times = []
+    for i in rows:
+        graph = samples[i].graph
+        resident = graph.weight_bytes <= rates.on_chip_mib * _MIB
+        costs = [roofline.cost(graph, k, rates, weights_resident=resident) for k in fused[i]]
+        times.append(sum(cost.total_ms for cost in costs) + rates.floor_ms)
+    return np.array(times)
+
+
+def _macs_line(
+    samples: Sequence[Sample], rows: Sequence[int], test: Sequence[int]
+) -> NDArray[np.float64]:
+    """Predict by a line in MACs, as a baseline."""
+    macs = np.array([sample.graph.macs for sample in samples], dtype=np.float64)
+    free = [
+        Free(name="ms_per_gmac", start=5.0, spread=2.0),
+        Free(name="floor_ms", start=1.0, spread=2.0),
+    ]
+
+    def predict(values: Mapping[str, float], which: Sequence[int]) -> NDArray[np.float64]:
+        time: NDArray[np.float64] = (
+            values["ms_per_gmac"] * macs[list(which)] / 1e9 + values["floor_ms"]
+        )
+        return time
+
+    measured = [samples[i].measured_ms for i in rows]
+    values = fit.fit(free, lambda values: predict(values, rows), measured)
+    return predict(values, test)

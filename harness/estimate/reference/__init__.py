@@ -1,0 +1,1 @@
+"""Networks whose latency is published, drawn without weights to fit the latency models."""

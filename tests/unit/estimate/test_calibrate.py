@@ -1,0 +1,118 @@
+"""Calibration finds planted constants, and says how wrong it is on what it never saw."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from harness.errors import ConfigError
+from harness.estimate import calibrate, fit, interval, model
+from harness.estimate.calibrate import STARTS, Sample
+from harness.estimate.reference.draft import Draft
+from harness.estimate.roofline import Rates
+from harness.graph import Graph
+from tests.unit.estimate import phones
+
+TRUTH = Rates(
+    **{**phones.RATES, "dense_gmacs_per_s": 90.0, "dispatch_us": 20.0, "off_chip_gb_per_s": 10.0}
+)
+
+
+def nets() -> list[tuple[str, Graph]]:
+    found = []
+    for side, channels, depth in ((32, 64, 20), (64, 32, 4), (128, 128, 3), (256, 16, 6)):
+        for kind in ("conv", "depthwise"):
+            draft = Draft()
+            x = draft.input(side, side, channels)
+            for _ in range(depth):
+                x = draft.conv(x, channels) if kind == "conv" else draft.depthwise(x)
+            found.append((f"{kind}-{side}", draft.finish(x)))
+    return found
+
+
+def samples() -> list[Sample]:
+    """Time each net with the true constants."""
+    truth = phones.constants("nnapi", "float", **vars(TRUTH))
+    return [
+        Sample(
+            name=name,
+            family=name,
+            graph=graph,
+            placement=phones.place(graph),
+            measured_ms=model.break_down(
+                graph, phones.place(graph), phones.target("nnapi", truth)
+            ).total_ms,
+        )
+        for name, graph in nets()
+    ]
+
+
+def test_planted_constants_are_found_and_held_out_nets_are_predicted() -> None:
+    start = replace(TRUTH, dense_gmacs_per_s=50.0, depthwise_gmacs_per_s=30.0, dispatch_us=40.0)
+
+    found = calibrate.calibrate(
+        samples(), delegate="nnapi", precision="float", start=start, source="planted"
+    )
+
+    assert found.constants.values["dense_gmacs_per_s"] == pytest.approx(90.0, rel=0.05)
+    assert found.score.median_error < 0.05
+    assert found.score.median_error < found.macs_only.median_error
+    assert found.constants.rows == 8
+
+
+def test_one_broken_row_does_not_move_the_constants_far() -> None:
+    rows = samples()
+    rows[0] = replace(rows[0], measured_ms=rows[0].measured_ms * 10.0)
+
+    found = calibrate.calibrate(
+        rows, delegate="nnapi", precision="float", start=TRUTH, source="planted"
+    )
+
+    assert found.constants.values["dense_gmacs_per_s"] == pytest.approx(90.0, rel=0.15)
+
+
+def test_calibration_from_one_family_is_refused() -> None:
+    rows = [replace(row, family="one") for row in samples()]
+
+    with pytest.raises(ConfigError, match="two families"):
+        calibrate.calibrate(
+            rows, delegate="cpu", precision="float", start=STARTS["cpu", "float"], source="planted"
+        )
+
+
+def test_held_out_predictions_never_see_their_own_group() -> None:
+    seen: list[tuple[tuple[int, ...], tuple[int, ...]]] = []
+
+    def record(train: object, test: object) -> object:
+        seen.append((tuple(train), tuple(test)))  # type: ignore[arg-type]
+        return np.zeros(len(test))  # type: ignore[arg-type]
+
+    fit.held_out(["a", "b", "a"], record)  # type: ignore[arg-type]
+
+    assert seen == [((1,), (0, 2)), ((0, 2), (1,))]
+
+
+def test_a_score_counts_rows_within_their_tolerance() -> None:
+    found = fit.score(np.array([1.0, 1.09, 1.2, 2.0]), [1.0, 1.0, 1.0, 1.0])
+
+    assert (found.within_10, found.within_25) == (0.5, 0.75)
+    assert found.median_error == pytest.approx(0.145)
+
+
+def test_the_interval_covers_nine_of_ten_held_out_rows() -> None:
+    generator = np.random.default_rng(0)
+    measured = np.ones(200)
+    predicted = np.exp(generator.normal(0.0, 0.2, 200))
+
+    ratio = interval.ratio(predicted.tolist(), measured.tolist())
+
+    assert interval.coverage(predicted.tolist(), measured.tolist(), ratio) == pytest.approx(
+        0.9, abs=0.02
+    )
+
+
+def test_few_rows_widen_the_interval() -> None:
+    assert interval.ratio([1.1] * 3, [1.0] * 3) > interval.ratio([1.1] * 9, [1.0] * 9)
+    assert interval.ratio([1.1] * 9, [1.0] * 9) > 1.1
+    assert not math.isinf(interval.ratio([1.1] * 2, [1.0] * 2))

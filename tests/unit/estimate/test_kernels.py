@@ -1,0 +1,55 @@
+"""Kernels are what a runtime launches, not what a graph lists."""
+
+from harness.estimate import kernels
+from harness.estimate.reference.draft import Draft
+from tests.unit.estimate import phones
+
+
+def labels(draft: Draft, output: int, **kwargs: str) -> list[str]:
+    graph = draft.finish(output)
+    return [kernel.label for kernel in kernels.fuse(graph, phones.place(graph, **kwargs))]
+
+
+def test_a_pad_goes_into_the_unpadded_convolution_after_it() -> None:
+    draft = Draft()
+    x = draft.conv(draft.pad(draft.input(8, 8, 4), 1), 4, padding="VALID")
+
+    assert labels(draft, x) == ["PAD+CONV_2D #0-1"]
+
+
+def test_a_pad_before_a_padded_convolution_stays_alone() -> None:
+    draft = Draft()
+    x = draft.conv(draft.pad(draft.input(8, 8, 4), 1), 4)
+
+    assert labels(draft, x) == ["PAD #0", "CONV_2D #1"]
+
+
+def test_prelu_is_fused_on_an_accelerator_and_launched_on_the_cpu() -> None:
+    draft = Draft()
+    x = draft.prelu(draft.conv(draft.input(8, 8, 4), 4, act="NONE"))
+
+    assert labels(draft, x) == ["CONV_2D+PRELU #0-1"]
+    assert labels(draft, x, unit="cpu") == ["CONV_2D #0", "PRELU #1"]
+
+
+def test_an_activation_of_a_tensor_that_others_read_is_not_fused() -> None:
+    draft = Draft()
+    x = draft.conv(draft.input(8, 8, 4), 4, act="NONE")
+    y = draft.add(draft.unary("TANH", x), x)
+
+    assert labels(draft, y) == ["CONV_2D #0", "TANH #1", "ADD #2"]
+
+
+def test_unpacking_half_precision_weights_is_done_at_load_and_costs_nothing_later() -> None:
+    draft = Draft()
+    x = draft.input(8, 8, 4)
+    half = draft.constant(4, 3, 3, 4)
+    weights = draft.op("DEQUANTIZE", [half], (4, 3, 3, 4), {})
+    y = draft.op("CONV_2D", [x, weights], (1, 8, 8, 4), {"padding": 0})
+    graph = draft.finish(y)
+
+    (kernel,) = kernels.fuse(graph, phones.place(graph))
+
+    assert kernel.label == "CONV_2D #1"
+    assert kernel.weights == (weights,)
+    assert kernel.reads == (x,)
