@@ -8,6 +8,7 @@
     │   └── StackMissing    a host stack or tool is not installed here
     └── MeasurementError    a measurement was taken but must not be used
     GateError               a gate ruled and did not pass (an AssertionError)
+    └── InconclusiveError   a gate had no evidence or no limit to rule by
 
 A message says what happened, what was expected and what to do.
 """
@@ -43,3 +44,7 @@ class MeasurementError(HarnessError):
 
 class GateError(AssertionError):
     """Report that a gate ruled and did not pass."""
+
+
+class InconclusiveError(GateError):
+    """Report that a gate had no evidence or no limit to rule by."""

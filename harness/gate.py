@@ -6,6 +6,7 @@ known to help. Without evidence or without a limit a gate rules INCONCLUSIVE, ne
 
 import itertools
 from collections.abc import Iterable
+from typing import Protocol
 
 from harness.baselines import Baseline
 from harness.evidence import Provenance
@@ -15,6 +16,14 @@ from harness.placement import NodePlacement, Placement
 from harness.scaling import Scaling
 from harness.subjects import Budget, Limits, ScalingBudget
 from harness.verdict import Outcome, Sense, Verdict
+
+
+class Check(Protocol):
+    """Record all verdicts given, then fail once if any of them is not a PASS."""
+
+    def __call__(self, *verdicts: Verdict) -> None:
+        """Raise GateError on a FAIL, else InconclusiveError on an INCONCLUSIVE."""
+
 
 LATENCY, FALLBACK, FIDELITY = "latency", "cpu_fallback", "fidelity"
 SCALING, REGRESSION = "scaling", "regression"
@@ -144,7 +153,7 @@ def residency(placement: Placement, budget: Budget | None) -> tuple[Verdict, ...
                     budget.cpu_time_share,
                     Sense.AT_MOST,
                     p,
-                )  # fmt: skip
+                )
             )
     return tuple(verdicts)
 

@@ -75,6 +75,19 @@ def load(path: Path) -> Pixels:
     return (stored / np.float32(255.0))[np.newaxis]
 
 
+def size_of(path: Path) -> Size:
+    """Return the size of an image file without decoding it.
+
+    Raises:
+        BlessedDataError: the file is missing or is not an image.
+    """
+    try:
+        with Image.open(path) as image:
+            return Size(width_px=image.width, height_px=image.height)
+    except (OSError, UnidentifiedImageError, Image.DecompressionBombError, ValueError) as error:
+        raise BlessedDataError(f"{path}: not a readable image ({error})") from None
+
+
 def to_stored(pixels: Pixels, tensor: Tensor) -> NDArray[Any]:
     """Return pixels in the dtype and quantization of a model's input tensor.
 

@@ -1,0 +1,124 @@
+"""Gather facts about a variant from a device: what is blessed, and the sweep over sizes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from harness import fidelity, goldens, images, scaling
+from harness.devices.device import Device
+from harness.evidence import Provenance
+from harness.images import Size
+from harness.latency import Estimate, Latency
+from harness.scaling import Point, Scaling
+from harness.subjects import Subject, Variant
+from harness.verdict import Sense
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fact:
+    """Hold one number that can be blessed as a baseline.
+
+    Attributes:
+        metric: Unit in the name.
+        value: The number.
+        spread: Change that is within noise, in the metric's unit.
+        sense: AT_MOST where less is better.
+        provenance: How it is known.
+    """
+
+    metric: str
+    value: float
+    spread: float
+    sense: Sense
+    provenance: Provenance
+
+
+def of(device: Device, subject: Subject, variant: Variant, size: Size) -> tuple[Fact, ...]:
+    """Return the facts about a variant at a size: latency, placement and quality.
+
+    Quality is the mean PSNR in dB against the sharp targets of this size's frames.
+    """
+    latency = device.time(variant, size)
+    placement = device.place(variant, size)
+    found = [
+        Fact(
+            metric="latency_ms",
+            value=milliseconds(latency),
+            spread=_latency_spread_ms(latency),
+            sense=Sense.AT_MOST,
+            provenance=latency.provenance,
+        ),
+        Fact(
+            metric="cpu_ops",
+            value=placement.cpu_ops,
+            spread=0.0,
+            sense=Sense.AT_MOST,
+            provenance=placement.provenance,
+        ),
+        Fact(
+            metric="partitions",
+            value=placement.partitions,
+            spread=0.0,
+            sense=Sense.AT_MOST,
+            provenance=placement.provenance,
+        ),
+    ]
+    return (*found, *_quality(device, subject, variant, size))
+
+
+def milliseconds(latency: Latency | Estimate) -> float:
+    """Return the median of a measurement, or the estimate."""
+    return latency.median_ms if isinstance(latency, Latency) else latency.estimate_ms
+
+
+def _latency_spread_ms(latency: Latency | Estimate) -> float:
+    """Return 3 standard deviations of a measurement, or 0.5 % of a deterministic estimate."""
+    if isinstance(latency, Latency):
+        return 3.0 * latency.stddev_ms
+    return 0.005 * latency.estimate_ms
+
+
+def _quality(device: Device, subject: Subject, variant: Variant, size: Size) -> tuple[Fact, ...]:
+    """Return the mean PSNR against the sharp targets; nothing where there are none."""
+    scores = []
+    provenance = None
+    for name in goldens.names(subject):
+        if images.size_of(subject.frames / f"{name}.blurred.png") != size:
+            continue
+        frame, target = goldens.load_frame(subject, name)
+        if target is None:
+            continue
+        output = device.run(variant, frame)
+        scores.append(fidelity.compare(output, target).psnr_db)
+        provenance = output.provenance
+    if provenance is None:
+        return ()
+    return (
+        Fact(
+            metric="quality_db",
+            value=sum(scores) / len(scores),
+            spread=0.01,
+            sense=Sense.AT_LEAST,
+            provenance=provenance,
+        ),
+    )
+
+
+def sweep(device: Device, variant: Variant, sizes: Sequence[Size]) -> Scaling:
+    """Return latency and placement of a variant at several sizes."""
+    points = []
+    provenances = []
+    for size in sizes:
+        latency = device.time(variant, size)
+        placement = device.place(variant, size)
+        points.append(
+            Point(
+                size=size,
+                ms=milliseconds(latency),
+                partitions=placement.partitions,
+                cpu_ops=placement.cpu_ops,
+                spill_mib=placement.spill_mib,
+            )
+        )
+        provenances.append(latency.provenance)
+    weakest = max(provenances, key=lambda provenance: provenance.evidence.rank)
+    return scaling.describe(points, provenance=weakest)

@@ -1,0 +1,1 @@
+"""Hold the product: the tests that `pytest --device=NAME` runs."""

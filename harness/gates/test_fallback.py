@@ -1,0 +1,17 @@
+"""Rule on CPU fallback (P)."""
+
+from harness import gate
+from harness.devices.device import Device
+from harness.images import Size
+from harness.subjects import Budget, Variant
+
+GATE = gate.FALLBACK
+
+
+def test_every_op_stays_on_the_accelerator(
+    device: Device, variant: Variant, size: Size, budget: Budget, check: gate.Check
+) -> None:
+    """P1 to P3: CPU ops, partitions and the CPU's share of the time keep the budget."""
+    placement = device.place(variant, size)
+
+    check(*gate.residency(placement, budget))

@@ -1,0 +1,36 @@
+"""Rule on fidelity (F): against the FP32 golden and against the sharp target."""
+
+from dataclasses import replace
+
+from harness import fidelity, gate
+from harness.devices.device import Device
+from harness.errors import BlessedDataError
+from harness.goldens import Golden
+from harness.subjects import Variant
+
+GATE = gate.FIDELITY
+
+
+def test_output_stays_close_to_the_fp32_golden(
+    device: Device, variant: Variant, golden: Golden, check: gate.Check
+) -> None:
+    """F0 to F3: finite values, PSNR, relative L2 and the worst tile keep the variant's limits."""
+    output = device.run(variant, golden.frame)
+
+    match = fidelity.compare(output, golden.fp32_output)
+
+    check(*gate.fidelity(match, variant.limits))
+
+
+def test_output_keeps_its_quality_against_the_sharp_target(
+    device: Device, variant: Variant, golden: Golden, check: gate.Check
+) -> None:
+    """F4: the variant loses no more PSNR against the sharp target than it may."""
+    if golden.target is None:
+        raise BlessedDataError(f"frame {golden.name}: has no sharp target beside it")
+    output = device.run(variant, golden.frame)
+
+    quality = fidelity.compare(output, golden.target)
+    fp32 = fidelity.compare(replace(output, pixels=golden.fp32_output), golden.target)
+
+    check(gate.quality_drop(quality, fp32, at_most_db=variant.limits.quality_drop_db))

@@ -1,0 +1,17 @@
+"""Rule on latency budgets (L)."""
+
+from harness import gate
+from harness.devices.device import Device
+from harness.images import Size
+from harness.subjects import Budget, Variant
+
+GATE = gate.LATENCY
+
+
+def test_an_inference_keeps_its_latency_budget(
+    device: Device, variant: Variant, size: Size, budget: Budget, check: gate.Check
+) -> None:
+    """L1, L2: the median and the 95th percentile keep the budget of this device and size."""
+    latency = device.time(variant, size)
+
+    check(*gate.latency(latency, budget))

@@ -1,0 +1,21 @@
+"""Rule on how latency grows with resolution (S)."""
+
+from harness import gate
+from harness.devices import facts
+from harness.devices.device import Device
+from harness.errors import ConfigError
+from harness.subjects import Subject, Variant
+
+GATE = gate.SCALING
+
+
+def test_latency_grows_with_resolution_as_budgeted(
+    device: Device, subject: Subject, variant: Variant, check: gate.Check
+) -> None:
+    """S1 to S3: growth exponent, cliffs and placement changes keep the scaling budget."""
+    if subject.scaling is None:
+        raise ConfigError(f"{subject.name}: subject.toml has no [scaling] with its resolutions")
+
+    growth = facts.sweep(device, variant, subject.scaling.sizes)
+
+    check(*gate.scaling(growth, subject.scaling))

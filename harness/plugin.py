@@ -1,1 +1,0 @@
-"""Be the pytest plugin."""

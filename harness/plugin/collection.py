@@ -1,0 +1,197 @@
+"""Decide what is tested: which variant on which device at which size or frame."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+
+from harness import goldens, images, profiles, subjects
+from harness.devices.connect import Origin, connect
+from harness.devices.device import Device
+from harness.errors import HarnessError
+from harness.images import Size
+from harness.plugin import GATES
+from harness.profiles import Target
+from harness.subjects import Budget, Subject, Variant
+
+CASE = "harness_case"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """Name what one test is about.
+
+    Attributes:
+        target: Phone and delegate.
+        subject: The model, or None for a test that asks for a device only.
+        variant: The exported file, or None likewise.
+        size: Resolution, for tests that ask for one.
+        frame: Golden frame, for tests that ask for one.
+        withheld: Why the variant does not ship here, or ''.
+    """
+
+    target: Target
+    subject: Subject | None = None
+    variant: Variant | None = None
+    size: Size | None = None
+    frame: str = ""
+    withheld: str = ""
+
+    def __str__(self) -> str:
+        """Return the test's id, `pixel4:nnapi-deblur_unet.int8_ptq-1280x720`."""
+        parts = [str(self.target)]
+        if self.subject is not None and self.variant is not None:
+            parts.append(f"{self.subject.name}.{self.variant.name}")
+        if self.size is not None:
+            parts.append(str(self.size))
+        if self.frame:
+            parts.append(self.frame)
+        return "-".join(parts)
+
+    @property
+    def budget(self) -> Budget | None:
+        """Return the budget for the case's size; without one, every op must be accelerated."""
+        if self.subject is None or self.variant is None or self.size is None:
+            return None
+        profile, delegate = self.target.profile.name, self.target.delegate
+        for budget in self.subject.budgets_of(profile, delegate, self.variant.name):
+            if Size.parse(budget.resolution) == self.size:
+                return budget
+        return Budget(
+            devices=(profile,),
+            delegates=(delegate,),
+            variants=(self.variant.name,),
+            resolution=str(self.size),
+            source="no [[budgets]] entry: no latency limit, every op on the accelerator",
+        )
+
+
+@dataclass(kw_only=True)
+class Session:
+    """Hold what one pytest run tests, and the devices it has opened."""
+
+    targets: tuple[Target, ...]
+    subjects: tuple[Subject, ...]
+    pattern: str
+    origin: Origin
+    serial: str | None
+    devices: dict[str, Device] = field(default_factory=dict)
+    withheld: dict[tuple[str, str], list[str]] = field(default_factory=dict)
+    """Reasons by (target, reason) with the variants that do not ship there."""
+
+    def device(self, target: Target) -> Device:
+        """Return the device that answers for a target, connecting the first time."""
+        if str(target) not in self.devices:
+            self.devices[str(target)] = connect(target, origin=self.origin, serial=self.serial)
+        return self.devices[str(target)]
+
+    def close(self) -> None:
+        """Release every device."""
+        for device in self.devices.values():
+            device.close()
+        self.devices.clear()
+
+    def cases(self) -> Iterator[Case]:
+        """Yield each variant on each device that it ships to, or that is asked for by name."""
+        for target in self.targets:
+            for subject in self.subjects:
+                for variant in subject.variants:
+                    asked, by_name = subjects.wanted(variant.name, self.pattern)
+                    if not asked:
+                        continue
+                    because = subject.withheld_because(
+                        target.profile.name, target.delegate, variant.name
+                    )
+                    if because is not None and not by_name:
+                        names = self.withheld.setdefault((str(target), because), [])
+                        label = f"{subject.name}.{variant.name}"
+                        if label not in names:
+                            names.append(label)
+                        continue
+                    yield Case(
+                        target=target, subject=subject, variant=variant, withheld=because or ""
+                    )
+
+
+def open_session(config: pytest.Config) -> Session:
+    """Read profiles and subjects for a run; a mistake in them ends pytest with one line."""
+    try:
+        folders = [profiles.shipped_folder(), *config.getini("profile_dirs")]
+        targets = profiles.select(profiles.load_all(folders), config.getoption("device"))
+        pattern = config.getoption("subject")
+        folder = golden_dir(config)
+        user_tests = config.args_source is pytest.Config.ArgsSource.ARGS
+        found = () if user_tests and not folder.is_dir() else subjects.load_all(folder, pattern)
+    except HarnessError as error:
+        raise pytest.UsageError(str(error)) from None
+    return Session(
+        targets=targets,
+        subjects=found,
+        pattern=pattern,
+        origin=Origin(config.getoption("origin")),
+        serial=config.getoption("serial"),
+    )
+
+
+def golden_dir(config: pytest.Config) -> Path:
+    """Return the folder of subjects: ini `golden_dir` beside the ini file, else ./golden."""
+    named: str = config.getini("golden_dir")
+    if not named:
+        return config.invocation_params.dir / "golden"
+    return (config.inipath.parent if config.inipath else config.rootpath) / named
+
+
+class Collector:
+    """Parametrize tests by case, and give the shipped gates short node ids."""
+
+    def __init__(self, session: Session) -> None:
+        """Collect for a session."""
+        self._session = session
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_pycollect_makemodule(
+        self, module_path: Path, parent: pytest.Collector
+    ) -> pytest.Module | None:
+        """Name the shipped gates `test_latency.py::...` wherever the package is installed."""
+        if module_path.parent != GATES:
+            return None
+        module: pytest.Module = pytest.Module.from_parent(
+            parent, path=module_path, nodeid=module_path.name
+        )
+        return module
+
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        """Make one test per case, and per size or frame for tests that ask for those."""
+        names = set(metafunc.fixturenames)
+        if CASE not in names:
+            return
+        if not names & {"subject", "variant", "golden", "budget", "size"}:
+            cases = [Case(target=target) for target in self._session.targets]
+        elif "golden" in names:
+            cases = [case for base in self._session.cases() for case in _by_frame(base)]
+        elif names & {"size", "budget"}:
+            cases = [case for base in self._session.cases() for case in _by_size(base)]
+        else:
+            cases = list(self._session.cases())
+        metafunc.parametrize(CASE, cases, ids=[str(case) for case in cases])
+
+
+def _by_frame(case: Case) -> list[Case]:
+    """Return a case per golden frame; one without a frame where there are none, to say so."""
+    assert case.subject is not None
+    names = goldens.names(case.subject)
+    return [replace(case, frame=name) for name in names] or [replace(case, frame="no_frame")]
+
+
+def _by_size(case: Case) -> list[Case]:
+    """Return a case per resolution that has a budget; else the sizes of any budget or frame."""
+    assert case.subject is not None
+    assert case.variant is not None
+    profile, delegate = case.target.profile.name, case.target.delegate
+    budgets = case.subject.budgets_of(profile, delegate, case.variant.name)
+    sizes = {Size.parse(b.resolution) for b in budgets or case.subject.budgets}
+    if not sizes:
+        frames = case.subject.frames.glob("*.blurred.png")
+        sizes = {images.size_of(path) for path in frames}
+    return [replace(case, size=size) for size in sorted(sizes, key=lambda s: s.megapixels)]

@@ -1,0 +1,98 @@
+"""Tell people and files what was ruled: status letters, results on disk, the summary."""
+
+from collections.abc import Generator
+from typing import Any
+
+import pytest
+
+from harness import gate, results, schema
+from harness.errors import GateError, HarnessError, InconclusiveError
+from harness.plugin import fixtures
+from harness.plugin.collection import CASE, Session
+from harness.report import terminal
+from harness.results import Record
+
+_Status = tuple[str, str, tuple[str, dict[str, bool]]]
+
+
+class Reporter:
+    """Report for one pytest process; only the controller of a parallel run writes files."""
+
+    def __init__(self, session: Session, config: pytest.Config) -> None:
+        """Report for a session."""
+        self._session = session
+        self._strict = bool(config.getoption("strict", False))
+        self._records: list[Record] = []
+        self._writer: results.Writer | None = None
+        config.stash[fixtures.SESSION] = session
+
+    def pytest_report_header(self) -> str:
+        """Say which phones are tested and where facts may come from."""
+        names = ", ".join(str(target) for target in self._session.targets)
+        return f"device harness: {names} (origin {self._session.origin.value})"
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Turn gate and harness errors into clear lines, and attach the records."""
+        report = yield
+        error = call.excinfo.value if call.excinfo else None
+        if isinstance(error, InconclusiveError) and not self._strict:
+            report.outcome = "skipped"
+            report.longrepr = (str(item.path), (item.location[1] or 0) + 1, str(error))
+            report.harness_inconclusive = True
+        elif isinstance(error, GateError):
+            report.longrepr = str(error)
+        elif isinstance(error, HarnessError) and CASE in getattr(item, "funcargs", {}):
+            report.longrepr = f"{type(error).__name__}: {error}"
+            name = getattr(getattr(item, "module", None), "GATE", "error")
+            verdict = gate.inconclusive(name, "error", str(report.longrepr))
+            record = fixtures.record_of(item, verdict, name)
+            item.stash.setdefault(fixtures.RECORDS, []).append(record)
+        if report.when == "call" or error is not None:
+            records = item.stash.get(fixtures.RECORDS, [])
+            report.harness_records = [schema.dump(record) for record in records]
+        return report
+
+    def pytest_report_teststatus(self, report: Any) -> _Status | None:
+        """Give INCONCLUSIVE a letter and a colour of its own."""
+        if getattr(report, "harness_inconclusive", False):
+            return "inconclusive", "I", ("INCONCLUSIVE", {"yellow": True})
+        return None
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        """Write the records of a test to disk as soon as it is over."""
+        if self._writer is None:
+            return
+        for data in getattr(report, "harness_records", []):
+            record = schema.parse(Record, data, where=report.nodeid)
+            self._records.append(record)
+            self._writer.write(record)
+
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        """Open the results file in the one process that writes it."""
+        if not hasattr(session.config, "workerinput"):
+            self._writer = results.Writer(session.config.rootpath)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_terminal_summary(
+        self, terminalreporter: pytest.TerminalReporter
+    ) -> Generator[None, None, None]:
+        """Print the joined verdicts before pytest's own sections."""
+        tw = terminalreporter._tw
+        text = terminal.summary(
+            self._records, self._session.withheld, width=tw.fullwidth, color=tw.hasmarkup
+        )
+        if text:
+            tw.sep("=", "device harness")
+            tw.write(text)
+            if self._writer is not None:
+                shown = terminalreporter.config.rootpath
+                tw.line(f"results: {self._writer.path.relative_to(shown)}")
+        yield
+
+    def pytest_unconfigure(self) -> None:
+        """Release the devices."""
+        self._session.close()

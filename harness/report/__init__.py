@@ -1,0 +1,1 @@
+"""Draw stored verdicts; nothing here measures or judges."""

@@ -1,0 +1,141 @@
+"""Draw the summary of a run as text: one table per device and subject, variants x gates."""
+
+import io
+from collections.abc import Iterable, Mapping, Sequence
+
+from rich.box import HORIZONTALS
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from harness import gate
+from harness.results import Record
+from harness.verdict import Outcome, Verdict, join
+
+_COLUMNS = {
+    gate.LATENCY: "latency",
+    gate.FALLBACK: "CPU ops",
+    gate.FIDELITY: "fidelity",
+    gate.SCALING: "scaling",
+    gate.REGRESSION: "baseline",
+}
+_STYLES = {Outcome.PASS: "green", Outcome.FAIL: "red", Outcome.INCONCLUSIVE: "yellow"}
+_UNITS = {"latency_ms": " ms", "p95_ms": " ms", "psnr_db": " dB", "quality_drop_db": " dB"}
+_RANK = {Outcome.FAIL: 0, Outcome.INCONCLUSIVE: 1, Outcome.PASS: 2}
+
+
+def summary(
+    records: Sequence[Record],
+    withheld: Mapping[tuple[str, str], Sequence[str]],
+    *,
+    width: int,
+    color: bool,
+) -> str:
+    """Return the tables of a run, and what does not ship.
+
+    Args:
+        records: All rulings of the run.
+        withheld: Variants that do not ship, by (target, reason).
+        width: Columns of the terminal.
+        color: Whether to use terminal colours.
+    """
+    console = Console(
+        file=io.StringIO(), width=width, force_terminal=color, no_color=not color,
+        color_system="standard" if color else None, highlight=False, legacy_windows=False,
+    )  # fmt: skip
+    groups: dict[tuple[str, str, str], list[Record]] = {}
+    for record in records:
+        groups.setdefault((record.device, record.delegate, record.subject), []).append(record)
+    for (device, delegate, subject), group in groups.items():
+        console.print(_table(f"{subject or 'tests'} on {device}:{delegate}", group))
+    for line in _notes(records, withheld):
+        console.print(line)
+    file = console.file
+    assert isinstance(file, io.StringIO)
+    return file.getvalue()
+
+
+def _table(title: str, records: Sequence[Record]) -> Table:
+    table = Table(title=title, box=HORIZONTALS, title_justify="left", title_style="bold")
+    table.add_column("variant", overflow="fold")
+    gates = [name for name in _COLUMNS if any(r.gate == name for r in records)]
+    others = sorted({r.gate for r in records} - set(_COLUMNS))
+    for name in (*gates, *others):
+        table.add_column(_COLUMNS.get(name, name), overflow="fold")
+    table.add_column("verdict", overflow="fold", min_width=12)
+    for (variant, resolution), row in _rows(records).items():
+        cells = [_cell([r.verdict for r in row if r.gate == name]) for name in (*gates, *others)]
+        table.add_row(f"{variant}\n{resolution}", *cells, _verdict(row))
+    return table
+
+
+def _rows(records: Sequence[Record]) -> dict[tuple[str, str], list[Record]]:
+    """Return the records by variant and resolution; those about all sizes join every row."""
+    rows: dict[tuple[str, str], list[Record]] = {}
+    for record in records:
+        if record.resolution:
+            rows.setdefault((record.variant, record.resolution), [])
+    for record in records:
+        keys = [
+            key for key in rows if key[0] == record.variant and record.resolution in ("", key[1])
+        ]
+        for key in keys or [(record.variant, record.resolution)]:
+            rows.setdefault(key, []).append(record)
+    order = list(dict.fromkeys(record.variant for record in records))
+    return dict(sorted(rows.items(), key=lambda item: (order.index(item[0][0]), _pixels(item[0]))))
+
+
+def _pixels(key: tuple[str, str]) -> int:
+    width, _, height = key[1].partition("x")
+    return int(width) * int(height) if height else 0
+
+
+def _cell(verdicts: Sequence[Verdict]) -> Text:
+    """Return the worst ruling of a gate: value and limit, then outcome and evidence."""
+    if not verdicts:
+        return Text("-", style="dim")
+    worst = min(verdicts, key=lambda v: (_RANK[v.outcome], _margin(v)))
+    style = _STYLES[worst.outcome]
+    ground = worst.evidence.value if worst.evidence else "no evidence"
+    return Text(f"{_value(worst)}\n{ground}", style=style)
+
+
+def _value(verdict: Verdict) -> str:
+    if verdict.observed is None:
+        return "error" if verdict.metric == "error" else "unknown"
+    unit = _UNITS.get(verdict.metric, "")
+    text = f"{verdict.observed:.3g}"
+    if verdict.limit is not None:
+        text += f"{verdict.sense.value}{verdict.limit:.3g}"
+    return text + unit
+
+
+def _margin(verdict: Verdict) -> float:
+    """Return how far inside its limit a value is, as a share of the limit; less is closer."""
+    if verdict.observed is None or not verdict.limit:
+        return float("inf")
+    gap = (verdict.limit - verdict.observed) / abs(verdict.limit)
+    return gap if verdict.sense.value == "<=" else -gap
+
+
+def _verdict(records: Sequence[Record]) -> Text:
+    outcome, finding, evidence = join([record.verdict for record in records])
+    if any(record.verdict.metric == "error" for record in records):
+        return Text("ERROR\nsee below", style="red")
+    ground = f" [{evidence.value}]" if evidence else ""
+    return Text(f"{outcome.value}{ground}\n{finding.value}", style=_STYLES[outcome])
+
+
+def _notes(
+    records: Iterable[Record], withheld: Mapping[tuple[str, str], Sequence[str]]
+) -> Iterable[Text]:
+    open_questions: dict[str, list[str]] = {}
+    for record in records:
+        if record.verdict.outcome is Outcome.INCONCLUSIVE and record.verdict.metric != "error":
+            about = f"{record.variant} {record.resolution}".strip()
+            open_questions.setdefault(f"{record.gate}: {record.verdict.because}", []).append(about)
+    for text, about in open_questions.items():
+        names = ", ".join(dict.fromkeys(about))
+        yield Text(f"INCONCLUSIVE {names}: {text}", style="yellow")
+    for (target, because), names in withheld.items():
+        yield Text(f"Not shipped to {target}: {', '.join(names)} - {because}", style="dim")

@@ -1,0 +1,96 @@
+"""Keep verdicts on disk: one JSON line each, written as they come, readable after a kill."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from harness import evidence, schema
+from harness.errors import ConfigError
+from harness.verdict import Verdict
+
+FOLDER = ".results"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """Hold a verdict and what it is about.
+
+    Attributes:
+        test: Node id of the test that ruled.
+        gate: Short name of the gate.
+        subject: Name of the subject.
+        variant: Name of the variant.
+        device: Name of the profile.
+        delegate: The delegate.
+        resolution: Such as `1280x720`; '' where the ruling is about several.
+        verdict: The ruling, with its provenance.
+        frame: Name of the golden frame, or ''.
+    """
+
+    test: str
+    gate: str
+    subject: str
+    variant: str
+    device: str
+    delegate: str
+    resolution: str
+    verdict: Verdict
+    frame: str = ""
+
+
+class Writer:
+    """Append records to a file of a run."""
+
+    def __init__(self, root: Path) -> None:
+        """Name the run's file, `.results/<time>.jsonl`; it appears with the first record."""
+        stamp = evidence.now_utc().replace(":", "").replace("+0000", "Z")
+        folder = root / FOLDER
+        self.path = folder / f"{stamp}.jsonl"
+        for number in range(2, 1000):
+            if not self.path.exists():
+                break
+            self.path = folder / f"{stamp}-{number}.jsonl"
+        self._commit = evidence.git_commit(root)
+
+    def write(self, record: Record) -> None:
+        """Append one record and hand it to the operating system before returning."""
+        verdict = record.verdict
+        if verdict.provenance is not None:
+            provenance = replace(verdict.provenance, git_commit=self._commit)
+            record = replace(record, verdict=replace(verdict, provenance=provenance))
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(schema.dump(record)) + "\n")
+
+
+def load(path: Path) -> Iterator[Record]:
+    """Read the records of a run; a last line that a kill cut short is left out.
+
+    Raises:
+        ConfigError: the file is missing or another line cannot be read.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
+    for number, line in enumerate(lines, start=1):
+        try:
+            data = json.loads(line)
+        except ValueError:
+            if number == len(lines):
+                return
+            raise ConfigError(f"{path}:{number}: not a JSON line") from None
+        yield schema.parse(Record, data, where=f"{path}:{number}")
+
+
+def latest(root: Path) -> Path:
+    """Return the file of the newest run.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    runs = sorted((root / FOLDER).glob("*.jsonl"), key=lambda path: path.stat().st_mtime)
+    if not runs:
+        raise ConfigError(f"{root / FOLDER}: no results yet; run `pytest --device=NAME` first")
+    return runs[-1]
