@@ -1,0 +1,303 @@
+"""Speak the benchmark tool's language: its flags, and the results it prints and writes.
+
+Pure functions over text and bytes. The tool is TensorFlow Lite's or LiteRT's
+`benchmark_model`; builds since 2019 are understood, and what a build can do is read from its
+own `--help`, because old builds only mention flags that they do not know and go on.
+
+Source: google-ai-edge/LiteRT, tflite/tools/benchmark and litert/tools; logs of older builds.
+"""
+
+import itertools
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from harness.errors import ConfigError, DeviceError
+
+_NUMBER = r"[-+]?(?:\d[\d.]*(?:[eE][-+]?\d+)?|nan|inf)"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preset:
+    """Hold how the tool is run.
+
+    Attributes:
+        name: As it is recorded with every number.
+        runs: Timed inferences of one run of the tool.
+        warmup_runs: Inferences before them, at least 1.
+        min_secs: The timed part goes on for at least this many seconds.
+        warmup_min_secs: The warm-up goes on for at least this many seconds.
+        threads: CPU threads, for ops that stay on the CPU.
+        allow_fp16: Let float32 models be computed in float16.
+        pinned: Pin the tool to the phone's fastest CPU clusters with `taskset`.
+    """
+
+    name: str
+    runs: int
+    warmup_runs: int = 1
+    min_secs: float = 0.0
+    warmup_min_secs: float = 0.0
+    threads: int = 4
+    allow_fp16: bool = True
+    pinned: bool = True
+
+
+STANDARD = Preset(name="standard", runs=50, warmup_runs=3)
+PAPER = Preset(name="paper", runs=10)
+"""The settings of the paper: num_runs=10 num_threads=4 allow_fp16, pinned with taskset."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExternalDelegate:
+    """Name a delegate library to load, such as Qualcomm's QNN or MediaTek's Neuron.
+
+    Attributes:
+        path: The library on the phone.
+        options: Its options, written `key:value;key:value`.
+    """
+
+    path: str
+    options: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timings:
+    """Hold what one run of the tool said about time, in milliseconds.
+
+    `median_ms` and `p95_ms` are None where the build prints no percentiles.
+    """
+
+    init_ms: float
+    first_ms: float
+    mean_ms: float
+    stddev_ms: float
+    min_ms: float
+    max_ms: float
+    runs: int
+    median_ms: float | None = None
+    p95_ms: float | None = None
+
+    def check(self) -> None:
+        """Refuse numbers that no run can have; single-precision rounding is allowed for.
+
+        Raises:
+            DeviceError: a time is negative, not finite, or out of order.
+        """
+        slack = 1 + 1e-5
+        percentiles = [v for v in (self.median_ms, self.p95_ms) if v is not None]
+        ordered = [self.min_ms, *percentiles, self.max_ms]
+        sane = (
+            all(math.isfinite(v) and v > 0 for v in (*ordered, self.mean_ms, self.first_ms))
+            and math.isfinite(self.init_ms)
+            and self.init_ms >= 0
+            and self.stddev_ms >= 0
+            and self.runs > 0
+            and all(low <= high * slack for low, high in itertools.pairwise(ordered))
+            and self.min_ms <= self.mean_ms * slack
+            and self.mean_ms <= self.max_ms * slack
+        )
+        if not sane:
+            raise DeviceError(
+                "the benchmark tool's timings make no sense (negative, not finite or out of "
+                f"order); the phone's clock may have jumped: {self}"
+            )
+
+
+def known_flags(help_text: str) -> frozenset[str]:
+    """Return the names of the flags that a build lists in its `--help`."""
+    return frozenset(re.findall(r"^\s*--([A-Za-z][\w-]*)=", help_text, re.MULTILINE))
+
+
+def unconsumed_flags(output: str) -> tuple[str, ...]:
+    """Return the flags that a build says it did not understand."""
+    found = re.findall(r"Unconsumed cmdline flags: *(.*)$", output, re.MULTILINE)
+    return tuple(flag for line in found for flag in line.split())
+
+
+def delegate_flags(
+    delegate: str,
+    *,
+    accelerator: str,
+    allow_fp16: bool,
+    external: ExternalDelegate | None = None,
+    flags: frozenset[str] | None = None,
+) -> tuple[str, ...]:
+    """Return the flags that ask for a delegate.
+
+    Args:
+        delegate: nnapi, gpu, cpu, hexagon, or any name with an external delegate's library.
+        accelerator: NNAPI's name of the unit, such as `google-edgetpu`; '' lets NNAPI choose.
+        allow_fp16: Let float32 models be computed in float16.
+        external: The library to load; asks for it whatever the delegate is called.
+        flags: What the build knows, or None to assume all.
+
+    Raises:
+        ConfigError: the delegate needs a library that is not named, or the build lacks it.
+    """
+    if external is not None:
+        wanted = [f"external_delegate_path={external.path}"]
+        if external.options:
+            wanted.append(f"external_delegate_options={external.options}")
+    elif delegate == "nnapi":
+        wanted = ["use_nnapi=true", f"nnapi_allow_fp16={_flag(allow_fp16)}"]
+        if accelerator:
+            wanted += [f"nnapi_accelerator_name={accelerator}", "disable_nnapi_cpu=true"]
+    elif delegate == "gpu":
+        wanted = ["use_gpu=true", f"gpu_precision_loss_allowed={_flag(allow_fp16)}"]
+    elif delegate == "cpu":
+        wanted = ["use_xnnpack=true"]
+        if allow_fp16:
+            wanted.append("xnnpack_force_fp16=true")
+    elif delegate == "hexagon":
+        wanted = ["use_hexagon=true"]
+    else:
+        raise ConfigError(
+            f"the benchmark tool has no delegate {delegate!r} of its own; name the delegate's "
+            "library on the phone and its options, or use nnapi, gpu, cpu or hexagon"
+        )
+    essential, optional = wanted[0], wanted[1:]
+    if flags is not None:
+        name = essential.partition("=")[0]
+        if name not in flags:
+            raise ConfigError(f"this benchmark tool has no flag --{name}; fetch a newer build")
+        optional = [flag for flag in optional if flag.partition("=")[0] in flags]
+    return tuple(f"--{flag}" for flag in (essential, *optional))
+
+
+def run_flags(preset: Preset, *, flags: frozenset[str] | None = None) -> tuple[str, ...]:
+    """Return the flags that say how often to run, leaving out what the build does not know."""
+    wanted = {
+        "num_runs": preset.runs,
+        "warmup_runs": preset.warmup_runs,
+        "min_secs": f"{preset.min_secs:g}",
+        "warmup_min_secs": f"{preset.warmup_min_secs:g}",
+        "num_threads": preset.threads,
+        "enable_op_profiling": "false",
+        "verbose": "false",
+    }
+    if preset.allow_fp16:
+        wanted["allow_fp16"] = "true"
+    return tuple(
+        f"--{name}={value}" for name, value in wanted.items() if flags is None or name in flags
+    )
+
+
+def input_flags(
+    name: str, shape: tuple[int, ...], path: str, *, flags: frozenset[str] | None = None
+) -> tuple[str, ...]:
+    """Return the flags that feed a file of raw bytes to the model's one input.
+
+    A name with characters that the tool's syntax uses is replaced: the tool only warns of a
+    name that differs, and takes inputs in the model's order.
+
+    Raises:
+        ConfigError: the build cannot read inputs from a file.
+    """
+    if flags is not None and "input_layer_value_files" not in flags:
+        raise ConfigError(
+            "this benchmark tool cannot read a frame from a file (no --input_layer_value_files); "
+            "fetch a newer build of TensorFlow Lite's benchmark_model"
+        )
+    if not re.fullmatch(r"[\w./-]+", name):
+        name = "input"
+    shape_text = ",".join(str(size) for size in shape)
+    return (
+        f"--input_layer={name}",
+        f"--input_layer_shape={shape_text}",
+        f"--input_layer_value_files={name}:{path.replace(':', '::')}",
+    )
+
+
+def parse_timings(output: str) -> Timings:
+    """Read the timings that any build prints, standard output and error together.
+
+    Raises:
+        DeviceError: there is no result, it is cut off, or it is not numbers that make sense.
+    """
+    counts = [_parse_count(line) for line in re.findall(r"^(?:INFO: )?(count=.*)$", output, re.M)]
+    counts = [count for count in counts if count.get("count", 0) > 0]
+    ends = _end_of_run(output)
+    if ends is None:
+        raise DeviceError(f"the benchmark tool printed no result: {_tail(output)}")
+    if not counts:
+        raise DeviceError(f"the benchmark tool printed no run statistics: {_tail(output)}")
+    timed = counts[-1]
+    init_ms, first_ms, mean_ms = ends
+    if first_ms is None:
+        first_ms = counts[0]["first"] / 1e3
+    timings = Timings(
+        init_ms=init_ms,
+        first_ms=first_ms,
+        mean_ms=timed["avg"] / 1e3,
+        stddev_ms=timed["std"] / 1e3,
+        min_ms=timed["min"] / 1e3,
+        max_ms=timed["max"] / 1e3,
+        runs=int(timed["count"]),
+        median_ms=_ms(timed.get("median")),
+        p95_ms=_ms(timed.get("p95")),
+    )
+    timings.check()
+    if not math.isclose(timings.mean_ms, mean_ms, rel_tol=0.02, abs_tol=0.02):
+        raise DeviceError(
+            f"the benchmark tool contradicts itself: average {mean_ms:g} ms in its summary, "
+            f"{timings.mean_ms:g} ms in its statistics; its output is damaged"
+        )
+    return timings
+
+
+def _parse_count(line: str) -> Mapping[str, float]:
+    """Read `count=5 first=1 curr=2 min=1 max=2 avg=1.5 std=0 ...` in any build's wording."""
+    values = {
+        key: float(number)
+        for key, number in re.findall(rf"\b([a-z]\w*)=({_NUMBER})(?=\s|\(|$)", line)
+        if number.count(".") < 2
+    }
+    if "avg" not in values and "curr" in values:  # all runs the same, or only one
+        same = values["curr"]
+        values |= {"first": same, "min": same, "max": same, "avg": same, "std": 0.0}
+        values.setdefault("median", same)
+        values.setdefault("p95", same)
+    needed = {"count", "first", "min", "max", "avg", "std"}
+    if values.get("count", 0) > 0 and not needed <= set(values):
+        raise DeviceError(f"the benchmark tool's statistics are cut off: {line[:120]!r}")
+    return values
+
+
+def _end_of_run(output: str) -> tuple[float, float | None, float] | None:
+    """Return init, first and mean milliseconds from the summary that ends a run."""
+    new = re.search(
+        rf"Inference timings in us: Init: ({_NUMBER}), First inference: ({_NUMBER}), "
+        rf"Warmup \(avg\): {_NUMBER}, Inference \(avg\): ({_NUMBER})\s*$",
+        output,
+        re.MULTILINE,
+    )
+    if new is not None:
+        return float(new[1]) / 1e3, float(new[2]) / 1e3, float(new[3]) / 1e3
+    old = re.search(
+        rf"Average inference timings in us: Warmup: {_NUMBER}, Init: ({_NUMBER}), "
+        rf"(?:Inference|no stats): ({_NUMBER})\s*$",
+        output,
+        re.MULTILINE,
+    )
+    if old is not None:
+        return float(old[1]) / 1e3, None, float(old[2]) / 1e3
+    init = re.search(rf"Model initialization: *({_NUMBER}) ms", output)
+    first = re.search(rf"Warmup \(first\): *({_NUMBER}) ms", output)
+    mean = re.search(rf"Inference \(avg\): *({_NUMBER}) ms", output)
+    if init and mean:
+        return float(init[1]), float(first[1]) if first else None, float(mean[1])
+    return None
+
+
+def _ms(microseconds: float | None) -> float | None:
+    return None if microseconds is None else microseconds / 1e3
+
+
+def _flag(value: bool) -> str:
+    return "true" if value else "false"
+
+
+def _tail(output: str) -> str:
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    return repr(lines[-1][-200:]) if lines else "it printed nothing"
