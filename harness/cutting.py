@@ -1,0 +1,129 @@
+"""Cut ops out of a .tflite into a model of their own, or show its inner tensors as outputs.
+
+Only the file is rewritten: no native code runs, and every op keeps its options and its weights.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import flatbuffers
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from harness.errors import ModelError
+
+
+def cut(
+    model: bytes,
+    *,
+    ops: Sequence[int],
+    inputs: Sequence[int],
+    outputs: Sequence[int],
+    names: Mapping[int, str] | None = None,
+) -> bytes:
+    """Write some ops of a model as a model of its own.
+
+    Args:
+        model: A .tflite with one subgraph.
+        ops: Indices of the ops to keep, in execution order.
+        inputs: Indices of the tensors that are fed.
+        outputs: Indices of the tensors that are read back, at least one.
+        names: New names of tensors, by their index in `model`; the others keep theirs.
+
+    Returns:
+        The bytes of the new .tflite, with its inputs and outputs in the order given.
+
+    Raises:
+        ModelError: the ops read a tensor that is neither fed, constant nor computed by them.
+    """
+    whole = schema.ModelT.InitFromPackedBuf(model, 0)
+    graph = whole.subgraphs[0]
+    kept_ops = [graph.operators[index] for index in ops]
+    wanted = {int(i) for op in kept_ops for i in (*op.inputs, *op.outputs) if i >= 0}
+    kept = sorted(wanted | set(inputs) | set(outputs))
+    _check_fed(whole, kept_ops, [*inputs], [*outputs])
+    places = {old: new for new, old in enumerate(kept)}
+
+    part = schema.ModelT()
+    part.version = whole.version
+    part.description = whole.description
+    part.operatorCodes = whole.operatorCodes
+    part.buffers = [schema.BufferT()]
+    subgraph = schema.SubGraphT()
+    subgraph.name = b"main"
+    subgraph.tensors = [graph.tensors[old] for old in kept]
+    for old, tensor in zip(kept, subgraph.tensors, strict=True):
+        if names and old in names:
+            tensor.name = names[old].encode()
+        if old in inputs:
+            tensor.buffer = 0
+    _move_buffers(whole, part, subgraph.tensors)
+    subgraph.operators = [_moved(op, places) for op in kept_ops]
+    subgraph.inputs = np.array([places[i] for i in inputs], dtype=np.int32)
+    subgraph.outputs = np.array([places[i] for i in outputs], dtype=np.int32)
+    part.subgraphs = [subgraph]
+    builder = flatbuffers.Builder(len(model))
+    builder.Finish(part.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def show(model: bytes, tensors: Sequence[int]) -> bytes:
+    """Write a model again with some of its tensors as its outputs, in the order given.
+
+    Raises:
+        ModelError: nothing computes one of the tensors.
+    """
+    graph = schema.ModelT.InitFromPackedBuf(model, 0).subgraphs[0]
+    return cut(
+        model,
+        ops=range(len(graph.operators)),
+        inputs=[int(i) for i in graph.inputs],
+        outputs=tensors,
+    )
+
+
+def _check_fed(
+    whole: Any, ops: Sequence[Any], inputs: Sequence[int], outputs: Sequence[int]
+) -> None:
+    """Raise a ModelError if a tensor is read before anything gave it a value."""
+    tensors = whole.subgraphs[0].tensors
+    ready = set(inputs)
+    for op in ops:
+        for i in (int(index) for index in op.inputs):
+            if i >= 0 and i not in ready and not _is_constant(whole, tensors[i]):
+                raise ModelError(f"cannot cut the model: nothing gives tensor {_name(tensors[i])}")
+        ready.update(int(index) for index in op.outputs)
+    for i in outputs:
+        if i not in ready:
+            raise ModelError(f"cannot cut the model: nothing computes {_name(tensors[i])}")
+
+
+def _is_constant(whole: Any, tensor: Any) -> bool:
+    # A tensor without elements (an empty shape list, say) has no data and needs none.
+    empty = tensor.shape is not None and 0 in tensor.shape
+    return empty or (tensor.buffer > 0 and whole.buffers[tensor.buffer].data is not None)
+
+
+def _move_buffers(whole: Any, part: Any, tensors: Sequence[Any]) -> None:
+    """Take along the data that tensors hold; tensors that shared a buffer share it again."""
+    moved = {0: 0}
+    for tensor in tensors:
+        data = whole.buffers[tensor.buffer].data
+        if data is None or len(data) == 0:
+            tensor.buffer = 0
+        elif tensor.buffer not in moved:
+            moved[tensor.buffer] = len(part.buffers)
+            part.buffers.append(whole.buffers[tensor.buffer])
+        tensor.buffer = moved[tensor.buffer]
+
+
+def _moved(op: Any, places: Mapping[int, int]) -> Any:
+    op.inputs = np.array([places[int(i)] if i >= 0 else -1 for i in op.inputs], dtype=np.int32)
+    op.outputs = np.array([places[int(i)] for i in op.outputs], dtype=np.int32)
+    if op.intermediates is not None:
+        op.intermediates = None
+    return op
+
+
+def _name(tensor: Any) -> str:
+    return repr((tensor.name or b"").decode("utf-8", errors="replace"))

@@ -1,0 +1,170 @@
+"""Place and run models on Snapdragon NPUs: Qualcomm's own compiler and HTP simulator."""
+
+import atexit
+import functools
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness import cache, child, cutting, evidence, images
+from harness.errors import ConfigError, ModelError
+from harness.evidence import Evidence, Provenance, sha256_of
+from harness.graph import Graph
+from harness.images import Pixels
+from harness.placement import CPU, NodePlacement, Placement
+from harness.profiles import Target
+from harness.stacks import qnn_compiler
+from harness.stacks.qnn_compiler import HTP, Step, missing, versions
+
+__all__ = ["execute", "memory", "missing", "place", "run", "versions"]
+
+_RUN_TIMEOUT_S = 540.0
+_MEMORY_MIB = 24 * 1024
+
+
+def place(model: bytes, graph: Graph, target: Target, *, with_memory: bool = False) -> Placement:
+    """Say which op Qualcomm's partitioner gives to the NPU of a phone, and why others stay.
+
+    Args:
+        model: The .tflite.
+        graph: The same, read.
+        target: A phone with an accelerator that names its `soc_model`.
+        with_memory: Whether to compile too, so that spill_mib and context_mib are known.
+
+    Raises:
+        StackMissing: the packages are not installed.
+        DeviceError: the compiler does not know the chip, or crashed.
+        ModelError: the compiler cannot read the model.
+    """
+    soc_model = _soc_model(target)
+    parts = qnn_compiler.split(model, graph, soc_model)
+    units = {i: step.unit for step in parts.steps for i in step.ops}
+    spill_mib, context_mib = memory(model, graph, target) if with_memory else (None, None)
+    return Placement(
+        nodes=tuple(
+            NodePlacement(
+                index=op.index,
+                op=op.name,
+                unit=HTP if units[op.index] == HTP else CPU,
+                reason=parts.refusals.get(op.index, ""),
+            )
+            for op in graph.ops
+        ),
+        partitions=len(parts.steps),
+        provenance=_provenance(model, target, "placement by the vendor's compiler on this host"),
+        spill_mib=spill_mib,
+        context_mib=context_mib,
+    )
+
+
+def memory(model: bytes, graph: Graph, target: Target) -> tuple[float, float]:
+    """Compile for a phone and return what its compiler says of memory.
+
+    Returns:
+        MiB moved out of on-chip memory per inference, and MiB of the compiled contexts; sums
+        over the NPU's partitions, so 0 and 0 where no op runs there.
+
+    Raises:
+        StackMissing, DeviceError, ModelError: as `place`; ModelError also where the compiler
+            cannot compile what its partitioner accepted.
+    """
+    soc_model = _soc_model(target)
+    parts = qnn_compiler.split(model, graph, soc_model)
+    contexts = [
+        qnn_compiler.compile_step(model, step, soc_model)
+        for step in parts.steps
+        if step.unit == HTP
+    ]
+    spill_bytes = sum(context.spill_bytes for context in contexts)
+    size_bytes = sum(context.size_bytes for context in contexts)
+    return spill_bytes / 2**20, size_bytes / 2**20
+
+
+def run(model: bytes, graph: Graph, target: Target, frame: Pixels) -> Pixels:
+    """Run one frame: the NPU's partitions on the HTP simulator, the rest on the CPU kernels.
+
+    Args:
+        model: A .tflite with one image input and one image output.
+        graph: The same, read.
+        target: A phone with an accelerator that names its `soc_model`.
+        frame: Float32 [1, H, W, C]; quantized for the model where it takes integers.
+
+    Returns:
+        The first output, float32, dequantized.
+
+    Raises:
+        StackMissing: the packages are not installed.
+        DeviceError: the compiler or the simulator crashed or gave no answer.
+        ModelError: the model does not take the frame, or cannot be compiled.
+    """
+    return execute(model, graph, target, frame)[0]
+
+
+def execute(
+    model: bytes, graph: Graph, target: Target, frame: Pixels
+) -> tuple[NDArray[np.float32], ...]:
+    """Run one frame as `run` does and return every output, float32, dequantized."""
+    soc_model = _soc_model(target)
+    if len(graph.inputs) != 1:
+        raise ModelError(f"has {len(graph.inputs)} inputs; the harness feeds models with one")
+    fed = graph.tensors[graph.inputs[0]]
+    if fed.shape != frame.shape:
+        raise ModelError(f"takes {fed.shape}, the frame is {frame.shape}; resize the model first")
+    parts = qnn_compiler.split(model, graph, soc_model)
+    plan = [_order(model, graph, step, soc_model) for step in parts.steps]
+    stored = _worker().call(
+        "execute",
+        plan,
+        {fed.index: images.to_stored(frame, fed)},
+        graph.outputs,
+        timeout_s=_RUN_TIMEOUT_S,
+    )
+    return tuple(
+        images.from_stored(value, graph.tensors[i])
+        for value, i in zip(stored, graph.outputs, strict=True)
+    )
+
+
+def _order(model: bytes, graph: Graph, step: Step, soc_model: str) -> tuple[object, ...]:
+    """Describe one stretch to the worker."""
+    if step.unit != HTP:
+        part = cutting.cut(model, ops=step.ops, inputs=step.inputs, outputs=step.outputs)
+        return ("cpu", part, step.inputs, step.outputs)
+    context = qnn_compiler.compile_step(model, step, soc_model)
+    ports = {
+        i: (graph.tensors[i].dtype, graph.tensors[i].shape) for i in (*step.inputs, *step.outputs)
+    }
+    return (HTP, str(context.path), qnn_compiler.GRAPH_NAME, step.inputs, step.outputs, ports)
+
+
+def _soc_model(target: Target) -> str:
+    for accelerator in target.profile.accelerators_of(target.delegate):
+        if accelerator.soc_model:
+            return accelerator.soc_model
+    raise ConfigError(
+        f"{target}: its profile names no soc_model for the delegate {target.delegate}; "
+        'add one to the accelerator, such as soc_model = "SM8650"'
+    )
+
+
+@functools.cache
+def _worker() -> child.Worker:
+    worker = child.Worker(
+        "harness.stacks.qnn_worker",
+        stage="Qualcomm HTP simulator",
+        log=cache.root() / "logs" / "qnn-simulator.log",
+        memory_mib=_MEMORY_MIB,
+    )
+    atexit.register(worker.close)
+    return worker
+
+
+def _provenance(model: bytes, target: Target, note: str) -> Provenance:
+    return Provenance(
+        evidence=Evidence.VENDOR,
+        device=f"{target}, {_soc_model(target)}",
+        variant_sha256=sha256_of(model),
+        runtime=versions(),
+        time_utc=evidence.now_utc(),
+        note=note,
+    )
