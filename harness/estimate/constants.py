@@ -61,6 +61,9 @@ def ground(profile: Profile, delegate: str, precision: str) -> Ground:
         return _fitted(own, where=f"{profile.name}: {delegate} {precision}")
     if precision == work.INT16:
         return _int16(ground(profile, delegate, work.INT8), delegate)
+    if delegate == "gpu" and precision == work.INT8:
+        # TFLite's GPU delegate dequantizes 8-bit models and computes in float.
+        return ground(profile, delegate, work.FLOAT)
     shipped = _find(_stand_in(), delegate, precision)
     if shipped is None:
         raise ConfigError(
