@@ -286,8 +286,8 @@ def no_regression(
         return Verdict(
             gate=REGRESSION, metric=metric, observed=observed, limit=None, sense=sense,
             outcome=Outcome.INCONCLUSIVE, provenance=provenance,
-            because=f"{metric} {observed:.4g}: no baseline with {provenance.evidence.value} "
-            "evidence; accept this one with `harness bless`",
+            because=f"no baseline with {provenance.evidence.value} evidence; accept today's facts "
+            "with `harness bless`",
         )  # fmt: skip
     if sense is Sense.AT_MOST:
         limit = baseline.value + baseline.spread

@@ -123,6 +123,8 @@ def _convert_optional(kind: Any, data: object, where: str) -> Any:
     for choice in choices:
         if isinstance(data, choice) and not (isinstance(data, bool) and choice is not bool):
             return data
+    if float in choices and isinstance(data, int) and not isinstance(data, bool):
+        return float(data)
     names = " or ".join(c.__name__ for c in choices)
     raise ConfigError(f"{where}: expected {names}, found {_name(data)}")
 

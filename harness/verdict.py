@@ -41,11 +41,11 @@ class Verdict:
 
     gate: str
     metric: str
-    observed: float | None
-    limit: float | None
     sense: Sense
     outcome: Outcome
-    provenance: Provenance | None
+    observed: float | None = None
+    limit: float | None = None
+    provenance: Provenance | None = None
     because: str = ""
     low: float | None = None
     high: float | None = None

@@ -12,6 +12,10 @@ from harness.plugin.collection import CASE, Session
 from harness.report import terminal
 from harness.results import Record
 
+# Attributes of a report; pytest-xdist carries them from its workers to the controller.
+_INCONCLUSIVE = "harness_inconclusive"
+_RECORDS = "harness_records"
+
 _Status = tuple[str, str, tuple[str, dict[str, bool]]]
 
 
@@ -41,7 +45,7 @@ class Reporter:
         if isinstance(error, InconclusiveError) and not self._strict:
             report.outcome = "skipped"
             report.longrepr = (str(item.path), (item.location[1] or 0) + 1, str(error))
-            report.harness_inconclusive = True
+            setattr(report, _INCONCLUSIVE, True)
         elif isinstance(error, GateError):
             report.longrepr = str(error)
         elif isinstance(error, HarnessError) and CASE in getattr(item, "funcargs", {}):
@@ -52,12 +56,12 @@ class Reporter:
             item.stash.setdefault(fixtures.RECORDS, []).append(record)
         if report.when == "call" or error is not None:
             records = item.stash.get(fixtures.RECORDS, [])
-            report.harness_records = [schema.dump(record) for record in records]
+            setattr(report, _RECORDS, [schema.dump(record) for record in records])
         return report
 
     def pytest_report_teststatus(self, report: Any) -> _Status | None:
         """Give INCONCLUSIVE a letter and a colour of its own."""
-        if getattr(report, "harness_inconclusive", False):
+        if getattr(report, _INCONCLUSIVE, False):
             return "inconclusive", "I", ("INCONCLUSIVE", {"yellow": True})
         return None
 
@@ -66,7 +70,7 @@ class Reporter:
         """Write the records of a test to disk as soon as it is over."""
         if self._writer is None:
             return
-        for data in getattr(report, "harness_records", []):
+        for data in getattr(report, _RECORDS, []):
             record = schema.parse(Record, data, where=report.nodeid)
             self._records.append(record)
             self._writer.write(record)

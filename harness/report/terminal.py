@@ -56,13 +56,16 @@ def summary(
 
 
 def _table(title: str, records: Sequence[Record]) -> Table:
-    table = Table(title=title, box=HORIZONTALS, title_justify="left", title_style="bold")
+    table = Table(
+        title=title, title_justify="left", title_style="bold", box=HORIZONTALS,
+        padding=(0, 1, 0, 0), show_edge=False,
+    )  # fmt: skip
     table.add_column("variant", overflow="fold")
     gates = [name for name in _COLUMNS if any(r.gate == name for r in records)]
     others = sorted({r.gate for r in records} - set(_COLUMNS))
     for name in (*gates, *others):
         table.add_column(_COLUMNS.get(name, name), overflow="fold")
-    table.add_column("verdict", overflow="fold", min_width=12)
+    table.add_column("verdict", overflow="fold", min_width=14)
     for (variant, resolution), row in _rows(records).items():
         cells = [_cell([r.verdict for r in row if r.gate == name]) for name in (*gates, *others)]
         table.add_row(f"{variant}\n{resolution}", *cells, _verdict(row))
@@ -94,7 +97,8 @@ def _cell(verdicts: Sequence[Verdict]) -> Text:
     """Return the worst ruling of a gate: value and limit, then outcome and evidence."""
     if not verdicts:
         return Text("-", style="dim")
-    worst = min(verdicts, key=lambda v: (_RANK[v.outcome], _margin(v)))
+    metrics = list(dict.fromkeys(v.metric for v in verdicts))
+    worst = min(verdicts, key=lambda v: (_RANK[v.outcome], metrics.index(v.metric), _margin(v)))
     style = _STYLES[worst.outcome]
     ground = worst.evidence.value if worst.evidence else "no evidence"
     return Text(f"{_value(worst)}\n{ground}", style=style)
@@ -122,7 +126,7 @@ def _verdict(records: Sequence[Record]) -> Text:
     outcome, finding, evidence = join([record.verdict for record in records])
     if any(record.verdict.metric == "error" for record in records):
         return Text("ERROR\nsee below", style="red")
-    ground = f" [{evidence.value}]" if evidence else ""
+    ground = f" {evidence.value}" if evidence else ""
     return Text(f"{outcome.value}{ground}\n{finding.value}", style=_STYLES[outcome])
 
 
@@ -134,8 +138,8 @@ def _notes(
         if record.verdict.outcome is Outcome.INCONCLUSIVE and record.verdict.metric != "error":
             about = f"{record.variant} {record.resolution}".strip()
             open_questions.setdefault(f"{record.gate}: {record.verdict.because}", []).append(about)
-    for text, about in open_questions.items():
-        names = ", ".join(dict.fromkeys(about))
-        yield Text(f"INCONCLUSIVE {names}: {text}", style="yellow")
-    for (target, because), names in withheld.items():
-        yield Text(f"Not shipped to {target}: {', '.join(names)} - {because}", style="dim")
+    for text, abouts in open_questions.items():
+        named = ", ".join(dict.fromkeys(abouts))
+        yield Text(f"INCONCLUSIVE {named}: {text}", style="yellow")
+    for (target, because), variants in withheld.items():
+        yield Text(f"Not shipped to {target}: {', '.join(variants)} - {because}", style="dim")

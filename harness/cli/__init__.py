@@ -1,0 +1,48 @@
+"""Be the `harness` command; each subcommand is a file of this folder."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from harness import __version__
+from harness.cli import bless, devices, doctor, init, inspect
+from harness.errors import GateError, HarnessError
+
+COMMANDS = (devices, doctor, inspect, init, bless)
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run a subcommand; ends with 0, 1 (a gate or check failed) or 2 (wrong input)."""
+    try:
+        options = parser().parse_args(arguments)
+        code: int = options.run(options)
+    except HarnessError as error:
+        print(f"harness: {error}", file=sys.stderr)
+        code = 2
+    except GateError as error:
+        print(f"harness: {error}", file=sys.stderr)
+        code = 1
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader, such as `head`, has gone
+        code = 0
+    except KeyboardInterrupt:
+        code = 130
+    sys.exit(code)
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command line."""
+    top = argparse.ArgumentParser(
+        prog="harness",
+        description="Test on-device image-restoration models against the phones they ship to.",
+    )
+    top.add_argument("--version", action="version", version=f"harness {__version__}")
+    commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for command in COMMANDS:
+        name = command.__name__.rsplit(".", 1)[1].replace("_", "-")
+        first_line = (command.__doc__ or "").splitlines()[0]
+        sub = commands.add_parser(name, help=first_line, description=command.__doc__)
+        command.add_arguments(sub)
+        sub.set_defaults(run=command.run)
+    return top

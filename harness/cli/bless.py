@@ -1,0 +1,176 @@
+"""Accept what a subject does now: write its hashes, goldens and baselines."""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from harness import baselines, fidelity, goldens, graph, profiles, resizing, subjects
+from harness.baselines import Baseline
+from harness.cli import shared
+from harness.devices import facts
+from harness.devices.connect import Origin, connect
+from harness.errors import BlessedDataError, ConfigError, HarnessError
+from harness.evidence import Evidence, Provenance, sha256_of
+from harness.images import Output, Pixels, Size
+from harness.profiles import Target
+from harness.stacks import xnnpack
+from harness.subjects import SUBJECT_FILE, Subject
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `harness bless`."""
+    parser.add_argument("subject", metavar="SUBJECT")
+    parser.add_argument(
+        "--device",
+        action="append",
+        default=[],
+        metavar="NAME[:DELEGATE]",
+        help="take baselines for these devices only; default every device it ships to",
+    )
+    parser.add_argument("--because", default="", help="why; kept with each baseline")
+    parser.add_argument("--yes", action="store_true", help="do not ask")
+    shared.add_golden_dir(parser)
+    shared.add_profile_dirs(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Show what would change, ask, and write it."""
+    console = shared.console()
+    subject = shared.load_subject(options)
+    hashes = {v.sha256: sha256_of(_bytes(v.path)) for v in subject.variants}
+    subject = replace(
+        subject,
+        variants=tuple(replace(v, sha256=hashes[v.sha256]) for v in subject.variants),
+    )
+    references = {name: _reference(subject, name) for name in goldens.names(subject)}
+    if not references:
+        raise BlessedDataError(f"{subject.frames}: holds no <frame>.blurred.png to bless")
+    console.print(_reference_changes(subject, references))
+    accepted = tuple(_baselines(subject, options))
+    kept = [b for b in baselines.load(subject) if b.key not in {n.key for n in accepted}]
+    _print_baseline_changes(console, baselines.load(subject), accepted)
+    if not _confirmed(options.yes, subject.name):
+        console.print("Nothing was written.")
+        return 1
+    _rewrite_hashes(subject.folder / SUBJECT_FILE, hashes)
+    for name, (frame, output) in references.items():
+        goldens.store(subject, name, frame=frame, fp32_output=output)
+    path = baselines.store(subject, [*kept, *accepted])
+    console.print(f"Blessed {subject.name}: {len(references)} goldens, {path.name}.")
+    return 0
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise BlessedDataError(f"{path}: cannot be read ({error.strerror})") from None
+
+
+def _reference(subject: Subject, name: str) -> tuple[Pixels, Pixels]:
+    """Return a frame and what the FP32 variant makes of it on this host."""
+    frame, _ = goldens.load_frame(subject, name)
+    size = Size.of(frame)
+    model = resizing.resize(
+        subject.reference.read(), width_px=size.width_px, height_px=size.height_px
+    )
+    parsed = graph.parse(model, name=str(subject.reference.path))
+    return frame, xnnpack.run(model, parsed, frame)
+
+
+def _reference_changes(subject: Subject, references: dict[str, tuple[Pixels, Pixels]]) -> Table:
+    table = Table(title="FP32 references", box=None, pad_edge=False, title_justify="left")
+    for column in ("frame", "size", "against the blessed one"):
+        table.add_column(column)
+    for name, (frame, output) in references.items():
+        try:
+            blessed = goldens.load(subject, name).fp32_output
+        except BlessedDataError as error:
+            change = "new" if "missing" in str(error) else "stale, replaced"
+        else:
+            made = Provenance(evidence=Evidence.HOST, device="", variant_sha256="")
+            match = fidelity.compare(Output(pixels=output, provenance=made), blessed)
+            change = f"{match.psnr_db:.1f} dB"
+        table.add_row(name, str(Size.of(frame)), change)
+    return table
+
+
+def _baselines(subject: Subject, options: argparse.Namespace) -> Iterator[Baseline]:
+    """Yield today's facts about each variant on each device that it ships to."""
+    known = shared.load_profiles(options)
+    if options.device:
+        targets = profiles.select(known, options.device)
+    else:
+        targets = tuple(
+            Target(profile=profile, delegate=profile.default_delegate) for profile in known.values()
+        )
+    for target in targets:
+        device = connect(target, origin=Origin.EMULATED)
+        name = target.profile.name
+        try:
+            for variant in subject.variants:
+                if subject.withheld_because(name, target.delegate, variant.name) is not None:
+                    continue
+                for budget in subject.budgets_of(name, target.delegate, variant.name):
+                    size = Size.parse(budget.resolution)
+                    for fact in facts.of(device, subject, variant, size):
+                        yield Baseline(
+                            variant=variant.name,
+                            variant_sha256=variant.sha256,
+                            device=name,
+                            delegate=target.delegate,
+                            resolution=str(size),
+                            evidence=fact.provenance.evidence,
+                            metric=fact.metric,
+                            value=fact.value,
+                            spread=fact.spread,
+                            because=options.because or "blessed",
+                        )
+        finally:
+            device.close()
+
+
+def _print_baseline_changes(
+    console: Console, old: tuple[Baseline, ...], new: tuple[Baseline, ...]
+) -> None:
+    before = {baseline.key: baseline for baseline in old}
+    changes = 0
+    for baseline in new:
+        was = before.get(baseline.key)
+        if was is not None and abs(was.value - baseline.value) <= baseline.spread:
+            continue
+        changes += 1
+        about = (
+            f"{baseline.variant} {baseline.device}:{baseline.delegate} {baseline.resolution} "
+            f"{baseline.metric}"
+        )
+        text = (
+            f"{baseline.value:.6g}" if was is None else f"{was.value:.6g} -> {baseline.value:.6g}"
+        )
+        console.print(f"{about}: {text}{' (new)' if was is None else ''}", markup=False)
+    console.print(f"Baselines: {len(new)} taken, {changes} new or changed.")
+
+
+def _confirmed(yes: bool, name: str) -> bool:
+    if yes:
+        return True
+    if not sys.stdin.isatty():
+        raise ConfigError("no terminal to ask on; add --yes to accept what is shown above")
+    return input(f"Accept this for {name}? [y/N] ").strip().lower() in ("y", "yes")
+
+
+def _rewrite_hashes(path: Path, hashes: dict[str, str]) -> None:
+    """Replace old hashes in subject.toml, leaving every other byte as a person wrote it."""
+    text = path.read_text(encoding="utf-8")
+    for old, new in hashes.items():
+        if old != new:
+            if text.count(old) != 1:
+                raise HarnessError(f"{path}: {old[:12]} stands there more than once; edit by hand")
+            text = text.replace(old, new)
+    path.write_text(text, encoding="utf-8")
+    subjects.load(path.parent)

@@ -1,0 +1,173 @@
+"""Show what a .tflite holds and where its ops would run."""
+
+import argparse
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from harness import graph, resizing, schema
+from harness.cli import shared
+from harness.devices.connect import Origin, connect
+from harness.errors import DeviceError, ModelError
+from harness.graph import Graph
+from harness.images import Size
+from harness.placement import CPU, Placement
+from harness.profiles import Target
+from harness.subjects import Variant
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `harness inspect`."""
+    parser.add_argument("model", type=Path, metavar="MODEL.tflite")
+    parser.add_argument(
+        "--device",
+        action="append",
+        default=[],
+        metavar="NAME[:DELEGATE]",
+        help="say where each op runs; `all` compares every delegate of every phone",
+    )
+    parser.add_argument("--size", metavar="WxH", help="resolution, default the model's own")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
+    shared.add_profile_dirs(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the model's ops, or its placement."""
+    parsed = graph.load(options.model)
+    data = options.model.read_bytes()
+    size = Size.parse(options.size) if options.size else None
+    if size is not None:
+        data = resizing.resize(data, width_px=size.width_px, height_px=size.height_px)
+        parsed = graph.parse(data, name=str(options.model))
+    targets = shared.every_target(shared.load_profiles(options), options.device)
+    if size is None and targets:
+        _, height_px, width_px, _ = resizing.image_shape(parsed)
+        size = Size(width_px=width_px, height_px=height_px)
+    variant = shared.loose_variant(options.model, options.model.read_bytes())
+    placements = {str(t): _place(t, variant, size) for t in targets if size is not None}
+    if options.json:
+        print(json.dumps(_as_json(parsed, placements), indent=1))
+        return 0
+    console = shared.console()
+    console.print(_headline(options.model, parsed))
+    if len(targets) > 1:
+        console.print(_matrix(placements))
+    elif targets:
+        _print_placement(console, str(targets[0]), placements[str(targets[0])])
+    else:
+        console.print(_ops(parsed))
+    return 0
+
+
+def _place(target: Target, variant: Variant, size: Size) -> Placement | str:
+    """Return a placement, or why there is none."""
+    device = connect(target, origin=Origin.EMULATED)
+    try:
+        return device.place(variant, size)
+    except (DeviceError, ModelError) as error:
+        return str(error)
+    finally:
+        device.close()
+
+
+def _headline(path: Path, parsed: Graph) -> str:
+    shapes = " -> ".join(
+        f"{list(parsed.tensors[i].shape)} {parsed.tensors[i].dtype}"
+        for i in (*parsed.inputs, *parsed.outputs)
+    )
+    return (
+        f"{path.name}: {len(parsed.ops)} ops, {parsed.macs / 1e9:.3f} GMAC, "
+        f"weights {parsed.weight_bytes / 2**20:.2f} MiB, "
+        f"peak activations {parsed.peak_activation_bytes / 2**20:.2f} MiB\n{shapes}"
+    )
+
+
+def _ops(parsed: Graph) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for column in ("#", "op", "v", "dtype", "output", "MMAC", "options"):
+        table.add_column(column, overflow="fold")
+    for op in parsed.ops:
+        runtime = parsed.runtime_inputs(op)
+        flags = [
+            f"{name}={value}"
+            for name, value in op.options.items()
+            if name in ("half_pixel_centers", "align_corners", "block_size", "stride_h")
+            and value is not None
+        ]
+        table.add_row(
+            str(op.index),
+            op.name,
+            str(op.version),
+            runtime[0].dtype if runtime else "",
+            "x".join(str(n) for n in parsed.tensors[op.outputs[0]].shape),
+            f"{op.macs / 1e6:.1f}" if op.macs else "",
+            " ".join(flags),
+        )
+    return table
+
+
+def _print_placement(console: Console, target: str, placement: Placement | str) -> None:
+    if isinstance(placement, str):
+        console.print(f"{target}: {placement}", style="red")
+        return
+    units = Counter(node.unit for node in placement.nodes)
+    counts = ", ".join(f"{count} on {unit}" for unit, count in units.items())
+    console.print(
+        f"{target}: {counts}; {placement.partitions} partitions "
+        f"[{placement.provenance.evidence.value}]",
+        markup=False,
+    )
+    for node in placement.nodes:
+        style = "yellow" if node.unit == CPU else ""
+        line = f"  #{node.index:<3} {node.op:<24} {node.unit}"
+        console.print(line + (f"  {node.reason}" if node.reason else ""), style=style, markup=False)
+        if node.remedy:
+            console.print(f"       remedy: {node.remedy}", style=style, markup=False)
+
+
+def _matrix(placements: dict[str, Placement | str]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for column in ("device", "CPU ops", "partitions", "evidence", "first reason"):
+        table.add_column(column, overflow="fold")
+    for target, placement in placements.items():
+        if isinstance(placement, str):
+            table.add_row(target, "?", "?", "-", placement, style="red")
+            continue
+        first = placement.fallbacks[0] if placement.fallbacks else None
+        table.add_row(
+            target,
+            f"{placement.cpu_ops}/{len(placement.nodes)}",
+            str(placement.partitions),
+            placement.provenance.evidence.value,
+            f"{first.op} #{first.index}: {first.reason}" if first else "",
+            style="yellow" if first else "",
+        )
+    return table
+
+
+def _as_json(parsed: Graph, placements: dict[str, Placement | str]) -> dict[str, Any]:
+    return {
+        "macs": parsed.macs,
+        "weight_bytes": parsed.weight_bytes,
+        "peak_activation_bytes": parsed.peak_activation_bytes,
+        "ops": [
+            {
+                "index": op.index,
+                "name": op.name,
+                "version": op.version,
+                "macs": op.macs,
+                "inputs": [list(t.shape) for t in parsed.input_tensors(op)],
+                "outputs": [list(parsed.tensors[i].shape) for i in op.outputs],
+                "dtype": parsed.tensors[op.outputs[0]].dtype,
+            }
+            for op in parsed.ops
+        ],
+        "placements": {
+            target: {"error": placement} if isinstance(placement, str) else schema.dump(placement)
+            for target, placement in placements.items()
+        },
+    }

@@ -1,0 +1,80 @@
+"""Hold the options and look-ups that several subcommands share."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from harness import profiles, subjects
+from harness.errors import ConfigError
+from harness.evidence import sha256_of
+from harness.profiles import Profile, Target
+from harness.subjects import Limits, Precision, Subject, Variant
+
+
+def console() -> Console:
+    """Return the console that tables are printed on."""
+    return Console(highlight=False)
+
+
+def add_profile_dirs(parser: argparse.ArgumentParser) -> None:
+    """Add `--profiles`, the command line's counterpart of the ini key `profile_dirs`."""
+    parser.add_argument(
+        "--profiles",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="one more folder of device profiles",
+    )
+
+
+def add_golden_dir(parser: argparse.ArgumentParser) -> None:
+    """Add `--golden-dir`, the command line's counterpart of the ini key `golden_dir`."""
+    parser.add_argument(
+        "--golden-dir",
+        type=Path,
+        default=Path("golden"),
+        metavar="DIR",
+        help="folder of <subject>/subject.toml, default ./golden",
+    )
+
+
+def load_profiles(options: argparse.Namespace) -> dict[str, Profile]:
+    """Read the shipped profiles and those of `--profiles`."""
+    return profiles.load_all([profiles.shipped_folder(), *options.profiles])
+
+
+def every_target(known: dict[str, Profile], names: Sequence[str]) -> tuple[Target, ...]:
+    """Resolve `--device` values; `all` means every delegate of every phone here."""
+    if "all" in names:
+        names = [f"{p.name}:{delegate}" for p in known.values() for delegate in p.delegates]
+    return profiles.select(known, names)
+
+
+def load_subject(options: argparse.Namespace) -> Subject:
+    """Read the subject that `options.subject` names.
+
+    Raises:
+        ConfigError: it does not exist or is wrong.
+    """
+    folder: Path = options.golden_dir / options.subject
+    if not (folder / subjects.SUBJECT_FILE).exists():
+        known = ", ".join(sorted(p.parent.name for p in options.golden_dir.glob("*/subject.toml")))
+        raise ConfigError(
+            f"{folder}: has no {subjects.SUBJECT_FILE}; "
+            f"subjects in {options.golden_dir}: {known or 'none'}"
+        )
+    return subjects.load(folder)
+
+
+def loose_variant(path: Path, data: bytes, precision: Precision = Precision.FP32) -> Variant:
+    """Return a file that belongs to no subject as a variant without limits."""
+    return Variant(
+        name=path.stem,
+        precision=precision,
+        path=path.resolve(),
+        sha256=sha256_of(data),
+        limits=Limits(source="none: not part of a subject"),
+    )
