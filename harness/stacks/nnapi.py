@@ -19,6 +19,7 @@ from harness.stacks.rules import (
     Finding,
     Node,
     count_partitions,
+    driver_refusal,
     join,
     join_float16,
     refused,
@@ -60,15 +61,7 @@ class Phone:
         """Return why a driver refuses an op, or None."""
         if not self.asks_drivers:
             return None
-        dtype = data_dtype(graph, op)
-        if accelerator.dtypes and dtype not in accelerator.dtypes:
-            known = ", ".join(accelerator.dtypes)
-            return refused(f"driver '{accelerator.name}' takes {known}, not {dtype}")
-        for refusal in accelerator.refusals:
-            if refusal.op == op.name and dtype in (refusal.dtypes or (dtype,)):
-                reason = f"refused by driver '{accelerator.name}': {refusal.reason}"
-                return refused(reason, refusal.remedy)
-        return None
+        return driver_refusal(accelerator, op.name, data_dtype(graph, op))
 
     def drivers_on(self, graph: Graph, op: Op) -> Finding | None:
         """Return why every driver refuses an op, or None if one takes it."""

@@ -6,8 +6,12 @@ from typing import Any
 
 from harness.graph import ACTIVATIONS, Graph, Op, Tensor
 from harness.placement import partition
+from harness.profiles import Accelerator
 
 INT16_REMEDY = "{delegate} has no 16-bit fixed point; ship int8 or fp16, or use another delegate"
+
+_ACTIVATIONS = ("float32", "float16", "int16", "int8", "uint8")
+"""Dtypes that a profile's accelerator speaks of; int32 and bool are indices and conditions."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +78,18 @@ def join(findings: Sequence[Finding]) -> Finding | None:
         reason="; ".join(dict.fromkeys(f.reason for f in findings)),
         remedy=next((f.remedy for f in findings if f.remedy), ""),
     )
+
+
+def driver_refusal(accelerator: Accelerator, op: str, dtype: str) -> Finding | None:
+    """Return why a unit does not take an op, by what its profile knows of it, or None."""
+    if accelerator.dtypes and dtype in _ACTIVATIONS and dtype not in accelerator.dtypes:
+        known = ", ".join(accelerator.dtypes)
+        return refused(f"driver '{accelerator.name}' takes {known}, not {dtype}")
+    for refusal in accelerator.refusals:
+        if refusal.op == op and dtype in (refusal.dtypes or (dtype,)):
+            reason = f"refused by driver '{accelerator.name}': {refusal.reason}"
+            return refused(reason, refusal.remedy)
+    return None
 
 
 def ranks_at_most(limit: int, *indices: int) -> Constraint:
