@@ -1,0 +1,325 @@
+"""Place and run models on LiteRT's GPU accelerator (ML Drift), on a software Vulkan driver."""
+
+import atexit
+import functools
+import importlib.metadata
+import json
+import os
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness import cache, child, cutting, images, placement
+from harness.errors import DeviceError, ModelError, StackMissing
+from harness.evidence import Evidence, Provenance, now_utc, sha256_of
+from harness.graph import Graph
+from harness.images import Pixels
+from harness.placement import CPU, NodePlacement, Placement
+from harness.profiles import Target
+
+GPU = "gpu"
+"""Unit of a node that runs on the GPU."""
+NOTE = (
+    "LiteRT's GPU accelerator (ML Drift, WebGPU) on a software Vulkan driver, which computes in "
+    "fp32; a phone's GPU computes in fp16 unless told otherwise, and TFLite's older GPU delegate "
+    "takes fewer ops"
+)
+
+_INSTALL = "apt-get install chromium"
+_ICD_NAME = "vk_swiftshader_icd.json"
+_ICD_FOLDERS = (
+    "/usr/lib/chromium", "/usr/lib/chromium-browser", "/usr/lib64/chromium-browser",
+    "/opt/google/chrome", "/opt/chromium.org/chromium", "/usr/share/vulkan/icd.d",
+)  # fmt: skip
+_LOADER = "libvulkan.so.1"
+_LOADER_FOLDERS = ("/usr/lib/x86_64-linux-gnu", "/usr/lib64", "/usr/local/lib", "/usr/lib")
+_COMPILE_LIMIT_S = 120.0
+_RUN_LIMIT_S = 540.0
+_MEMORY_MIB = 24 * 1024
+_ON_GPU = re.compile(r"^(\d+|No) operations will run on the GPU", re.MULTILINE)
+_HEADING = "Following operations are not supported by GPU delegate:"
+
+
+def missing() -> str | None:
+    """Return None if the GPU accelerator can be used here, or one line with what adds it."""
+    try:
+        importlib.metadata.version("ai-edge-litert")
+    except importlib.metadata.PackageNotFoundError:
+        return "LiteRT's GPU accelerator needs ai-edge-litert: pip install ai-edge-litert"
+    icd = _icd()
+    if icd is None:
+        return (
+            "LiteRT's GPU accelerator needs a software Vulkan driver (SwiftShader): "
+            f"{_INSTALL}, or name its {_ICD_NAME} in VK_ICD_FILENAMES"
+        )
+    if _loader_folder(icd) is None:
+        return f"LiteRT's GPU accelerator needs {_LOADER}: apt-get install libvulkan1"
+    return None
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of the software that takes part, by name.
+
+    Raises:
+        StackMissing: LiteRT or a software Vulkan driver is not installed.
+    """
+    return {
+        "ai-edge-litert": importlib.metadata.version("ai-edge-litert"),
+        "vulkan-driver": _driver(_installed_icd()),
+    }
+
+
+def place(model: bytes, graph: Graph, target: Target) -> Placement:
+    """Say which ops LiteRT's GPU accelerator takes, and why others stay on the CPU.
+
+    The accelerator's rules are the same for every phone; `target` names the one asked about.
+
+    Args:
+        model: The .tflite.
+        graph: The same, read.
+        target: The phone, for the record.
+
+    Raises:
+        StackMissing: no software Vulkan driver is installed.
+        ModelError: the accelerator cannot compile the model.
+        DeviceError: the accelerator or the driver crashed or hung.
+    """
+    key = cache.key_of("mldrift", 1, sha256_of(model), versions())
+    reasons: dict[int, str] = cache.remember("placement", key, lambda: _reasons(model, graph))
+    on_gpu = frozenset(op.index for op in graph.ops if op.index not in reasons)
+    return Placement(
+        nodes=tuple(
+            NodePlacement(
+                index=op.index,
+                op=op.name,
+                unit=CPU if op.index in reasons else GPU,
+                reason=reasons.get(op.index, ""),
+            )
+            for op in graph.ops
+        ),
+        partitions=len(_stretches(graph, on_gpu)),
+        provenance=Provenance(
+            evidence=Evidence.VENDOR,
+            device=f"{target}, ML Drift on this host",
+            variant_sha256=sha256_of(model),
+            runtime=versions(),
+            time_utc=now_utc(),
+            note=NOTE,
+        ),
+    )
+
+
+def run(model: bytes, graph: Graph, target: Target, frame: Pixels) -> Pixels:
+    """Run one frame on the GPU accelerator; ops that it refuses run on the CPU kernels.
+
+    Args:
+        model: A .tflite with one image input and one image output.
+        graph: The same, read.
+        target: The phone, for the record.
+        frame: Float32 [1, H, W, C]; quantized for the model where it takes integers.
+
+    Returns:
+        The first output, float32, dequantized; see `NOTE` for how to read it.
+
+    Raises:
+        StackMissing: no software Vulkan driver is installed.
+        ModelError: the model does not take the frame, or cannot be run.
+        DeviceError: the accelerator or the driver crashed or gave no answer.
+    """
+    return execute(model, graph, target, frame)[0]
+
+
+def execute(
+    model: bytes, graph: Graph, target: Target, frame: Pixels
+) -> tuple[NDArray[np.float32], ...]:
+    """Run one frame as `run` does and return every output, float32, dequantized."""
+    fed = graph.tensors[graph.inputs[0]]
+    if len(graph.inputs) != 1 or fed.shape != frame.shape:
+        raise ModelError(f"takes {fed.shape}, the frame is {frame.shape}; resize the model first")
+    made = [graph.tensors[i] for i in graph.outputs]
+    stored = _worker(_installed_icd()).call(
+        "run",
+        model,
+        images.to_stored(frame, fed),
+        [(tensor.dtype, tensor.shape) for tensor in made],
+        any(node.unit == GPU for node in place(model, graph, target).nodes),
+        timeout_s=_RUN_LIMIT_S,
+    )
+    return tuple(
+        images.from_stored(value, tensor) for value, tensor in zip(stored, made, strict=True)
+    )
+
+
+def _reasons(model: bytes, graph: Graph) -> dict[int, str]:
+    """Return why each op that stays on the CPU does, by op index."""
+    worker = _worker(_installed_icd())
+    accelerated, text = worker.call("compile", model, timeout_s=_COMPILE_LIMIT_S)
+    if accelerated:
+        return {}
+    refused = refused_ops(text)
+    reasons: dict[int, str] = {}
+    for op in graph.ops:
+        if op.name in refused:
+            reason = _probe(worker, model, graph, op.index)
+            if reason:
+                reasons[op.index] = reason
+    taken = _largest_stretch(graph, frozenset(range(len(graph.ops))) - reasons.keys())
+    counted = ops_on_gpu(text)
+    if counted != len(taken):
+        raise DeviceError(
+            f"LiteRT's GPU accelerator says that {counted} ops run on the GPU, and its refusals "
+            f"({', '.join(sorted(refused)) or 'none'}) lead to {len(taken)}"
+        )
+    left = (
+        f"LiteRT's GPU accelerator could run it, but takes only one partition, the largest "
+        f"({len(taken)} ops), and other ops cut this one off from it"
+    )
+    unpacked = _unpacked_by(graph)
+    for op in graph.ops:
+        if op.index in unpacked:
+            if not unpacked[op.index] <= taken:
+                reasons[op.index] = "it unpacks the weights of an op that stays on the CPU"
+        elif op.index not in taken:
+            reasons.setdefault(op.index, left)
+    return reasons
+
+
+def _probe(worker: child.Worker, model: bytes, graph: Graph, index: int) -> str:
+    """Return why the accelerator refuses one op when it stands alone, or ''."""
+    op = graph.ops[index]
+    inputs = [tensor.index for tensor in graph.runtime_inputs(op)]
+    names = {i: f"t{place}" for place, i in enumerate([*inputs, *op.outputs])}
+    part = cutting.cut(model, ops=[index], inputs=inputs, outputs=op.outputs, names=names)
+    key = cache.key_of("mldrift-op", 1, sha256_of(part), versions())
+    text: str = cache.remember(
+        "placement", key, lambda: worker.call("probe", part, timeout_s=_COMPILE_LIMIT_S)
+    )
+    reason = refused_ops(text).get(op.name, "")
+    if not reason:
+        return ""
+    for i, name in names.items():
+        reason = re.sub(rf"\b{name}\b", repr(graph.tensors[i].name), reason)
+    writes = ", ".join(repr(graph.tensors[i].name) for i in op.outputs)
+    return f"LiteRT's GPU accelerator refuses it: {reason} (writes {writes})"
+
+
+def refused_ops(text: str) -> dict[str, str]:
+    """Return the reasons that the accelerator printed, by op name."""
+    reasons: dict[str, str] = {}
+    _, heading, rest = text.partition(_HEADING)
+    for line in rest.splitlines()[1:] if heading else ():
+        if _ON_GPU.match(line):
+            break
+        name, colon, reason = line.partition(": ")
+        if colon:
+            reasons.setdefault(name.strip(), reason.strip().rstrip("."))
+    return reasons
+
+
+def ops_on_gpu(text: str) -> int:
+    """Return how many ops the accelerator said it takes.
+
+    Raises:
+        DeviceError: it did not say.
+    """
+    match = _ON_GPU.search(text)
+    if match is None:
+        raise DeviceError("LiteRT's GPU accelerator took a part of the model and did not say which")
+    return 0 if match[1] == "No" else int(match[1])
+
+
+def _unpacked_by(graph: Graph) -> dict[int, frozenset[int]]:
+    """Return the DEQUANTIZE nodes that only unpack constant weights, and who reads these.
+
+    The delegate folds such nodes into their readers and does not count them.
+    Source: TensorFlow Lite, `FP16GraphPartitionHelper`.
+    """
+    readers: dict[int, set[int]] = {}
+    for op in graph.ops:
+        for i in op.inputs:
+            readers.setdefault(i, set()).add(op.index)
+    return {
+        op.index: frozenset(readers.get(op.outputs[0], ()))
+        for op in graph.ops
+        if op.name == "DEQUANTIZE" and not graph.runtime_inputs(op)
+    }
+
+
+def _stretches(graph: Graph, on_gpu: frozenset[int]) -> list[tuple[int, ...]]:
+    """Return the stretches of ops on one unit, without the nodes that only unpack weights."""
+    unpacked = _unpacked_by(graph)
+    kept = [op for op in graph.ops if op.index not in unpacked]
+    ops = tuple(replace(op, index=place) for place, op in enumerate(kept))
+    parts = placement.partition(replace(graph, ops=ops), [op.index in on_gpu for op in kept])
+    return [tuple(kept[place].index for place in part) for part in parts]
+
+
+def _largest_stretch(graph: Graph, supported: frozenset[int]) -> frozenset[int]:
+    """Return the ops that the delegate takes: one partition, the first of the largest.
+
+    Source: LiteRT GPU delegate, `max_delegated_partitions` = 1.
+    """
+    parts = [part for part in _stretches(graph, supported) if part[0] in supported]
+    return frozenset(max(parts, key=len)) if parts else frozenset()
+
+
+def _icd() -> Path | None:
+    """Return the manifest of a software Vulkan driver."""
+    named = os.environ.get("VK_DRIVER_FILES") or os.environ.get("VK_ICD_FILENAMES")
+    if named:
+        path = Path(named.split(os.pathsep)[0])
+        return path if path.is_file() else None
+    found = (Path(folder) / _ICD_NAME for folder in _ICD_FOLDERS)
+    return next((path for path in found if path.is_file()), None)
+
+
+def _installed_icd() -> Path:
+    line = missing()
+    icd = _icd()
+    if line is not None or icd is None:
+        raise StackMissing(line or "no software Vulkan driver")
+    return icd
+
+
+def _loader_folder(icd: Path) -> Path | None:
+    """Return the folder of the Vulkan loader; browsers ship one beside their driver."""
+    searched = os.environ.get("LD_LIBRARY_PATH", "").split(os.pathsep)
+    folders = [icd.parent, *(Path(f) for f in searched if f), *(Path(f) for f in _LOADER_FOLDERS)]
+    return next((folder for folder in folders if (folder / _LOADER).exists()), None)
+
+
+@functools.cache
+def _driver(icd: Path) -> str:
+    """Return the name and content hash of the driver that a manifest names."""
+    try:
+        name = json.loads(icd.read_text(encoding="utf-8"))["ICD"]["library_path"]
+        data = (icd.parent / name).read_bytes()
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StackMissing(f"{icd}: names no Vulkan driver that can be read ({error})") from None
+    return f"{Path(name).name} {sha256_of(data)[:12]}"
+
+
+@functools.cache
+def _worker(icd: Path) -> child.Worker:
+    runtime = cache.root() / "run"
+    runtime.mkdir(parents=True, exist_ok=True, mode=0o700)
+    loader = _loader_folder(icd)
+    searched = [str(loader)] if loader else []
+    searched += [path for path in [os.environ.get("LD_LIBRARY_PATH")] if path]
+    worker = child.Worker(
+        "harness.stacks.mldrift_worker",
+        stage="LiteRT's GPU accelerator",
+        log=cache.root() / "logs" / "mldrift.log",
+        memory_mib=_MEMORY_MIB,
+        env={
+            "VK_ICD_FILENAMES": str(icd),
+            "VK_DRIVER_FILES": str(icd),
+            "XDG_RUNTIME_DIR": str(runtime),
+            "LD_LIBRARY_PATH": os.pathsep.join(searched),
+        },
+    )
+    atexit.register(worker.close)
+    return worker
