@@ -229,10 +229,10 @@ def quality_drop(against_fp32: Fidelity, fp32: Fidelity, *, at_most_db: float | 
 def fidelity(match: Fidelity, limits: Limits) -> tuple[Verdict, ...]:
     """Judge an output against the FP32 golden with all limits of its variant."""
     return (
-        finite(match),
         psnr(match, at_least_db=limits.psnr_db),
         relative_l2(match, at_most_ratio=limits.relative_l2),
         worst_tile(match, at_least_db=limits.worst_tile_psnr_db),
+        finite(match),
     )
 
 

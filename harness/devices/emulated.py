@@ -5,32 +5,18 @@ another CPU, published op rules, or a fitted estimate.
 """
 
 import functools
-from collections.abc import Callable
-from dataclasses import dataclass
 
 from harness import cache, graph, resizing
+from harness.devices import numerics
 from harness.estimate import estimate
 from harness.evidence import Evidence, Provenance, now_utc, sha256_of
 from harness.graph import Graph
 from harness.images import Output, Pixels, Size
 from harness.latency import Estimate
-from harness.placement import Placement
+from harness.placement import UNKNOWN, NodePlacement, Placement
 from harness.profiles import Profile, Target
-from harness.stacks import nnapi, xnnpack
-from harness.subjects import Precision, Variant
-
-_X86_FP16 = "x86 emulates fp16 with fp32 accumulation: about 10 dB closer to fp32 than a phone"
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Numerics:
-    """Name what stands in for the phone's arithmetic, and run it."""
-
-    name: str
-    evidence: Evidence
-    note: str
-    versions: dict[str, str]
-    run: Callable[[bytes, Graph, Pixels], Pixels]
+from harness.stacks import gpu_rules, mldrift, nnapi, qnn, xnnpack
+from harness.subjects import Variant
 
 
 class Emulated:
@@ -56,23 +42,23 @@ class Emulated:
         return f"{self._target} emulated"
 
     def run(self, variant: Variant, frame: Pixels) -> Output:
-        """Run a variant on one frame with the strongest numerics available here."""
+        """Run a variant on one frame with the strongest arithmetic available here."""
         model, parsed = self._sized(variant, Size.of(frame))
-        numerics = self._numerics(variant)
+        chosen = numerics.choose(self._target, variant.precision, parsed)
         key = cache.key_of(
-            numerics.name, numerics.versions, sha256_of(model), sha256_of(frame.tobytes()),
+            chosen.name, chosen.versions, sha256_of(model), sha256_of(frame.tobytes()),
             str(self._target),
         )  # fmt: skip
-        pixels = cache.remember("outputs", key, lambda: numerics.run(model, parsed, frame))
+        pixels = cache.remember("outputs", key, lambda: chosen.run(model, parsed, frame))
         return Output(
             pixels=pixels,
             provenance=Provenance(
-                evidence=numerics.evidence,
-                device=f"{self.fingerprint} by {numerics.name}",
+                evidence=chosen.evidence,
+                device=f"{self.fingerprint} by {chosen.name}",
                 variant_sha256=sha256_of(model),
-                runtime=numerics.versions,
+                runtime=chosen.versions,
                 time_utc=now_utc(),
-                note=numerics.note,
+                note=chosen.note,
             ),
         )
 
@@ -83,27 +69,46 @@ class Emulated:
 
     def place(self, variant: Variant, size: Size) -> Placement:
         """Say which op runs where, by the strongest software available here."""
-        model, parsed = self._sized(variant, size)
-        if self.delegate == "cpu":
-            return xnnpack.place(model, parsed)
-        return nnapi.place(model, parsed, self._target)
+        return self._place(variant, size)
 
     def close(self) -> None:
         """Stop the worker processes."""
         xnnpack.worker().close()
 
-    def _numerics(self, variant: Variant) -> _Numerics:
-        fp16 = variant.precision is Precision.FP16
-        return _Numerics(
-            name="XNNPACK in fp16" if fp16 else "XNNPACK",
-            evidence=Evidence.HOST,
-            note=_X86_FP16 if fp16 else "",
-            versions=xnnpack.versions(),
-            run=functools.partial(xnnpack.run, fp16=fp16),
-        )
+    @functools.lru_cache(maxsize=256)  # noqa: B019 - one device lives as long as the run
+    def _place(self, variant: Variant, size: Size) -> Placement:
+        model, parsed = self._sized(variant, size)
+        if self.delegate == "cpu":
+            return xnnpack.place(model, parsed)
+        if self.delegate == "nnapi":
+            return nnapi.place(model, parsed, self._target)
+        if self.delegate == "gpu":
+            if mldrift.missing() is None:
+                return mldrift.place(model, parsed, self._target)
+            return gpu_rules.place(model, parsed, self._target)
+        if (missing := qnn.missing()) is not None:
+            return _unknown(model, parsed, self.fingerprint, missing)
+        return qnn.place(model, parsed, self._target)
 
-    @functools.lru_cache(maxsize=8)  # noqa: B019 - one device lives as long as the run
+    @functools.lru_cache(maxsize=16)  # noqa: B019 - one device lives as long as the run
     def _sized(self, variant: Variant, size: Size) -> tuple[bytes, Graph]:
         data = variant.read()
         model = resizing.resize(data, width_px=size.width_px, height_px=size.height_px)
         return model, graph.parse(model, name=str(variant.path))
+
+
+def _unknown(model: bytes, parsed: Graph, fingerprint: str, why: str) -> Placement:
+    """Return a placement that proves nothing, so that its gate rules INCONCLUSIVE."""
+    return Placement(
+        nodes=tuple(
+            NodePlacement(index=op.index, op=op.name, unit=UNKNOWN, reason=why) for op in parsed.ops
+        ),
+        partitions=0,
+        provenance=Provenance(
+            evidence=Evidence.RULES,
+            device=fingerprint,
+            variant_sha256=sha256_of(model),
+            time_utc=now_utc(),
+            note=why,
+        ),
+    )

@@ -1,0 +1,42 @@
+# Every step of CI is a target here.
+DEVICE ?= pixel4
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: gate test check bench stacks clean
+
+gate: $(VENV)/gate.stamp          ## Run the main job: every gate on one device.
+	$(BIN)/pytest --device=$(DEVICE)
+
+test: $(VENV)/dev.stamp           ## Run the project's own tests.
+	$(BIN)/pytest --benchmark-skip
+
+check: $(VENV)/dev.stamp          ## Lint, type-check and check the order of rooms.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/dev.stamp          ## Measure this project's own speed, as ratios.
+	$(BIN)/pytest tests/benchmarks --benchmark-only
+
+stacks: $(VENV)/dev.stamp         ## Install every host stack this machine can run (Debian, root).
+	apt-get update -qq
+	apt-get install -y -qq --no-install-recommends chromium qemu-user gcc libc6-dev
+	$(BIN)/harness doctor --install arm64
+	$(BIN)/harness doctor
+
+$(VENV)/bin/python:
+	python3 -m venv $(VENV)
+
+$(VENV)/gate.stamp: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) --editable .
+	touch $@
+
+$(VENV)/dev.stamp: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) --editable '.[dev,train,qualcomm]'
+	touch $@ $(VENV)/gate.stamp
+
+clean:
+	rm -rf $(VENV) .cache .results .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -1,0 +1,105 @@
+"""Choose which software on this host stands in for a phone's arithmetic."""
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from harness.evidence import Evidence
+from harness.graph import Graph
+from harness.images import Pixels
+from harness.profiles import Target
+from harness.stacks import arm64, mldrift, qnn, xnnpack
+from harness.subjects import Precision
+
+_ARM64_LIMIT_S = 30.0
+"""Longest emulated Arm run that a gate waits for; longer ones use the host's own kernels."""
+_GPU_LIMIT_GMACS = 6.0
+"""Largest model that software Vulkan runs in about 10 s. Source: facts/host_stacks.md section 3,
+4.7 GMAC in 5 to 7 s."""
+_X86_FP16 = "x86 emulates fp16 with fp32 accumulation: about 10 dB closer to fp32 than a phone"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Numerics:
+    """Name what stands in for a phone's arithmetic, and run it.
+
+    Attributes:
+        name: For a person.
+        evidence: How strong a stand-in it is.
+        run: Takes a model, the same parsed, and a frame; returns float32 [1, H, W, 3].
+        versions: Versions of the software that runs.
+        note: What to know when reading the numbers, and what would make them stronger.
+    """
+
+    name: str
+    evidence: Evidence
+    run: Callable[[bytes, Graph, Pixels], Pixels]
+    versions: dict[str, str] = field(default_factory=dict)
+    note: str = ""
+
+
+def choose(target: Target, precision: Precision, graph: Graph) -> Numerics:
+    """Return the strongest stand-in that is installed and quick enough for a gate."""
+    if target.delegate == "qnn":
+        return (
+            _qnn(target) if qnn.missing() is None else _cpu(target, precision, graph, qnn.missing)
+        )
+    if target.delegate == "gpu":
+        if mldrift.missing() is None and graph.macs <= _GPU_LIMIT_GMACS * 1e9:
+            return _mldrift(target)
+        return _cpu(target, precision, graph, mldrift.missing)
+    return _cpu(target, precision, graph, None)
+
+
+def _qnn(target: Target) -> Numerics:
+    return Numerics(
+        name="Qualcomm's HTP simulator",
+        evidence=Evidence.VENDOR,
+        run=lambda model, graph, frame: qnn.run(model, graph, target, frame),
+        versions=qnn.versions(),
+    )
+
+
+def _mldrift(target: Target) -> Numerics:
+    return Numerics(
+        name="LiteRT's GPU accelerator on software Vulkan",
+        evidence=Evidence.VENDOR,
+        run=lambda model, graph, frame: mldrift.run(model, graph, target, frame),
+        versions=mldrift.versions(),
+        note=mldrift.NOTE,
+    )
+
+
+def _cpu(
+    target: Target,
+    precision: Precision,
+    graph: Graph,
+    wanted: Callable[[], str | None] | None,
+) -> Numerics:
+    """Return CPU kernels: the Arm ones for fp16, where x86 is too optimistic, else x86."""
+    fp16 = precision is Precision.FP16
+    stronger = wanted() if wanted else None
+    notes = [f"{target.delegate} arithmetic is not at hand here, CPU kernels stand in"]
+    if target.delegate == "cpu":
+        notes = []
+    if stronger:
+        notes.append(stronger)
+    if fp16 and arm64.missing() is None and arm64.cost_s(graph) <= _ARM64_LIMIT_S:
+        return Numerics(
+            name="XNNPACK's Arm fp16 kernels under QEMU",
+            evidence=Evidence.HOST,
+            run=lambda model, graph, frame: arm64.run(model, graph, target, frame, fp16=True),
+            versions=arm64.versions(),
+            note="; ".join(notes),
+        )
+    if fp16:
+        notes.append(_X86_FP16)
+        if (missing := arm64.missing()) is not None:
+            notes.append(missing)
+    return Numerics(
+        name="XNNPACK in fp16" if fp16 else "XNNPACK",
+        evidence=Evidence.HOST,
+        run=functools.partial(xnnpack.run, fp16=fp16),
+        versions=xnnpack.versions(),
+        note="; ".join(notes),
+    )
