@@ -5,6 +5,7 @@
     unet(fp16_weights=True)                                 float16 weights behind DEQUANTIZE
     op_model("RESIZE_BILINEAR", half_pixel_centers=True)    one op
     ModelBuilder(dtype="int8")                              anything else
+    Float16WeightsBuilder()                                 the same with float16 weights
 
 Every model reads one NHWC image. `float32`, `int8` and `int16` (activations; int8 weights) are
 understood. The models run in LiteRT where it has a kernel; weights are random with a fixed seed.
@@ -291,7 +292,7 @@ def unet(
         size_px: Edge of the image; a multiple of 2 ** levels.
         fp16_weights: Store weights as float16 behind DEQUANTIZE, as converters do.
     """
-    model = _Fp16ModelBuilder() if fp16_weights else ModelBuilder(dtype)
+    model = Float16WeightsBuilder() if fp16_weights else ModelBuilder(dtype)
     image = model.activation((1, size_px, size_px, 3), name="image")
     x = model.prelu(model.conv(image, channels))
     skips = []
@@ -308,7 +309,7 @@ def unet(
     return model.build([image], [model.same("ADD", image, residual)])
 
 
-class _Fp16ModelBuilder(ModelBuilder):
+class Float16WeightsBuilder(ModelBuilder):
     """Store the weights of convolutions as float16 constants behind DEQUANTIZE."""
 
     def weights(self, shape: Sequence[int], *, axis: int = 0, per_channel: bool = True) -> int:

@@ -11,7 +11,7 @@ from harness.placement import CPU, Placement
 from harness.profiles import Accelerator, Profile, Refusal, Target
 from harness.stacks import nnapi
 from harness.stacks.nnapi_limits import LEVEL_7, LEVEL_8
-from tests.models import ModelBuilder, conv_net, op_model, unet
+from tests.models import Float16WeightsBuilder, ModelBuilder, conv_net, op_model, unet
 
 DRIVER = Accelerator(name="npu", delegate="nnapi", source="test", dtypes=("float32", "int8"))
 
@@ -221,6 +221,18 @@ def test_float16_weights_and_a_rule_refusal_leave_the_rest_accelerated() -> None
 
     assert {node.op for node in placed.fallbacks} == {"RESIZE_BILINEAR"}
     assert placed.partitions == 5
+
+
+def test_float16_weights_count_as_no_partition_of_their_own() -> None:
+    model = Float16WeightsBuilder()
+    image = model.activation((1, 8, 8, 3))
+    x = model.resize(image, half_pixel_centers=True)  # on the CPU below feature level 30
+    data = model.build([image], [model.conv(x, 4)])
+
+    placed = place(data, phone(DRIVER))
+
+    assert [node.op for node in placed.fallbacks] == ["RESIZE_BILINEAR"]
+    assert placed.partitions == 2
 
 
 def test_float16_weights_of_an_op_on_the_cpu_stay_there_too() -> None:
