@@ -14,7 +14,7 @@ understood. The models run in LiteRT where it has a kernel; weights are random w
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import flatbuffers  # type: ignore[import-untyped]
+import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 

@@ -226,8 +226,11 @@ def test_float16_weights_and_a_rule_refusal_leave_the_rest_accelerated() -> None
 def test_float16_weights_count_as_no_partition_of_their_own() -> None:
     model = Float16WeightsBuilder()
     image = model.activation((1, 8, 8, 3))
+    weights, bias = model.weights((4, 3, 3, 3)), model.bias(4)  # converters put these first
     x = model.resize(image, half_pixel_centers=True)  # on the CPU below feature level 30
-    data = model.build([image], [model.conv(x, 4)])
+    y = model.activation((1, 16, 16, 4))
+    model.op("CONV_2D", [x, weights, bias], [y], padding="SAME", stride_h=1, stride_w=1)
+    data = model.build([image], [y])
 
     placed = place(data, phone(DRIVER))
 
