@@ -4,6 +4,7 @@ This is the only file that imports subprocess. A crash, hang or out-of-memory of
 here becomes a DeviceError that names the stage; it never takes the caller down.
 """
 
+import asyncio
 import contextlib
 import os
 import pickle
@@ -76,6 +77,45 @@ def run(
         name = signal.Signals(-process.returncode).name
         raise DeviceError(f"{stage}: crashed ({name}): {_last_line(stderr or stdout)}")
     return Done(exit_code=process.returncode, stdout=stdout, stderr=stderr)
+
+
+async def spawn(
+    command: Sequence[str | Path], *, env: Mapping[str, str] | None = None, cwd: Path | None = None
+) -> asyncio.subprocess.Process:
+    """Start a program in a process group of its own, to be fed and read while it runs.
+
+    The caller reads its pipes, waits for it, and stops it with `stop_group`.
+
+    Raises:
+        StackMissing: the program does not exist.
+    """
+    try:
+        return await asyncio.create_subprocess_exec(
+            *(str(part) for part in command),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env={**os.environ, **(env or {})},
+            cwd=cwd,
+            start_new_session=True,
+        )
+    except (FileNotFoundError, PermissionError) as error:
+        raise StackMissing(f"{command[0]}: cannot be run ({error.strerror})") from None
+
+
+def stop_group(pid: int) -> None:
+    """Kill a process that `spawn` started, and all that it started."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL)
+
+
+def group_runs(pid: int) -> bool:
+    """Return whether any process of a group that `spawn` started still runs."""
+    try:
+        os.killpg(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 class Worker:

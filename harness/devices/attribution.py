@@ -28,13 +28,18 @@ _OWN_NAMES = {
 }
 """Names under which each delegate's partitions appear. Source: LiteRT, tflite/delegates."""
 _NNAPI_NAMES = {
-    "TRANSPOSE_CONV": ("TRANSPOSE_CONV_2D",),
-    "PADV2": ("PAD_V2",),
-    "RELU_N1_TO_1": ("RELU1",),
-    "LEAKY_RELU": ("PRELU",),
-    "SUM": ("REDUCE_SUM",),
+    "TRANSPOSE_CONV": "TRANSPOSE_CONV_2D",
+    "PADV2": "PAD_V2",
+    "RELU_N1_TO_1": "RELU1",
+    "LEAKY_RELU": "PRELU",
+    "SUM": "REDUCE_SUM",
 }
 """NNAPI's names of TFLite ops where they differ. Source: LiteRT, nnapi_delegate.cc (Map)."""
+
+
+def nnapi_name(op: str) -> str:
+    """Return NNAPI's name of a TFLite op, as the driver log has it."""
+    return _NNAPI_NAMES.get(op, op)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -231,11 +236,7 @@ def _units(graph: Graph, taken: Sequence[str], traces: Traces) -> list[tuple[str
         if name:
             units.append((traces.accelerator or traces.delegate, ""))
             continue
-        refusers = [
-            device
-            for operation in _NNAPI_NAMES.get(op.name, (op.name,))
-            for device in driver.refused_by(operation)
-        ]
+        refusers = driver.refused_by(nnapi_name(op.name))
         reason = f"the {traces.delegate} delegate did not take it"
         if refusers:
             reason = f"refused by driver {', '.join(repr(device) for device in refusers)}"
@@ -288,14 +289,14 @@ def _device_of(
 ) -> str:
     """Return the driver of one delegated node from the log, by name and order of operations."""
     op = graph.ops[index].name
-    operation = _NNAPI_NAMES.get(op, (op,))[0]
+    operation = nnapi_name(op)
     found = traces.driver.devices_of(operation)
     if found and len(set(found)) == 1 and found[0]:
         return found[0]
     nodes = sum(
         1
         for other, name in zip(graph.ops, taken, strict=True)
-        if name and _NNAPI_NAMES.get(other.name, (other.name,))[0] == operation
+        if name and nnapi_name(other.name) == operation
     )
     if traces.driver.complete and len(found) == nodes:
         position = seen.get(operation, 0)

@@ -1,0 +1,398 @@
+"""Answer an adb server as a phone would: commands with exit codes, and files both ways.
+
+    async with Daemon(folder) as daemon:      # then: adb connect 127.0.0.1:{daemon.port}
+
+The daemon speaks adb's device side over TCP on the loopback interface only. Commands run in
+this computer's shell with the phone's folder in place of /data, /sys and parts of /proc, and
+with the folder's own `getprop`, `dumpsys`, `taskset` and so on first on the PATH.
+
+Source: AOSP packages/modules/adb: protocol.txt, SYNC.TXT, SERVICES.TXT, shell_protocol.h.
+"""
+
+import asyncio
+import contextlib
+import os
+import stat
+import struct
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Self
+
+from harness import child
+from harness.devices.fake_phone import faults
+from harness.devices.fake_phone.faults import Fault
+from harness.devices.fake_phone.folder import Folder
+
+_VERSION = 0x01000001
+_MOST_BYTES = 1 << 20
+_HEADER = struct.Struct("<4sIIIII")
+_FEATURES = "shell_v2,cmd,stat_v2,ls_v2"
+_PUMP_BYTES = 65_536
+_AUTH_TOKEN = 1
+_AUTH_SIGNATURE = 2
+
+
+class Daemon:
+    """Serve one fake phone to any number of adb servers."""
+
+    def __init__(self, folder: Folder, *, port: int = 0) -> None:
+        """Prepare to serve a folder; port 0 takes any free one."""
+        self.folder = folder
+        self.port = port
+        self._server: asyncio.Server | None = None
+        self._lines: set[asyncio.StreamWriter] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._groups: set[int] = set()
+
+    async def __aenter__(self) -> Self:
+        """Start to listen on the loopback interface."""
+        await self._listen()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Stop listening, drop every line and kill what commands left running."""
+        await self.unplug()
+        for task in tuple(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for pid in self._groups:
+            child.stop_group(pid)
+
+    async def unplug(self) -> None:
+        """Stop listening and drop every line; commands go on, as on a phone."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        for writer in tuple(self._lines):
+            writer.transport.abort()
+
+    async def plug_in(self) -> None:
+        """Listen again on the same port."""
+        if self._server is None:
+            await self._listen()
+
+    async def _listen(self) -> None:
+        self._server = await asyncio.start_server(self._serve_line, "127.0.0.1", self.port)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    def start(self, work: Awaitable[None]) -> None:
+        """Keep a piece of work running until it ends or the daemon stops."""
+        task = asyncio.ensure_future(_swallow(work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def away(self, *, after_s: float, for_s: float, reboot: bool = False) -> None:
+        """Go away after some seconds and come back, rebooted or not."""
+
+        async def leave() -> None:
+            await asyncio.sleep(after_s)
+            await self.unplug()
+            if reboot:
+                for pid in tuple(self._groups):
+                    child.stop_group(pid)
+                self.folder.reboot()
+            await asyncio.sleep(for_s)
+            await self.plug_in()
+
+        self.start(leave())
+
+    async def _serve_line(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._lines.add(writer)
+        line = _Line(self, reader, writer)
+        try:
+            await line.serve()
+        except (OSError, EOFError, struct.error):
+            pass  # the server went away; it comes back by a new line
+        finally:
+            self._lines.discard(writer)
+            writer.transport.abort()
+            line.close()
+
+    async def run(self, command: str) -> asyncio.subprocess.Process:
+        """Start a command in the phone's shell."""
+        process = await child.spawn(
+            ["/bin/sh", "-c", self.folder.to_host(command)],
+            env=self.folder.environment(),
+            cwd=self.folder.path,
+        )
+        self._groups.add(process.pid)
+        return process
+
+    def ended(self, process: asyncio.subprocess.Process) -> None:
+        """Forget a process that ended and left nothing behind."""
+        if not child.group_runs(process.pid):
+            self._groups.discard(process.pid)
+
+
+async def _swallow(work: Awaitable[None]) -> None:
+    with contextlib.suppress(OSError, EOFError, struct.error):
+        await work
+
+
+class _Line:
+    """Speak to one adb server: packets in, packets out, streams between."""
+
+    def __init__(
+        self, daemon: Daemon, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        self.daemon = daemon
+        self._reader = reader
+        self._writer = writer
+        self._streams: dict[int, Stream] = {}
+        self._next = 1
+
+    async def serve(self) -> None:
+        while True:
+            command, arg0, arg1, length, _, _ = _HEADER.unpack(
+                await self._reader.readexactly(_HEADER.size)
+            )
+            data = await self._reader.readexactly(length)
+            if command == b"CNXN":
+                await self._greet()
+            elif command == b"AUTH":
+                if arg0 == _AUTH_SIGNATURE:  # of a key it does not know; the public key comes next
+                    await self.send(b"AUTH", _AUTH_TOKEN, 0, os.urandom(20))
+            elif command == b"OPEN":
+                self._open(arg0, data.rstrip(b"\0").decode())
+            elif arg1 in self._streams:
+                self._streams[arg1].take(command, data)
+                if command == b"WRTE":
+                    await self.send(b"OKAY", arg1, arg0)
+
+    async def _greet(self) -> None:
+        folder = self.daemon.folder
+        if faults.present(folder, Fault.UNAUTHORIZED):
+            await self.send(b"AUTH", _AUTH_TOKEN, 0, os.urandom(20))
+            return
+        banner = (
+            f"device::ro.product.name={folder.getprop('ro.product.name')};"
+            f"ro.product.model={folder.getprop('ro.product.model')};"
+            f"ro.product.device={folder.getprop('ro.product.device')};features={_FEATURES}"
+        )
+        if not faults.present(folder, Fault.OFFLINE):
+            await self.send(b"CNXN", _VERSION, _MOST_BYTES, banner.encode())
+
+    def _open(self, remote: int, name: str) -> None:
+        stream = Stream(self, self._next, remote)
+        self._streams[self._next] = stream
+        self._next += 1
+        self.daemon.start(self._work(stream, name))
+
+    async def _work(self, stream: "Stream", name: str) -> None:
+        service = _service(name)
+        if service is None:
+            await self.send(b"CLSE", 0, stream.remote)
+            return
+        await self.send(b"OKAY", stream.local, stream.remote)
+        try:
+            await service(stream)
+        finally:
+            self._streams.pop(stream.local, None)
+            await self.send(b"CLSE", stream.local, stream.remote)
+
+    async def send(self, command: bytes, arg0: int, arg1: int, data: bytes = b"") -> None:
+        magic = struct.unpack("<I", command)[0] ^ 0xFFFFFFFF
+        check = sum(data) & 0xFFFFFFFF
+        self._writer.write(_HEADER.pack(command, arg0, arg1, len(data), check, magic) + data)
+        await self._writer.drain()
+
+    def close(self) -> None:
+        for stream in self._streams.values():
+            stream.take(b"CLSE", b"")
+
+
+class Stream:
+    """Hold one open service: what came in, and room to send the next piece."""
+
+    def __init__(self, line: _Line, local: int, remote: int) -> None:
+        """Open a stream between two numbers."""
+        self.local = local
+        self.remote = remote
+        self.line = line
+        self.daemon = line.daemon
+        self._buffer = bytearray()
+        self._news = asyncio.Event()
+        self._free = asyncio.Event()
+        self._free.set()
+        self.closed = False
+
+    def take(self, command: bytes, data: bytes) -> None:
+        """Note what the other side sent."""
+        if command == b"WRTE":
+            self._buffer += data
+        elif command == b"OKAY":
+            self._free.set()
+        else:
+            self.closed = True
+            self._free.set()
+        self._news.set()
+
+    async def read(self, length: int) -> bytes:
+        """Return exactly so many bytes.
+
+        Raises:
+            EOFError: the other side closed the stream.
+        """
+        while len(self._buffer) < length:
+            if self.closed:
+                raise EOFError
+            self._news.clear()
+            await self._news.wait()
+        data = bytes(self._buffer[:length])
+        del self._buffer[:length]
+        return data
+
+    async def write(self, data: bytes) -> None:
+        """Send bytes, waiting until the other side has taken what was sent before.
+
+        Raises:
+            EOFError: the other side closed the stream.
+        """
+        for start in range(0, len(data), _MOST_BYTES):
+            await self._free.wait()
+            if self.closed:
+                raise EOFError
+            self._free.clear()
+            part = data[start : start + _MOST_BYTES]
+            await self.line.send(b"WRTE", self.local, self.remote, part)
+
+
+def _service(name: str) -> Callable[[Stream], Awaitable[None]] | None:
+    """Return what serves a name such as `shell,v2,raw:ls`, or None for what phones refuse."""
+    kind, _, rest = name.partition(":")
+    options = kind.split(",")
+    if options[0] == "shell" and "v2" in options:
+        return lambda stream: _shell(stream, rest, exit_codes=True)
+    if options[0] in ("shell", "exec"):
+        return lambda stream: _shell(stream, rest, exit_codes=False)
+    if options[0] == "sync":
+        return _sync
+    return None
+
+
+async def _shell(stream: Stream, command: str, *, exit_codes: bool) -> None:
+    daemon = stream.daemon
+    faults.on_command(daemon, command)
+    process = await daemon.run(command)
+    assert process.stdin is not None
+    process.stdin.close()
+
+    async def pump(pipe: asyncio.StreamReader | None, kind: int) -> None:
+        gone = False
+        while pipe is not None and (data := await pipe.read(_PUMP_BYTES)):
+            text = daemon.folder.to_phone(data)
+            header = struct.pack("<BI", kind, len(text)) if exit_codes else b""
+            if not gone:
+                try:
+                    await stream.write(header + text)
+                except (OSError, EOFError):
+                    gone = True  # the command goes on, as it does on a phone
+
+    await asyncio.gather(pump(process.stdout, 1), pump(process.stderr, 2))
+    exit_code = await process.wait()
+    daemon.ended(process)
+    if exit_codes:
+        code = exit_code if exit_code >= 0 else 128 - exit_code
+        await stream.write(struct.pack("<BIB", 3, 1, code & 0xFF))
+
+
+async def _sync(stream: Stream) -> None:
+    """Serve files until QUIT. Source: AOSP SYNC.TXT."""
+    verbs = {b"STAT": _stat, b"STA2": _stat2, b"LST2": _stat2, b"LIST": _list,
+             b"SEND": _receive, b"RECV": _transmit}  # fmt: skip
+    while True:
+        verb, length = struct.unpack("<4sI", await stream.read(8))
+        if verb == b"QUIT":
+            return
+        path = (await stream.read(length)).decode()
+        if verb not in verbs:
+            await _refuse(stream, f"unknown verb {verb!r}")
+            return
+        await verbs[verb](stream, path)
+
+
+async def _stat(stream: Stream, path: str) -> None:
+    try:
+        found = os.lstat(stream.daemon.folder.to_host(path))
+        fields = (found.st_mode, found.st_size & 0xFFFFFFFF, int(found.st_mtime))
+    except OSError:
+        fields = (0, 0, 0)
+    await stream.write(b"STAT" + struct.pack("<III", *fields))
+
+
+async def _stat2(stream: Stream, path: str) -> None:
+    error, fields = 0, (0,) * 10
+    try:
+        s = os.stat(stream.daemon.folder.to_host(path))
+        times = (int(s.st_atime), int(s.st_mtime), int(s.st_ctime))
+        fields = (s.st_dev, s.st_ino, s.st_mode, s.st_nlink, 2000, 2000, s.st_size, *times)
+    except OSError as problem:
+        error = problem.errno or 1
+    await stream.write(b"STA2" + struct.pack("<IQQIIIIQqqq", error, *fields))
+
+
+async def _list(stream: Stream, path: str) -> None:
+    folder = Path(stream.daemon.folder.to_host(path))
+    entries = sorted(folder.iterdir()) if folder.is_dir() else []
+    for entry in entries:
+        found, name = entry.lstat(), entry.name.encode()
+        fields = (found.st_mode, found.st_size & 0xFFFFFFFF, int(found.st_mtime), len(name))
+        await stream.write(b"DENT" + struct.pack("<IIII", *fields) + name)
+    await stream.write(b"DONE" + bytes(16))
+
+
+async def _receive(stream: Stream, target: str) -> None:
+    """Take a file; on a fault, what came so far stays on the phone, as it does on a real one."""
+    name, _, mode = target.rpartition(",")
+    path = Path(stream.daemon.folder.to_host(name))
+    problem = faults.on_file(stream.daemon)
+    with contextlib.ExitStack() as stack:
+        file = None
+        if not problem:
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                file = stack.enter_context(path.open("wb"))
+            except OSError as error:
+                problem = f"couldn't create file: {error.strerror}"
+        async for part in _parts(stream):
+            if file is not None:
+                file.write(part)
+                faults.on_bytes(stream.daemon, Fault.UNPLUGGED_IN_PUSH)
+    if problem:
+        await _refuse(stream, problem)
+        return
+    path.chmod(stat.S_IMODE(int(mode or "420")))
+    await stream.write(b"OKAY" + bytes(4))
+
+
+async def _parts(stream: Stream) -> AsyncIterator[bytes]:
+    while True:
+        kind, length = struct.unpack("<4sI", await stream.read(8))
+        if kind != b"DATA":
+            return
+        yield await stream.read(length)
+
+
+async def _transmit(stream: Stream, name: str) -> None:
+    try:
+        data = Path(stream.daemon.folder.to_host(name)).read_bytes()
+    except OSError as error:
+        await _refuse(stream, f"open failed: {error.strerror}")
+        return
+    for start in range(0, len(data), _PUMP_BYTES):
+        part = data[start : start + _PUMP_BYTES]
+        await stream.write(b"DATA" + struct.pack("<I", len(part)) + part)
+        faults.on_bytes(stream.daemon, Fault.UNPLUGGED_IN_PULL)
+    await stream.write(b"DONE" + bytes(4))
+
+
+async def _refuse(stream: Stream, why: str) -> None:
+    text = why.encode()
+    await stream.write(b"FAIL" + struct.pack("<I", len(text)) + text)
+
+
+async def serve(folder: Folder, *, port: int, ready: Callable[[int], None]) -> None:
+    """Serve a folder until cancelled; `ready` is called once with the port."""
+    async with Daemon(folder, port=port) as daemon:
+        ready(daemon.port)
+        await asyncio.Event().wait()
