@@ -18,13 +18,14 @@ import tensorflow as tf
 from tensorflow.python.framework import convert_to_constants
 
 from harness.errors import ModelError
-from harness.zoo.layers import DepthToSpace2x, LegacyBilinear2x
+from harness.zoo.layers import DepthToSpace2x, LegacyBilinear2x, SpaceToDepth2x
 
 Frames = Iterable[npt.NDArray[np.float32]]  # each [1, H, W, 3] in [0, 1]
 
 WAYS_ROUND = {
     "PRELU": "write it as relu(x) + slope * (x - relu(x))",
     "NEG": "subtract instead of adding a negative",
+    "SPACE_TO_DEPTH": "use a CONV_2D of stride 2 whose 2x2 kernel is one-hot",
     "DEPTH_TO_SPACE": "use a TRANSPOSE_CONV whose 2x2 kernel is one-hot, or RESIZE_BILINEAR",
 }
 
@@ -77,6 +78,27 @@ class DepthToSpaceAsTransposeConv(DepthToSpace2x):
         kernel = np.eye(deep, dtype=np.float32).reshape(2, 2, channels, deep)
         shape = [1, 2 * height, 2 * width, channels]
         return tf.nn.conv2d_transpose(inputs, kernel, shape, strides=2)
+
+
+class SpaceToDepthOp(SpaceToDepth2x):
+    """Compute what `SpaceToDepth2x` computes, as one SPACE_TO_DEPTH operator."""
+
+    def call(self, inputs: Any) -> Any:
+        """Map [N, 2H, 2W, C] to [N, H, W, 4C]."""
+        return tf.nn.space_to_depth(inputs, 2)
+
+
+class SpaceToDepthAsConv(SpaceToDepth2x):
+    """Compute what `SpaceToDepth2x` computes, as a CONV_2D with a one-hot kernel.
+
+    The converter's 16x8 mode has no SPACE_TO_DEPTH; ones and zeros are exact in 8-bit weights.
+    """
+
+    def call(self, inputs: Any) -> Any:
+        """Map [N, 2H, 2W, C] to [N, H, W, 4C]."""
+        channels = inputs.shape[-1]
+        kernel = np.eye(4 * channels, dtype=np.float32).reshape(2, 2, channels, 4 * channels)
+        return tf.nn.conv2d(inputs, kernel, strides=2, padding="VALID")
 
 
 class PReLUAsRelu(keras.layers.PReLU):  # type: ignore[misc]
@@ -139,6 +161,8 @@ def exchanged(model: keras.Model, *, precision: Precision) -> keras.Model:
             kind = ResizeBilinearOp
         elif isinstance(layer, DepthToSpace2x):
             kind = DepthToSpaceAsTransposeConv if sixteen else DepthToSpaceOp
+        elif isinstance(layer, SpaceToDepth2x):
+            kind = SpaceToDepthAsConv if sixteen else SpaceToDepthOp
         elif isinstance(layer, keras.layers.PReLU) and sixteen:
             kind = PReLUAsRelu
         return kind.from_config(layer.get_config())

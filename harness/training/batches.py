@@ -24,7 +24,7 @@ class Batches(Protocol):
 
 
 class PairBatches:
-    """Draw patches out of crops held in memory, flipped and turned."""
+    """Draw patches out of crops held in memory, flipped, turned, their channels shuffled."""
 
     def __init__(self, pairs: Pairs, *, batch: int, patch_px: int, seed: int) -> None:
         """Keep the crops.
@@ -49,9 +49,9 @@ class PairBatches:
             crop = rng.integers(len(self._pairs.sharp))
             top, left = rng.integers(room, size=2)
             window = (crop, slice(top, top + self._patch_px), slice(left, left + self._patch_px))
-            turn = random_turn(rng)
-            blurred.append(turned(self._pairs.blurred[window], turn))
-            sharp.append(turned(self._pairs.sharp[window], turn))
+            turn, channels = random_turn(rng), rng.permutation(3)
+            blurred.append(turned(self._pairs.blurred[window], turn)[..., channels])
+            sharp.append(turned(self._pairs.sharp[window], turn)[..., channels])
         return to_float(np.stack(blurred)), to_float(np.stack(sharp))
 
 

@@ -18,8 +18,8 @@ from scipy import signal
 Image = npt.NDArray[np.uint8]  # [H, W, 3], sRGB
 Kernel = npt.NDArray[np.float64]  # [K, K], sums to 1
 
-LEAST_EXTENT_PX = 5.0
-GREATEST_EXTENT_PX = 15.0
+LEAST_EXTENT_PX = 7.0
+GREATEST_EXTENT_PX = 13.0
 PATH_SAMPLES = 64
 
 

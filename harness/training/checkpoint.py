@@ -56,5 +56,29 @@ def restore(model: keras.Model, path: Path) -> Checkpoint:
     return Checkpoint(step=step)
 
 
+def save_weights(model: keras.Model, path: Path) -> None:
+    """Write the weights of a network alone, each under its layer's name; equal bytes for equal."""
+    arrays = {variable.path: keras.ops.convert_to_numpy(variable) for variable in model.weights}
+    partial = path.with_name(f"{path.stem}.partial.npz")
+    np.savez(partial, **arrays)
+    partial.replace(path)
+
+
+def load_weights(model: keras.Model, path: Path) -> None:
+    """Read weights that `save_weights` wrote into a network of the same design.
+
+    Raises:
+        ConfigError: The file holds weights of another design.
+    """
+    with np.load(path) as file:
+        found = {name: file[name].shape for name in file.files}
+        wanted = {variable.path: tuple(variable.shape) for variable in model.weights}
+        if found != wanted:
+            differing = sorted(set(found.items()) ^ set(wanted.items()))[:3]
+            raise ConfigError(f"{path.name} holds weights of another design, see {differing}")
+        for variable in model.weights:
+            variable.assign(file[variable.path])
+
+
 def _variables(model: keras.Model) -> list[Any]:
     return [*model.variables, *model.optimizer.variables]

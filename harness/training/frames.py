@@ -17,7 +17,7 @@ from PIL import Image as Pillow
 
 from harness.errors import ConfigError
 from harness.training.blur import Image, blur, camera_path, shake_kernel
-from harness.training.photos import Photograph, load
+from harness.training.photos import Photograph, fetch
 
 SKIMAGE_VERSION = "0.26.0"
 
@@ -52,7 +52,6 @@ class Cut:
 DANDELIONS = Photograph(
     package="lomiri-wallpapers-16.04",
     path="usr/share/backgrounds/seeding_by_Clements_Engelhardt.jpg",
-    long_side_px=1480,
 )
 
 CUTS = (
@@ -80,7 +79,7 @@ CUTS = (
         long_side_px=451,
         top_px=20,
         left_px=90,
-        extent_px=6.0,
+        extent_px=7.0,
         seed=13,
     ),
     Cut(
@@ -147,9 +146,8 @@ def write_frames(folder: Path, *, cache: Path) -> tuple[Path, ...]:
     written = []
     for cut in CUTS:
         if cut.source is None:
-            photograph = load(
-                dataclasses.replace(DANDELIONS, long_side_px=cut.long_side_px), cache=cache
-            )
+            file = fetch(DANDELIONS.package, cache=cache) / DANDELIONS.path
+            photograph = _downscaled(Pillow.open(file), cut.long_side_px)
         else:
             photograph = _skimage_photograph(cut.source, cut.long_side_px, cache=cache)
         for kind, pixels in zip(("blurred", "sharp"), cut_frame(cut, photograph), strict=True):
@@ -170,7 +168,11 @@ def _skimage_photograph(name: str, long_side_px: int, *, cache: Path) -> Image:
             raise ConfigError(f"cannot fetch scikit-image {SKIMAGE_VERSION} with pip") from error
         wheels = list(cache.glob(f"scikit_image-{SKIMAGE_VERSION}-*.whl"))
     with zipfile.ZipFile(wheels[0]) as wheel, wheel.open(f"skimage/data/{name}") as file:
-        picture = Pillow.open(file).convert("RGB")
+        return _downscaled(Pillow.open(file), long_side_px)
+
+
+def _downscaled(picture: Pillow.Image, long_side_px: int) -> Image:
+    picture = picture.convert("RGB")
     scale = long_side_px / max(picture.size)
     if scale < 1.0:
         size = (round(picture.width * scale), round(picture.height * scale))

@@ -82,18 +82,73 @@ class DepthToSpace2x(keras.layers.Layer):  # type: ignore[misc]
         )
 
 
-def conv(x: Tensor, channels: int, *, kernel: int = 3, stride: int = 1, name: str) -> Tensor:
-    """Apply a 'same' convolution with bias, Glorot ("Xavier") initialised.
+@keras.saving.register_keras_serializable(package="harness")
+class SpaceToDepth2x(keras.layers.Layer):  # type: ignore[misc]
+    """Rearrange [N, 2H, 2W, C] to [N, H, W, 4C], as TensorFlow's `space_to_depth` does."""
+
+    def call(self, inputs: Tensor) -> Tensor:
+        """Move each 2x2 block into four times the channels."""
+        ops = keras.ops
+        _, height, width, channels = ops.shape(inputs)
+        blocks = ops.reshape(inputs, (-1, height // 2, 2, width // 2, 2, channels))
+        deep = ops.transpose(blocks, (0, 1, 3, 2, 4, 5))
+        return ops.reshape(deep, (-1, height // 2, width // 2, 4 * channels))
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """Return [N, H, W, 4C]; an unknown height or width stays unknown."""
+        batch, height, width, channels = input_shape
+        return (
+            batch,
+            None if height is None else height // 2,
+            None if width is None else width // 2,
+            None if channels is None else 4 * channels,
+        )
+
+
+@keras.saving.register_keras_serializable(package="harness")
+class ChannelSlice(keras.layers.Layer):  # type: ignore[misc]
+    """Take some neighbouring channels of [N, H, W, C]."""
+
+    def __init__(self, *, first: int, end: int, **settings: Any) -> None:
+        """Keep which channels: `first` to `end - 1`."""
+        super().__init__(**settings)
+        self.first = first
+        self.end = end
+
+    def call(self, inputs: Tensor) -> Tensor:
+        """Map [N, H, W, C] to [N, H, W, end - first]."""
+        return inputs[:, :, :, self.first : self.end]
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """Return [N, H, W, end - first]."""
+        return (*input_shape[:-1], self.end - self.first)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the settings that build this layer again."""
+        return {**super().get_config(), "first": self.first, "end": self.end}
+
+
+def conv(
+    x: Tensor,
+    channels: int,
+    *,
+    kernel: int | tuple[int, int] = 3,
+    stride: int = 1,
+    gain: float = 1.0,
+    name: str,
+) -> Tensor:
+    """Apply a 'same' convolution with bias, Glorot ("Xavier") initialised times `gain`.
 
     NNAPI's CONV_2D wants its bias, so there is no way to leave it out.
+
+    Source: Glorot, Bengio, "Understanding the difficulty of training deep feedforward neural
+    networks", AISTATS 2010, equation 16: uniform, with the mean of fan-in and fan-out.
     """
+    xavier = keras.initializers.VarianceScaling(
+        scale=gain**2, mode="fan_avg", distribution="uniform"
+    )
     return keras.layers.Conv2D(
-        channels,
-        kernel,
-        strides=stride,
-        padding="same",
-        kernel_initializer="glorot_uniform",
-        name=name,
+        channels, kernel, strides=stride, padding="same", kernel_initializer=xavier, name=name
     )(x)
 
 
@@ -126,6 +181,19 @@ def upsample2x(x: Tensor, channels: int, upsampling: Upsampling, *, name: str) -
         return DepthToSpace2x(name=f"{name}_depth_to_space")(deep)
     wide = LegacyBilinear2x(name=f"{name}_resize_bilinear")(x)
     return conv(wide, channels, kernel=1, name=f"{name}_conv")
+
+
+def concatenate(tensors: list[Tensor], *, name: str) -> Tensor:
+    """Concatenate along the channels; a single tensor passes as it is."""
+    if len(tensors) == 1:
+        return tensors[0]
+    return keras.layers.Concatenate(name=name)(tensors)
+
+
+def restored(image: Tensor, residual: Tensor, *, name: str) -> keras.Model:
+    """Close a network: its output is the blurred image plus the residual it computed."""
+    output = keras.layers.Add(name="restored")([image, residual])
+    return keras.Model(image, output, name=name)
 
 
 def image_input(size_px: tuple[int, int] | None, *, stride: int) -> Tensor:

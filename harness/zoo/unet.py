@@ -11,7 +11,15 @@ import dataclasses
 
 import keras
 
-from harness.zoo.layers import Activation, Upsampling, activate, conv, image_input, upsample2x
+from harness.zoo.layers import (
+    Activation,
+    Upsampling,
+    activate,
+    conv,
+    image_input,
+    restored,
+    upsample2x,
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -35,7 +43,7 @@ class UNetSize:
 
 
 SMALL = UNetSize(widths=(16, 32, 64), convs=1, stem_stride=2)
-PAPER = UNetSize(widths=(40, 80, 160, 320), convs=2, stem_stride=1)
+PAPER = UNetSize(widths=(40, 76, 152, 304), convs=2, stem_stride=1)
 
 
 def unet(
@@ -80,8 +88,6 @@ def unet(
             x = conv(x, width, name=f"dec{level}_{i}")
             x = activate(x, activation, name=f"dec{level}_{i}_act")
     if size.stem_stride == 2:
-        x = upsample2x(x, size.widths[0], upsampling, name="head_up")
+        x = upsample2x(x, size.widths[0] // 2, upsampling, name="head_up")
         x = activate(x, activation, name="head_up_act")
-    residual = conv(x, 3, name="head")
-    restored = keras.layers.Add(name="restored")([image, residual])
-    return keras.Model(image, restored, name="unet")
+    return restored(image, conv(x, 3, name="head"), name="unet")
