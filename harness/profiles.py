@@ -186,7 +186,7 @@ def select(profiles: Mapping[str, Profile], names: Sequence[str]) -> tuple[Targe
     """Resolve `--device` values: NAME, NAME:DELEGATE, comma lists, `all`.
 
     Raises:
-        ConfigError: a name or delegate is unknown; the known ones are listed.
+        ConfigError: a name or delegate is unknown, or a list names none; the known are listed.
     """
     wanted = [part.strip() for name in names for part in name.split(",") if part.strip()]
     if "all" in wanted:
@@ -204,4 +204,6 @@ def select(profiles: Mapping[str, Profile], names: Sequence[str]) -> tuple[Targe
             raise ConfigError(f"{name} has no delegate {delegate!r}; known: {known}")
         target = Target(profile=profile, delegate=delegate)
         targets.setdefault(str(target), target)
+    if names and not targets:
+        raise ConfigError(f"no device is named; known: {', '.join(sorted(profiles))}")
     return tuple(targets.values())

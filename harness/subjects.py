@@ -278,7 +278,12 @@ def load_all(golden_dir: Path, pattern: str = "*") -> tuple[Subject, ...]:
     if not chosen:
         known = ", ".join(folder.name for folder in folders)
         raise ConfigError(f"no subject fits --subject={pattern}; known: {known}")
-    return tuple(load(folder) for folder in chosen)
+    found = tuple(load(folder) for folder in chosen)
+    names = [variant.name for subject in found for variant in subject.variants]
+    if not any(wanted(name, pattern)[0] for name in names):
+        known = ", ".join(dict.fromkeys(names))
+        raise ConfigError(f"no variant fits --subject={pattern}; known: {known}")
+    return found
 
 
 def wanted(variant: str, pattern: str) -> tuple[bool, bool]:
