@@ -1,0 +1,45 @@
+"""Share the cache of a test session, and a blessed subject."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+# Imported here, once: runs of pytest inside pytest drop what they import themselves.
+import harness.plugin.fixtures
+import harness.plugin.reporting  # noqa: F401
+from harness.stacks import xnnpack
+from tests import tiny
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep this session's cache apart from the user's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HARNESS_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+        xnnpack.worker().close()
+
+
+@pytest.fixture(scope="session")
+def blessed_golden(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a golden folder with the tiny subject, blessed on pixel4; not to be changed."""
+    golden = tmp_path_factory.mktemp("blessed") / "golden"
+    tiny.subject(golden, tmp_path_factory.mktemp("exports"))
+    tiny.bless(golden)
+    return golden
+
+
+@pytest.fixture
+def golden_dir(blessed_golden: Path, tmp_path: Path) -> Path:
+    """Return a copy of the blessed golden folder that a test may change."""
+    return Path(shutil.copytree(blessed_golden, tmp_path / "golden"))
+
+
+@pytest.fixture
+def project(blessed_golden: Path, pytester: pytest.Pytester) -> pytest.Pytester:
+    """Return a folder with a blessed golden/ of its own, to run pytest in."""
+    shutil.copytree(blessed_golden, pytester.path / "golden")
+    pytester.makeini("[pytest]\n")
+    return pytester
