@@ -2,39 +2,55 @@
 
 import argparse
 import importlib.util
+from collections.abc import Callable, Iterator
 
 from rich.table import Table
 
+from harness import cache
 from harness.cli import shared
-from harness.stacks import xnnpack
+from harness.errors import StackMissing
+from harness.stacks import arm64, arm64_sysroot, mldrift, qnn, xnnpack
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `harness doctor`."""
-    del parser
+    parser.add_argument(
+        "--install", choices=("arm64",), help="build a stack that no package brings as it is"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print one line per ability."""
-    del options
+    """Print one line per ability, after installing what is asked for."""
+    if options.install == "arm64":
+        arm64_sysroot.install(cache.root())
     table = Table(box=None, pad_edge=False)
     for column in ("ability", "state", "to add it"):
         table.add_column(column, overflow="fold")
-    for name, state, command in _abilities():
-        table.add_row(name, state, command, style="yellow" if command else "")
+    for ability, state, remedy in _abilities():
+        table.add_row(ability, state, remedy, style="yellow" if remedy else "")
     shared.console().print(table)
     return 0
 
 
-def _abilities() -> list[tuple[str, str, str]]:
-    litert = ", ".join(f"{name} {version}" for name, version in xnnpack.versions().items())
-    rows = [("CPU kernels (XNNPACK)", litert, "")]
+def _abilities() -> Iterator[tuple[str, str, str]]:
+    """Yield what can be done, with which versions or that it is missing, and the remedy."""
+    yield _stack("CPU kernels of this host (XNNPACK)", lambda: None, xnnpack.versions)
+    yield _stack("Arm CPU kernels (QEMU)", arm64.missing, arm64.versions)
+    yield _stack("GPU placement and pixels (ML Drift)", mldrift.missing, mldrift.versions)
+    yield _stack("Snapdragon NPU (Qualcomm's compiler)", qnn.missing, qnn.versions)
     trainable = importlib.util.find_spec("tensorflow") is not None
-    rows.append(
-        (
-            "training and export",
-            "TensorFlow" if trainable else "missing",
-            "" if trainable else "pip install 'pytest-device-harness[train]'",
-        )
-    )
-    return rows
+    remedy = "" if trainable else "pip install 'pytest-device-harness[train]'"
+    yield "training and export", "TensorFlow" if trainable else "missing", remedy
+
+
+def _stack(
+    ability: str, missing: Callable[[], str | None], versions: Callable[[], dict[str, str]]
+) -> tuple[str, str, str]:
+    remedy = missing()
+    if remedy is not None:
+        return ability, "missing", remedy
+    try:
+        found = ", ".join(f"{name} {version}" for name, version in versions().items())
+    except StackMissing as error:
+        return ability, "missing", str(error)
+    return ability, found, ""
