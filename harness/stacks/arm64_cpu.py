@@ -1,0 +1,121 @@
+"""Describe a phone's CPU the way Linux does, for the libraries that pick kernels by it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.errors import ConfigError
+from harness.profiles import CpuCluster
+
+_ARMV80 = "fp asimd evtstrm aes pmull sha1 sha2 crc32 cpuid"
+_ARMV82 = (
+    "fp asimd evtstrm aes pmull sha1 sha2 crc32 atomics fphp asimdhp cpuid asimdrdm lrcpc dcpop "
+    "asimddp"
+)
+_ARM, _QUALCOMM, _SAMSUNG = 0x41, 0x51, 0x53
+
+_UARCHES = {
+    "cortex-a35": (_ARM, 0xD04), "cortex-a53": (_ARM, 0xD03), "cortex-a57": (_ARM, 0xD07),
+    "cortex-a72": (_ARM, 0xD08), "cortex-a73": (_ARM, 0xD09), "cortex-a55": (_ARM, 0xD05),
+    "cortex-a75": (_ARM, 0xD0A), "cortex-a76": (_ARM, 0xD0B), "cortex-a77": (_ARM, 0xD0D),
+    "cortex-a78": (_ARM, 0xD41), "cortex-a78c": (_ARM, 0xD4B), "cortex-x1": (_ARM, 0xD44),
+    "cortex-x1c": (_ARM, 0xD4C), "cortex-a510": (_ARM, 0xD46), "cortex-a710": (_ARM, 0xD47),
+    "cortex-x2": (_ARM, 0xD48), "cortex-a715": (_ARM, 0xD4D), "cortex-x3": (_ARM, 0xD4E),
+    "cortex-a520": (_ARM, 0xD80), "cortex-a720": (_ARM, 0xD81), "cortex-x4": (_ARM, 0xD82),
+    "cortex-a725": (_ARM, 0xD87), "cortex-x925": (_ARM, 0xD85),
+    "kryo-385-gold": (_QUALCOMM, 0x802), "kryo-385-silver": (_QUALCOMM, 0x803),
+    "kryo-485-gold": (_QUALCOMM, 0x804), "kryo-485-silver": (_QUALCOMM, 0x805),
+    "oryon": (_QUALCOMM, 0x001),
+    "exynos-m4": (_SAMSUNG, 0x003), "exynos-m5": (_SAMSUNG, 0x004),
+}  # fmt: skip
+"""Implementer and part number of each core. Source: MIDR_EL1 in Arm's technical reference
+manuals; for the other makers, src/arm/uarch.c of pytorch/cpuinfo."""
+_WITHOUT_FP16 = frozenset({"cortex-a35", "cortex-a53", "cortex-a57", "cortex-a72", "cortex-a73"})
+"""Cores of Armv8.0-A: neither fp16 arithmetic nor dot products. Source: as above."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CpuDescription:
+    """Hold what an emulated phone says of its CPU.
+
+    Every core is described as one of the fastest cluster. XNNPACK picks its kernels by the core
+    that a thread is on, and under QEMU that is the number of the *host's* core: with both
+    clusters described, a model ran the kernels of one or the other by chance (15 % apart in
+    instructions). Phones are timed on their fastest cluster, so its kernels are the ones to run.
+
+    Attributes:
+        uarch: Core of the fastest cluster, such as `cortex-a76`.
+        cores: Cores of all clusters together.
+        max_mhz: Highest clock of the fastest cluster, or None if unknown.
+        fp16: Whether every core has fp16 arithmetic and dot products (Armv8.2-A).
+    """
+
+    uarch: str
+    cores: int
+    max_mhz: int | None
+    fp16: bool
+
+    @property
+    def emulator_cpu(self) -> str:
+        """Return QEMU's name of a CPU with these features.
+
+        Never `max`: with QEMU 7.2 its SVE kernels gave wrong int8 results (153 steps off).
+        """
+        return "cortex-a76" if self.fp16 else "cortex-a72"
+
+    @property
+    def proc_cpuinfo(self) -> str:
+        """Return the text of /proc/cpuinfo."""
+        implementer, part = _UARCHES[self.uarch]
+        return "".join(
+            f"processor\t: {core}\n"
+            "BogoMIPS\t: 38.40\n"
+            f"Features\t: {_ARMV82 if self.fp16 else _ARMV80}\n"
+            f"CPU implementer\t: 0x{implementer:02x}\n"
+            "CPU architecture: 8\n"
+            "CPU variant\t: 0x1\n"
+            f"CPU part\t: 0x{part:03x}\n"
+            "CPU revision\t: 0\n\n"
+            for core in range(self.cores)
+        )
+
+    @property
+    def sys_files(self) -> dict[str, str]:
+        """Return the text of each file below /sys/devices/system/cpu that cpuinfo reads."""
+        every = f"0-{self.cores - 1}" if self.cores > 1 else "0"
+        files = {"kernel_max": str(self.cores - 1), "possible": every, "present": every,
+                 "online": every}  # fmt: skip
+        for core in range(self.cores):
+            files[f"cpu{core}/topology/physical_package_id"] = "0"
+            files[f"cpu{core}/topology/core_siblings_list"] = every
+            if self.max_mhz is not None:
+                files[f"cpu{core}/cpufreq/cpuinfo_max_freq"] = str(self.max_mhz * 1000)
+        return {name: text + "\n" for name, text in files.items()}
+
+    def write(self, root: Path) -> None:
+        """Write /proc and /sys below `root`."""
+        files = {f"sys/devices/system/cpu/{name}": text for name, text in self.sys_files.items()}
+        for name, text in (files | {"proc/cpuinfo": self.proc_cpuinfo}).items():
+            path = root / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="ascii")
+
+
+def describe(clusters: Sequence[CpuCluster]) -> CpuDescription:
+    """Describe the CPU of a profile, whose clusters come slowest first.
+
+    Raises:
+        ConfigError: the profile has no clusters, or one of a core that is not known here.
+    """
+    if not clusters:
+        raise ConfigError("the profile names no CPU clusters; add `[[cpu]]` to emulate its CPU")
+    unknown = sorted({c.uarch for c in clusters if c.uarch not in _UARCHES})
+    if unknown:
+        known = ", ".join(sorted(_UARCHES))
+        raise ConfigError(f"no description of the CPU core {', '.join(unknown)}; known: {known}")
+    return CpuDescription(
+        uarch=clusters[-1].uarch,
+        cores=sum(cluster.cores for cluster in clusters),
+        max_mhz=clusters[-1].max_mhz,
+        fp16=all(cluster.uarch not in _WITHOUT_FP16 for cluster in clusters),
+    )
