@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness import cache, graph
+from harness import cache, graph, profiles
 from harness.errors import ConfigError, DeviceError, ModelError, StackMissing
 from harness.evidence import Evidence
 from harness.images import Pixels
@@ -283,3 +283,28 @@ def test_a_missing_package_is_said_with_the_command_that_adds_it(
             qnn.place(model, graph.parse(model), snapdragon())
     finally:
         qnn.missing.cache_clear()
+
+
+SHIPPED = profiles.load_all([profiles.shipped_folder()])
+
+
+@pytest.mark.parametrize(
+    "name", sorted(name for name, profile in SHIPPED.items() if "qnn" in profile.delegates)
+)
+def test_the_compiler_knows_the_chip_of_every_shipped_profile(name: str) -> None:
+    target = Target(profile=SHIPPED[name], delegate="qnn")
+    model = models.conv_net(dtype="int8")
+
+    assert qnn.place(model, graph.parse(model), target).cpu_ops == 0
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int8", "int16"])
+def test_the_dtypes_of_shipped_profiles_are_those_that_the_compiler_takes(dtype: str) -> None:
+    model = models.conv_net(dtype=dtype)
+    parsed = graph.parse(model)
+    phones = {n: p.accelerators_of("qnn")[0] for n, p in SHIPPED.items() if "qnn" in p.delegates}
+
+    takes = {n: not place(model, npu.soc_model).cpu_ops for n, npu in phones.items()}
+
+    assert parsed.tensors[parsed.inputs[0]].dtype == dtype
+    assert takes == {n: dtype in npu.dtypes for n, npu in phones.items()}
