@@ -40,6 +40,7 @@ _COMPILE_LIMIT_S = 120.0
 _RUN_LIMIT_S = 540.0
 _MEMORY_MIB = 24 * 1024
 _ON_GPU = re.compile(r"^(\d+|No) operations will run on the GPU", re.MULTILINE)
+_DIED = "it dies compiling it:"
 _HEADING = "Following operations are not supported by GPU delegate:"
 
 
@@ -87,8 +88,11 @@ def place(model: bytes, graph: Graph, target: Target) -> Placement:
         ModelError: the accelerator cannot compile the model.
         DeviceError: the accelerator or the driver crashed or hung.
     """
-    key = cache.key_of("mldrift", 1, sha256_of(model), versions())
-    reasons: dict[int, str] = cache.remember("placement", key, lambda: _reasons(model, graph))
+    key = cache.key_of("mldrift", 2, sha256_of(model), versions())
+    reasons: dict[int, str] | str
+    reasons = cache.remember("placement", key, lambda: _reasons(model, graph))
+    if isinstance(reasons, str):
+        raise DeviceError(reasons)
     on_gpu = frozenset(op.index for op in graph.ops if op.index not in reasons)
     return Placement(
         nodes=tuple(
@@ -153,17 +157,23 @@ def execute(
     )
 
 
-def _reasons(model: bytes, graph: Graph) -> dict[int, str]:
-    """Return why each op that stays on the CPU does, by op index."""
+def _reasons(model: bytes, graph: Graph) -> dict[int, str] | str:
+    """Return why each op that stays on the CPU does, by op index; or how the accelerator died."""
     worker = _worker(_installed_icd())
-    accelerated, text = worker.call("compile", model, timeout_s=_COMPILE_LIMIT_S)
+    try:
+        accelerated, text = worker.call("compile", model, timeout_s=_COMPILE_LIMIT_S)
+    except DeviceError:
+        died = _first_death(worker, model, graph)
+        if died is None:
+            raise
+        return f"LiteRT's GPU accelerator dies compiling this model: {died}"
     if accelerated:
         return {}
     refused = refused_ops(text)
     reasons: dict[int, str] = {}
     for op in graph.ops:
         if op.name in refused:
-            reason = _probe(worker, model, graph, op.index)
+            reason = _refusal(worker, model, graph, op.index)
             if reason:
                 reasons[op.index] = reason
     taken = _largest_stretch(graph, frozenset(range(len(graph.ops))) - reasons.keys())
@@ -187,23 +197,47 @@ def _reasons(model: bytes, graph: Graph) -> dict[int, str]:
     return reasons
 
 
-def _probe(worker: child.Worker, model: bytes, graph: Graph, index: int) -> str:
+def _first_death(worker: child.Worker, model: bytes, graph: Graph) -> str | None:
+    """Return the first op that kills the accelerator when it stands alone, or None."""
+    for op in graph.ops:
+        if _probe(worker, model, graph, op.index)[0].startswith(_DIED):
+            inputs = graph.runtime_inputs(op)
+            dtype = inputs[0].dtype if inputs else "constants"
+            return f"{op.name} #{op.index} in {dtype}, alone, kills it"
+    return None
+
+
+def _refusal(worker: child.Worker, model: bytes, graph: Graph, index: int) -> str:
     """Return why the accelerator refuses one op when it stands alone, or ''."""
     op = graph.ops[index]
-    inputs = [tensor.index for tensor in graph.runtime_inputs(op)]
-    names = {i: f"t{place}" for place, i in enumerate([*inputs, *op.outputs])}
-    part = cutting.cut(model, ops=[index], inputs=inputs, outputs=op.outputs, names=names)
-    key = cache.key_of("mldrift-op", 1, sha256_of(part), versions())
-    text: str = cache.remember(
-        "placement", key, lambda: worker.call("probe", part, timeout_s=_COMPILE_LIMIT_S)
-    )
-    reason = refused_ops(text).get(op.name, "")
+    text, names = _probe(worker, model, graph, index)
+    reason = text if text.startswith(_DIED) else refused_ops(text).get(op.name, "")
     if not reason:
         return ""
     for i, name in names.items():
         reason = re.sub(rf"\b{name}\b", repr(graph.tensors[i].name), reason)
     writes = ", ".join(repr(graph.tensors[i].name) for i in op.outputs)
     return f"LiteRT's GPU accelerator refuses it: {reason} (writes {writes})"
+
+
+def _probe(
+    worker: child.Worker, model: bytes, graph: Graph, index: int
+) -> tuple[str, dict[int, str]]:
+    """Compile one op alone; return what was printed, and the names its tensors had there."""
+    op = graph.ops[index]
+    inputs = [tensor.index for tensor in graph.runtime_inputs(op)]
+    names = {i: f"t{place}" for place, i in enumerate([*inputs, *op.outputs])}
+    part = cutting.cut(model, ops=[index], inputs=inputs, outputs=op.outputs, names=names)
+
+    def ask() -> str:
+        try:
+            text: str = worker.call("probe", part, timeout_s=_COMPILE_LIMIT_S)
+        except DeviceError as error:
+            return f"{_DIED} {error}"
+        return text
+
+    key = cache.key_of("mldrift-op", 2, sha256_of(part), versions())
+    return cache.remember("placement", key, ask), names
 
 
 def refused_ops(text: str) -> dict[str, str]:
@@ -263,7 +297,10 @@ def _largest_stretch(graph: Graph, supported: frozenset[int]) -> frozenset[int]:
     Source: LiteRT GPU delegate, `max_delegated_partitions` = 1.
     """
     parts = [part for part in _stretches(graph, supported) if part[0] in supported]
-    return frozenset(max(parts, key=len)) if parts else frozenset()
+    if not parts:
+        return frozenset()
+    largest = max(parts, key=len)
+    return frozenset(largest)
 
 
 def _icd() -> Path | None:

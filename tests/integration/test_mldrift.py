@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from harness import graph
-from harness.errors import ModelError
+from harness.errors import DeviceError, ModelError
 from harness.evidence import Evidence
 from harness.images import Pixels
 from harness.placement import Placement
@@ -87,7 +87,7 @@ def test_only_the_largest_stretch_is_on_the_gpu() -> None:
 
 
 def test_nodes_that_unpack_fp16_weights_go_with_their_readers() -> None:
-    model = with_islands(models._Fp16ModelBuilder())
+    model = with_islands(models.Float16WeightsBuilder())
 
     placement = place(model)
 
@@ -156,6 +156,18 @@ def test_a_model_that_litert_cannot_prepare_is_a_model_error_with_its_words() ->
         place(broken)
 
     assert place(model).cpu_ops == 0  # the worker goes on
+
+
+def test_an_op_that_kills_the_accelerator_is_named_and_the_next_model_is_answered() -> None:
+    builder = models.ModelBuilder("int16")
+    image = builder.activation((1, 16, 16, 4), name="image")
+    slope = builder.activation((1, 1, 4), data=16)
+    model = builder.build([image], [builder.same("ABS", builder.same("MUL", image, slope))])
+
+    with pytest.raises(DeviceError, match="MUL #0 in int16"):
+        place(model)
+
+    assert place(models.conv_net(depth=4)).cpu_ops == 0
 
 
 def test_a_frame_of_another_size_is_refused() -> None:
