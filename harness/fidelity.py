@@ -61,20 +61,23 @@ def compare(output: Output, reference: Pixels) -> Fidelity:
         )
     if not np.isfinite(reference).all():
         raise BlessedDataError("the reference holds non-finite values; bless the subject again")
-    wanted = np.clip(reference.astype(np.float64), 0.0, PEAK)
-    finite = np.isfinite(output.pixels)
-    got = np.clip(output.pixels.astype(np.float64), 0.0, PEAK)
-    got = np.where(finite, got, np.where(wanted < PEAK / 2, PEAK, 0.0))
-    error = got - wanted
-    squared = np.square(error)
-    tile_db, tile_px = _worst_tile(squared)
+    wanted = np.clip(reference, 0.0, PEAK, dtype=np.float64)
+    got = np.clip(output.pixels, 0.0, PEAK, dtype=np.float64)
+    non_finite = output.pixels.size - int(np.count_nonzero(np.isfinite(output.pixels)))
+    if non_finite:
+        farthest = np.where(wanted < PEAK / 2, PEAK, 0.0)
+        got = np.where(np.isfinite(output.pixels), got, farthest)
+    error = np.subtract(got, wanted, out=got)
+    squared_sum = float(np.vdot(error, error))
+    max_error = max(float(error.max()), -float(error.min()))
+    tile_db, tile_px = _worst_tile(np.square(error, out=error))
     return Fidelity(
-        psnr_db=psnr_db(float(squared.mean())),
-        relative_l2=_relative_l2(squared, wanted),
+        psnr_db=psnr_db(squared_sum / error.size),
+        relative_l2=_relative_l2(squared_sum, float(np.vdot(wanted, wanted))),
         worst_tile_psnr_db=tile_db,
         worst_tile_px=tile_px,
-        max_error=float(np.abs(error).max()),
-        non_finite_values=int(finite.size - np.count_nonzero(finite)),
+        max_error=max_error,
+        non_finite_values=non_finite,
         provenance=output.provenance,
     )
 
@@ -89,12 +92,10 @@ def psnr_db(mean_squared_error: float) -> float:
     return 10.0 * math.log10(PEAK**2 / mean_squared_error)
 
 
-def _relative_l2(squared: np.ndarray, wanted: np.ndarray) -> float:
-    norm = math.sqrt(float(np.square(wanted).sum()))
-    difference = math.sqrt(float(squared.sum()))
-    if norm == 0.0:
-        return 0.0 if difference == 0.0 else math.inf
-    return difference / norm
+def _relative_l2(squared_sum: float, wanted_squared_sum: float) -> float:
+    if wanted_squared_sum == 0.0:
+        return 0.0 if squared_sum == 0.0 else math.inf
+    return math.sqrt(squared_sum / wanted_squared_sum)
 
 
 def _worst_tile(squared: np.ndarray) -> tuple[float, tuple[int, int]]:

@@ -1,5 +1,6 @@
 """Read frames, and hold what a model made of them."""
 
+import functools
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,13 +67,23 @@ def load(path: Path) -> Pixels:
         BlessedDataError: the file is missing or is not an image.
     """
     try:
+        state = path.stat()
+    except OSError:
+        raise BlessedDataError(f"{path}: no such frame") from None
+    return _decode(path, state.st_mtime_ns, state.st_size)
+
+
+@functools.lru_cache(maxsize=16)
+def _decode(path: Path, _modified_ns: int, _size_bytes: int) -> Pixels:
+    """Decode an image once for as long as its file stays as it is; read-only."""
+    try:
         with Image.open(path) as image:
             stored = np.asarray(image.convert("RGB"), dtype=np.float32)
-    except FileNotFoundError:
-        raise BlessedDataError(f"{path}: no such frame") from None
     except (OSError, UnidentifiedImageError, Image.DecompressionBombError, ValueError) as error:
         raise BlessedDataError(f"{path}: not a readable image ({error})") from None
-    return (stored / np.float32(255.0))[np.newaxis]
+    pixels = (stored / np.float32(255.0))[np.newaxis]
+    pixels.flags.writeable = False
+    return pixels
 
 
 def size_of(path: Path) -> Size:

@@ -5,6 +5,7 @@ another CPU, published op rules, or a fitted estimate.
 """
 
 import functools
+from pathlib import Path
 
 from harness import cache, graph, resizing
 from harness.devices import numerics
@@ -93,8 +94,20 @@ class Emulated:
     @functools.lru_cache(maxsize=16)  # noqa: B019 - one device lives as long as the run
     def _sized(self, variant: Variant, size: Size) -> tuple[bytes, Graph]:
         data = variant.read()
-        model = resizing.resize(data, width_px=size.width_px, height_px=size.height_px)
-        return model, graph.parse(model, name=str(variant.path))
+
+        def resize() -> tuple[bytes, Graph]:
+            model = resizing.resize(data, width_px=size.width_px, height_px=size.height_px)
+            return model, graph.parse(model, name=str(variant.path))
+
+        key = cache.key_of(variant.sha256, str(variant.path), str(size), _reader_sha256())
+        return cache.remember("resized", key, resize)
+
+
+@functools.cache
+def _reader_sha256() -> str:
+    """Return a hash of the code that resizes and reads models, so that a fix of it counts."""
+    sources = [Path(module.__file__ or "") for module in (graph, resizing)]
+    return sha256_of(b"".join(source.read_bytes() for source in sources))
 
 
 def _unknown(model: bytes, parsed: Graph, fingerprint: str, why: str) -> Placement:

@@ -10,6 +10,7 @@ from harness import goldens, images, profiles, subjects
 from harness.devices.connect import Origin, connect
 from harness.devices.device import Device
 from harness.errors import HarnessError
+from harness.goldens import Golden
 from harness.images import Size
 from harness.plugin import GATES
 from harness.profiles import Target
@@ -79,12 +80,20 @@ class Session:
     devices: dict[str, Device] = field(default_factory=dict)
     withheld: dict[tuple[str, str], list[str]] = field(default_factory=dict)
     """Reasons by (target, reason) with the variants that do not ship there."""
+    _goldens: dict[tuple[Path, str], Golden] = field(default_factory=dict)
 
     def device(self, target: Target) -> Device:
         """Return the device that answers for a target, connecting the first time."""
         if str(target) not in self.devices:
             self.devices[str(target)] = connect(target, origin=self.origin, serial=self.serial)
         return self.devices[str(target)]
+
+    def golden(self, subject: Subject, frame: str) -> Golden:
+        """Return a golden, read once in a run."""
+        key = (subject.folder, frame)
+        if key not in self._goldens:
+            self._goldens[key] = goldens.load(subject, frame)
+        return self._goldens[key]
 
     def close(self) -> None:
         """Release every device."""

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from harness import baselines, gate, goldens
+from harness import baselines, gate
 from harness.baselines import Baseline
 from harness.devices.device import Device
 from harness.errors import BlessedDataError, GateError, InconclusiveError
@@ -53,7 +53,7 @@ def budget(harness_case: Case) -> Budget | None:
 
 
 @pytest.fixture
-def golden(harness_case: Case) -> Golden:
+def golden(harness_case: Case, request: pytest.FixtureRequest) -> Golden:
     """Return a frame with its blessed FP32 output and its sharp target."""
     assert harness_case.subject is not None
     if harness_case.frame == "no_frame":
@@ -61,7 +61,8 @@ def golden(harness_case: Case) -> Golden:
             f"{harness_case.subject.frames}: holds no <frame>.blurred.png; "
             f"run `harness bless {harness_case.subject.name}` after adding frames"
         )
-    return goldens.load(harness_case.subject, harness_case.frame)
+    session = request.config.stash[SESSION]
+    return session.golden(harness_case.subject, harness_case.frame)
 
 
 @pytest.fixture
