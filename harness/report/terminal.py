@@ -108,7 +108,8 @@ def _value(verdict: Verdict) -> str:
     if verdict.observed is None:
         return "error" if verdict.metric == "error" else "unknown"
     unit = _UNITS.get(verdict.metric, "")
-    text = f"{verdict.observed:.3g}"
+    estimated = verdict.low is not None
+    text = f"{'~' if estimated else ''}{verdict.observed:.3g}"
     if verdict.limit is not None:
         text += f"{verdict.sense.value}{verdict.limit:.3g}"
     return text + unit
