@@ -5,6 +5,7 @@ another CPU, published op rules, or a fitted estimate.
 """
 
 import functools
+from dataclasses import replace
 from pathlib import Path
 
 from harness import cache, graph, resizing
@@ -65,8 +66,10 @@ class Emulated:
 
     def time(self, variant: Variant, size: Size) -> Estimate:
         """Estimate the latency of one inference; no host time is ever reported as a phone's."""
-        _, parsed = self._sized(variant, size)
-        return estimate(parsed, self.place(variant, size), self._target)
+        model, parsed = self._sized(variant, size)
+        found = estimate(parsed, self.place(variant, size), self._target)
+        made = replace(found.provenance, variant_sha256=sha256_of(model))
+        return replace(found, provenance=made)
 
     def place(self, variant: Variant, size: Size) -> Placement:
         """Say which op runs where, by the strongest software available here."""
