@@ -177,6 +177,11 @@ class Collector:
             return
         if not names & {"subject", "variant", "golden", "budget", "size"}:
             cases = [Case(target=target) for target in self._session.targets]
+        elif not self._session.subjects:
+            raise pytest.UsageError(
+                f"{metafunc.definition.nodeid} asks for a variant, and there is no golden folder; "
+                "make one with `harness init MODEL.tflite` or name it with the ini key `golden_dir`"
+            )
         elif "golden" in names:
             cases = [case for base in self._session.cases() for case in _by_frame(base)]
         elif names & {"size", "budget"}:
