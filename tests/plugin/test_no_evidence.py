@@ -1,0 +1,119 @@
+"""What is missing is never a pass: goldens, limits, budgets, baselines, targets."""
+
+from pathlib import Path
+
+import pytest
+
+from tests import tiny
+
+
+@pytest.fixture
+def subject(project: pytest.Pytester) -> Path:
+    """Return the folder of the project's subject."""
+    return project.path / "golden" / tiny.NAME
+
+
+def _run(project: pytest.Pytester, gate: str) -> tuple[dict[str, int], str]:
+    result = project.runpytest("--device=pixel4", f"test_{gate}.py")
+    assert "passed" not in result.parseoutcomes()
+    return result.parseoutcomes(), " ".join(result.stdout.str().split())
+
+
+def test_a_missing_reference_is_an_error_that_names_bless(
+    project: pytest.Pytester, subject: Path
+) -> None:
+    for path in (subject / "references").glob("*.npz"):
+        path.unlink()
+
+    outcomes, text = _run(project, "fidelity")
+
+    assert outcomes.keys() <= {"failed", "errors"}
+    assert "the FP32 reference is missing; run `harness bless unet`" in text
+
+
+def test_no_frames_at_all_is_an_error(project: pytest.Pytester, subject: Path) -> None:
+    for path in (subject / "frames").glob("*.blurred.png"):
+        path.unlink()
+
+    outcomes, text = _run(project, "fidelity")
+
+    assert outcomes.keys() <= {"failed", "errors"}
+    assert "holds no <frame>.blurred.png" in text
+
+
+def test_a_damaged_frame_is_an_error(project: pytest.Pytester, subject: Path) -> None:
+    for path in (subject / "frames").glob("*.blurred.png"):
+        path.write_bytes(path.read_bytes()[:100])
+
+    outcomes, text = _run(project, "fidelity")
+
+    assert outcomes.keys() <= {"failed", "errors"}
+    assert "not a readable image" in text
+
+
+def test_missing_limits_are_inconclusive(project: pytest.Pytester, subject: Path) -> None:
+    text = (subject / "subject.toml").read_text(encoding="utf-8")
+    limits = ("psnr_db", "worst_tile_psnr_db", "relative_l2", "quality_drop_db")
+    kept = [line for line in text.splitlines() if not line.startswith(limits)]
+    (subject / "subject.toml").write_text("\n".join(kept), encoding="utf-8")
+
+    outcomes, text = _run(project, "fidelity")
+
+    assert outcomes == {"inconclusive": 8}
+    assert "subject.toml sets no limit for it" in text
+
+
+def test_a_missing_latency_budget_is_inconclusive(project: pytest.Pytester, subject: Path) -> None:
+    tiny.edit(subject / "subject.toml", "latency_ms = 1000\n", "")
+
+    outcomes, text = _run(project, "latency")
+
+    assert outcomes == {"inconclusive": 2}
+    assert "sets no latency_ms" in text
+
+
+def test_missing_baselines_are_inconclusive(project: pytest.Pytester, subject: Path) -> None:
+    (subject / "baselines.json").unlink()
+
+    outcomes, text = _run(project, "regression")
+
+    assert outcomes == {"inconclusive": 2}
+    assert "no baseline" in text
+
+
+def test_damaged_baselines_are_an_error(project: pytest.Pytester, subject: Path) -> None:
+    (subject / "baselines.json").write_text('{"baselines": [', encoding="utf-8")
+
+    outcomes, text = _run(project, "regression")
+
+    assert outcomes.keys() <= {"failed", "errors"}
+    assert "baselines.json: not valid JSON" in text
+
+
+def test_a_missing_scaling_budget_is_an_error(project: pytest.Pytester, subject: Path) -> None:
+    text = (subject / "subject.toml").read_text(encoding="utf-8")
+    (subject / "subject.toml").write_text(text.split("[scaling]")[0], encoding="utf-8")
+
+    outcomes, text = _run(project, "scaling")
+
+    assert outcomes.keys() <= {"failed", "errors"}
+    assert "has no [scaling]" in text
+
+
+def test_a_missing_sharp_target_is_an_error(project: pytest.Pytester, subject: Path) -> None:
+    for path in (subject / "frames").glob("*.sharp.png"):
+        path.unlink()
+
+    result = project.runpytest("--device=pixel4", "-k", "sharp_target")
+
+    assert "passed" not in result.parseoutcomes()
+    assert "has no sharp target" in " ".join(result.stdout.str().split())
+
+
+def test_an_estimate_that_is_only_relative_cannot_meet_an_absolute_budget(
+    project: pytest.Pytester,
+) -> None:
+    result = project.runpytest("--device=reno3", "test_latency.py")
+
+    assert result.parseoutcomes() == {"inconclusive": 2}
+    assert "relative only" in " ".join(result.stdout.str().split())
