@@ -121,6 +121,21 @@ class Draft:
         axis = self._tensor("axes", (len(axes),), dtype="int32", data=_int32(axes))
         return self.op("MEAN", [x, axis], kept if keep_dims else left, {"keep_dims": keep_dims})
 
+    def strided(self, x: Node, channels: int, kernel: int, **options: Any) -> Node:
+        """Add a convolution of stride 2 with PyTorch's padding: a PAD, then no padding."""
+        return self.conv(
+            self.pad(x, kernel // 2), channels, kernel, stride=2, padding="VALID", **options
+        )
+
+    def classify(self, x: Node, classes: int = 1000) -> Node:
+        """Average over pixels and connect to the classes, as classifiers end in PyTorch."""
+        return self.dense(self.mean(x, keep_dims=False), classes)
+
+    def normalized_input(self, height: int, width: int) -> Node:
+        """Add an RGB input that the network itself normalizes."""
+        x = self.binary("SUB", self.input(height, width, 3), self.constant(1, 1, 1, 3))
+        return self.binary("MUL", x, self.constant(1, 1, 1, 3))
+
     def add(self, a: Node, b: Node, *, act: str = "NONE") -> Node:
         """Add two tensors."""
         return self.binary("ADD", a, b, act=act)
@@ -161,6 +176,22 @@ class Draft:
         outputs = [self._tensor(f"split{i}", tuple(shape)) for i in range(parts)]
         self._append("SPLIT", [where, x], outputs, {"num_splits": parts})
         return outputs
+
+    def half(self, x: Node, number: int) -> Node:
+        """Slice the first (0) or second (1) half of the channels."""
+        shape = self.shape(x)
+        channels = shape[-1] // 2
+        bounds = [[0, 0, 0, number * channels], [*shape[:3], (number + 1) * channels], [1] * 4]
+        inputs = [self._tensor("bound", (4,), dtype="int32", data=_int32(b)) for b in bounds]
+        options = {"begin_mask": 0, "end_mask": 0}
+        return self.op("STRIDED_SLICE", [x, *inputs], (*shape[:3], channels), options)
+
+    def classes_of_pixels(self, x: Node) -> Node:
+        """Return the index of the largest channel of each pixel, as int32."""
+        axis = self._tensor("axis", (), dtype="int32", data=_int32([3]))
+        output = self._tensor("mask", self.shape(x)[:3], dtype="int32")
+        self._append("ARG_MAX", [x, axis], [output], {})
+        return output
 
     def pad(self, x: Node, pixels: int) -> Node:
         """Pad height and width on both sides."""

@@ -1,0 +1,150 @@
+"""Ask Qualcomm's own performance estimator about the part of a graph that runs on the NPU.
+
+The estimator knows two chips of the generation of Snapdragon 8 Gen 2 (HTP v73); a small fitted
+correction (see `snapdragon.py`) leads from its answer to a phone. Answers are kept by the graph's
+structure: weights do not matter.
+"""
+
+import atexit
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from importlib import metadata
+
+from harness import cache, child
+from harness.estimate import work
+from harness.evidence import sha256_of
+from harness.graph import Graph, Tensor
+
+ESTIMATOR_SOC = "52"
+"""SA8255 in Qualcomm's table; chip 77 (QCS9075) answers the same. Others have no estimates."""
+
+_FORMAT = 1
+_TIMEOUT_S = 300.0
+_KEPT_BYTES_MAX = 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class VendorEstimate:
+    """Hold what the estimator says of one graph on its own chip.
+
+    Attributes:
+        time_ms: Milliseconds of one inference.
+        low_ms: Its lower estimate.
+        high_ms: Its upper estimate.
+        read_bytes: Inputs and weights read from main memory.
+        written_bytes: Outputs written to main memory.
+        spilled_bytes: Intermediate results moved out of and back into on-chip memory.
+        missing_ops: Ops that the estimator has no cost for.
+    """
+
+    time_ms: float
+    low_ms: float
+    high_ms: float
+    read_bytes: int
+    written_bytes: int
+    spilled_bytes: int
+    missing_ops: int
+
+
+def estimate(graph: Graph) -> VendorEstimate:
+    """Estimate a graph that runs wholly on the NPU.
+
+    Raises:
+        StackMissing: the `qualcomm` extra is not installed.
+        ModelError: an op has no conversion, or the vendor's provider does not take the graph.
+        DeviceError: the estimator crashed, gave no answer or no estimate.
+    """
+    bare = without_weights(graph)
+
+    def ask() -> VendorEstimate:
+        numbers = _worker().call("estimate", bare, ESTIMATOR_SOC, timeout_s=_TIMEOUT_S)
+        return _parse(numbers)
+
+    return cache.remember("vendor-estimate", structure_key(bare), ask)
+
+
+def part(graph: Graph, ops: Sequence[int]) -> Graph:
+    """Return some ops of a graph as a graph of their own.
+
+    Tensors keep their numbers; its inputs are what the ops read from outside, its outputs what
+    others or the caller read.
+    """
+    chosen = set(ops)
+    weights = work.weight_tensors(graph)
+    unpacking = {op.index for op in graph.ops if work.is_unpacking(graph, op)}
+    inside = [op for op in graph.ops if op.index in chosen]
+    made = {i for op in inside for i in op.outputs}
+    read = dict.fromkeys(i for op in inside for i in op.inputs if i >= 0)
+    wanted = set(graph.outputs)
+    wanted.update(i for op in graph.ops if op.index not in chosen for i in op.inputs)
+    return replace(
+        graph,
+        ops=tuple(op for op in graph.ops if op.index in chosen or op.index in unpacking),
+        inputs=tuple(i for i in read if i not in made and i not in weights),
+        outputs=tuple(i for op in inside for i in op.outputs if i in wanted),
+    )
+
+
+def without_weights(graph: Graph) -> Graph:
+    """Return a graph whose constants are empty, but for the few that are axes, shapes or sizes."""
+    return replace(graph, tensors=tuple(_bare(tensor) for tensor in graph.tensors))
+
+
+def structure_key(graph: Graph) -> str:
+    """Return a key of everything the estimate depends on: ops, options, shapes, dtypes, wiring."""
+    used = sorted(
+        {i for op in graph.ops for i in (*op.inputs, *op.outputs) if i >= 0} | {*graph.inputs}
+    )
+    number = {old: new for new, old in enumerate(used)}
+    ops = [
+        (op.name, [number.get(i, -1) for i in op.inputs], [number[i] for i in op.outputs],
+         sorted((k, str(v)) for k, v in op.options.items()))
+        for op in graph.ops
+    ]  # fmt: skip
+    tensors = [
+        (list(t.shape), t.dtype, None if t.constant is None else sha256_of(t.constant))
+        for t in (graph.tensors[i] for i in used)
+    ]
+    wiring = [[number[i] for i in graph.inputs], [number[i] for i in graph.outputs]]
+    return cache.key_of(_FORMAT, ESTIMATOR_SOC, _versions(), ops, tensors, wiring)
+
+
+def _bare(tensor: Tensor) -> Tensor:
+    keep = tensor.constant is None or (
+        tensor.dtype in ("int32", "int64") and len(tensor.constant) <= _KEPT_BYTES_MAX
+    )
+    return tensor if keep else replace(tensor, constant=b"")
+
+
+def _parse(numbers: dict[str, float]) -> VendorEstimate:
+    time = "Simulated (Accelerator exec time us"
+    return VendorEstimate(
+        time_ms=numbers[f"{time})"] / 1e3,
+        low_ms=numbers[f"{time} (lower estimate))"] / 1e3,
+        high_ms=numbers[f"{time} (upper estimate))"] / 1e3,
+        read_bytes=int(numbers["Input Fill"]),
+        written_bytes=int(numbers["Output Spill"]),
+        spilled_bytes=int(numbers["Intermediate Fill"] + numbers["Intermediate Spill"]),
+        missing_ops=int(numbers.get("Missing Ops (Number of Ops with no Costs associated)", 0)),
+    )
+
+
+@functools.cache
+def _versions() -> str:
+    """Return the version of the package that holds the estimator, or ''."""
+    try:
+        return metadata.version("onnxruntime-qnn")
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+@functools.cache
+def _worker() -> child.Worker:
+    worker = child.Worker(
+        "harness.estimate.vendor_worker",
+        stage="Qualcomm performance estimator",
+        log=cache.root() / "logs" / "qnn-estimator.log",
+    )
+    atexit.register(worker.close)
+    return worker

@@ -1,0 +1,83 @@
+"""Ask Qualcomm's performance estimator, in a process of its own; started by `harness.child`."""
+
+import csv
+import tempfile
+from pathlib import Path
+
+from harness import child
+from harness.errors import DeviceError, ModelError, StackMissing
+from harness.estimate import onnx_ops, onnx_writer
+from harness.graph import Graph
+
+_PROVIDER = "QNNExecutionProvider"
+_ARCHITECTURE = "73"
+
+
+def estimate(graph: Graph, soc_number: str) -> dict[str, float]:
+    """Finalize a graph for a chip and return what the estimator wrote.
+
+    Args:
+        graph: Wholly on the NPU; constants may be empty, but for shapes and axes.
+        soc_number: The chip's number in Qualcomm's table, one that the estimator knows.
+
+    Returns:
+        Numbers by their name in the profile, such as `Simulated (Accelerator exec time us)`.
+
+    Raises:
+        StackMissing: onnxruntime-qnn is not installed.
+        ModelError: an op cannot be written, or Qualcomm's provider does not take the whole graph.
+        DeviceError: the estimator gave no estimate.
+    """
+    model = onnx_writer.write(graph, onnx_ops.EMITTERS)
+    with tempfile.TemporaryDirectory() as folder:
+        profile = Path(folder, "profile.csv")
+        _finalize(model, soc_number, profile)
+        numbers = _read(profile) if profile.exists() else {}
+    if not numbers:
+        raise DeviceError(f"Qualcomm's estimator gave no estimate for chip {soc_number}")
+    return numbers
+
+
+def _finalize(model: bytes, soc_number: str, profile: Path) -> None:
+    try:
+        import onnxruntime
+        import onnxruntime_qnn
+    except ImportError as error:
+        raise StackMissing(f"{error.name} is not installed; add the `qualcomm` extra") from None
+    devices = [d for d in onnxruntime.get_ep_devices() if d.ep_name == _PROVIDER]
+    if not devices:
+        library = onnxruntime_qnn.get_library_path()
+        onnxruntime.register_execution_provider_library(_PROVIDER, library)
+        devices = [d for d in onnxruntime.get_ep_devices() if d.ep_name == _PROVIDER]
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+    options.add_provider_for_devices(
+        devices[:1],
+        {
+            "backend_path": onnxruntime_qnn.get_qnn_htp_path(),
+            "soc_model": soc_number,
+            "htp_arch": _ARCHITECTURE,
+            "profiling_level": "detailed",
+            "profiling_file_path": str(profile),
+        },
+    )
+    try:
+        onnxruntime.InferenceSession(model, options)
+    except Exception as error:  # noqa: BLE001 - ONNX Runtime's errors share no narrower public base
+        text = " ".join(str(error).split())[:300]
+        raise ModelError(f"Qualcomm's provider does not take the graph: {text}") from None
+
+
+def _read(profile: Path) -> dict[str, float]:
+    """Return the estimator's numbers; empty where the chip has no estimates."""
+    with profile.open(newline="") as file:
+        rows = [row for row in csv.reader(file) if len(row) >= 7]
+    start = next((i for i, row in enumerate(rows) if row[6] == "Performance Estimates"), None)
+    if start is None:
+        return {}
+    return {row[6]: float(row[2]) for row in rows[start + 1 :]}
+
+
+if __name__ == "__main__":
+    child.serve({"estimate": estimate})
