@@ -4,8 +4,9 @@ What runs is the phone's code path: LiteRT built for arm64, with the XNNPACK mic
 profile's fastest cores select. fp32 and int8 are bit-true for those kernels, fp16 is computed in
 fp16 as a phone does, and executed instructions can be counted.
 
-It is slow: a first call in a process costs about 3 s, int8 runs about 100 times and floats 400
-times slower than on this host. Frames of 64 to 128 px are what it is for; `cost_s` estimates.
+It is slow: a first call in a process costs about 3 s, int8 runs about 100 times, fp32 400 times
+and fp16 1,200 times slower than on this host. Frames of 64 to 128 px are what it is for; `cost_s`
+estimates.
 """
 
 import functools
@@ -30,9 +31,11 @@ from harness.stacks.arm64_sysroot import Manifest
 _STAGE = "Arm kernels under QEMU"
 _MEMORY_MIB = 12_288
 _START_S = 3.0
-_PER_MAC_S = {"float32": 8.5e-9, "int8": 6.6e-10, "int16": 6.5e-8}
-"""Seconds per multiply-accumulate on one idle core of a server. Source: facts on a UNet of 4.7 GMAC
-(fp32 40 s, int8 3.1 s); int16 has no XNNPACK kernel and was 100 times slower than int8."""
+_PER_MAC_S = {"float32": 1.0e-8, "int8": 1.2e-9, "int16": 3.4e-9}
+_PER_MAC_FP16_S = 3.5e-8
+"""Seconds per multiply-accumulate. Source: runs of a convolution chain at 64 and 128 px and of a
+UNet at 64 px on two busy x86 cores: fp32 0.8e-8 to 1.1e-8, fp16 2.6e-8 to 4.3e-8, int8 1.0e-9 to
+1.4e-9, int16 3.3e-9 to 3.5e-9."""
 _LIMIT_RATIO = 20.0
 """Time allowed over the estimate: other machines, busy cores, ops that have no MACs."""
 _LIMIT_FLOOR_S = 120.0
@@ -58,10 +61,14 @@ def versions() -> dict[str, str]:
     return {"ai-edge-litert-arm64": manifest.litert, "qemu": manifest.qemu_version}
 
 
-def cost_s(graph: Graph) -> float:
-    """Estimate the seconds that one run of a model takes here; a guide, not a measurement."""
-    dtype = graph.tensors[graph.ops[0].outputs[0]].dtype
-    return _START_S + graph.macs * _PER_MAC_S.get(dtype, _PER_MAC_S["float32"])
+def cost_s(graph: Graph, *, fp16: bool = False) -> float:
+    """Estimate the seconds that a first run of a model takes here; a guide, not a measurement."""
+    heaviest = max(graph.ops, key=lambda op: op.macs)
+    dtype = graph.tensors[heaviest.outputs[0]].dtype
+    per_mac_s = _PER_MAC_S.get(dtype, _PER_MAC_S["float32"])
+    if fp16 and dtype == "float32":
+        per_mac_s = _PER_MAC_FP16_S
+    return _START_S + graph.macs * per_mac_s
 
 
 def run(model: bytes, graph: Graph, target: Target, frame: Pixels, *, fp16: bool = False) -> Pixels:
@@ -98,7 +105,7 @@ def run(model: bytes, graph: Graph, target: Target, frame: Pixels, *, fp16: bool
         )
     output: NDArray[Any] = worker(cache.root(), cpu).call(
         "run", model, images.to_stored(frame, tensor), fp16,
-        timeout_s=_LIMIT_FLOOR_S + _LIMIT_RATIO * cost_s(graph),
+        timeout_s=_LIMIT_FLOOR_S + _LIMIT_RATIO * cost_s(graph, fp16=fp16),
     )  # fmt: skip
     return images.from_stored(output, graph.tensors[graph.outputs[0]])
 
