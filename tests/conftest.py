@@ -5,12 +5,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 # Imported here, once: runs of pytest inside pytest drop what they import themselves.
 import harness.plugin.fixtures
 import harness.plugin.reporting  # noqa: F401
 from harness.stacks import xnnpack
 from tests import tiny
+
+settings.register_profile("harness", max_examples=30, deadline=None)
+settings.load_profile("harness")
 
 
 @pytest.fixture(scope="session", autouse=True)
