@@ -58,7 +58,12 @@ def versions() -> dict[str, str]:
         StackMissing: the sysroot is not installed.
     """
     manifest = _manifest()
-    return {"ai-edge-litert-arm64": manifest.litert, "qemu": manifest.qemu_version}
+    cpu = "as the profile says" if manifest.takes_cpu else "cortex-a76, as QEMU says"
+    return {
+        "ai-edge-litert-arm64": manifest.litert,
+        "qemu": manifest.qemu_version,
+        "emulated cpu": cpu,
+    }
 
 
 def cost_s(graph: Graph, *, fp16: bool = False) -> float:

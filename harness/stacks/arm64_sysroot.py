@@ -20,6 +20,7 @@ from pathlib import Path
 
 from harness import child, schema
 from harness.errors import ConfigError, DeviceError, HarnessError, StackMissing
+from harness.stacks.arm64_cpu import CpuDescription
 
 COMMAND = "harness doctor --install arm64"
 """What a person types to build the sysroot."""
@@ -32,7 +33,11 @@ _PLUGIN_APIS = range(1, 9)
 """Versions of QEMU's plugin API to try. Source: qemu-plugin.h; 1 in QEMU 7.2, 5 in 10.1."""
 _PLUGIN_SOURCE = Path(__file__).with_name("arm64_count.c")
 _REPORTS = "import os\ntry: os.getpgid(0x5EED5EED)\nexcept OSError: pass"
-_IMPORTS = "import numpy, ai_edge_litert.interpreter, ai_edge_litert.compiled_model"
+_IMPORTS = (
+    "import numpy, ai_edge_litert.interpreter, ai_edge_litert.compiled_model\n"
+    "print(open('/proc/cpuinfo').read(), end='')"
+)
+_ANY_CPU = CpuDescription(uarch="cortex-a77", cores=3, max_mhz=None, fp16=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +51,8 @@ class Manifest:
         python: Version of Python, such as `3.11`.
         qemu: The emulator: an absolute path, or within the sysroot's folder for a private copy.
         qemu_version: As the emulator says.
+        takes_cpu: Whether programs read the description of the CPU that the harness writes. Newer
+            emulators may show their own, and then the kernels of a Cortex-A76 run.
         qemu_libraries: Folder of the private copy's libraries, within the sysroot's folder, or ''.
         counts: Whether instructions can be counted.
         counts_not_because: Why not, or ''.
@@ -57,6 +64,7 @@ class Manifest:
     python: str
     qemu: str
     qemu_version: str
+    takes_cpu: bool
     qemu_libraries: str = ""
     counts: bool = False
     counts_not_because: str = ""
@@ -190,19 +198,21 @@ def _try_out(partial: Path, python: str) -> Manifest:
         python=python,
         qemu=qemu,
         qemu_version="",
+        takes_cpu=False,
         qemu_libraries=libraries,
     )
     env = host_environment(manifest, partial)
     said = _step("ask QEMU for its version", [partial / qemu, "--version"], env=env)
     version = re.search(r"version (\S+)", said)
-    # The CPU is described to nobody here: no kernels run. Python may write its bytecode.
-    python_here = guest_command(manifest, partial, partial / "root", "cortex-a76")
-    env |= {"PYTHONDONTWRITEBYTECODE": ""}
-    _step("import LiteRT in the emulator", [*python_here, "-c", _IMPORTS], env=env)
+    _ANY_CPU.write(partial / "root")
+    python_here = guest_command(manifest, partial, partial / "root", _ANY_CPU.emulator_cpu)
+    env |= {"PYTHONDONTWRITEBYTECODE": ""}  # so that later starts are faster
+    shown = _step("import LiteRT in the emulator", [*python_here, "-c", _IMPORTS], env=env)
     trouble = _compile_plugin(partial, manifest)
     return dataclasses.replace(
         manifest,
         qemu_version=version[1] if version else "unknown",
+        takes_cpu=shown == _ANY_CPU.proc_cpuinfo,
         counts=not trouble,
         counts_not_because=trouble,
     )

@@ -24,6 +24,7 @@ def manifest(**changes: Any) -> dict[str, Any]:
         "python": "3.11",
         "qemu": "qemu/usr/bin/qemu-aarch64",
         "qemu_version": "7.2.22",
+        "takes_cpu": True,
     } | changes
 
 
