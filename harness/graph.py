@@ -18,6 +18,12 @@ from ai_edge_litert import schema_py_generated as schema
 
 from harness.errors import ModelError
 
+DAMAGE = (
+    struct.error, LookupError, ValueError, TypeError, ArithmeticError, AttributeError,
+    MemoryError, RecursionError,
+)  # fmt: skip
+"""What the flatbuffers reader, and code that trusts what it read, raise on a damaged file."""
+
 _ELEMENTS_MAX = 2**40
 _VECTOR_MAX = 200_000
 _BYTES_PER_ELEMENT = {
@@ -161,11 +167,7 @@ def parse(data: bytes, *, name: str = "model") -> Graph:
         return _read_model(data)
     except ModelError as error:
         raise ModelError(f"{name}: {error}") from None
-    except (
-        struct.error, IndexError, KeyError, ValueError, TypeError, OverflowError,
-        AttributeError, MemoryError, RecursionError,
-    ) as error:  # fmt: skip
-        # What the flatbuffers reader raises when an offset leads out of the file.
+    except DAMAGE as error:
         raise ModelError(
             f"{name}: damaged .tflite file ({type(error).__name__}: {error}); "
             "export the model again or fetch the whole file"

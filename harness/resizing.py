@@ -45,6 +45,16 @@ def resize(model: bytes, *, width_px: int, height_px: int) -> bytes:
     Raises:
         ModelError: the model has no image input, or an op does not allow that size.
     """
+    try:
+        return _resize(model, width_px, height_px)
+    except graphs.DAMAGE as error:
+        raise ModelError(
+            f"cannot be resized to {width_px}x{height_px}: an op's inputs or options make no "
+            f"sense ({type(error).__name__}: {error}); export the model again"
+        ) from None
+
+
+def _resize(model: bytes, width_px: int, height_px: int) -> bytes:
     graph = graphs.parse(model)
     shape = image_shape(graph)
     wanted = (shape[0], height_px, width_px, shape[3])
