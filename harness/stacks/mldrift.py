@@ -6,19 +6,19 @@ import importlib.metadata
 import json
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from harness import cache, child, cutting, images, placement
-from harness.errors import DeviceError, ModelError, StackMissing
+from harness import cache, child, cutting, placement
+from harness.errors import DeviceError, StackMissing
 from harness.evidence import Evidence, Provenance, now_utc, sha256_of
 from harness.graph import Graph
 from harness.images import Pixels
 from harness.placement import CPU, NodePlacement, Placement
 from harness.profiles import Target
+from harness.stacks import feeding
+from harness.stacks.feeding import Values
 
 GPU = "gpu"
 """Unit of a node that runs on the GPU."""
@@ -133,28 +133,23 @@ def run(model: bytes, graph: Graph, target: Target, frame: Pixels) -> Pixels:
         ModelError: the model does not take the frame, or cannot be run.
         DeviceError: the accelerator or the driver crashed or gave no answer.
     """
-    return execute(model, graph, target, frame)[0]
+    return execute(model, graph, target, [frame])[0]
 
 
 def execute(
-    model: bytes, graph: Graph, target: Target, frame: Pixels
-) -> tuple[NDArray[np.float32], ...]:
-    """Run one frame as `run` does and return every output, float32, dequantized."""
-    fed = graph.tensors[graph.inputs[0]]
-    if len(graph.inputs) != 1 or fed.shape != frame.shape:
-        raise ModelError(f"takes {fed.shape}, the frame is {frame.shape}; resize the model first")
+    model: bytes, graph: Graph, target: Target, inputs: Sequence[Values]
+) -> tuple[Values, ...]:
+    """Run real values as `run` runs a frame; any number of inputs, every output returned."""
     made = [graph.tensors[i] for i in graph.outputs]
     stored = _worker(_installed_icd()).call(
         "run",
         model,
-        images.to_stored(frame, fed),
+        feeding.store(graph, inputs),
         [(tensor.dtype, tensor.shape) for tensor in made],
         any(node.unit == GPU for node in place(model, graph, target).nodes),
         timeout_s=_RUN_LIMIT_S,
     )
-    return tuple(
-        images.from_stored(value, tensor) for value, tensor in zip(stored, made, strict=True)
-    )
+    return feeding.read(graph, stored)
 
 
 def _reasons(model: bytes, graph: Graph) -> dict[int, str] | str:

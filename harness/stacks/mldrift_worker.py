@@ -8,7 +8,7 @@ import contextlib
 import functools
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -45,7 +45,7 @@ def probe(model: bytes) -> str:
 
 def run(
     model: bytes,
-    stored: NDArray[Any],
+    stored: Sequence[NDArray[Any]],
     shapes: list[tuple[str, tuple[int, ...]]],
     accelerated: bool,
 ) -> list[NDArray[Any]]:
@@ -53,7 +53,7 @@ def run(
 
     Args:
         model: The .tflite.
-        stored: Its input in the stored dtype.
+        stored: Its inputs in their stored dtypes.
         shapes: Dtype and shape of each output.
         accelerated: Whether any op runs on the GPU; LiteRT's buffers for it hold no int16.
     """
@@ -62,7 +62,8 @@ def run(
             return _run_on_cpu(model, stored)
         compiled = _compiled(model)
         inputs, outputs = compiled.create_input_buffers(0), compiled.create_output_buffers(0)
-        inputs[0].write(np.ascontiguousarray(stored))
+        for buffer, values in zip(inputs, stored, strict=True):
+            buffer.write(np.ascontiguousarray(values))
         compiled.run_by_index(0, inputs, outputs)
         return [
             np.asarray(buffer.read(int(np.prod(shape)), np.dtype(dtype))).reshape(shape)
@@ -72,12 +73,13 @@ def run(
         raise ModelError(f"LiteRT's GPU accelerator cannot run the model: {error}") from None
 
 
-def _run_on_cpu(model: bytes, stored: NDArray[Any]) -> list[NDArray[Any]]:
+def _run_on_cpu(model: bytes, stored: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
     from ai_edge_litert.interpreter import Interpreter
 
     interpreter = Interpreter(model_content=model, num_threads=2)
     interpreter.allocate_tensors()
-    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], stored)
+    for detail, values in zip(interpreter.get_input_details(), stored, strict=True):
+        interpreter.set_tensor(detail["index"], values)
     interpreter.invoke()
     return [interpreter.get_tensor(o["index"]) for o in interpreter.get_output_details()]
 

@@ -2,18 +2,17 @@
 
 import atexit
 import functools
+from collections.abc import Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
-from harness import cache, child, cutting, evidence, images
-from harness.errors import ConfigError, ModelError
+from harness import cache, child, cutting, evidence
+from harness.errors import ConfigError
 from harness.evidence import Evidence, Provenance, sha256_of
 from harness.graph import Graph
 from harness.images import Pixels
 from harness.placement import CPU, NodePlacement, Placement
 from harness.profiles import Target
-from harness.stacks import qnn_compiler
+from harness.stacks import feeding, qnn_compiler
+from harness.stacks.feeding import Values
 from harness.stacks.qnn_compiler import HTP, Step, missing, versions
 
 __all__ = ["execute", "memory", "missing", "place", "run", "versions"]
@@ -29,7 +28,8 @@ def place(model: bytes, graph: Graph, target: Target, *, with_memory: bool = Fal
         model: The .tflite.
         graph: The same, read.
         target: A phone with an accelerator that names its `soc_model`.
-        with_memory: Whether to compile too, so that spill_mib and context_mib are known.
+        with_memory: Whether to compile too, so that spill_mib and context_mib are known where
+            any op runs on the NPU.
 
     Raises:
         StackMissing: the packages are not installed.
@@ -39,7 +39,8 @@ def place(model: bytes, graph: Graph, target: Target, *, with_memory: bool = Fal
     soc_model = _soc_model(target)
     parts = qnn_compiler.split(model, graph, soc_model)
     units = {i: step.unit for step in parts.steps for i in step.ops}
-    spill_mib, context_mib = memory(model, graph, target) if with_memory else (None, None)
+    on_npu = any(step.unit == HTP for step in parts.steps)
+    known = memory(model, graph, target) if with_memory and on_npu else None
     return Placement(
         nodes=tuple(
             NodePlacement(
@@ -52,8 +53,8 @@ def place(model: bytes, graph: Graph, target: Target, *, with_memory: bool = Fal
         ),
         partitions=len(parts.steps),
         provenance=_provenance(model, target, "placement by the vendor's compiler on this host"),
-        spill_mib=spill_mib,
-        context_mib=context_mib,
+        spill_mib=known[0] if known else None,
+        context_mib=known[1] if known else None,
     )
 
 
@@ -97,32 +98,25 @@ def run(model: bytes, graph: Graph, target: Target, frame: Pixels) -> Pixels:
         DeviceError: the compiler or the simulator crashed or gave no answer.
         ModelError: the model does not take the frame, or cannot be compiled.
     """
-    return execute(model, graph, target, frame)[0]
+    return execute(model, graph, target, [frame])[0]
 
 
 def execute(
-    model: bytes, graph: Graph, target: Target, frame: Pixels
-) -> tuple[NDArray[np.float32], ...]:
-    """Run one frame as `run` does and return every output, float32, dequantized."""
+    model: bytes, graph: Graph, target: Target, inputs: Sequence[Values]
+) -> tuple[Values, ...]:
+    """Run real values as `run` runs a frame; any number of inputs, every output returned."""
     soc_model = _soc_model(target)
-    if len(graph.inputs) != 1:
-        raise ModelError(f"has {len(graph.inputs)} inputs; the harness feeds models with one")
-    fed = graph.tensors[graph.inputs[0]]
-    if fed.shape != frame.shape:
-        raise ModelError(f"takes {fed.shape}, the frame is {frame.shape}; resize the model first")
+    stored = feeding.store(graph, inputs)
     parts = qnn_compiler.split(model, graph, soc_model)
     plan = [_order(model, graph, step, soc_model) for step in parts.steps]
-    stored = _worker().call(
+    made = _worker().call(
         "execute",
         plan,
-        {fed.index: images.to_stored(frame, fed)},
+        dict(zip(graph.inputs, stored, strict=True)),
         graph.outputs,
         timeout_s=_RUN_TIMEOUT_S,
     )
-    return tuple(
-        images.from_stored(value, graph.tensors[i])
-        for value, i in zip(stored, graph.outputs, strict=True)
-    )
+    return feeding.read(graph, made)
 
 
 def _order(model: bytes, graph: Graph, step: Step, soc_model: str) -> tuple[object, ...]:

@@ -2,6 +2,7 @@
 
 import functools
 import importlib.metadata
+from collections.abc import Sequence
 from typing import Any
 
 from numpy.typing import NDArray
@@ -11,6 +12,8 @@ from harness.evidence import Evidence, Provenance, now_utc, sha256_of
 from harness.graph import Graph, Op
 from harness.images import Pixels
 from harness.placement import CPU, NodePlacement, Placement
+from harness.stacks import feeding
+from harness.stacks.feeding import Values
 
 UNIT = "xnnpack"
 RUN_LIMIT_S = 120.0
@@ -43,6 +46,17 @@ def run(model: bytes, graph: Graph, frame: Pixels, *, fp16: bool = False) -> Pix
     stored = images.to_stored(frame, graph.tensors[graph.inputs[0]])
     output: NDArray[Any] = worker().call("run", model, stored, fp16, timeout_s=RUN_LIMIT_S)
     return images.from_stored(output, graph.tensors[graph.outputs[0]])
+
+
+def execute(model: bytes, graph: Graph, inputs: Sequence[Values]) -> tuple[Values, ...]:
+    """Run real values through a model with any number of inputs; return every output.
+
+    Raises:
+        ModelError: LiteRT refuses the model, or the values do not fit it.
+        DeviceError: the kernels crashed, hung or ran out of memory.
+    """
+    stored = feeding.store(graph, inputs)
+    return feeding.read(graph, worker().call("execute", model, stored, timeout_s=RUN_LIMIT_S))
 
 
 def place(model: bytes, graph: Graph) -> Placement:

@@ -29,6 +29,18 @@ def run(model: bytes, stored: NDArray[Any], fp16: bool) -> NDArray[Any]:
     return output
 
 
+def execute(model: bytes, stored: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
+    """Run one inference on inputs in their stored dtypes and return every stored output."""
+    interpreter = _interpreter(model)
+    try:
+        for detail, values in zip(interpreter.get_input_details(), stored, strict=True):
+            interpreter.set_tensor(detail["index"], values)
+        interpreter.invoke()
+        return [interpreter.get_tensor(o["index"]) for o in interpreter.get_output_details()]
+    except (ValueError, RuntimeError) as error:
+        raise ModelError(f"LiteRT cannot run the model: {error}") from None
+
+
 def delegated(model: bytes) -> list[bool]:
     """Say for each op whether XNNPACK took it.
 
@@ -86,4 +98,4 @@ def _run_fp16(model: bytes, stored: NDArray[Any]) -> NDArray[Any]:
 
 
 if __name__ == "__main__":
-    child.serve({"run": run, "delegated": delegated})
+    child.serve({"run": run, "execute": execute, "delegated": delegated})

@@ -143,7 +143,7 @@ def test_every_output_of_a_model_is_returned_in_its_order() -> None:
     first = builder.conv(image, 4)
     model = builder.build([image], [builder.conv(first, 5), first])
 
-    outputs = mldrift.execute(model, graph.parse(model), PHONE, frame())
+    outputs = mldrift.execute(model, graph.parse(model), PHONE, [frame()])
 
     assert [output.shape[-1] for output in outputs] == [5, 4]
 

@@ -158,7 +158,7 @@ def test_every_output_of_a_model_is_returned_in_its_order() -> None:
     second = builder.conv(first, 5)
     model = builder.build([image], [second, first])
 
-    outputs = qnn.execute(model, graph.parse(model), snapdragon(), frame(16))
+    outputs = qnn.execute(model, graph.parse(model), snapdragon(), [frame(16)])
 
     assert [output.shape[-1] for output in outputs] == [5, 4]
 
