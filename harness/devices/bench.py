@@ -1,0 +1,323 @@
+"""Prepare a phone to run the benchmark tool: its files, its settings, one run at a time."""
+
+import shlex
+import signal
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from harness.devices import benchmark_tool, device_state
+from harness.devices.adb import Cable
+from harness.devices.benchmark_tool import Preset
+from harness.devices.custody import RUN, STORE, Change, Custody
+from harness.devices.device_state import State
+from harness.devices.measuring import Measuring
+from harness.devices.tool_file import ToolFile
+from harness.errors import ConfigError, DeviceError
+from harness.evidence import sha256_of
+
+_ASK_LIMIT_S = 30.0
+_PUSH_MIB_PER_S = 1.0
+"""Slowest transfer that is waited for; a worn USB 2 cable gives 5 to 30."""
+_SPARE_S = 20.0
+_HANG_SHARE = 0.9
+_PREPARE = f"""
+rm -f {STORE}/part.*
+input keyevent KEYCODE_WAKEUP >/dev/null 2>&1
+cmd power set-fixed-performance-mode-enabled false >/dev/null 2>&1; echo "power $?"
+ls {STORE}
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identity:
+    """Hold what a phone is.
+
+    Attributes:
+        serial: Its serial as adb has it.
+        model: ro.product.model.
+        android_api_level: ro.build.version.sdk.
+        build: ro.build.fingerprint, which names the software it runs.
+        abis: What its processor runs, preferred first.
+        fake: Whether it is the fake phone that ships with the harness.
+    """
+
+    serial: str
+    model: str
+    android_api_level: int
+    build: str
+    abis: tuple[str, ...]
+    fake: bool
+
+    def __str__(self) -> str:
+        """Return the fingerprint: model, serial and build."""
+        return f"{self.model} ({self.serial}) {self.build}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToolRun:
+    """Hold what one run of the tool left: all it printed, how long it took, files by name."""
+
+    output: str
+    elapsed_s: float
+    files: Mapping[str, bytes]
+
+
+class Bench:
+    """Run the benchmark tool on one phone that this harness holds."""
+
+    def __init__(
+        self,
+        cable: Cable,
+        identity: Identity,
+        tool: ToolFile,
+        *,
+        delegate: str,
+        accelerator: str,
+        measuring: Measuring,
+    ) -> None:
+        """Describe the bench; the phone is taken by the first `enter`.
+
+        Args:
+            cable: The phone.
+            identity: What it is.
+            tool: The user's benchmark tool.
+            delegate: nnapi, gpu, cpu, hexagon or the name of an external delegate.
+            accelerator: NNAPI's name of the unit, or ''.
+            measuring: How to measure.
+
+        Raises:
+            ConfigError: the tool is none for this phone.
+        """
+        tool.check(identity.abis)
+        self._cable = cable
+        self._identity = identity
+        self._tool = tool
+        self.delegate = delegate
+        self.accelerator = accelerator
+        self._measuring = measuring
+        self._limit_s = measuring.run_limit_s
+        self._recover_s = measuring.recover_s
+        self._nnapi = delegate == "nnapi"
+        self._custody = Custody(cable, lease_s=self._limit_s + 2 * _SPARE_S + _ASK_LIMIT_S)
+        self._stored: set[str] = set()
+        self._tool_path = ""
+        self.flags: frozenset[str] = frozenset()
+        self.fixed_performance = False
+        self.best_sentinel = 0
+
+    @property
+    def serial(self) -> str:
+        """Return the phone's serial."""
+        return self._identity.serial
+
+    def enter(self) -> None:
+        """Take or keep the phone; prepare it where that has not been done since it booted.
+
+        Raises:
+            DeviceError: the phone is away, in use, full or read-only, or the tool does not run.
+        """
+        self._cable.wait_ready(timeout_s=self._recover_s)
+        if not self._custody.enter() and self.flags:
+            return
+        self.flags = frozenset()
+        lines = self._ask(_PREPARE, "preparing it").splitlines()
+        self._stored = {line for line in lines if not line.startswith("power ")}
+        self._custody.tidy()
+        changes = [Change(kind="setting", name="system screen_off_timeout", value="86400000")]
+        if self._nnapi:
+            changes.append(Change(kind="logcat", name="main", value="16M"))
+            changes.append(Change(kind="prop", name="debug.nn.vlog", value=""))
+        self.fixed_performance = self._measuring.fixed_performance and "power 0" in lines
+        if self.fixed_performance:
+            changes.append(Change(kind="power", name="fixed-performance-mode", value="true"))
+        self._custody.change(changes)
+        self._tool_path = self.put(self._tool.data, "benchmark_model", mode=0o755)
+        self.flags = self._ask_flags()
+
+    def leave(self) -> None:
+        """Restore the phone and give it back."""
+        if self._custody.held:
+            self._cable.wait_ready(timeout_s=self._recover_s)
+        self._custody.leave()
+        self.flags = frozenset()
+
+    def put(self, data: bytes, name: str, *, mode: int = 0o644) -> str:
+        """Return the path of a file with this content on the phone, pushing it if it is new.
+
+        The file gets its name only after its hash was checked there.
+        """
+        sha256 = sha256_of(data)
+        stored = f"{sha256[:32]}-{name}"
+        path = f"{STORE}/{stored}"
+        if stored not in self._stored:
+            part = f"{STORE}/part.{sha256[:32]}"
+            limit_s = _SPARE_S + len(data) / 2**20 / _PUSH_MIB_PER_S
+            stage = f"pushing {name} ({len(data) / 2**20:.1f} MiB)"
+            self._cable.push(data, part, mode=mode, stage=stage, timeout_s=limit_s)
+            self._ask(
+                f'case "$(sha256sum {part})" in {sha256}*) chmod {mode:o} {part} && '
+                f"mv {part} {path} ;; *) rm -f {part}; echo 'arrived damaged' >&2; exit 1 ;; esac",
+                stage,
+            )
+            self._stored.add(stored)
+        return path
+
+    def run_model(
+        self, model: bytes, preset: Preset, flags: Sequence[str], *, stage: str,
+        files: Mapping[str, int] | None = None, nnapi_log: bool = False, mask: str = "",
+    ) -> ToolRun:  # fmt: skip
+        """Run the tool on a model through the bench's delegate; see `run`.
+
+        Args:
+            model: The .tflite.
+            preset: How often, with which threads and arithmetic.
+            flags: More flags; one of these replaces the preset's of the same name.
+            stage: What is being done, for messages.
+            files: Names of the files that it writes, with the most bytes each may have.
+            nnapi_log: Let NNAPI log its choices, and return them as the file `log`.
+            mask: Cores to pin it to, in hex; '' for any.
+        """
+        known = self.flags
+        graph = self.put(model, "model.tflite")
+        fixed = [
+            f"--graph={graph}",
+            *benchmark_tool.run_flags(preset, flags=known),
+            *benchmark_tool.delegate_flags(
+                self.delegate,
+                accelerator=self.accelerator,
+                allow_fp16=preset.allow_fp16,
+                external=self._measuring.external,
+                flags=known,
+            ),
+        ]
+        extra = {flag.partition("=")[0] for flag in flags}
+        kept = [flag for flag in fixed if flag.partition("=")[0] not in extra]
+        return self.run([*kept, *flags], stage=stage, files=files, nnapi_log=nnapi_log, mask=mask)
+
+    def run(
+        self,
+        flags: Sequence[str],
+        *,
+        stage: str,
+        mask: str = "",
+        files: Mapping[str, int] | None = None,
+        nnapi_log: bool = False,
+    ) -> ToolRun:
+        """Run the tool once.
+
+        Args:
+            flags: Its flags; `{run}` stands for the folder that takes what it writes.
+            stage: What is being done, for messages.
+            mask: Cores to pin it to, in hex; '' for any.
+            files: Names of the files that it writes, with the most bytes each may have.
+            nnapi_log: Let NNAPI log its choices, and return them as the file `log`.
+
+        Raises:
+            DeviceError: the phone went away, or the tool crashed, hung, failed or is no program.
+            ConfigError: the tool does not know a flag.
+        """
+        words = " ".join(shlex.quote(flag.replace("{run}", RUN)) for flag in flags)
+        tool = device_state.pinned(self._tool_path, mask)
+        inner = shlex.quote(f'echo $$ >{RUN}/pid; exec {tool} "$@"')
+        before, after = "", f"rm -f {RUN}/pid"
+        if self._nnapi:
+            level = "compilation" if nnapi_log else "''"
+            before = f"setprop debug.nn.vlog {level}"
+            after += "; setprop debug.nn.vlog ''"
+        if nnapi_log:
+            before += "; logcat -c"
+            after += f"; logcat -d -v threadtime >{RUN}/log"
+        names = " ".join(f"{RUN}/{name}" for name in files or ())
+        command = (
+            f"{before or ':'}; cd {RUN} && rm -f {names} {RUN}/log; "
+            f"timeout -s 9 {self._limit_s:g} sh -c {inner} sh {words}; code=$?; {after}; exit $code"
+        )
+        start = time.monotonic()
+        limit_s = self._limit_s + _SPARE_S
+        reply = self._cable.shell(command, stage=stage, timeout_s=limit_s)
+        elapsed_s = time.monotonic() - start
+        output = f"{reply.stdout}\n{reply.stderr}"
+        self._check_exit(reply.exit_code, output, stage, elapsed_s)
+        self._check_flags(output)
+        wanted = dict(files or {}) | ({"log": 64 * 2**20} if nnapi_log else {})
+        found = {
+            name: self._cable.pull(
+                f"{RUN}/{name}",
+                most_bytes=most_bytes,
+                stage=f"{stage}: fetching {name}",
+                timeout_s=_SPARE_S + most_bytes / 2**20 / _PUSH_MIB_PER_S,
+            )
+            for name, most_bytes in wanted.items()
+        }
+        return ToolRun(output=output, elapsed_s=elapsed_s, files=found)
+
+    def state(self, *, sentinel_mask: str | None = None) -> State:
+        """Read the phone's state.
+
+        Args:
+            sentinel_mask: Run the one-second sentinel workload on these cores ('' for any).
+        """
+        sentinel = None
+        if sentinel_mask is not None:
+            path = self.put(device_state.SENTINEL.encode(), "sentinel.sh")
+            text = self._ask(
+                device_state.pinned(f"sh {path}", sentinel_mask), "running the sentinel workload"
+            ).strip()
+            if not text.isdecimal():
+                raise DeviceError(
+                    f"phone {self.serial}: the sentinel workload printed {text[:80]!r}"
+                )
+            sentinel = int(text)
+            self.best_sentinel = max(self.best_sentinel, sentinel)
+        text = self._ask(device_state.STATE_COMMAND, "reading its state")
+        return device_state.parse(text, fixed_performance=self.fixed_performance, sentinel=sentinel)
+
+    def _ask(self, command: str, stage: str) -> str:
+        reply = self._cable.shell(command, stage=stage, timeout_s=_ASK_LIMIT_S)
+        if reply.exit_code != 0 and reply.stderr.strip():
+            raise DeviceError(f"phone {self.serial}: {stage}: {reply.stderr.strip()[-300:]}")
+        return reply.stdout
+
+    def _ask_flags(self) -> frozenset[str]:
+        """Return the flags that the tool lists; its exit code for --help differs by build."""
+        stage = "asking the benchmark tool for its flags"
+        reply = self._cable.shell(
+            f"timeout -s 9 {_ASK_LIMIT_S:g} {self._tool_path} --help",
+            stage=stage,
+            timeout_s=2 * _ASK_LIMIT_S,
+        )
+        output = f"{reply.stdout}\n{reply.stderr}"
+        flags = benchmark_tool.known_flags(output)
+        if "graph" not in flags:
+            self._check_exit(reply.exit_code or 1, output, stage, 0.0)
+        return flags
+
+    def _check_exit(self, exit_code: int, output: str, stage: str, elapsed_s: float) -> None:
+        if exit_code == 0:
+            return
+        where = f"phone {self.serial}: {stage}: the benchmark tool"
+        lines = [line.strip() for line in output.splitlines() if line.strip()]
+        errors = [line for line in lines if "ERROR" in line or "rror:" in line or "Failed" in line]
+        said = "; ".join((errors or lines)[-3:])[-400:] or "it printed nothing"
+        if exit_code in (124, 137) and elapsed_s >= _HANG_SHARE * self._limit_s:
+            raise DeviceError(f"{where} hung and was stopped after {self._limit_s:g} s")
+        if exit_code in (126, 127) or "not executable" in output:
+            raise DeviceError(
+                f"{where} cannot be run ({said}); the phone runs "
+                f"{', '.join(self._identity.abis)}: fetch a build for that"
+            )
+        if exit_code > 128:
+            number = exit_code - 128
+            known = {int(s): s.name for s in signal.Signals}
+            name = known.get(number, f"signal {number}")
+            raise DeviceError(f"{where} or a driver in it crashed ({name}): {said}")
+        raise DeviceError(f"{where} failed with exit code {exit_code}: {said}")
+
+    def _check_flags(self, output: str) -> None:
+        strange = benchmark_tool.unconsumed_flags(output)
+        if strange:
+            raise ConfigError(
+                f"{self._tool.path}: does not know {' '.join(strange)} and went on without; "
+                "fetch a newer build"
+            )

@@ -1,0 +1,194 @@
+"""Hold a phone: a lock that expires, and a journal of every setting that was changed.
+
+Both live on the phone, so that a harness that crashed, or a phone that was unplugged, leaves
+nothing behind that the next run does not clean up. The lock's expiry is counted in the phone's
+uptime, within one boot: wall clocks jump. What is changed is first written to the journal.
+"""
+
+import os
+import shlex
+import socket
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from harness.devices.adb import Cable
+from harness.errors import DeviceError
+
+HOME = "/data/local/tmp/pytest-device-harness"
+"""Folder on the phone that holds everything of ours."""
+RUN = f"{HOME}/run"
+STORE = f"{HOME}/store"
+_SHELL_LIMIT_S = 30.0
+_LOCKED = 41
+_NO_FOLDER = 40
+_STORE_DAYS = 30
+
+_ENTER = """
+mkdir -p {home} {store} {run} || exit 40
+read up rest </proc/uptime; up=${{up%.*}}; boot=$(cat /proc/sys/kernel/random/boot_id)
+if ! mkdir {home}/lock 2>/dev/null; then
+  token=; read token expiry lockboot label <{home}/lock/owner 2>/dev/null
+  if [ -z "$token" ]; then sleep 1; read token expiry lockboot label <{home}/lock/owner; fi
+  if [ "$token" != {token} ]; then
+    if [ -n "$token" ] && [ "$lockboot" = "$boot" ] && [ "$up" -le "$expiry" ]; then
+      echo "$((expiry - up)) $label"; exit 41
+    fi
+    mv {home}/lock {home}/stale.{token} || exit 41
+    stale=; read stale rest <{home}/stale.{token}/owner 2>/dev/null
+    if [ "$stale" != "$token" ]; then mv {home}/stale.{token} {home}/lock; exit 41; fi
+    rm -rf {home}/stale.{token}; mkdir {home}/lock || exit 41
+  fi
+fi
+echo "{token} $((up + {lease_s})) $boot {label}" >{home}/lock/new && mv {home}/lock/new {home}/lock/owner
+echo "$boot"
+"""  # noqa: E501
+_RESTORE = """
+if [ -f {home}/journal ]; then
+  bad=; while IFS='|' read -r kind name old; do
+    case $kind in
+      prop) setprop "$name" "$old" </dev/null || bad=1 ;;
+      setting) if [ "$old" = null ]; then settings delete ${{name% *}} ${{name#* }} </dev/null
+        else settings put ${{name% *}} ${{name#* }} "$old" </dev/null; fi >/dev/null || bad=1 ;;
+      power) cmd power set-fixed-performance-mode-enabled "$old" </dev/null >/dev/null || bad=1 ;;
+      logcat) [ -z "$old" ] || logcat -G "$old" </dev/null || bad=1 ;;
+    esac
+  done <{home}/journal
+  [ -z "$bad" ] || {{ cat {home}/journal; exit 42; }}
+  rm -f {home}/journal
+fi
+"""
+_STOP_LEFTOVER = """
+if read pid <{run}/pid 2>/dev/null && [ -n "$pid" ]; then
+  if grep -q benchmark_model /proc/$pid/cmdline 2>/dev/null; then kill -9 $pid 2>/dev/null; fi
+fi
+rm -rf {run}; mkdir -p {run}
+"""
+_LEAVE = """
+rm -rf {run}
+token=; read token rest <{home}/lock/owner 2>/dev/null
+if [ "$token" = {token} ]; then rm -rf {home}/lock; fi
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """Name one setting to change while the phone is held.
+
+    Attributes:
+        kind: prop (`setprop`), setting (`settings put`), power (fixed performance) or logcat.
+        name: Its name; for a setting the namespace and the key, such as `system font_scale`.
+        value: What to set it to.
+    """
+
+    kind: str
+    name: str
+    value: str
+
+
+class Custody:
+    """Hold one phone for one harness at a time."""
+
+    def __init__(self, cable: Cable, *, lease_s: float) -> None:
+        """Prepare to hold a phone.
+
+        Args:
+            cable: The phone.
+            lease_s: The lock lasts this long after each `enter`; longer than any one command.
+        """
+        self._cable = cable
+        self._lease_s = int(lease_s)
+        self._token = uuid.uuid4().hex
+        self._boot_id = ""
+
+    def enter(self) -> bool:
+        """Take the lock, or renew it.
+
+        On the first time in a boot, what an earlier run left is cleaned up: changed settings
+        are restored, and its tool is stopped.
+
+        Returns:
+            Whether this is the first time in this boot, so that the phone must be prepared.
+
+        Raises:
+            DeviceError: another harness holds the phone, or its folder cannot be written.
+        """
+        label = shlex.quote(f"process {os.getpid()} on {socket.gethostname()}").strip("'")
+        script = self._fill(_ENTER, lease_s=self._lease_s, label=label)
+        reply = self._cable.shell(script, stage="taking the lock", timeout_s=_SHELL_LIMIT_S)
+        if reply.exit_code == _LOCKED:
+            left_s, _, owner = reply.stdout.strip().partition(" ")
+            raise DeviceError(
+                f"phone {self._cable.serial}: in use by another harness "
+                f"({owner or 'just now'}), for {left_s or 'some'} s more unless it is renewed; "
+                "wait for it, or choose another phone with --serial"
+            )
+        if reply.exit_code == _NO_FOLDER:
+            raise DeviceError(
+                f"phone {self._cable.serial}: {HOME} cannot be written "
+                f"({reply.stderr.strip()[-200:]}); free space there, or restart the phone"
+            )
+        boot_id = reply.stdout.strip().rpartition("\n")[2]
+        if not boot_id:
+            raise DeviceError(
+                f"phone {self._cable.serial}: taking the lock failed with exit code "
+                f"{reply.exit_code}: {reply.stderr.strip()[-200:]}"
+            )
+        if boot_id == self._boot_id:
+            return False
+        self._do(self._fill(_RESTORE + _STOP_LEFTOVER), "cleaning up after an earlier run")
+        self._boot_id = boot_id
+        return True
+
+    @property
+    def held(self) -> bool:
+        """Return whether this harness holds the phone, as far as it knows."""
+        return bool(self._boot_id)
+
+    def change(self, changes: Sequence[Change]) -> None:
+        """Change settings, each noted in the journal first with what it was before."""
+        self._do("\n".join(_change(change) for change in changes), "changing settings")
+
+    def leave(self) -> None:
+        """Restore what was changed, remove the run's files and give the lock back.
+
+        Raises:
+            DeviceError: the phone is away; the next run that holds it restores it.
+        """
+        if not self.held:
+            return
+        self._do(self._fill(_RESTORE + _LEAVE), "restoring its settings")
+        self._boot_id = ""
+
+    def tidy(self) -> None:
+        """Delete stored files that no run has used for a month."""
+        self._do(f"find {STORE} -type f -mtime +{_STORE_DAYS} -delete", "tidying its store")
+
+    def _do(self, script: str, stage: str) -> None:
+        reply = self._cable.shell(script, stage=stage, timeout_s=_SHELL_LIMIT_S)
+        if reply.exit_code != 0:
+            raise DeviceError(
+                f"phone {self._cable.serial}: {stage} failed with exit code {reply.exit_code}: "
+                f"{(reply.stderr or reply.stdout).strip()[-300:]}"
+            )
+
+    def _fill(self, script: str, **values: object) -> str:
+        return script.format(home=HOME, store=STORE, run=RUN, token=self._token, **values)
+
+
+def _change(change: Change) -> str:
+    name, value = shlex.quote(change.name), shlex.quote(change.value)
+    if change.kind == "prop":
+        old, new = f"getprop {name}", f"setprop {name} {value}"
+    elif change.kind == "setting":
+        old, new = f"settings get {change.name}", f"settings put {change.name} {value}"
+    elif change.kind == "power":
+        old, new = "echo false", f"cmd power set-fixed-performance-mode-enabled {value} >/dev/null"
+    else:
+        size = r"s/^main: ring buffer is \([0-9]*\) *\([KM]\).*/\1\2/p"
+        old, new = f"logcat -g | sed -n '{size}' | head -n 1", f"logcat -G {value}"
+    noted = shlex.quote(f"{change.kind}|{change.name}|")
+    return (
+        f"grep -qF {noted} {HOME}/journal 2>/dev/null || "
+        f'echo {noted}"$({old})" >>{HOME}/journal; sync {HOME}/journal 2>/dev/null; {new}'
+    )

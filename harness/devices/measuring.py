@@ -1,0 +1,34 @@
+"""Say how a phone is measured: the tool's settings, the phone's state, effort and limits."""
+
+from dataclasses import dataclass, field
+
+from harness.devices import benchmark_tool
+from harness.devices.benchmark_tool import ExternalDelegate, Preset
+from harness.devices.device_state import Contract
+from harness.devices.timing import Effort
+from harness.sequential import Plan
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measuring:
+    """Say how a phone is measured.
+
+    Attributes:
+        preset: Runs, threads, fp16 and pinning of the tool.
+        contract: The state that the phone must be in.
+        effort: How often a timing is repeated.
+        plan: How often candidate and baseline are paired.
+        run_limit_s: Longest run of the tool.
+        recover_s: Longest wait for a phone that went away.
+        external: Delegate library for a delegate that the tool does not have itself.
+        fixed_performance: Bound the clocks while measuring, where Android can.
+    """
+
+    preset: Preset = benchmark_tool.STANDARD
+    contract: Contract = field(default_factory=Contract)
+    effort: Effort = field(default_factory=Effort)
+    plan: Plan = field(default_factory=Plan)
+    run_limit_s: float = 300.0
+    recover_s: float = 20.0
+    external: ExternalDelegate | None = None
+    fixed_performance: bool = True

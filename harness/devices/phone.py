@@ -1,0 +1,320 @@
+"""Measure on a phone over adb: run a variant's frame, time it, place its ops.
+
+One tool gives all three facts. What the phone's state makes void is not used, and what its
+traces do not show is not claimed: both are a MeasurementError, which gates rule INCONCLUSIVE.
+"""
+
+import shlex
+import statistics
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from harness import graph as graphs
+from harness import images, latency, resizing
+from harness.devices import (
+    attribution,
+    benchmark_tool,
+    nnapi_log,
+    op_profile,
+    runtime_info,
+    timing,
+    tool_file,
+)
+from harness.devices.adb import Cable, Server
+from harness.devices.adb import attached as adb_attached
+from harness.devices.attribution import Traces
+from harness.devices.bench import Bench, Identity
+from harness.devices.measuring import Measuring
+from harness.devices.stopwatch import Stopwatch
+from harness.errors import ConfigError, DeviceError
+from harness.evidence import Evidence, Provenance, now_utc, sha256_of
+from harness.graph import Graph
+from harness.images import Output, Pixels, Size
+from harness.latency import Latency
+from harness.placement import Placement
+from harness.profiles import Profile
+from harness.sequential import Comparison
+from harness.subjects import Variant
+
+FAKE_PROPERTY = "ro.harness.fake"
+_IDENTITY = (
+    "ro.product.model", "ro.build.version.sdk", "ro.build.fingerprint", "ro.product.cpu.abilist",
+    FAKE_PROPERTY,
+)  # fmt: skip
+_ASK_LIMIT_S = 15.0
+_MOST_TRACE_BYTES = 64 * 2**20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """Hold one phone on a cable, and the profile that its model fits."""
+
+    cable: Cable
+    identity: Identity
+    profile: Profile
+
+
+def attached(
+    profiles: Mapping[str, Profile], *, server: Server | None = None, serial: str = ""
+) -> list[Found]:
+    """Find the phones on the cable that some profile fits, several of one profile too.
+
+    Args:
+        profiles: By name.
+        server: The adb server; the environment's by default.
+        serial: Only this phone; one on the network (HOST:PORT) is connected first.
+
+    Raises:
+        DeviceError: the adb server or the phone of that serial cannot be used.
+        ConfigError: the phone of that serial fits no profile.
+    """
+    server = server or Server.from_environment()
+    if serial:
+        cable = Cable(serial, server)
+        cable.wait_ready(timeout_s=_ASK_LIMIT_S)
+        found = _found(cable, profiles)
+        if found is None:
+            model = identify(cable).model
+            raise ConfigError(
+                f"phone {serial}: its model {model!r} fits no profile; add it to the `match` of "
+                "one of device_profiles/*.toml"
+            )
+        return [found]
+    cables = [Cable(p.serial, server) for p in adb_attached(server) if p.state == "device"]
+    return [found for cable in cables if (found := _found(cable, profiles)) is not None]
+
+
+def unusable(server: Server | None = None) -> list[str]:
+    """Return the serial and state of each phone on the cable that cannot be used."""
+    phones = adb_attached(server or Server.from_environment())
+    return [f"{phone.serial} ({phone.state})" for phone in phones if phone.state != "device"]
+
+
+def identify(cable: Cable) -> Identity:
+    """Ask a phone what it is."""
+    command = "; ".join(f"getprop {shlex.quote(name)}" for name in _IDENTITY)
+    reply = cable.shell(command, stage="asking what it is", timeout_s=_ASK_LIMIT_S)
+    lines = [line.strip() for line in reply.stdout.splitlines()]
+    if len(lines) < len(_IDENTITY) or not lines[1].isdecimal():
+        raise DeviceError(
+            f"phone {cable.serial}: does not say what it is: {reply.stdout.strip()[:200]!r}"
+        )
+    return Identity(
+        serial=cable.serial,
+        model=lines[0],
+        android_api_level=int(lines[1]),
+        build=lines[2],
+        abis=tuple(lines[3].split(",")),
+        fake=lines[4] == "1",
+    )
+
+
+def _found(cable: Cable, profiles: Mapping[str, Profile]) -> Found | None:
+    identity = identify(cable)
+    for profile in profiles.values():
+        if profile.matches(identity.model):
+            return Found(cable=cable, identity=identity, profile=profile)
+    return None
+
+
+class Phone:
+    """Answer for one phone on a cable through one delegate, by measuring."""
+
+    def __init__(
+        self, found: Found, delegate: str, *, tool: Path, measuring: Measuring | None = None
+    ) -> None:
+        """Describe the measurement; the phone is taken by the first verb.
+
+        Args:
+            found: The phone, from `attached`.
+            delegate: nnapi, gpu, cpu, hexagon, or another one with `measuring.external`.
+            tool: The user's benchmark tool, from `tool_file.find`.
+            measuring: How to measure.
+
+        Raises:
+            ConfigError: the tool is none for this phone.
+        """
+        self.identity = found.identity
+        self._measuring = measuring or Measuring()
+        self._profile = found.profile
+        self._delegate = delegate
+        units = found.profile.accelerators_of(delegate)
+        self._tool = tool_file.load(tool)
+        self._bench = Bench(
+            found.cable,
+            found.identity,
+            self._tool,
+            delegate=delegate,
+            accelerator=units[0].name if units and delegate == "nnapi" else "",
+            measuring=self._measuring,
+        )
+        self._stopwatch = Stopwatch(self._bench, found.profile, self._measuring)
+
+    @property
+    def profile(self) -> Profile:
+        """Return the phone on paper."""
+        return self._profile
+
+    @property
+    def delegate(self) -> str:
+        """Return the delegate."""
+        return self._delegate
+
+    @property
+    def fingerprint(self) -> str:
+        """Return model, serial and build of the phone, and the delegate."""
+        return f"{self.identity} {self._delegate}"
+
+    def run(self, variant: Variant, frame: Pixels) -> Output:
+        """Run a variant on one frame, float32 [1, H, W, 3] in [0, 1], resized to fit it.
+
+        Raises:
+            DeviceError: the phone, the tool or the driver failed, or the output has a wrong size.
+        """
+        model, graph = self._model(variant, Size.of(frame))
+        source, target = graph.tensors[graph.inputs[0]], graph.tensors[graph.outputs[0]]
+        stored = np.ascontiguousarray(images.to_stored(frame, source))
+        self._bench.enter()
+        if "output_filepath" not in self._bench.flags:
+            raise ConfigError(
+                f"{self._tool.path}: cannot write a model's output (no --output_filepath); fetch "
+                "a newer build of TensorFlow Lite's benchmark_model (LiteRT 2's has no such flag)"
+            )
+        path = self._bench.put(stored.tobytes(), "frame.bin")
+        preset = replace(self._measuring.preset, runs=1, warmup_runs=1)
+        flags = benchmark_tool.input_flags(source.name, source.shape, path, flags=self._bench.flags)
+        done = self._bench.run_model(
+            model,
+            preset,
+            [*flags, "--output_filepath={run}/output.bin"],
+            stage=f"running {variant.name}",
+            files={"output.bin": target.size_bytes + 1},
+        )
+        data = done.files["output.bin"]
+        if len(data) != target.size_bytes:
+            raise DeviceError(
+                f"phone {self.identity.serial}: running {variant.name}: the output has "
+                f"{len(data)} bytes, {target.size_bytes} are expected for "
+                f"{target.dtype} {list(target.shape)}"
+            )
+        values = np.frombuffer(data, target.dtype).reshape(target.shape)
+        return Output(
+            pixels=images.from_stored(values, target), provenance=self._provenance(model, {})
+        )
+
+    def place(self, variant: Variant, size: Size) -> Placement:
+        """Say which op ran where, from the traces of one run.
+
+        Raises:
+            DeviceError: the phone, the tool or the driver failed.
+            MeasurementError: the traces contradict each other or do not speak of every node.
+        """
+        model, graph = self._model(variant, size)
+        self._bench.enter()
+        known = self._bench.flags
+        flags, files = [], {}
+        if "model_runtime_info_output_file" in known:
+            if "export_model_runtime_info" in known:
+                flags.append("--export_model_runtime_info=true")
+            flags.append("--model_runtime_info_output_file={run}/info.pb")
+            files["info.pb"] = _MOST_TRACE_BYTES
+        if "enable_op_profiling" in known:
+            flags.append("--enable_op_profiling=true")
+        done = self._bench.run_model(
+            model,
+            replace(self._measuring.preset, runs=3, warmup_runs=1),
+            flags,
+            stage=f"placing {variant.name}",
+            files=files,
+            nnapi_log=self._delegate == "nnapi",
+        )
+        traces = Traces(
+            delegate=self._delegate,
+            accelerator=self._bench.accelerator,
+            delegation=attribution.parse_delegation(done.output, self._delegate),
+            nodes=runtime_info.parse(done.files["info.pb"]) if files else (),
+            profile=op_profile.parse_text(done.output),
+            driver=nnapi_log.parse(done.files.get("log", b"").decode(errors="replace")),
+        )
+        found = attribution.attribute(graph, traces)
+        return Placement(
+            nodes=found.nodes,
+            partitions=found.partitions,
+            cpu_time_share=found.cpu_time_share,
+            provenance=self._provenance(model, {}),
+        )
+
+    def time(self, variant: Variant, size: Size, *, limit_ms: float | None = None) -> Latency:
+        """Measure the latency of one inference at a resolution.
+
+        Runs are repeated until the interval of the median clears the limit or the effort is
+        spent; the interval is stored as `median_low_ms` and `median_high_ms` of the device state.
+
+        Args:
+            variant: What to time.
+            size: At which resolution.
+            limit_ms: The budget it will be ruled against, or None.
+
+        Raises:
+            DeviceError: the phone, the tool or the driver failed.
+            MeasurementError: the phone kept leaving the state that numbers are valid in.
+        """
+        model, _ = self._model(variant, size)
+        series = self._stopwatch.time(model, variant.name, limit_ms=limit_ms)
+        record = series.state.record() | {"tool_runs": len(series.runs)}
+        if series.interval is None:
+            note = "the tool prints no percentiles: one timed inference for each of its runs"
+            return latency.summarize(
+                [run.mean_ms for run in series.runs],
+                first_ms=statistics.median(run.first_ms for run in series.runs),
+                init_ms=statistics.median(run.init_ms for run in series.runs),
+                provenance=replace(self._provenance(model, record), note=note),
+            )
+        record["median_low_ms"] = series.interval.low_ms
+        record["median_high_ms"] = series.interval.high_ms
+        fields = dict(timing.join(series.runs))
+        count = int(fields.pop("runs"))
+        return Latency(**fields, runs=count, provenance=self._provenance(model, record))
+
+    def compare(self, candidate: Variant, baseline: Variant, size: Size) -> Comparison:
+        """Say whether a candidate is slower than its baseline, in A B B A order.
+
+        Raises:
+            DeviceError: the phone, the tool or the driver failed.
+            MeasurementError: the phone kept leaving the state that numbers are valid in.
+        """
+        return self._stopwatch.compare(
+            self._model(candidate, size)[0], self._model(baseline, size)[0]
+        )
+
+    def close(self) -> None:
+        """Restore the phone's settings, remove the run's files and give it back.
+
+        Raises:
+            DeviceError: the phone is away; the next run that holds it restores it.
+        """
+        self._bench.leave()
+
+    def _model(self, variant: Variant, size: Size) -> tuple[bytes, Graph]:
+        model = resizing.resize(variant.read(), width_px=size.width_px, height_px=size.height_px)
+        return model, graphs.parse(model, name=str(variant.path))
+
+    def _provenance(self, model: bytes, record: Mapping[str, float | str]) -> Provenance:
+        preset = self._measuring.preset
+        options = f"{preset.name}: {preset.runs} runs, {preset.threads} threads"
+        return Provenance(
+            evidence=Evidence.FAKE if self.identity.fake else Evidence.PHONE,
+            device=self.fingerprint,
+            variant_sha256=sha256_of(model),
+            runtime={
+                "benchmark_model": self._tool.sha256[:12],
+                "android_api_level": str(self.identity.android_api_level),
+                "preset": options,
+                "delegate": f"{self._delegate} {self._bench.accelerator}".strip(),
+            },
+            time_utc=now_utc(),
+            device_state=dict(record),
+        )

@@ -1,0 +1,177 @@
+"""Time models on a prepared phone, in a state that counts.
+
+A run outside the device-state contract is void by its state, whatever its number, and is run
+again a few times before a MeasurementError says what the phone kept doing.
+"""
+
+import time
+from dataclasses import dataclass, replace
+
+from harness import sequential
+from harness.devices import benchmark_result, benchmark_tool, device_state, timing
+from harness.devices.bench import Bench, ToolRun
+from harness.devices.benchmark_tool import Preset, Timings
+from harness.devices.device_state import State
+from harness.devices.measuring import Measuring
+from harness.errors import DeviceError, MeasurementError
+from harness.profiles import Profile
+from harness.sequential import Comparison, Ruling
+
+_COOL_POLL_S = 5.0
+_VOID_RUNS_MOST = 3
+_SINGLE_RUNS = 20
+_MOST_RESULT_BYTES = 2**20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Series:
+    """Hold the runs of one timing, and the state of the phone at the last.
+
+    Attributes:
+        runs: What each run of the tool said.
+        state: The phone's.
+        interval: Of the median, where the build prints percentiles; else None, and each run
+            has one timed inference.
+    """
+
+    runs: tuple[Timings, ...]
+    state: State
+    interval: timing.Interval | None
+
+
+class Stopwatch:
+    """Time models on one bench."""
+
+    def __init__(self, bench: Bench, profile: Profile, measuring: Measuring) -> None:
+        """Take a bench that is entered by each run."""
+        self._bench = bench
+        self._profile = profile
+        self._measuring = measuring
+
+    def time(self, model: bytes, name: str, *, limit_ms: float | None) -> Series:
+        """Repeat runs until the interval of the median clears the limit or the effort is spent.
+
+        Raises:
+            DeviceError: the phone, the tool or the driver failed.
+            MeasurementError: the phone kept leaving the state that numbers are valid in.
+        """
+        stage = f"timing {name}"
+        preset, effort = self._measuring.preset, self._measuring.effort
+        runs: list[Timings] = []
+        while True:
+            timings, state = self._run(model, preset, stage)
+            if timings.median_ms is None:
+                return self._single_runs(model, stage)
+            runs.append(timings)
+            medians = [run.median_ms for run in runs if run.median_ms is not None]
+            interval = timing.judge(medians, limit_ms=limit_ms, effort=effort)
+            if interval is not None:
+                return Series(runs=tuple(runs), state=state, interval=interval)
+
+    def compare(self, candidate: bytes, baseline: bytes) -> Comparison:
+        """Run candidate and baseline A B B A until the pairs decide or the plan is spent.
+
+        Raises:
+            DeviceError: the phone, the tool or the driver failed.
+            MeasurementError: the phone kept leaving the state that numbers are valid in.
+        """
+        models = {"baseline": baseline, "candidate": candidate}
+        medians: dict[str, list[float]] = {"baseline": [], "candidate": []}
+        order, plan = sequential.order(), self._measuring.plan
+        while True:
+            for name in (next(order), next(order)):
+                timings, _ = self._run(models[name], self._measuring.preset, f"timing {name}")
+                middle = timings.median_ms
+                medians[name].append(timings.mean_ms if middle is None else middle)
+            result = sequential.compare(medians["baseline"], medians["candidate"], plan)
+            if result is None:
+                continue
+            if result.ruling is not Ruling.UNDECIDED or result.pairs == plan.looks[-1]:
+                return result
+
+    def _run(self, model: bytes, preset: Preset, stage: str) -> tuple[Timings, State]:
+        """Run the tool once in a state that counts; what is void by state is run again."""
+        reasons: list[str] = []
+        contract = self._measuring.contract
+        for _ in range(_VOID_RUNS_MOST):
+            self._bench.enter()
+            before = self._cool_state()
+            mask = self._mask(before)
+            reasons = device_state.breaches(
+                before, contract, best_sentinel=self._bench.best_sentinel
+            ) + device_state.load_breaches(before, contract)
+            if reasons:
+                break
+            writes = "result_file_path" in self._bench.flags
+            done = self._bench.run_model(
+                model,
+                preset,
+                ["--result_file_path={run}/result.pb"] if writes else [],
+                stage=stage,
+                files={"result.pb": _MOST_RESULT_BYTES} if writes else None,
+                mask=mask,
+            )
+            after = self._bench.state()
+            hot = replace(contract, temperature_c=None)
+            reasons = device_state.changes(before, after, contract) + device_state.breaches(
+                after, hot
+            )
+            if not reasons:
+                timings = _timings(done)
+                self._check_elapsed(timings, done.elapsed_s, stage)
+                return timings, replace(after, sentinel=before.sentinel)
+        raise MeasurementError(
+            f"phone {self._bench.serial}: {stage}: void by the phone's state, not by its number: "
+            + "; ".join(reasons)
+        )
+
+    def _single_runs(self, model: bytes, stage: str) -> Series:
+        """Time with a build that prints no percentiles: one inference for each run of the tool."""
+        preset = replace(self._measuring.preset, runs=1)
+        found = [self._run(model, preset, stage) for _ in range(_SINGLE_RUNS)]
+        return Series(
+            runs=tuple(timings for timings, _ in found), state=found[-1][1], interval=None
+        )
+
+    def _cool_state(self) -> State:
+        """Return the phone's state once it has cooled down, or after the longest wait."""
+        deadline = time.monotonic() + self._measuring.contract.cooldown_s
+        while True:
+            state = self._bench.state()
+            if not device_state.too_hot(state, self._measuring.contract):
+                break
+            left_s = deadline - time.monotonic()
+            if left_s <= 0:
+                break
+            time.sleep(min(_COOL_POLL_S, left_s))
+        if self._measuring.contract.sentinel_share is not None:
+            state = self._bench.state(sentinel_mask=self._mask(state))
+        return state
+
+    def _mask(self, state: State) -> str:
+        if not self._measuring.preset.pinned:
+            return ""
+        return device_state.affinity_mask(self._profile, state.policies)
+
+    def _check_elapsed(self, timings: Timings, elapsed_s: float, stage: str) -> None:
+        """Refuse times that are longer than the run of the tool itself took here."""
+        claimed_s = (timings.mean_ms * timings.runs + timings.first_ms) / 1e3
+        if claimed_s > 1.05 * elapsed_s + 0.05:
+            raise MeasurementError(
+                f"phone {self._bench.serial}: {stage}: the tool claims {claimed_s:.1f} s of "
+                f"inferences within {elapsed_s:.1f} s; the phone's clock jumped"
+            )
+
+
+def _timings(done: ToolRun) -> Timings:
+    """Read the result file where there is one, and the text in any case, which must agree."""
+    printed = benchmark_tool.parse_timings(done.output)
+    if "result.pb" not in done.files:
+        return printed
+    written = benchmark_result.parse(done.files["result.pb"])
+    if written.runs != printed.runs:
+        raise DeviceError(
+            f"the benchmark tool's result file has {written.runs} runs, its output "
+            f"{printed.runs}; one of them is of another run"
+        )
+    return written

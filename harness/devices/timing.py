@@ -1,0 +1,144 @@
+"""Repeat runs of the benchmark tool until a latency is decided, or its stated cost is spent.
+
+One run of the tool is one sample: its inferences share a mood of the phone, so that hundreds
+of them say little more than one. The interval therefore comes from the medians of runs.
+"""
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from harness.devices.benchmark_tool import Timings
+from harness.errors import MeasurementError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Effort:
+    """Say how long to go on.
+
+    Attributes:
+        looks: Numbers of runs after which it is judged whether to stop.
+        confidence: Of the interval, over all looks together (0..1).
+    """
+
+    looks: tuple[int, ...] = (3, 5, 8, 12)
+    confidence: float = 0.99
+
+    @property
+    def most_runs(self) -> int:
+        """Return the stated cost: the most runs of the tool."""
+        return self.looks[-1]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interval:
+    """Hold the middle of the run medians and the interval it lies in, in milliseconds."""
+
+    median_ms: float
+    low_ms: float
+    high_ms: float
+    decided: bool
+
+
+def judge(
+    medians_ms: Sequence[float], *, limit_ms: float | None, effort: Effort
+) -> Interval | None:
+    """Judge whether enough runs were made.
+
+    Args:
+        medians_ms: Median of each run so far.
+        limit_ms: The budget that the latency is ruled against; None asks only for the interval.
+        effort: When to look, and the confidence.
+
+    Returns:
+        None to go on; else the interval. It is not decided where the cost is spent and the
+        interval still straddles the limit.
+
+    Raises:
+        MeasurementError: a median is not a positive number.
+    """
+    if not all(0.0 < ms < math.inf for ms in medians_ms):
+        raise MeasurementError("a run's median is not a positive number of milliseconds")
+    runs = len(medians_ms)
+    if runs not in effort.looks:
+        return None
+    low_ms, high_ms = _interval(medians_ms, (1 - effort.confidence) / len(effort.looks))
+    decided = limit_ms is None or high_ms <= limit_ms or low_ms > limit_ms
+    if not decided and runs < effort.most_runs:
+        return None
+    return Interval(
+        median_ms=statistics.median(medians_ms), low_ms=low_ms, high_ms=high_ms, decided=decided
+    )
+
+
+def _interval(values: Sequence[float], alpha: float) -> tuple[float, float]:
+    """Return Student's interval of the mean of logs, as times; alpha counts both ends."""
+    logs = [math.log(value) for value in values]
+    middle, spread = statistics.fmean(logs), statistics.stdev(logs)
+    reach = student_quantile(1 - alpha / 2, len(logs) - 1) * spread / math.sqrt(len(logs))
+    return math.exp(middle - reach), math.exp(middle + reach)
+
+
+def student_quantile(share: float, freedom: int) -> float:
+    """Return the quantile of Student's t, for shares from one half up.
+
+    Source: Abramowitz and Stegun 26.7.3 and 26.7.4, inverted by bisection.
+    """
+    low, high = 0.0, 1.0
+    while _student_cdf(high, freedom) < share:
+        high *= 2
+    for _ in range(200):
+        middle = (low + high) / 2
+        if _student_cdf(middle, freedom) < share:
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+def _student_cdf(t: float, freedom: int) -> float:
+    """Return P(T <= t) for t >= 0 and a whole number of degrees of freedom."""
+    theta = math.atan(t / math.sqrt(freedom))
+    cosine = math.cos(theta)
+    term, total = 1.0, 1.0
+    if freedom % 2:
+        term = total = cosine if freedom > 1 else 0.0
+        for k in range(3, freedom - 1, 2):
+            term *= cosine**2 * (k - 1) / k
+            total += term
+        both = 2 / math.pi * (theta + math.sin(theta) * total)
+    else:
+        for k in range(2, freedom - 1, 2):
+            term *= cosine**2 * (k - 1) / k
+            total += term
+        both = math.sin(theta) * total
+    return (1 + both) / 2
+
+
+def join(runs: Sequence[Timings]) -> Mapping[str, float]:
+    """Join runs of the tool that print percentiles into the fields of a Latency.
+
+    The median is the middle of the runs' medians and p95 of their p95; the spread holds that
+    between runs too.
+
+    Raises:
+        MeasurementError: there are no runs, or a build that prints no percentiles.
+    """
+    medians = [run.median_ms for run in runs if run.median_ms is not None]
+    tails = [run.p95_ms for run in runs if run.p95_ms is not None]
+    if not runs or len(medians) < len(runs) or len(tails) < len(runs):
+        raise MeasurementError("a run of the benchmark tool has no percentiles")
+    count = sum(run.runs for run in runs)
+    mean_ms = sum(run.mean_ms * run.runs for run in runs) / count
+    square = sum((run.stddev_ms**2 + (run.mean_ms - mean_ms) ** 2) * run.runs for run in runs)
+    return {
+        "median_ms": statistics.median(medians),
+        "p95_ms": statistics.median(tails),
+        "mean_ms": mean_ms,
+        "stddev_ms": math.sqrt(square / count),
+        "min_ms": min(run.min_ms for run in runs),
+        "first_ms": statistics.median(run.first_ms for run in runs),
+        "init_ms": statistics.median(run.init_ms for run in runs),
+        "runs": count,
+    }

@@ -1,0 +1,142 @@
+"""Decide whether a candidate is slower than its baseline, from interleaved runs. Arithmetic only.
+
+The two run A B B A on the same phone in the same minutes, so that drift of the phone falls out
+of each pair. After 8, 12, 20 and 32 pairs a one-sided signed-rank test looks at the ratios.
+"""
+
+import enum
+import functools
+import math
+import statistics
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from harness.errors import MeasurementError
+
+
+class Ruling(enum.Enum):
+    """Name what the pairs say so far."""
+
+    SLOWER = "slower"
+    NOT_SLOWER = "not slower"
+    UNDECIDED = "undecided"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Say when to look and when to stop.
+
+    Attributes:
+        looks: Numbers of pairs after which the test is made.
+        alphas: Largest p-value that rules SLOWER, for each look; their sum bounds false alarms.
+        futility: A p-value above this rules NOT_SLOWER at once.
+        margin_share: A candidate is ruled SLOWER only if the middle of its ratios is beyond
+            1 + this.
+
+    Source: looks, futility .3 and margin 2 % as in a study of decision rules under phone-like
+    noise. That study split an alpha of .01; here the shares sum to .005, so that false alarms
+    stay within 0.5 % whatever the noise between pairs, as long as it is symmetric. The first
+    look only stops for futility: eight pairs cannot reach less than 1/256. Measured by
+    tests/benchmarks/test_decision_rule.py.
+    """
+
+    looks: tuple[int, ...] = (8, 12, 20, 32)
+    alphas: tuple[float, ...] = (0.0, 0.003, 0.0015, 0.0005)
+    futility: float = 0.3
+    margin_share: float = 0.02
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """Hold what the pairs say.
+
+    Attributes:
+        ruling: SLOWER, NOT_SLOWER or UNDECIDED.
+        ratio: Middle of candidate over baseline (Hodges-Lehmann).
+        pairs: Pairs seen; runs a side.
+        p_value: One-sided, of the last look.
+    """
+
+    ruling: Ruling
+    ratio: float
+    pairs: int
+    p_value: float
+
+
+def order() -> Iterator[str]:
+    """Yield which model runs next, for ever: A B B A."""
+    while True:
+        yield from ("baseline", "candidate", "candidate", "baseline")
+
+
+def compare(
+    baseline_ms: Sequence[float], candidate_ms: Sequence[float], plan: Plan | None = None
+) -> Comparison | None:
+    """Look at the pairs, if it is time to look.
+
+    Args:
+        baseline_ms: Median milliseconds of each run of the baseline, in the order they ran.
+        candidate_ms: The same of the candidate.
+        plan: When to look and stop.
+
+    Returns:
+        What the pairs say; None where the plan does not look after so many pairs. UNDECIDED
+        before the last look means to go on; at the last look the cost is spent.
+
+    Raises:
+        MeasurementError: the two have different numbers of runs, or a time is not positive.
+    """
+    plan = plan or Plan()
+    if len(baseline_ms) != len(candidate_ms):
+        raise MeasurementError(
+            f"{len(baseline_ms)} runs of the baseline, {len(candidate_ms)} of the candidate"
+        )
+    if not all(0.0 < ms < math.inf for ms in (*baseline_ms, *candidate_ms)):
+        raise MeasurementError("a run's median is not a positive number of milliseconds")
+    pairs = len(baseline_ms)
+    if pairs not in plan.looks:
+        return None
+    logs = [math.log(b / a) for a, b in zip(baseline_ms, candidate_ms, strict=True)]
+    p_value = signed_rank_p(logs)
+    ratio = math.exp(_hodges_lehmann(logs))
+    ruling = Ruling.UNDECIDED
+    if p_value <= plan.alphas[plan.looks.index(pairs)] and ratio > 1 + plan.margin_share:
+        ruling = Ruling.SLOWER
+    elif p_value > plan.futility:
+        ruling = Ruling.NOT_SLOWER
+    return Comparison(ruling=ruling, ratio=ratio, pairs=pairs, p_value=p_value)
+
+
+def signed_rank_p(values: Sequence[float]) -> float:
+    """Return the exact one-sided p-value that the middle of `values` is above 0.
+
+    Zeros are left out; equal sizes share their ranks.
+
+    Source: Wilcoxon signed-rank test; exact distribution by counting sums of ranks.
+    """
+    moved = sorted((abs(v), v > 0) for v in values if v != 0.0)
+    if not moved:
+        return 1.0
+    doubled: list[int] = []
+    for size, _ in moved:
+        below = sum(1 for other, _ in moved if other < size)
+        equal = sum(1 for other, _ in moved if other == size)
+        doubled.append(2 * below + equal + 1)  # twice the mean rank, so that ties stay whole
+    observed = sum(rank for rank, (_, positive) in zip(doubled, moved, strict=True) if positive)
+    counts = _rank_sums(tuple(doubled))
+    return sum(counts[observed:]) / (1 << len(doubled))
+
+
+@functools.lru_cache(maxsize=64)
+def _rank_sums(ranks: tuple[int, ...]) -> tuple[int, ...]:
+    """Return how many choices of signs give each sum of positive ranks."""
+    counts = [1] + [0] * sum(ranks)
+    for rank in ranks:
+        for total in range(len(counts) - 1, rank - 1, -1):
+            counts[total] += counts[total - rank]
+    return tuple(counts)
+
+
+def _hodges_lehmann(values: Sequence[float]) -> float:
+    """Return the median of the means of all pairs of values, each with itself too."""
+    return statistics.median((a + b) / 2 for i, a in enumerate(values) for b in values[i:])
