@@ -5,6 +5,7 @@ import fnmatch
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
 
 from harness import schema
 from harness.errors import BlessedDataError, ConfigError
@@ -44,6 +45,19 @@ class Limits:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LimitsOn:
+    """Hold limits that take the place of a variant's own on some delegates.
+
+    Attributes:
+        delegates: Delegates; patterns allowed.
+        limits: The limits there, such as fp16 ones on an NPU that runs FP32 models in fp16.
+    """
+
+    delegates: tuple[str, ...]
+    limits: Limits
+
+
+@dataclass(frozen=True, kw_only=True)
 class Variant:
     """Hold one exported file.
 
@@ -53,6 +67,7 @@ class Variant:
         path: The .tflite; relative to subject.toml in the file, absolute once loaded.
         sha256: Content hash that a person blessed.
         limits: How far it may drift.
+        limits_on: Other limits on some delegates; the first that names one counts.
     """
 
     name: str
@@ -60,6 +75,14 @@ class Variant:
     path: Path
     sha256: str
     limits: Limits
+    limits_on: tuple[LimitsOn, ...] = ()
+
+    def on(self, delegate: str) -> Self:
+        """Return the variant with the limits that count on a delegate."""
+        for other in self.limits_on:
+            if _any_match(delegate, other.delegates):
+                return replace(self, limits=other.limits)
+        return self
 
     def read(self) -> bytes:
         """Return the file's bytes after checking them against the blessed hash.

@@ -119,7 +119,10 @@ class Session:
                             names.append(label)
                         continue
                     yield Case(
-                        target=target, subject=subject, variant=variant, withheld=because or ""
+                        target=target,
+                        subject=subject,
+                        variant=variant.on(target.delegate),
+                        withheld=because or "",
                     )
 
 
