@@ -60,7 +60,16 @@ def fuse(graph: Graph, placement: Placement) -> tuple[Kernel, ...]:
     Source: XNNPACK fuses clamps and explicit padding; the TFLite GPU delegate links element-wise
     ops into the op before them.
     """
-    units = _units(graph, placement)
+    try:
+        return _fuse(graph, _units(graph, placement))
+    except IndexError:
+        raise ModelError(
+            "an op has fewer inputs, outputs or dimensions than its kind needs; "
+            "export the model again"
+        ) from None
+
+
+def _fuse(graph: Graph, units: dict[int, str]) -> tuple[Kernel, ...]:
     uses = Counter(i for op in graph.ops for i in set(op.inputs) if i >= 0)
     uses.update(graph.outputs)
     weights = work.weight_tensors(graph)
