@@ -1,0 +1,80 @@
+"""Tests of the culprit search between the NPU simulator and the CPU, run for real."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from harness import culprit, graph, profiles
+from harness.culprit.search import Values
+from harness.graph import Graph
+from harness.profiles import Target
+from harness.stacks import qnn, xnnpack
+from tests import faults, models, needs
+
+S24 = Target(profile=profiles.load_all([profiles.shipped_folder()])["galaxy_s24"], delegate="qnn")
+FRAME = np.random.default_rng(3).random((1, 16, 16, 3), dtype=np.float32)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    needs.installed(qnn.missing())
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("cache")
+        patch.setenv("HARNESS_CACHE", str(folder))
+        yield folder
+
+
+def on_npu(model: bytes, parsed: Graph, inputs: Sequence[Values]) -> Sequence[Values]:
+    return qnn.execute(model, parsed, S24, inputs)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int8"])
+def test_the_npu_computes_what_the_cpu_computes(dtype: str) -> None:
+    model = models.unet(dtype=dtype, channels=8)
+
+    found = culprit.search(
+        model, model, FRAME, run=on_npu, run_reference=xnnpack.execute, tolerance_db=10.0
+    )
+
+    assert found.culprit is None
+    assert len(found.points) == len(graph.parse(model).ops)
+    assert any(point.snr_db < 120.0 for point in found.points)  # it did run elsewhere
+
+
+def test_an_op_that_only_the_npu_gets_wrong_is_found() -> None:
+    model = models.unet(dtype="int8", channels=8)
+    parsed = graph.parse(model)
+    resize = [op for op in parsed.ops if op.name == "RESIZE_BILINEAR"][1]
+
+    def broken_npu(part: bytes, read: Graph, inputs: Sequence[Values]) -> Sequence[Values]:
+        names = {op.index: read.tensors[op.outputs[0]].name for op in read.ops}
+        wrong = parsed.tensors[resize.outputs[0]].name
+        for index in (index for index, name in names.items() if name == wrong):
+            part = faults.set_option(part, index, "alignCorners", True)
+        return on_npu(part, graph.parse(part), inputs)
+
+    found = culprit.search(
+        model, model, FRAME, run=broken_npu, run_reference=xnnpack.execute, tolerance_db=10.0
+    )
+
+    assert found.culprit is not None
+    assert found.culprit.index == resize.index
+    assert "the kernel computes something else from the same inputs" in found.cause
+
+
+def test_a_quantized_variant_on_the_npu_is_searched_against_fp32() -> None:
+    sound = models.unet(dtype="int8", channels=8)
+    parsed = graph.parse(sound)
+    conv = [op for op in parsed.ops if op.name == "CONV_2D"][1]
+    broken = faults.scale_tensor(sound, conv.inputs[1], 3.0)
+
+    found = culprit.search(
+        broken, faults.float_twin(sound), FRAME,
+        run=on_npu, run_reference=xnnpack.execute, tolerance_db=10.0,
+    )  # fmt: skip
+
+    assert found.culprit is not None
+    assert found.culprit.index == conv.index
+    assert "wrong constant" in found.cause
