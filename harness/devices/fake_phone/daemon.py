@@ -118,6 +118,10 @@ class Daemon:
         self._groups.add(process.pid)
         return process
 
+    def running(self) -> int:
+        """Return how many commands, or what they left behind, still run."""
+        return sum(1 for pid in self._groups if child.group_runs(pid))
+
     def ended(self, process: asyncio.subprocess.Process) -> None:
         """Forget a process that ended and left nothing behind."""
         if not child.group_runs(process.pid):

@@ -1,0 +1,161 @@
+"""Attach fake phones to a real adb server on a private port."""
+
+import asyncio
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Coroutine, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from harness.devices import adb, phone
+from harness.devices.adb import Cable, Server
+from harness.devices.benchmark_tool import Preset
+from harness.devices.device_state import Contract
+from harness.devices.fake_phone import folder as folders
+from harness.devices.fake_phone.daemon import Daemon
+from harness.devices.fake_phone.folder import Folder
+from harness.devices.measuring import Measuring
+from harness.devices.phone import Phone
+from harness.devices.timing import Effort
+from harness.evidence import sha256_of
+from harness.images import Pixels, Size
+from harness.profiles import Accelerator, CpuCluster, Profile
+from harness.subjects import Limits, Precision, Variant
+from tests import models
+
+T = TypeVar("T")
+
+EDGETPU = "google-edgetpu"
+SIZE = Size(width_px=32, height_px=32)
+QUICK = Measuring(
+    preset=Preset(name="quick", runs=5),
+    contract=Contract(cooldown_s=0.2),
+    effort=Effort(looks=(3, 4)),
+    run_limit_s=8.0,
+    recover_s=8.0,
+)
+PIXEL_4 = Profile(
+    name="pixel4",
+    title="Google Pixel 4",
+    match=("Pixel 4",),
+    soc="SM8150",
+    cpu=(
+        CpuCluster(cores=4, uarch="cortex-a55", source="a test", taskset_mask="0f"),
+        CpuCluster(cores=3, uarch="cortex-a76", source="a test", taskset_mask="70"),
+        CpuCluster(cores=1, uarch="cortex-a76", source="a test", taskset_mask="80"),
+    ),
+    android_api_level=33,
+    default_delegate="nnapi",
+    accelerators=(
+        Accelerator(name=EDGETPU, delegate="nnapi", source="a test"),
+        Accelerator(name="adreno", delegate="gpu", source="a test"),
+        Accelerator(name="xnnpack", delegate="cpu", source="a test"),
+    ),
+    source="a test",
+)
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port: int = found.getsockname()[1]
+        return port
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plugged:
+    """Hold a fake phone with its daemon, its server and the loop that it runs in."""
+
+    folder: Folder
+    daemon: Daemon
+    server: Server
+    loop: asyncio.AbstractEventLoop
+
+    @property
+    def serial(self) -> str:
+        """Return the serial that adb knows it by."""
+        return f"127.0.0.1:{self.daemon.port}"
+
+    @property
+    def cable(self) -> Cable:
+        """Return a cable to it."""
+        return Cable(self.serial, self.server)
+
+    def phone(self, delegate: str = "nnapi", measuring: Measuring = QUICK, **known: Any) -> Phone:
+        """Return the phone as the harness sees it."""
+        found = phone.attached({"pixel4": PIXEL_4}, server=self.server, serial=self.serial)[0]
+        tool = known.pop("tool", self.folder.tool)
+        return Phone(found, delegate, tool=tool, measuring=measuring)
+
+    def do(self, work: Coroutine[Any, Any, T]) -> T:
+        """Do something in the daemon's loop, such as `daemon.unplug()`."""
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(timeout=10)
+
+    def wait_until_seen_gone(self) -> None:
+        """Wait until the adb server has noticed that the phone was unplugged."""
+        while self.cable.state() == "device":
+            time.sleep(0.02)
+
+    def wait_until_quiet(self, limit_s: float = 5.0) -> bool:
+        """Return whether no command of the phone runs any more, soon."""
+        deadline = time.monotonic() + limit_s
+        while self.daemon.running():
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.02)
+        return True
+
+
+@contextlib.contextmanager
+def server() -> Iterator[Server]:
+    """Keep an adb server on a private port; it starts when it is first needed."""
+    private = Server(port=free_port())
+    try:
+        yield private
+    finally:
+        adb.stop_server(private)
+
+
+@contextlib.contextmanager
+def plugged(path: Path, on: Server) -> Iterator[Plugged]:
+    """Keep a fake phone plugged in."""
+    folder = folders.create(path)
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="fake phone")
+    thread.start()
+    daemon = Daemon(folder)
+    fake = Plugged(folder=folder, daemon=daemon, server=on, loop=loop)
+    try:
+        fake.do(daemon.__aenter__())
+        yield fake
+    finally:
+        fake.do(daemon.__aexit__())
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+def variant(folder: Path, model: bytes | None = None, *, name: str = "fp32") -> Variant:
+    """Write a model into a folder and return it as a blessed variant."""
+    data = models.unet(upsampling="TRANSPOSE_CONV") if model is None else model
+    path = folder / f"{name}.tflite"
+    path.write_bytes(data)
+    return Variant(
+        name=name,
+        precision=Precision.FP32,
+        path=path,
+        sha256=sha256_of(data),
+        limits=Limits(source="a test"),
+    )
+
+
+def frame(size: Size = SIZE) -> Pixels:
+    """Return a random frame."""
+    shape = (1, size.height_px, size.width_px, 3)
+    return np.random.default_rng(3).random(shape, dtype=np.float32)
