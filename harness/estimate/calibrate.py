@@ -1,5 +1,6 @@
 """Fit a phone's latency constants to published or measured milliseconds."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -76,6 +77,14 @@ STARTS: Mapping[tuple[str, str], Rates] = {
     ("nnapi", "float"): replace(_CPU, dense_gmacs_per_s=80.0, depthwise_gmacs_per_s=28.0,
                                 vector_gops_per_s=28.0, on_chip_mib=3.0, float_bytes=2.0,
                                 channel_multiple=4.0, dispatch_us=80.0, floor_ms=2.0),
+    ("qnn", "float"): replace(_CPU, dense_gmacs_per_s=5000.0, depthwise_gmacs_per_s=500.0,
+                              vector_gops_per_s=500.0, on_chip_gb_per_s=150.0,
+                              off_chip_gb_per_s=50.0, on_chip_mib=8.0, float_bytes=2.0,
+                              channel_multiple=32.0, dispatch_us=3.0, floor_ms=0.3),
+    ("qnn", "int8"): replace(_CPU, dense_gmacs_per_s=15000.0, depthwise_gmacs_per_s=1500.0,
+                             vector_gops_per_s=1500.0, on_chip_gb_per_s=150.0,
+                             off_chip_gb_per_s=50.0, on_chip_mib=8.0, float_bytes=2.0,
+                             channel_multiple=32.0, dispatch_us=2.0, floor_ms=0.1),
     ("nnapi", "int8"): replace(_CPU, dense_gmacs_per_s=400.0, depthwise_gmacs_per_s=120.0,
                                vector_gops_per_s=120.0, on_chip_mib=3.0, float_bytes=2.0,
                                channel_multiple=32.0, dispatch_us=20.0, floor_ms=1.0),
@@ -125,9 +134,6 @@ def calibrate(
         )
         return _tie(start, values)
 
-    def line(rows: Sequence[int], test: Sequence[int]) -> NDArray[np.float64]:
-        return _macs_line(samples, rows, test)
-
     predicted = fit.held_out(
         families, lambda rows, test: _predict(samples, fused, test, train(rows))
     )
@@ -147,7 +153,7 @@ def calibrate(
         constants=constants,
         held_out_ms=tuple(predicted.tolist()),
         score=result,
-        macs_only=fit.score(fit.held_out(families, line), measured),
+        macs_only=macs_only([sample.graph.macs for sample in samples], families, measured),
     )
 
 
@@ -175,22 +181,37 @@ def _predict(
     return np.array(times)
 
 
-def _macs_line(
-    samples: Sequence[Sample], rows: Sequence[int], test: Sequence[int]
-) -> NDArray[np.float64]:
-    """Predict by a line in MACs, as a baseline."""
-    macs = np.array([sample.graph.macs for sample in samples], dtype=np.float64)
+def macs_only(macs: Sequence[int], families: Sequence[str], measured_ms: Sequence[float]) -> Score:
+    """Score a line in MACs with a floor, held out by family: the baseline to beat."""
+    counts = np.array(macs, dtype=np.float64) / 1e9
     free = [
-        Free(name="ms_per_gmac", start=5.0, spread=2.0),
-        Free(name="floor_ms", start=1.0, spread=2.0),
+        Free(name="ms_per_gmac", start=1.0, spread=3.0),
+        Free(name="floor_ms", start=1.0, spread=3.0),
     ]
 
-    def predict(values: Mapping[str, float], which: Sequence[int]) -> NDArray[np.float64]:
-        time: NDArray[np.float64] = (
-            values["ms_per_gmac"] * macs[list(which)] / 1e9 + values["floor_ms"]
-        )
+    def predict(values: Mapping[str, float], rows: Sequence[int]) -> NDArray[np.float64]:
+        time: NDArray[np.float64] = values["ms_per_gmac"] * counts[list(rows)] + values["floor_ms"]
         return time
 
-    measured = [samples[i].measured_ms for i in rows]
-    values = fit.fit(free, lambda values: predict(values, rows), measured)
-    return predict(values, test)
+    def line(train: Sequence[int], test: Sequence[int]) -> NDArray[np.float64]:
+        measured = [measured_ms[i] for i in train]
+        return predict(fit.fit(free, lambda values: predict(values, train), measured), test)
+
+    return fit.score(fit.held_out(families, line), measured_ms)
+
+
+def to_toml(constants: EstimateConstants) -> str:
+    """Return constants as an `[[estimates]]` entry of a device profile."""
+    lines = [
+        "[[estimates]]",
+        f"delegate = {json.dumps(constants.delegate)}",
+        f"precision = {json.dumps(constants.precision)}",
+        f"rows = {constants.rows}",
+        f"error_share = {constants.error_share}",
+        f"interval_ratio = {constants.interval_ratio}",
+        f"source = {json.dumps(constants.source, ensure_ascii=False)}",
+        "",
+        "[estimates.values]",
+        *(f"{name} = {value}" for name, value in constants.values.items()),
+    ]
+    return "\n".join(lines) + "\n"

@@ -1,12 +1,14 @@
 """Estimate the latency of a placed graph on one phone through one delegate."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness import evidence
 from harness import placement as placements
-from harness.estimate import constants, kernels, roofline
+from harness.estimate import constants, kernels, roofline, snapdragon, vendor, work
 from harness.estimate.constants import Ground
 from harness.estimate.roofline import KernelCost
+from harness.estimate.snapdragon import NpuCost
 from harness.evidence import Evidence, Provenance
 from harness.graph import Graph
 from harness.latency import Estimate
@@ -14,6 +16,27 @@ from harness.placement import CPU, Placement
 from harness.profiles import Target
 
 _MIB = 2**20
+_STAND_IN_SHARE_MAX = 0.1
+"""Share of an estimate that may rest on another phone's constants before it is only relative."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """Hold one addend of an estimate.
+
+    Attributes:
+        label: A kernel, an NPU partition, `crossings between partitions` or `floor`.
+        ms: Milliseconds.
+        interval_ratio: Times and divided by this is its 90 % interval.
+        absolute: Whether figures of this phone are behind it.
+        fell_back: Whether it runs on the CPU though an accelerator was asked.
+    """
+
+    label: str
+    ms: float
+    interval_ratio: float
+    absolute: bool
+    fell_back: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,23 +44,21 @@ class Breakdown:
     """Hold an estimate by cause, in milliseconds.
 
     Attributes:
-        kernels: Cost of each kernel, in execution order.
-        crossings_ms: Hand-overs between partitions.
-        floor_ms: What one inference costs before any kernel runs.
-        cpu_ms: The part of `kernels` that fell back to the CPU.
-        grounds: The constants that were used.
+        parts: What the estimate is the sum of.
+        kernels: Cost of each kernel that the roofline costed, in execution order.
+        npu: Cost of each partition that the vendor's estimator costed.
+        bases: What it rests on, one line each.
     """
 
+    parts: tuple[Part, ...]
     kernels: tuple[KernelCost, ...]
-    crossings_ms: float
-    floor_ms: float
-    cpu_ms: float
-    grounds: tuple[Ground, ...]
+    npu: tuple[NpuCost, ...]
+    bases: tuple[str, ...]
 
     @property
     def total_ms(self) -> float:
         """Return the estimate."""
-        return sum(cost.total_ms for cost in self.kernels) + self.crossings_ms + self.floor_ms
+        return sum(part.ms for part in self.parts)
 
 
 def estimate(graph: Graph, placement: Placement, target: Target) -> Estimate:
@@ -51,22 +72,23 @@ def estimate(graph: Graph, placement: Placement, target: Target) -> Estimate:
     Raises:
         ModelError: an op has no rule, or the placement is of another graph.
         ConfigError: the profile's constants are malformed or missing.
+        StackMissing: the delegate is qnn and the `qualcomm` extra is not installed.
+        DeviceError: the vendor's estimator crashed or gave no answer.
     """
-    parts = break_down(graph, placement, target)
-    ratio = max(ground.interval_ratio for ground in parts.grounds)
-    total_ms = parts.total_ms
-    accelerated = target.delegate != "cpu"
+    found = break_down(graph, placement, target)
+    total_ms = found.total_ms
+    borrowed_ms = sum(part.ms for part in found.parts if not part.absolute)
     return Estimate(
         estimate_ms=total_ms,
-        low_ms=total_ms / ratio,
-        high_ms=total_ms * ratio,
-        shares=_shares(parts),
-        basis="; ".join(dict.fromkeys(ground.basis for ground in parts.grounds)),
-        absolute=all(ground.absolute for ground in parts.grounds),
-        cpu_share=parts.cpu_ms / total_ms if accelerated else 0.0,
+        low_ms=sum(part.ms / part.interval_ratio for part in found.parts),
+        high_ms=sum(part.ms * part.interval_ratio for part in found.parts),
+        shares={part.label: part.ms / total_ms for part in found.parts if part.ms > 0.0},
+        basis="; ".join(found.bases),
+        absolute=borrowed_ms <= _STAND_IN_SHARE_MAX * total_ms,
+        cpu_share=sum(part.ms for part in found.parts if part.fell_back) / total_ms,
         provenance=Provenance(
-            evidence=Evidence.MODEL,
-            device=f"{target} roofline",
+            evidence=Evidence.VENDOR_MODEL if found.npu else Evidence.MODEL,
+            device=f"{target} {'vendor estimate' if found.npu else 'roofline'}",
             variant_sha256="",
             time_utc=evidence.now_utc(),
         ),
@@ -74,60 +96,109 @@ def estimate(graph: Graph, placement: Placement, target: Target) -> Estimate:
 
 
 def break_down(graph: Graph, placement: Placement, target: Target) -> Breakdown:
-    """Cost every kernel, crossing and floor of a placed graph.
+    """Cost every kernel or NPU partition, crossing and floor of a placed graph.
 
     Raises:
-        ModelError: an op has no rule, or the placement is of another graph.
-        ConfigError: the profile's constants are malformed or missing.
+        ModelError, ConfigError, StackMissing, DeviceError: as `estimate`.
     """
-    grounds: dict[tuple[str, str], Ground] = {}
-
-    def ground_of(unit: str, precision: str) -> Ground:
-        delegate = "cpu" if unit == CPU else target.delegate
-        key = (delegate, precision)
-        if key not in grounds:
-            grounds[key] = constants.ground(target.profile, *key)
-        return grounds[key]
-
-    costs = []
-    for kernel in kernels.fuse(graph, placement):
-        rates = ground_of(kernel.unit, kernel.precision).rates
-        resident = graph.weight_bytes <= rates.on_chip_mib * _MIB
-        costs.append(roofline.cost(graph, kernel, rates, weights_resident=resident))
-    floor = max(ground.rates.floor_ms for ground in grounds.values())
+    grounds = _Grounds(target)
+    fused = kernels.fuse(graph, placement)
+    by_vendor = target.delegate == snapdragon.DELEGATE
+    costs, parts = [], []
+    for kernel in fused:
+        if by_vendor and kernel.unit != CPU:
+            continue
+        ground = grounds.of(kernel.unit, kernel.precision)
+        resident = graph.weight_bytes <= ground.rates.on_chip_mib * _MIB
+        cost = roofline.cost(graph, kernel, ground.rates, weights_resident=resident)
+        costs.append(cost)
+        fell_back = kernel.unit == CPU and target.delegate != "cpu"
+        parts.append(_part(kernel.label, cost.total_ms, ground, fell_back=fell_back))
+    stretches = _stretches(graph, placement)
+    npu = _npu_costs(graph, placement, target, stretches) if by_vendor else {}
+    for label, found in npu.items():
+        parts.append(
+            Part(
+                label=label, ms=found.total_ms, interval_ratio=found.interval_ratio,
+                absolute=found.absolute,
+            )
+        )  # fmt: skip
+    if costs:
+        parts += _joints(graph, stretches, grounds.used(), with_floor=not npu)
+    bases = [*(ground.basis for ground in grounds.used()), *(found.basis for found in npu.values())]
     return Breakdown(
+        parts=tuple(parts),
         kernels=tuple(costs),
-        crossings_ms=_crossings_ms(graph, placement, grounds),
-        floor_ms=floor,
-        cpu_ms=sum(cost.total_ms for cost in costs if cost.kernel.unit == CPU),
-        grounds=tuple(grounds.values()),
+        npu=tuple(npu.values()),
+        bases=tuple(dict.fromkeys(bases)),
     )
 
 
-def _crossings_ms(
-    graph: Graph, placement: Placement, grounds: dict[tuple[str, str], Ground]
-) -> float:
-    """Cost the hand-overs between partitions, at the slowest rate among the units."""
+class _Grounds:
+    """Look constants up once for each unit and precision."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._found: dict[tuple[str, str], Ground] = {}
+
+    def of(self, unit: str, precision: str) -> Ground:
+        key = ("cpu" if unit == CPU else self._target.delegate, precision)
+        if key not in self._found:
+            self._found[key] = constants.ground(self._target.profile, *key)
+        return self._found[key]
+
+    def used(self) -> list[Ground]:
+        return list(self._found.values())
+
+
+def _part(label: str, ms: float, ground: Ground, *, fell_back: bool = False) -> Part:
+    return Part(
+        label=label, ms=ms, interval_ratio=ground.interval_ratio, absolute=ground.absolute,
+        fell_back=fell_back,
+    )  # fmt: skip
+
+
+def _stretches(graph: Graph, placement: Placement) -> tuple[tuple[int, ...], ...]:
     units = {node.index: node.unit for node in placement.nodes}
     stretches = placements.partition(graph, [units[op.index] != CPU for op in graph.ops])
-    if len(stretches) < 2:
-        return 0.0
+    # What is unpacked once, at load, neither runs nor hands over at each inference.
+    idle = {op.index for op in graph.ops if work.is_unpacking(graph, op)}
+    running = (tuple(index for index in stretch if index not in idle) for stretch in stretches)
+    return tuple(stretch for stretch in running if stretch)
+
+
+def _npu_costs(
+    graph: Graph, placement: Placement, target: Target, stretches: Sequence[tuple[int, ...]]
+) -> dict[str, NpuCost]:
+    units = {node.index: node.unit for node in placement.nodes}
+    return {
+        f"NPU ops #{stretch[0]}-{stretch[-1]}": snapdragon.cost(
+            vendor.part(graph, stretch), target.profile
+        )
+        for stretch in stretches
+        if units[stretch[0]] != CPU
+    }
+
+
+def _joints(
+    graph: Graph, stretches: Sequence[tuple[int, ...]], grounds: Sequence[Ground], *,
+    with_floor: bool,
+) -> list[Part]:  # fmt: skip
+    """Cost the hand-overs at the slowest rate among the units, and the floor of one inference."""
+    slowest = max(grounds, key=lambda ground: roofline.crossing_ms(graph, (), ground.rates))
     stretch_of = {index: number for number, stretch in enumerate(stretches) for index in stretch}
-    producers = {i: stretch_of[op.index] for op in graph.ops for i in op.outputs}
-    handed: dict[int, set[int]] = {number: set() for number in range(len(stretches))}
-    for op in graph.ops:
+    running = [op for op in graph.ops if op.index in stretch_of]
+    producers = {i: stretch_of[op.index] for op in running for i in op.outputs}
+    handed: dict[int, set[int]] = {number: set() for number in range(1, len(stretches))}
+    for op in running:
         number = stretch_of[op.index]
-        handed[number].update(i for i in op.inputs if producers.get(i, number) != number)
-    rates = max(
-        (ground.rates for ground in grounds.values()),
-        key=lambda rate: roofline.crossing_ms(graph, (), rate),
+        if number:
+            handed[number].update(i for i in op.inputs if producers.get(i, number) != number)
+    crossings_ms = sum(
+        roofline.crossing_ms(graph, tensors, slowest.rates) for tensors in handed.values()
     )
-    return sum(roofline.crossing_ms(graph, handed[n], rates) for n in range(1, len(stretches)))
-
-
-def _shares(parts: Breakdown) -> dict[str, float]:
-    spent = {cost.kernel.label: cost.total_ms for cost in parts.kernels}
-    spent["crossings between partitions"] = parts.crossings_ms
-    spent["floor"] = parts.floor_ms
-    total_ms = parts.total_ms
-    return {label: ms / total_ms for label, ms in spent.items() if ms > 0.0}
+    parts = [_part("crossings between partitions", crossings_ms, slowest)]
+    if with_floor:
+        highest = max(grounds, key=lambda ground: ground.rates.floor_ms)
+        parts.append(_part("floor", highest.rates.floor_ms, highest))
+    return parts

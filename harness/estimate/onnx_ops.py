@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 
-import numpy as np
 from onnx import TensorProto
 
 from harness.estimate.onnx_writer import Emit, Writer
@@ -134,10 +133,7 @@ def _rsqrt(w: Writer, op: Op) -> None:
 
 
 def _gelu(w: Writer, op: Op) -> None:
-    x = w.read(op.inputs[0])
-    inner = w.node("Erf", [w.node("Div", [x, w.floats(np.sqrt(2.0))])])
-    half = w.node("Mul", [x, w.node("Add", [inner, w.floats(1.0)])])
-    w.write(op.outputs[0], w.node("Mul", [half, w.floats(0.5)]))
+    w.write(op.outputs[0], w.node("Gelu", [w.read(op.inputs[0])]))
 
 
 def _prelu(w: Writer, op: Op) -> None:
@@ -175,11 +171,7 @@ def _reduce(kind: str) -> Emit:
     def emit(w: Writer, op: Op) -> None:
         axes = [a % len(w.tensor(op.inputs[0]).shape) for a in w.constant(op, 1)]
         keep = int(bool(op.options.get("keep_dims")))
-        x = w.read(op.inputs[0])
-        if kind == "ReduceSum":
-            name = w.node(kind, [x, w.integers(axes)], keepdims=keep)
-        else:
-            name = w.node(kind, [x], axes=axes, keepdims=keep)
+        name = w.node(kind, [w.read(op.inputs[0]), w.integers(axes)], keepdims=keep)
         w.write(op.outputs[0], name)
 
     return emit

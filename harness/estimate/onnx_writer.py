@@ -13,10 +13,11 @@ from onnx import TensorProto, helper, numpy_helper
 
 from harness.errors import ModelError
 from harness.estimate import work
+from harness.estimate.quantization import scale_numbers
 from harness.graph import ACTIVATIONS, Graph, Op, Tensor
 
-OPSET = 17
-_IR_VERSION = 8
+OPSET = 20
+_IR_VERSION = 9
 _TO_NCHW = [0, 3, 1, 2]
 _TO_NHWC = [0, 2, 3, 1]
 _QUANTIZED = {
@@ -41,6 +42,7 @@ class Writer:
         self._nodes: list[Any] = []
         self._initializers: list[Any] = []
         self._names = 0
+        self._scales = scale_numbers(graph)
         self._noise = np.random.default_rng(_SEED).standard_normal(4099).astype(np.float32) * 0.1
 
     def tensor(self, index: int) -> Tensor:
@@ -170,7 +172,8 @@ class Writer:
 
     def _quantization(self, tensor: Tensor) -> list[str]:
         _, width, zero_point = _QUANTIZED[tensor.dtype]
-        return [self.floats(_SCALE), self._initializer(width(zero_point))]
+        scale = _SCALE * (1.0 + self._scales[tensor.index] / 1024.0)
+        return [self.floats(scale), self._initializer(width(zero_point))]
 
     def _initializer(self, values: Any) -> str:
         name = self._fresh()

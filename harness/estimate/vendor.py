@@ -13,13 +13,14 @@ from importlib import metadata
 
 from harness import cache, child
 from harness.estimate import work
+from harness.estimate.quantization import scale_numbers
 from harness.evidence import sha256_of
 from harness.graph import Graph, Tensor
 
 ESTIMATOR_SOC = "52"
 """SA8255 in Qualcomm's table; chip 77 (QCS9075) answers the same. Others have no estimates."""
 
-_FORMAT = 1
+_FORMAT = 2
 _TIMEOUT_S = 300.0
 _KEPT_BYTES_MAX = 1024
 
@@ -102,10 +103,12 @@ def structure_key(graph: Graph) -> str:
          sorted((k, str(v)) for k, v in op.options.items()))
         for op in graph.ops
     ]  # fmt: skip
+    scales = scale_numbers(replace(graph, tensors=tuple(graph.tensors[i] for i in used)))
     tensors = [
-        (list(t.shape), t.dtype, None if t.constant is None else sha256_of(t.constant))
+        (list(t.shape), t.dtype, scales[t.index],
+         None if t.constant is None else sha256_of(t.constant))
         for t in (graph.tensors[i] for i in used)
-    ]
+    ]  # fmt: skip
     wiring = [[number[i] for i in graph.inputs], [number[i] for i in graph.outputs]]
     return cache.key_of(_FORMAT, ESTIMATOR_SOC, _versions(), ops, tensors, wiring)
 

@@ -22,7 +22,7 @@ def layer_norm(net: Draft, x: Node) -> Node:
 
 def convnext_base(net: Draft) -> Node:
     """Draw ConvNeXt-Base."""
-    x = net.normalized_input(224, 224)
+    x = net.input(224, 224, 3)
     x = layer_norm(net, net.conv(x, 128, 4, stride=4, act="NONE", norm=False, padding="VALID"))
     for stage, depth in enumerate((3, 3, 27, 3)):
         width = 128 * 2**stage
@@ -41,7 +41,7 @@ def convnext_base(net: Draft) -> Node:
 def vit_b_16(net: Draft) -> Node:
     """Draw ViT-B/16."""
     x = net.conv(
-        net.normalized_input(224, 224), 768, 16, stride=16, act="NONE", norm=False, padding="VALID"
+        net.input(224, 224, 3), 768, 16, stride=16, act="NONE", norm=False, padding="VALID"
     )
     x = net.concat(net.constant(1, 1, 768), net.reshape(x, 196, 768), axis=1)
     net.parameters += 768 + 197 * 768

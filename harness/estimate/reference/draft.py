@@ -5,11 +5,12 @@ before it, and a clamp is the fused activation of its op.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from math import prod
 from typing import Any
 
 from harness import graph as graphs
-from harness.graph import Graph, Op, Tensor
+from harness.graph import Graph, Op, Quantization, Tensor
 
 Node = int
 """A tensor of a draft, by index."""
@@ -23,12 +24,14 @@ class Draft:
     """Collect ops in execution order; each verb returns the tensor it makes.
 
     Attributes:
+        quantized: Whether activations are int8.
         parameters: Trainable parameters as cards publish them: batch normalization counts two
             per channel, and a convolution that has it counts no bias.
     """
 
     def __init__(self, *, precision: str = "float") -> None:
         """Start an empty network; `precision` is float or int8."""
+        self.quantized = precision != "float"
         self._dtype = "float32" if precision == "float" else "int8"
         self._bias_dtype = "float32" if precision == "float" else "int32"
         self._tensors: list[Tensor] = []
@@ -131,11 +134,6 @@ class Draft:
         """Average over pixels and connect to the classes, as classifiers end in PyTorch."""
         return self.dense(self.mean(x, keep_dims=False), classes)
 
-    def normalized_input(self, height: int, width: int) -> Node:
-        """Add an RGB input that the network itself normalizes."""
-        x = self.binary("SUB", self.input(height, width, 3), self.constant(1, 1, 1, 3))
-        return self.binary("MUL", x, self.constant(1, 1, 1, 3))
-
     def add(self, a: Node, b: Node, *, act: str = "NONE") -> Node:
         """Add two tensors."""
         return self.binary("ADD", a, b, act=act)
@@ -155,6 +153,15 @@ class Draft:
         shape[axis] = sum(self.shape(node)[axis] for node in nodes)
         options = {"axis": axis % len(shape), "fused_activation_function": 0}
         return self.op("CONCATENATION", list(nodes), shape, options)
+
+    def requantize(self, x: Node) -> Node:
+        """Give an int8 tensor another scale, as exporters do before a concatenation."""
+        if not self.quantized:
+            return x
+        output = self.op("QUANTIZE", [x], self.shape(x), {})
+        scaled = Quantization(scales=(1 / 32,), zero_points=(0,), axis=0)
+        self._tensors[output] = replace(self._tensors[output], quantization=scaled)
+        return output
 
     def reshape(self, x: Node, *shape: int) -> Node:
         """Change the shape, given without the batch axis of 1."""
@@ -257,7 +264,9 @@ class Draft:
         act: str,
     ) -> Node:
         """Add an op with a clamp fused into it, or followed by any other activation."""
-        fused = act if act in _ACTIVATION_NUMBERS else "NONE"
+        # Exporters of quantized networks leave RELU6 an op of its own.
+        apart = act not in _ACTIVATION_NUMBERS or (act == "RELU6" and self.quantized)
+        fused = "NONE" if apart else act
         numbered = {**options, "fused_activation_function": _ACTIVATION_NUMBERS[fused]}
         x = self.op(name, inputs, shape, numbered)
         if act == "SILU":

@@ -1,0 +1,91 @@
+"""Read published or measured latencies of whole networks from a CSV."""
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.errors import ConfigError
+from harness.estimate.reference.catalogue import REFERENCES, Reference
+
+_COLUMNS = ("model", "precision", "device", "latency_ms")
+_PRECISIONS = {"float": "float", "fp32": "float", "fp16": "float", "w8a8": "int8", "int8": "int8"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """Hold one published latency.
+
+    Attributes:
+        reference: The network.
+        precision: float or int8.
+        device: As the source names it.
+        unit: npu, gpu or cpu: where all of its ops ran.
+        latency_ms: Milliseconds of one inference.
+    """
+
+    reference: Reference
+    precision: str
+    device: str
+    unit: str
+    latency_ms: float
+
+
+def read(path: Path) -> tuple[Figure, ...]:
+    """Read the figures that have a reference network and ran wholly on one unit.
+
+    The CSV has the columns model, precision, device and latency_ms; component, primary_unit and
+    layers_npu, layers_gpu, layers_cpu are understood where they are there. Rows of other models or
+    precisions, and rows that ran on two units, are left out.
+
+    Raises:
+        ConfigError: the file is missing, lacks a column or holds a latency that is not positive.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read ({error})") from None
+    missing = [name for name in _COLUMNS if not rows or name not in rows[0]]
+    if missing:
+        raise ConfigError(f"{path}: has no rows or lacks the column {', '.join(missing)}")
+    figures = (_figure(row, f"{path}: row {number}") for number, row in enumerate(rows, 2))
+    return tuple(figure for figure in figures if figure is not None)
+
+
+def choose(
+    figures: Sequence[Figure], *, device: str, precision: str, unit: str
+) -> tuple[Figure, ...]:
+    """Return the figures of one device, precision and unit.
+
+    Raises:
+        ConfigError: there are none; the known devices are listed.
+    """
+    chosen = [f for f in figures if (f.device, f.precision, f.unit) == (device, precision, unit)]
+    if not chosen:
+        known = ", ".join(sorted({f.device for f in figures}))
+        raise ConfigError(f"no {precision} figures of {device!r} on {unit}; devices: {known}")
+    return tuple(chosen)
+
+
+def _figure(row: dict[str, str], where: str) -> Figure | None:
+    # FCN's older rows were measured at another input size, under another component name.
+    old = row.get("component") == "FCN_ResNet50"
+    name = "fcn_resnet50_224" if old else row["model"]
+    precision = _PRECISIONS.get(row["precision"])
+    units = [u for u in ("npu", "gpu", "cpu") if int(row.get(f"layers_{u}") or 0) > 0]
+    if name not in REFERENCES or precision is None or len(units) > 1:
+        return None
+    try:
+        latency_ms = float(row["latency_ms"])
+    except ValueError:
+        latency_ms = 0.0
+    if not 0.0 < latency_ms < 1e9:
+        raise ConfigError(f"{where}: latency_ms = {row['latency_ms']!r} is not positive")
+    return Figure(
+        reference=REFERENCES[name],
+        precision=precision,
+        device=row["device"],
+        unit=units[0] if units else (row.get("primary_unit") or "cpu").lower(),
+        latency_ms=latency_ms,
+    )
