@@ -1,6 +1,7 @@
 """Read frames, and hold what a model made of them."""
 
 import functools
+import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -129,10 +130,13 @@ def from_stored(stored: NDArray[Any], tensor: Tensor) -> Pixels:
 
 def _quantization(tensor: Tensor) -> tuple[float, int]:
     quantization = tensor.quantization
-    if tensor.dtype not in ("int8", "uint8", "int16") or quantization is None:
-        raise ModelError(
-            f"tensor {tensor.name!r} is {tensor.dtype}"
-            f"{'' if quantization else ' without quantization'}; "
-            "an image input or output is float32, int8, uint8 or int16 with a scale"
-        )
-    return quantization.scales[0], quantization.zero_points[0]
+    known = tensor.dtype in ("int8", "uint8", "int16")
+    if known and quantization is not None and len(quantization.scales) == 1:
+        (scale,), zero_points = quantization.scales, quantization.zero_points
+        if len(zero_points) == 1 and 0.0 < scale < math.inf:
+            return scale, zero_points[0]
+    found = f" with {quantization}" if quantization else " without quantization"
+    raise ModelError(
+        f"tensor {tensor.name!r} is {tensor.dtype}{found:.120}; an image input or output is "
+        "float32, or int8, uint8 or int16 with one positive scale and one zero point"
+    )

@@ -65,11 +65,14 @@ def describe(points: Sequence[Point], *, provenance: Provenance) -> Scaling:
         provenance: Of the weakest point.
 
     Raises:
-        MeasurementError: fewer than two sizes, or a latency that is not positive.
+        MeasurementError: fewer than two sizes, or a latency that is not positive and finite.
     """
     ordered = sorted(points, key=lambda point: point.size.megapixels)
-    if len({p.size.megapixels for p in ordered}) < 2 or any(p.ms <= 0.0 for p in ordered):
-        raise MeasurementError("scaling needs positive latencies at two or more resolutions")
+    sizes = {p.size.megapixels for p in ordered}
+    if len(sizes) < 2 or not all(0.0 < p.ms < math.inf for p in ordered):
+        raise MeasurementError(
+            "scaling needs positive, finite latencies at two or more resolutions"
+        )
     steps = list(itertools.pairwise(ordered))
     return Scaling(
         points=tuple(ordered),
