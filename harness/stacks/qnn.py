@@ -3,6 +3,7 @@
 import atexit
 import functools
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from harness import cache, child, cutting, evidence
 from harness.errors import ConfigError
@@ -15,7 +16,7 @@ from harness.stacks import feeding, qnn_compiler
 from harness.stacks.feeding import Values
 from harness.stacks.qnn_compiler import HTP, Step, missing, versions
 
-__all__ = ["execute", "memory", "missing", "place", "run", "versions"]
+__all__ = ["Traffic", "execute", "memory", "missing", "place", "run", "traffic", "versions"]
 
 _RUN_TIMEOUT_S = 540.0
 _MEMORY_MIB = 24 * 1024
@@ -58,12 +59,36 @@ def place(model: bytes, graph: Graph, target: Target, *, with_memory: bool = Fal
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Traffic:
+    """Hold what the compiler says that one inference moves between the NPU and DRAM.
+
+    Attributes:
+        spill_mib: Out of on-chip memory for lack of room.
+        fill_mib: Back into it.
+        write_mib: Written in all.
+        read_mib: Read in all, weights included.
+        context_mib: Size of the compiled contexts.
+    """
+
+    spill_mib: float
+    fill_mib: float
+    write_mib: float
+    read_mib: float
+    context_mib: float
+
+
 def memory(model: bytes, graph: Graph, target: Target) -> tuple[float, float]:
+    """Return spill_mib and context_mib of `traffic`."""
+    moved = traffic(model, graph, target)
+    return moved.spill_mib, moved.context_mib
+
+
+def traffic(model: bytes, graph: Graph, target: Target) -> Traffic:
     """Compile for a phone and return what its compiler says of memory.
 
     Returns:
-        MiB moved out of on-chip memory per inference, and MiB of the compiled contexts; sums
-        over the NPU's partitions, so 0 and 0 where no op runs there.
+        Sums over the NPU's partitions; all 0 where no op runs there.
 
     Raises:
         StackMissing, DeviceError, ModelError: as `place`; ModelError also where the compiler
@@ -76,9 +101,13 @@ def memory(model: bytes, graph: Graph, target: Target) -> tuple[float, float]:
         for step in parts.steps
         if step.unit == HTP
     ]
-    spill_bytes = sum(context.spill_bytes for context in contexts)
-    size_bytes = sum(context.size_bytes for context in contexts)
-    return spill_bytes / 2**20, size_bytes / 2**20
+    return Traffic(
+        spill_mib=sum(context.spill_bytes for context in contexts) / 2**20,
+        fill_mib=sum(context.fill_bytes for context in contexts) / 2**20,
+        write_mib=sum(context.write_bytes for context in contexts) / 2**20,
+        read_mib=sum(context.read_bytes for context in contexts) / 2**20,
+        context_mib=sum(context.size_bytes for context in contexts) / 2**20,
+    )
 
 
 def run(model: bytes, graph: Graph, target: Target, frame: Pixels) -> Pixels:

@@ -5,6 +5,7 @@ import functools
 import importlib.metadata
 import importlib.util
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -28,6 +29,10 @@ GRAPH_NAME = "qnn_partition_0"
 
 _PLUGIN = "libLiteRtCompilerPlugin_Qualcomm.so"
 _NOT_SHIPPED = "libQnnLpai.so"
+_BROKEN = re.compile(
+    r"Failed to load plugin at: \S*Qualcomm|loading failed|bad_alloc|[Oo]ut of memory|"
+    r"[Cc]annot allocate memory"
+)
 _PARTITION_TIMEOUT_S = 120.0
 _COMPILE_TIMEOUT_S = 540.0
 _MEMORY_MIB = 24 * 1024  # address space, most of it reserved and never touched
@@ -65,9 +70,9 @@ class Context:
     Attributes:
         path: The binary, in the cache.
         spill_bytes: Moved out of on-chip memory per inference.
-        fill_bytes: Moved back in.
-        write_bytes: Written to DRAM per inference.
-        read_bytes: Read from DRAM per inference.
+        fill_bytes: Moved back in per inference.
+        write_bytes: Written to DRAM per inference, in all.
+        read_bytes: Read from DRAM per inference, in all.
         size_bytes: Size of the binary.
     """
 
@@ -159,7 +164,7 @@ def _split(model: bytes, graph: Graph, soc_model: str) -> Split:
     with tempfile.TemporaryDirectory(prefix="harness-qnn-") as folder:
         output = Path(folder) / "out.tflite"
         done = _apply("partition", renamed, soc_model, output, Path(folder), _PARTITION_TIMEOUT_S)
-        _check_chip(done, soc_model)
+        _check_health(done, soc_model)
         if done.exit_code != 0 or not output.exists() or output.stat().st_size == 0:
             raise ModelError(
                 f"Qualcomm's partitioner for {soc_model} does not read this model: "
@@ -182,7 +187,7 @@ def _compile(model: bytes, step: Step, soc_model: str, binary: Path) -> Context:
         done = _apply(
             "compile", part, soc_model, output, Path(folder), _COMPILE_TIMEOUT_S, verbose=True
         )
-        _check_chip(done, soc_model)
+        _check_health(done, soc_model)
         if done.exit_code != 0 or not output.exists() or output.stat().st_size == 0:
             raise ModelError(
                 f"Qualcomm's compiler for {soc_model} accepted {len(step.ops)} ops and then could "
@@ -292,16 +297,17 @@ def _plugin_folder() -> Path:
     return folder
 
 
-def _check_chip(done: child.Done, soc_model: str) -> None:
+def _check_health(done: child.Done, soc_model: str) -> None:
+    """Raise a DeviceError where the compiler, and not the model, is the cause of a failure."""
     text = _text(done)
     if "Unexpected SoC model" in text:
         raise DeviceError(
             f"Qualcomm's compiler does not know the chip {soc_model}: "
             "no HTP target; use another delegate of this phone"
         )
-    if "Failed to load" in text and "plugin" in text.lower() and done.exit_code != 0:
+    if done.exit_code != 0 and _BROKEN.search(text):
         raise DeviceError(
-            f"Qualcomm's compiler plugin cannot be loaded: {qnn_log.last_error(_text(done))}"
+            f"Qualcomm's compiler for {soc_model} cannot work here: {qnn_log.last_error(text)}"
         )
 
 

@@ -184,6 +184,47 @@ def test_a_working_set_beyond_the_chip_spills_on_the_small_npu_only() -> None:
     assert small.spill_mib > flagship.spill_mib
 
 
+def test_the_traffic_of_an_inference_holds_at_least_its_weights_and_its_output() -> None:
+    model = models.conv_net(dtype="int8", size_px=16, channels=32)
+    parsed = graph.parse(model)
+
+    moved = qnn.traffic(model, parsed, snapdragon())
+
+    output_mib = parsed.tensors[parsed.outputs[0]].size_bytes / 2**20
+    assert moved.read_mib > sum(op.macs for op in parsed.ops) / 16**2 / 2**20
+    assert moved.write_mib >= output_mib
+    assert moved.spill_mib == moved.fill_mib == 0.0
+
+
+def test_memory_is_unknown_where_no_op_runs_on_the_npu() -> None:
+    model = models.conv_net()
+
+    placement = qnn.place(model, graph.parse(model), snapdragon("SM7550"), with_memory=True)
+
+    assert placement.spill_mib is None
+    assert placement.context_mib is None
+
+
+def test_a_compiler_without_memory_is_a_device_error_and_not_the_models_fault(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model = models.conv_net(dtype="int8", size_px=16, depth=7)
+    monkeypatch.setattr(qnn_compiler, "_MEMORY_MIB", 64)
+
+    with pytest.raises(DeviceError, match="compiler for SM8650 cannot work here"):
+        qnn.memory(model, graph.parse(model), snapdragon())
+
+
+def test_a_compiler_that_hangs_is_stopped_and_its_stage_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model = models.conv_net(dtype="int8", size_px=16, depth=8)
+    monkeypatch.setattr(qnn_compiler, "_COMPILE_TIMEOUT_S", 0.02)
+
+    with pytest.raises(DeviceError, match="Qualcomm compile for SM8650: no answer within"):
+        qnn.memory(model, graph.parse(model), snapdragon())
+
+
 def test_a_chip_that_the_compiler_does_not_know_is_an_error() -> None:
     with pytest.raises(DeviceError, match="does not know the chip SM8150"):
         place(models.conv_net(), "SM8150")
