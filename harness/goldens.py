@@ -5,6 +5,7 @@ alone limits the PSNR of a perfect output to about 107 dB.
 """
 
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,11 @@ from harness.images import Pixels, Size
 from harness.subjects import Subject
 
 _LEVELS = 65535
+_DAMAGE = (
+    OSError, ValueError, LookupError, EOFError, TypeError, AttributeError, RuntimeError,
+    MemoryError, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
+"""What NumPy and zipfile raise on a damaged .npz."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -67,13 +73,13 @@ def load(subject: Subject, name: str) -> Golden:
     path = subject.references / f"{name}.npz"
     remedy = f"run `harness bless {subject.name}` and commit what it writes"
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             levels = stored["output"]
             frame_sha256 = str(stored["frame_sha256"])
             model_sha256 = str(stored["model_sha256"])
     except FileNotFoundError:
         raise BlessedDataError(f"{path}: the FP32 reference is missing; {remedy}") from None
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except _DAMAGE as error:
         raise BlessedDataError(f"{path}: damaged reference ({error}); {remedy}") from None
     if levels.dtype != np.uint16 or levels.ndim != 4:
         raise BlessedDataError(f"{path}: damaged reference ({levels.dtype}); {remedy}")

@@ -71,7 +71,7 @@ def load(path: Path) -> Iterator[Record]:
         ConfigError: the file is missing or another line cannot be read.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_bytes().splitlines()
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
     for number, line in enumerate(lines, start=1):

@@ -1,0 +1,331 @@
+"""Each gate rules inside, outside and without evidence or limit."""
+
+import dataclasses
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness import gate
+from harness.baselines import Baseline
+from harness.evidence import Evidence, Provenance
+from harness.fidelity import Fidelity
+from harness.images import Size
+from harness.latency import Estimate, Latency
+from harness.placement import CPU, UNKNOWN, NodePlacement, Placement
+from harness.scaling import Cliff, Point, Scaling
+from harness.subjects import Budget, Limits, ScalingBudget
+from harness.verdict import Outcome, Sense, Verdict
+
+PASS, FAIL, OPEN = Outcome.PASS, Outcome.FAIL, Outcome.INCONCLUSIVE
+MADE = Provenance(evidence=Evidence.PHONE, device="d", variant_sha256="")
+
+
+def budget(**limits: float) -> Budget:
+    return Budget(
+        devices=("*",), delegates=("*",), variants=("*",), resolution="64x64", source="test",
+        **limits,  # type: ignore[arg-type]
+    )  # fmt: skip
+
+
+def outcomes(verdicts: tuple[Verdict, ...]) -> dict[str, Outcome]:
+    return {verdict.metric: verdict.outcome for verdict in verdicts}
+
+
+class TestRule:
+    @pytest.mark.parametrize(
+        ("observed", "sense", "outcome"),
+        [
+            (9.9, Sense.AT_MOST, PASS), (10.0, Sense.AT_MOST, PASS), (10.1, Sense.AT_MOST, FAIL),
+            (9.9, Sense.AT_LEAST, FAIL), (10.0, Sense.AT_LEAST, PASS), (10.1, Sense.AT_LEAST, PASS),
+        ],
+    )  # fmt: skip
+    def test_a_value_on_its_limit_is_inside(
+        self, observed: float, sense: Sense, outcome: Outcome
+    ) -> None:
+        assert gate.rule("g", "m", observed, 10.0, sense, MADE).outcome is outcome
+
+    @given(observed=st.floats(), sense=st.sampled_from(Sense))
+    def test_without_a_limit_nothing_passes(self, observed: float, sense: Sense) -> None:
+        ruling = gate.rule("g", "m", observed, None, sense, MADE)
+
+        assert ruling.outcome is OPEN
+        assert "sets no limit" in ruling.because
+
+    @given(limit=st.floats(), sense=st.sampled_from(Sense))
+    def test_a_value_that_is_not_a_number_never_passes(self, limit: float, sense: Sense) -> None:
+        assert gate.rule("g", "m", math.nan, limit, sense, MADE).outcome is not PASS
+
+    @given(observed=st.floats(), sense=st.sampled_from(Sense))
+    def test_a_limit_that_is_not_a_number_is_never_kept(
+        self, observed: float, sense: Sense
+    ) -> None:
+        assert gate.rule("g", "m", observed, math.nan, sense, MADE).outcome is not PASS
+
+    def test_the_line_names_value_limit_unit_and_cause(self) -> None:
+        broken = gate.rule("g", "m", 12.0, 10.0, Sense.AT_MOST, MADE, because="cold", unit=" dB")
+        kept = gate.rule("g", "m", 8.0, 10.0, Sense.AT_MOST, MADE, because="cold", unit=" dB")
+
+        assert str(broken) == "FAIL g: m 12 dB, at most 10 dB: cold [PHONE]"
+        assert str(kept) == "PASS g: m 8 dB, at most 10 dB [PHONE]"
+
+    def test_a_ruling_of_nothing_has_neither_value_nor_evidence(self) -> None:
+        ruling = gate.inconclusive("g", "m", "no meter")
+
+        assert (ruling.outcome, ruling.observed, ruling.evidence) == (OPEN, None, None)
+
+
+class TestLatencyMeasured:
+    FACT = Latency(
+        median_ms=10.0, p95_ms=12.0, mean_ms=10.5, stddev_ms=1.0, min_ms=9.0, first_ms=20.0,
+        init_ms=30.0, runs=50, provenance=MADE,
+    )  # fmt: skip
+
+    @pytest.mark.parametrize(
+        ("limits", "expected"),
+        [
+            ({"latency_ms": 10.0}, {"latency_ms": PASS}),
+            ({"latency_ms": 9.0}, {"latency_ms": FAIL}),
+            ({"latency_ms": 11.0, "p95_ms": 12.0}, {"latency_ms": PASS, "p95_ms": PASS}),
+            ({"latency_ms": 11.0, "p95_ms": 11.0}, {"latency_ms": PASS, "p95_ms": FAIL}),
+            ({"p95_ms": 13.0}, {"latency_ms": OPEN, "p95_ms": PASS}),
+            ({}, {"latency_ms": OPEN}),
+        ],
+    )
+    def test_the_median_and_the_95th_percentile_are_judged(
+        self, limits: dict[str, float], expected: dict[str, Outcome]
+    ) -> None:
+        assert outcomes(gate.latency(self.FACT, budget(**limits))) == expected
+
+    def test_without_a_budget_it_is_inconclusive(self) -> None:
+        assert outcomes(gate.latency(self.FACT, None)) == {"latency_ms": OPEN}
+
+
+class TestLatencyEstimated:
+    FACT = Estimate(
+        estimate_ms=10.0, low_ms=8.0, high_ms=13.0, basis="four figures", provenance=MADE,
+        shares={"CONV_2D": 0.7, "ADD": 0.1, "PRELU": 0.15, "floor": 0.05}, cpu_share=0.25,
+    )  # fmt: skip
+
+    @pytest.mark.parametrize(
+        ("limit_ms", "outcome"),
+        [(13.0, PASS), (12.9, OPEN), (10.0, OPEN), (8.0, OPEN), (7.9, FAIL)],
+    )
+    def test_only_the_whole_interval_decides(self, limit_ms: float, outcome: Outcome) -> None:
+        (ruling,) = gate.latency(self.FACT, budget(latency_ms=limit_ms))
+
+        assert ruling.outcome is outcome
+        assert (ruling.low, ruling.high) == (8.0, 13.0)
+
+    @given(limit_ms=st.floats(0.0, 1e6))
+    def test_an_estimate_that_is_only_relative_never_decides(self, limit_ms: float) -> None:
+        relative = dataclasses.replace(self.FACT, absolute=False)
+
+        (ruling,) = gate.latency(relative, budget(latency_ms=limit_ms))
+
+        assert ruling.outcome is OPEN
+        assert "relative only" in ruling.because
+
+    def test_without_a_limit_it_is_inconclusive(self) -> None:
+        assert outcomes(gate.latency(self.FACT, budget())) == {"latency_ms": OPEN}
+
+    def test_a_breach_names_what_costs_most_and_the_share_of_the_cpu(self) -> None:
+        (ruling,) = gate.latency(self.FACT, budget(latency_ms=1.0))
+
+        assert "most of it: CONV_2D 70%, PRELU 15%, ADD 10%; 25% of it on the CPU" in ruling.because
+
+
+class TestResidency:
+    def placed(self, *units: str, partitions: int = 1, share: float | None = None) -> Placement:
+        return Placement(
+            nodes=tuple(
+                NodePlacement(
+                    index=index, op="TRANSPOSE_CONV", unit=unit,
+                    reason="refused by 'x'" if unit == CPU else "",
+                    remedy="use RESIZE_BILINEAR" if unit == CPU else "",
+                )
+                for index, unit in enumerate(units)
+            ),
+            partitions=partitions, provenance=MADE, cpu_time_share=share,
+        )  # fmt: skip
+
+    def test_all_on_the_accelerator_passes(self) -> None:
+        rulings = gate.residency(self.placed("npu", "npu"), budget())
+
+        assert outcomes(rulings) == {"cpu_ops": PASS, "partitions": PASS}
+
+    def test_one_op_too_many_on_the_cpu_fails_with_reason_and_remedy(self) -> None:
+        rulings = gate.residency(self.placed("npu", CPU, "npu", partitions=3), budget())
+
+        assert outcomes(rulings) == {"cpu_ops": FAIL, "partitions": FAIL}
+        assert "1 of 3 ops on CPU (TRANSPOSE_CONV #1: refused by 'x'); use RESIZE" in (
+            rulings[0].because
+        )
+
+    def test_a_budget_may_allow_some(self) -> None:
+        allowed = budget(cpu_ops_allowed=1, partitions_max=3)
+
+        rulings = gate.residency(self.placed("npu", CPU, partitions=3), allowed)
+
+        assert outcomes(rulings) == {"cpu_ops": PASS, "partitions": PASS}
+
+    def test_a_placement_that_is_known_in_part_proves_nothing(self) -> None:
+        rulings = gate.residency(self.placed("npu", UNKNOWN), budget())
+
+        assert outcomes(rulings) == {"cpu_ops": OPEN}
+        assert "only 1 of 2 ops" in rulings[0].because
+
+    def test_without_a_budget_it_is_inconclusive(self) -> None:
+        rulings = gate.residency(self.placed("npu"), None)
+
+        assert outcomes(rulings) == {"cpu_ops": OPEN, "partitions": OPEN}
+
+    @pytest.mark.parametrize(("share", "outcome"), [(0.1, PASS), (0.3, FAIL), (None, OPEN)])
+    def test_the_cpus_share_of_the_time_is_judged_where_it_has_a_limit(
+        self, share: float | None, outcome: Outcome
+    ) -> None:
+        rulings = gate.residency(self.placed("npu", share=share), budget(cpu_time_share=0.2))
+
+        assert outcomes(rulings)["cpu_time_share"] is outcome
+
+    def test_many_ops_are_shortened(self) -> None:
+        text = gate.describe_fallbacks(self.placed(*[CPU] * 9))
+
+        assert "TRANSPOSE_CONV #0 #1 #2 #3 #4 #5 and 3 more: refused by 'x'" in text
+
+
+class TestFidelity:
+    MATCH = Fidelity(
+        psnr_db=40.0, relative_l2=0.01, worst_tile_psnr_db=35.0, worst_tile_px=(64, 32),
+        max_error=0.1, non_finite_values=0, provenance=MADE,
+    )  # fmt: skip
+
+    @pytest.mark.parametrize(
+        ("limits", "metric", "outcome"),
+        [
+            ({"psnr_db": 40.0}, "psnr_db", PASS),
+            ({"psnr_db": 40.1}, "psnr_db", FAIL),
+            ({}, "psnr_db", OPEN),
+            ({"relative_l2": 0.01}, "relative_l2", PASS),
+            ({"relative_l2": 0.009}, "relative_l2", FAIL),
+            ({}, "relative_l2", OPEN),
+            ({"worst_tile_psnr_db": 35.0}, "worst_tile_psnr_db", PASS),
+            ({"worst_tile_psnr_db": 35.1}, "worst_tile_psnr_db", FAIL),
+            ({}, "worst_tile_psnr_db", OPEN),
+        ],
+    )
+    def test_each_metric_has_its_own_limit(
+        self, limits: dict[str, float], metric: str, outcome: Outcome
+    ) -> None:
+        rulings = gate.fidelity(self.MATCH, Limits(source="test", **limits))
+
+        assert outcomes(rulings)[metric] is outcome
+
+    @pytest.mark.parametrize(("count", "outcome"), [(0, PASS), (1, FAIL)])
+    def test_one_value_that_is_not_finite_fails_whatever_the_limits(
+        self, count: int, outcome: Outcome
+    ) -> None:
+        match = dataclasses.replace(self.MATCH, non_finite_values=count)
+
+        rulings = gate.fidelity(match, Limits(source="test"))
+
+        assert outcomes(rulings)["non_finite_values"] is outcome
+
+    def test_the_worst_tile_is_named_by_its_place(self) -> None:
+        ruling = gate.worst_tile(self.MATCH, at_least_db=50.0)
+
+        assert "the 32x32 tile at x 64, y 32" in ruling.because
+
+    @pytest.mark.parametrize(("allowed_db", "outcome"), [(0.5, PASS), (0.4, FAIL), (None, OPEN)])
+    def test_the_drop_against_the_target_is_what_fp32_has_more(
+        self, allowed_db: float | None, outcome: Outcome
+    ) -> None:
+        fp32 = dataclasses.replace(self.MATCH, psnr_db=40.5)
+
+        ruling = gate.quality_drop(self.MATCH, fp32, at_most_db=allowed_db)
+
+        assert ruling.observed == 0.5
+        assert ruling.outcome is outcome
+
+    def test_a_variant_that_is_better_than_fp32_has_no_drop(self) -> None:
+        worse = dataclasses.replace(self.MATCH, psnr_db=30.0)
+
+        assert gate.quality_drop(self.MATCH, worse, at_most_db=0.0).outcome is PASS
+
+
+class TestScaling:
+    SIZES = (Size(width_px=256, height_px=256), Size(width_px=512, height_px=512))
+    FACT = Scaling(
+        points=(
+            Point(size=SIZES[0], ms=1.0, partitions=1, cpu_ops=0),
+            Point(size=SIZES[1], ms=5.0, partitions=1, cpu_ops=0),
+        ),
+        exponent=1.2, placement_changes=(), provenance=MADE,
+        worst_step=Cliff(below=SIZES[0], above=SIZES[1], ratio=1.25, cause="spill"),
+    )  # fmt: skip
+    BUDGET = ScalingBudget(
+        resolutions=("256x256", "512x512"), exponent=1.2, cliff_ratio=1.25, source="test"
+    )
+
+    def test_growth_on_its_limits_passes(self) -> None:
+        assert outcomes(gate.scaling(self.FACT, self.BUDGET)) == {
+            "scaling_exponent": PASS, "cliff_ratio": PASS, "placement_changes": PASS,
+        }  # fmt: skip
+
+    @pytest.mark.parametrize(
+        ("change", "metric", "words"),
+        [
+            ({"exponent": 1.21}, "scaling_exponent", "512x512 5.00x the ms for 4.00x the pixels"),
+            (
+                {"worst_step": dataclasses.replace(FACT.worst_step, ratio=1.3)},
+                "cliff_ratio", "jumps at 256x256 -> 512x512: spill",
+            ),
+            ({"placement_changes": ("512x512: a -> b",)}, "placement_changes", "512x512: a -> b"),
+        ],
+    )  # fmt: skip
+    def test_each_breach_fails_alone_and_says_where(
+        self, change: dict[str, object], metric: str, words: str
+    ) -> None:
+        rulings = gate.scaling(dataclasses.replace(self.FACT, **change), self.BUDGET)  # type: ignore[arg-type]
+
+        failed = [ruling for ruling in rulings if ruling.outcome is FAIL]
+        assert [ruling.metric for ruling in failed] == [metric]
+        assert words in failed[0].because
+
+    def test_without_a_budget_growth_is_inconclusive(self) -> None:
+        found = outcomes(gate.scaling(self.FACT, None))
+
+        assert found["scaling_exponent"] is found["cliff_ratio"] is OPEN
+
+
+class TestRegression:
+    BASELINE = Baseline(
+        variant="fp32", variant_sha256="", device="d", delegate="nnapi", resolution="64x64",
+        evidence=Evidence.PHONE, metric="latency_ms", value=10.0, spread=0.5, because="release 3",
+    )  # fmt: skip
+
+    @pytest.mark.parametrize(
+        ("observed", "sense", "outcome"),
+        [
+            (10.5, Sense.AT_MOST, PASS), (10.6, Sense.AT_MOST, FAIL), (1.0, Sense.AT_MOST, PASS),
+            (9.5, Sense.AT_LEAST, PASS), (9.4, Sense.AT_LEAST, FAIL), (99.0, Sense.AT_LEAST, PASS),
+        ],
+    )  # fmt: skip
+    def test_a_change_within_the_spread_passes_and_beyond_it_fails(
+        self, observed: float, sense: Sense, outcome: Outcome
+    ) -> None:
+        ruling = gate.no_regression("latency_ms", observed, self.BASELINE, MADE, sense=sense)
+
+        assert ruling.outcome is outcome
+
+    def test_a_breach_names_what_was_blessed_and_why(self) -> None:
+        ruling = gate.no_regression("latency_ms", 20.0, self.BASELINE, MADE)
+
+        assert "blessed 10 (release 3)" in ruling.because
+
+    def test_without_a_baseline_it_is_inconclusive_and_names_bless(self) -> None:
+        ruling = gate.no_regression("latency_ms", 1.0, None, MADE)
+
+        assert ruling.outcome is OPEN
+        assert "`harness bless`" in ruling.because

@@ -1,0 +1,100 @@
+"""Tests of verdicts on disk."""
+
+from pathlib import Path
+
+import pytest
+
+from harness import results
+from harness.errors import ConfigError
+from harness.evidence import Evidence, Provenance
+from harness.results import Record
+from harness.verdict import Outcome, Sense, Verdict
+
+
+def record(number: int, *, known: bool = True) -> Record:
+    made = Provenance(
+        evidence=Evidence.PHONE, device="d", variant_sha256="ab", runtime={"litert": "2"},
+        device_state={"temperature_c": 31.5, "governor": "performance"},
+    )  # fmt: skip
+    return Record(
+        test=f"test_{number}", gate="latency", subject="s", variant="v", device="d",
+        delegate="gpu", resolution="1x1", frame="a",
+        verdict=Verdict(
+            gate="latency", metric="latency_ms", sense=Sense.AT_MOST, outcome=Outcome.FAIL,
+            observed=float(number), limit=1.0, provenance=made if known else None, low=0.5,
+        ),
+    )  # fmt: skip
+
+
+def write(root: Path, *records: Record) -> Path:
+    writer = results.Writer(root)
+    for one in records:
+        writer.write(one)
+    return writer.path
+
+
+def test_what_is_written_is_read_back(tmp_path: Path) -> None:
+    wanted = [record(1), record(2, known=False)]
+
+    path = write(tmp_path, *wanted)
+
+    assert list(results.load(path)) == wanted
+
+
+def test_a_record_is_on_disk_before_the_next_one_is_made(tmp_path: Path) -> None:
+    writer = results.Writer(tmp_path)
+    seen = []
+
+    for number in range(3):
+        writer.write(record(number))
+        seen.append(len(list(results.load(writer.path))))
+
+    assert seen == [1, 2, 3]
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.99])
+def test_a_file_whose_last_line_a_kill_cut_short_is_readable(tmp_path: Path, share: float) -> None:
+    path = write(tmp_path, record(1), record(2))
+    first, second = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(first + second[: int(share * len(second))])
+
+    assert [r.test for r in results.load(path)] == ["test_1"]
+
+
+def test_a_last_line_cut_within_a_character_is_left_out(tmp_path: Path) -> None:
+    path = write(tmp_path, record(1))
+    path.write_bytes(path.read_bytes() + '{"test": "é'.encode()[:-1])
+
+    assert [r.test for r in results.load(path)] == ["test_1"]
+
+
+def test_a_damaged_line_in_the_middle_is_an_error_with_its_number(tmp_path: Path) -> None:
+    path = write(tmp_path, record(1), record(2))
+    path.write_text("{\n" + path.read_text(encoding="utf-8"), encoding="utf-8")
+
+    with pytest.raises(ConfigError, match=r"jsonl:1: not a JSON line"):
+        list(results.load(path))
+
+
+def test_two_runs_in_one_second_have_two_files(tmp_path: Path) -> None:
+    paths = {write(tmp_path, record(number)) for number in range(5)}
+
+    assert len(paths) == 5
+
+
+def test_the_newest_run_is_found(tmp_path: Path) -> None:
+    write(tmp_path, record(1))
+    newest = write(tmp_path, record(2))
+
+    assert results.latest(tmp_path) == newest
+
+
+def test_without_a_run_the_command_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="run `pytest --device=NAME` first"):
+        results.latest(tmp_path)
+
+
+def test_a_run_that_rules_on_nothing_leaves_no_file(tmp_path: Path) -> None:
+    writer = results.Writer(tmp_path)
+
+    assert not writer.path.exists()
