@@ -109,4 +109,7 @@ def _real(stored: npt.NDArray[Any], detail: dict[str, Any]) -> npt.NDArray[np.fl
     scale, zero_point = detail["quantization"]
     if not scale:
         return stored.astype(np.float32)
-    return ((stored.astype(np.float64) - zero_point) * scale).astype(np.float32)
+    real: npt.NDArray[np.float32] = ((stored.astype(np.float64) - zero_point) * scale).astype(
+        np.float32
+    )
+    return real

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import keras
@@ -36,6 +36,7 @@ class Precision(enum.StrEnum):
     FP32 = "fp32"
     FP16 = "fp16"
     INT8_PTQ = "int8_ptq"
+    INT8_QAT = "int8_qat"
     INT16_PTQ = "int16_ptq"
 
 
@@ -136,15 +137,38 @@ def convert(
         ConversionRefused: TensorFlow refuses an operator; the message names it and a way round.
         ValueError: Calibration frames are missing.
     """
-    function = _frozen(exchanged(model, precision=precision), size_px)
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([function])
-    if precision is Precision.FP16:
+    network = exchanged(model, precision=precision)
+    frames = None if calibration is None else list(calibration)
+    return convert_function(
+        lambda image: network(image, training=False),
+        precision=precision,
+        size_px=size_px,
+        calibration=frames,
+    )
+
+
+def convert_function(
+    function: Callable[[Any], Any],
+    *,
+    precision: Precision,
+    size_px: tuple[int, int],
+    calibration: Frames | None = None,
+) -> bytes:
+    """Export a TensorFlow function of one image [1, height, width, 3] to .tflite.
+
+    int8_qat expects fake-quantization operators in the function, and no calibration.
+
+    Raises:
+        ConversionRefused: TensorFlow refuses an operator; the message names it and a way round.
+        ValueError: Calibration frames are missing.
+    """
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([_frozen(function, size_px)])
+    if precision is not Precision.FP32:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if precision is Precision.FP16:
         converter.target_spec.supported_types = [tf.float16]
-    if precision in (Precision.INT8_PTQ, Precision.INT16_PTQ):
-        if calibration is None:
-            raise ValueError(f"{precision} needs calibration frames")
-        _set_integer(converter, precision, list(calibration))
+    if precision in (Precision.INT8_PTQ, Precision.INT8_QAT, Precision.INT16_PTQ):
+        _set_integer(converter, precision, calibration)
     try:
         return bytes(converter.convert())
     except RuntimeError as error:
@@ -172,25 +196,25 @@ def exchanged(model: keras.Model, *, precision: Precision) -> keras.Model:
     return copy
 
 
-def _frozen(model: keras.Model, size_px: tuple[int, int]) -> Any:
-    """Trace a network for one input size, its weights folded in as constants."""
+def _frozen(function: Callable[[Any], Any], size_px: tuple[int, int]) -> Any:
+    """Trace a function for one input size, its weights folded in as constants."""
     shape = tf.TensorSpec([1, *size_px, 3], tf.float32, name="image")
-    traced = tf.function(lambda image: model(image, training=False), input_signature=[shape])
+    traced = tf.function(function, input_signature=[shape])
     return convert_to_constants.convert_variables_to_constants_v2(traced.get_concrete_function())
 
 
-def _set_integer(converter: Any, precision: Precision, frames: list[Any]) -> None:
-    def representative() -> Iterator[list[Any]]:
-        for frame in frames:
-            yield [frame]
-
-    converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    converter.representative_dataset = representative
-    if precision is Precision.INT8_PTQ:
-        kinds, dtype = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8], tf.int8
-    else:
+def _set_integer(converter: Any, precision: Precision, frames: Frames | None) -> None:
+    """Ask for integers from end to end."""
+    kinds, dtype = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8], tf.int8
+    if precision is Precision.INT8_QAT:  # the network's own ranges; the name INT8 wants frames
+        kinds = [tf.lite.OpsSet.TFLITE_BUILTINS]
+    if precision is Precision.INT16_PTQ:
         sixteen = tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
         kinds, dtype = [sixteen], tf.int16
+    if precision is not Precision.INT8_QAT:
+        if frames is None:
+            raise ValueError(f"{precision} needs calibration frames")
+        converter.representative_dataset = lambda: ([frame] for frame in frames)
     converter.target_spec.supported_ops = kinds
     converter.inference_input_type = dtype
     converter.inference_output_type = dtype

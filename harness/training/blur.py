@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from scipy import signal
 
 Image = npt.NDArray[np.uint8]  # [H, W, 3], sRGB
 Kernel = npt.NDArray[np.float64]  # [K, K], sums to 1
@@ -61,7 +60,8 @@ def camera_path(rng: np.random.Generator, *, extent_px: float) -> npt.NDArray[np
         path += np.outer(np.sin(angle), amplitude[0]) + np.outer(np.cos(angle), amplitude[1])
     distances = np.linalg.norm(path[:, None] - path[None, :], axis=-1)
     path *= extent_px / distances.max()
-    return path - path.mean(axis=0)
+    centred: npt.NDArray[np.float64] = path - path.mean(axis=0)
+    return centred
 
 
 def shake_kernel(path: npt.NDArray[np.float64]) -> Kernel:
@@ -82,7 +82,8 @@ def shake_kernel(path: npt.NDArray[np.float64]) -> Kernel:
             weight = np.abs(1 - row - part[:, 0]) * np.abs(1 - column - part[:, 1])
             at = (corner[:, 0] + row + reach, corner[:, 1] + column + reach)
             np.add.at(kernel, at, weight)
-    return kernel / kernel.sum()
+    unit: Kernel = kernel / kernel.sum()
+    return unit
 
 
 def random_kernel(
@@ -110,8 +111,16 @@ def blur(sharp: Image, kernel: Kernel) -> tuple[Image, Image]:
         The blurred image and the matching part of the sharp one, both [H-K+1, W-K+1, 3].
     """
     light = linear_light(sharp.astype(np.float64) / 255.0)
-    mean = signal.fftconvolve(light, kernel[:, :, None], mode="valid", axes=(0, 1))
+    mean = _convolved(light, kernel)
     blurred = np.rint(srgb_curve(np.clip(mean, 0.0, 1.0)) * 255.0).astype(np.uint8)
     edge = kernel.shape[0] // 2
     height, width = blurred.shape[:2]
     return blurred, sharp[edge : edge + height, edge : edge + width]
+
+
+def _convolved(light: npt.NDArray[np.float64], kernel: Kernel) -> npt.NDArray[np.float64]:
+    """Convolve [H, W, 3] with a kernel and keep what no border touches."""
+    size = light.shape[:2]
+    spectrum = np.fft.rfft2(light, axes=(0, 1)) * np.fft.rfft2(kernel, size)[:, :, None]
+    whole = np.fft.irfft2(spectrum, size, axes=(0, 1))
+    return whole[kernel.shape[0] - 1 :, kernel.shape[1] - 1 :]

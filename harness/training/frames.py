@@ -7,7 +7,6 @@ the frames.
 from __future__ import annotations
 
 import dataclasses
-import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -15,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image as Pillow
 
+from harness import child
 from harness.errors import ConfigError
 from harness.training.blur import Image, blur, camera_path, shake_kernel
 from harness.training.photos import Photograph, fetch
@@ -162,10 +162,10 @@ def _skimage_photograph(name: str, long_side_px: int, *, cache: Path) -> Image:
     wheels = list(cache.glob(f"scikit_image-{SKIMAGE_VERSION}-*.whl"))
     if not wheels:
         command = [sys.executable, "-m", "pip", "download", "--no-deps", "--dest", str(cache)]
-        try:
-            subprocess.run([*command, f"scikit-image=={SKIMAGE_VERSION}"], check=True)
-        except (OSError, subprocess.CalledProcessError) as error:
-            raise ConfigError(f"cannot fetch scikit-image {SKIMAGE_VERSION} with pip") from error
+        wheel_name = f"scikit-image=={SKIMAGE_VERSION}"
+        done = child.run([*command, wheel_name], stage="pip download", timeout_s=600.0)
+        if done.exit_code:
+            raise ConfigError(f"cannot fetch {wheel_name}: {done.stderr.strip()[-300:]}")
         wheels = list(cache.glob(f"scikit_image-{SKIMAGE_VERSION}-*.whl"))
     with zipfile.ZipFile(wheels[0]) as wheel, wheel.open(f"skimage/data/{name}") as file:
         return _downscaled(Pillow.open(file), long_side_px)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -16,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image as Pillow
 
-from harness.errors import ConfigError
+from harness import child
+from harness.errors import ConfigError, DeviceError
 from harness.training.blur import (
     GREATEST_EXTENT_PX,
     LEAST_EXTENT_PX,
@@ -26,6 +26,7 @@ from harness.training.blur import (
 )
 
 LONG_SIDE_PX = 1600
+_DOWNLOAD_TIMEOUT_S = 600.0
 _MATE = "usr/share/backgrounds/mate/nature"
 _LOMIRI = "usr/share/backgrounds"
 _PLASMA = "usr/share/wallpapers"
@@ -173,7 +174,7 @@ def fetch(package: str, *, cache: Path) -> Path:
         _run(["apt-get", "download", package], cwd=cache)
         newest = max(cache.glob(f"{package}_*.deb"), key=lambda deb: deb.stat().st_mtime)
         _run(["dpkg", "-x", newest.name, partial.name], cwd=cache)
-    except (OSError, subprocess.CalledProcessError, ValueError) as error:
+    except (DeviceError, ValueError) as error:
         raise ConfigError(
             f"cannot fetch the Debian package {package!r} ({error}); the photographs need a Debian "
             "or Ubuntu host with apt, or pass a REDS folder instead"
@@ -277,4 +278,7 @@ def _crop(picture: Image, rng: np.random.Generator, cut: CropSet) -> tuple[Image
 
 
 def _run(command: list[str], *, cwd: Path) -> None:
-    subprocess.run(command, cwd=cwd, check=True, capture_output=True, text=True)
+    stage = " ".join(command[:2])
+    done = child.run(command, stage=stage, timeout_s=_DOWNLOAD_TIMEOUT_S, cwd=cwd)
+    if done.exit_code:
+        raise DeviceError(f"{stage} ended with {done.exit_code}: {done.stderr.strip()[-300:]}")

@@ -39,7 +39,7 @@ class UNetSize:
     @property
     def stride(self) -> int:
         """Return what the height and width of a frame must be multiples of."""
-        return self.stem_stride * 2 ** (len(self.widths) - 1)
+        return int(self.stem_stride * 2 ** (len(self.widths) - 1))
 
 
 SMALL = UNetSize(widths=(16, 32, 64), convs=1, stem_stride=2)

@@ -1,0 +1,299 @@
+"""Quantization-aware training: fake 8-bit quantization with straight-through gradients.
+
+Every tensor that the integer file stores is rounded in the forward pass as the file will round
+it: weights to 8 bits per output channel, symmetric; activations to 8 bits per tensor with a range
+that follows the data. The backward pass treats rounding as the identity, inside the range.
+
+Source: Jacob et al., "Quantization and Training of Neural Networks for Efficient
+Integer-Arithmetic-Only Inference", CVPR 2018 (arXiv:1712.05877), section 3; Bengio, Leonard,
+Courville, "Estimating or Propagating Gradients Through Stochastic Neurons", 2013
+(arXiv:1308.3432), straight-through estimator.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from harness.compress.export import Frames, Precision, convert_function, exchanged
+from harness.zoo.layers import Tensor
+
+RANGE_MOMENTUM = 0.99  # of the moving average of minima and maxima
+
+
+@keras.saving.register_keras_serializable(package="harness")
+class FakeQuant(keras.layers.Layer):  # type: ignore[misc]
+    """Round activations to 8 bits over a range that follows the batches seen in training."""
+
+    def __init__(self, *, as_operator: bool = False, **settings: Any) -> None:
+        """Say whether to be TensorFlow's operator, which the converter understands."""
+        super().__init__(**settings)
+        self.as_operator = as_operator
+
+    def build(self, input_shape: Any) -> None:
+        """Make the range, empty until the first batch."""
+        del input_shape
+        self.low = self.add_weight(shape=(), initializer="zeros", trainable=False, name="low")
+        self.high = self.add_weight(shape=(), initializer="zeros", trainable=False, name="high")
+
+    def call(self, inputs: Tensor, training: bool = False) -> Tensor:
+        """Round to the nearest of 256 steps of the range, and clip to it."""
+        if self.as_operator:
+            return tf.quantization.fake_quant_with_min_max_vars(
+                inputs, self.low.value, self.high.value, num_bits=8
+            )
+        if training:
+            self._follow(inputs)
+        low, scale = nudged_range(self.low, self.high)
+        return straight_through(inputs, low, low + 255.0 * scale, scale)
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """Return the same shape."""
+        return input_shape
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the settings that build this layer again."""
+        return {**super().get_config(), "as_operator": self.as_operator}
+
+    def _follow(self, inputs: Tensor) -> None:
+        """Move the range towards the extremes of a batch; the first batch sets it."""
+        ops = keras.ops
+        least = ops.minimum(ops.stop_gradient(ops.min(inputs)), 0.0)
+        greatest = ops.maximum(ops.stop_gradient(ops.max(inputs)), 0.0)
+        empty = ops.cast(ops.equal(self.low, self.high), "float32")
+        keep = RANGE_MOMENTUM * (1.0 - empty)
+        self.low.assign(keep * self.low + (1.0 - keep) * least)
+        self.high.assign(keep * self.high + (1.0 - keep) * greatest)
+
+
+@keras.saving.register_keras_serializable(package="harness")
+class FakeQuantConv2D(keras.layers.Conv2D):  # type: ignore[misc]
+    """Convolve with fake-quantized weights; round the output unless a ReLU follows at once."""
+
+    def __init__(self, *args: Any, rounds: bool = True, as_operator: bool = False, **settings: Any):
+        """Say whether the output is rounded here."""
+        super().__init__(*args, **settings)
+        self.rounds = rounds
+        self.as_operator = as_operator
+        self.range = FakeQuant(as_operator=as_operator, name="range") if rounds else None
+
+    def build(self, input_shape: Any) -> None:
+        """Make kernel, bias and range."""
+        super().build(input_shape)
+        if self.range is not None:
+            self.range.build(None)
+
+    def call(self, inputs: Tensor, training: bool = False) -> Tensor:
+        """Map [N, H, W, C] to [N, H', W', filters]."""
+        kernel = self.kernel if self.as_operator else rounded_weights(self.kernel)
+        outputs = self.convolution_op(inputs, kernel) + self.bias
+        return outputs if self.range is None else self.range(outputs, training=training)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the settings that build this layer again."""
+        own = {"rounds": self.rounds, "as_operator": self.as_operator}
+        return {**super().get_config(), **own}
+
+
+@keras.saving.register_keras_serializable(package="harness")
+class FakeQuantPReLU(keras.layers.PReLU):  # type: ignore[misc]
+    """Apply PReLU with fake-quantized slopes and round its output."""
+
+    def __init__(self, *args: Any, as_operator: bool = False, **settings: Any) -> None:
+        """Make the range of the output."""
+        super().__init__(*args, **settings)
+        self.as_operator = as_operator
+        self.range = FakeQuant(as_operator=as_operator, name="range")
+
+    def build(self, input_shape: Any) -> None:
+        """Make slopes and range."""
+        super().build(input_shape)
+        self.range.build(None)
+
+    def call(self, inputs: Tensor, training: bool = False) -> Tensor:
+        """Return the same shape."""
+        if self.as_operator:
+            return self.range(super().call(inputs))
+        ops = keras.ops
+        most = ops.max(ops.abs(self.alpha)) + 1e-12
+        slope = straight_through(self.alpha, -most, most, most / 127.0)
+        outputs = ops.relu(inputs) - slope * ops.relu(-inputs)
+        return self.range(outputs, training=training)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the settings that build this layer again."""
+        return {**super().get_config(), "as_operator": self.as_operator}
+
+
+@keras.saving.register_keras_serializable(package="harness")
+class FakeQuantReLU(keras.layers.Layer):  # type: ignore[misc]
+    """Apply ReLU and round its output."""
+
+    def __init__(self, *, as_operator: bool = False, **settings: Any) -> None:
+        """Make the range of the output."""
+        super().__init__(**settings)
+        self.as_operator = as_operator
+        self.range = FakeQuant(as_operator=as_operator, name="range")
+
+    def build(self, input_shape: Any) -> None:
+        """Make the range."""
+        del input_shape
+        self.range.build(None)
+
+    def call(self, inputs: Tensor, training: bool = False) -> Tensor:
+        """Return the same shape."""
+        return self.range(keras.ops.relu(inputs), training=training)
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """Return the same shape."""
+        return input_shape
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the settings that build this layer again."""
+        return {**super().get_config(), "as_operator": self.as_operator}
+
+
+@keras.saving.register_keras_serializable(package="harness")
+class FakeQuantAdd(keras.layers.Layer):  # type: ignore[misc]
+    """Add tensors of one shape and round the sum."""
+
+    def __init__(self, *, as_operator: bool = False, **settings: Any) -> None:
+        """Make the range of the sum."""
+        super().__init__(**settings)
+        self.as_operator = as_operator
+        self.range = FakeQuant(as_operator=as_operator, name="range")
+
+    def build(self, input_shape: Any) -> None:
+        """Make the range."""
+        del input_shape
+        self.range.build(None)
+
+    def call(self, inputs: list[Tensor], training: bool = False) -> Tensor:
+        """Return the shape of one of the tensors."""
+        total = inputs[0]
+        for one in inputs[1:]:
+            total = total + one
+        return self.range(total, training=training)
+
+    def compute_output_shape(self, input_shape: list[Any]) -> Any:
+        """Return the shape of one of the tensors."""
+        return input_shape[0]
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the settings that build this layer again."""
+        return {**super().get_config(), "as_operator": self.as_operator}
+
+
+KINDS: dict[type[keras.layers.Layer], type[keras.layers.Layer]] = {
+    keras.layers.Conv2D: FakeQuantConv2D,
+    keras.layers.PReLU: FakeQuantPReLU,
+    keras.layers.ReLU: FakeQuantReLU,
+    keras.layers.Add: FakeQuantAdd,
+}
+REFUSED = (keras.layers.Conv2DTranspose, keras.layers.DepthwiseConv2D, keras.layers.Subtract)
+
+
+def quantization_aware(model: keras.Model) -> keras.Model:
+    """Return a copy of a trained network that rounds as its integer file will.
+
+    Args:
+        model: A network of Conv2D, PReLU, ReLU, Add and layers that keep their input's values
+            (resize, concatenate, pool, slice, rearrange).
+
+    Raises:
+        ValueError: The network has a layer that is not covered.
+    """
+
+    def exchange(layer: keras.layers.Layer) -> keras.layers.Layer:
+        if isinstance(layer, REFUSED):
+            raise ValueError(
+                f"quantization-aware training does not cover {type(layer).__name__} "
+                f"({layer.name}); use int8_ptq for this network"
+            )
+        config = layer.get_config()
+        kind = KINDS.get(type(layer), type(layer))
+        if kind is FakeQuantReLU:
+            config = {"name": layer.name}
+        if kind is FakeQuantConv2D:
+            config["rounds"] = not _feeds_relu_only(layer)
+        return kind.from_config(config)
+
+    copy = keras.models.clone_model(model, clone_function=exchange)
+    for layer in copy.layers:
+        source = model.get_layer(layer.name)
+        for variable, value in zip(layer.trainable_weights, source.trainable_weights, strict=True):
+            variable.assign(value)
+    return copy
+
+
+def convert_qat(model: keras.Model, *, size_px: tuple[int, int] = (256, 256)) -> bytes:
+    """Export a quantization-aware network as a fully integer .tflite, int8 at both ends.
+
+    Args:
+        model: What `quantization_aware` made, trained so that its ranges are known.
+        size_px: (height, width) of the input.
+
+    Raises:
+        ConversionRefused: TensorFlow refuses an operator.
+    """
+
+    def as_operators(layer: keras.layers.Layer) -> keras.layers.Layer:
+        config = layer.get_config()
+        if isinstance(layer, tuple(KINDS.values())):
+            config["as_operator"] = True
+        return type(layer).from_config(config)
+
+    operators = keras.models.clone_model(model, clone_function=as_operators)
+    operators.set_weights(model.get_weights())
+    for layer in operators.layers:
+        if isinstance(layer, FakeQuantConv2D):
+            layer.kernel.assign(rounded_weights(layer.kernel))
+    exported = exchanged(operators, precision=Precision.INT8_PTQ)
+
+    def integer(image: Any) -> Any:
+        pixels = tf.quantization.fake_quant_with_min_max_args(image, 0.0, 1.0, num_bits=8)
+        return exported(pixels, training=False)
+
+    return convert_function(integer, precision=Precision.INT8_QAT, size_px=size_px)
+
+
+def nudged_range(low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the lower end and the step of 256 steps over a range, zero being one of them.
+
+    Source: Jacob et al., equation 13 (nudged zero point).
+    """
+    ops = keras.ops
+    scale = ops.maximum((high - low) / 255.0, 1e-12)
+    zero_point = ops.round(-low / scale)
+    return -zero_point * scale, scale
+
+
+def straight_through(x: Tensor, low: Tensor, high: Tensor, scale: Tensor) -> Tensor:
+    """Clip to a range and round to its steps; gradients pass as if only clipped."""
+    ops = keras.ops
+    clipped = ops.clip(x, low, high)
+    rounded = ops.round((clipped - low) / scale) * scale + low
+    return clipped + ops.stop_gradient(rounded - clipped)
+
+
+def rounded_weights(kernel: Tensor) -> Tensor:
+    """Round [kh, kw, in, out] to 8 bits, symmetric, one step per output channel (-127 to 127)."""
+    ops = keras.ops
+    most = ops.max(ops.abs(kernel), axis=(0, 1, 2), keepdims=True) + 1e-12
+    scale = ops.stop_gradient(most) / 127.0
+    rounded = ops.round(kernel / scale) * scale
+    return kernel + ops.stop_gradient(rounded - kernel)
+
+
+def calibrate(model: keras.Model, frames: Frames) -> None:
+    """Show frames to a quantization-aware network, so that its ranges are known before training."""
+    for frame in frames:
+        model(np.asarray(frame), training=True)
+
+
+def _feeds_relu_only(layer: keras.layers.Layer) -> bool:
+    consumers = [node.operation for node in layer._outbound_nodes]  # Keras has no public form
+    return bool(consumers) and all(type(one) is keras.layers.ReLU for one in consumers)
