@@ -221,13 +221,13 @@ def _resize(mode: str) -> Emit:
 
 
 def _depth_to_space(w: Writer, op: Op) -> None:
-    block = int(op.options["block_size"])
+    block = w.tensor(op.outputs[0]).shape[1] // w.tensor(op.inputs[0]).shape[1]
     name = w.node("DepthToSpace", [w.read(op.inputs[0], nchw=True)], blocksize=block, mode="DCR")
     w.write(op.outputs[0], name, nchw=True)
 
 
 def _space_to_depth(w: Writer, op: Op) -> None:
-    block = int(op.options["block_size"])
+    block = w.tensor(op.inputs[0]).shape[1] // w.tensor(op.outputs[0]).shape[1]
     name = w.node("SpaceToDepth", [w.read(op.inputs[0], nchw=True)], blocksize=block)
     w.write(op.outputs[0], name, nchw=True)
 
@@ -306,5 +306,5 @@ EMITTERS: Mapping[str, Emit] = {
     "SQRT": _unary("Sqrt"), "SQUARE": _square, "SQUARED_DIFFERENCE": _squared_difference,
     "SQUEEZE": _reshape, "STRIDED_SLICE": _strided_slice, "SUB": _binary("Sub"),
     "SUM": _reduce("ReduceSum"), "TANH": _unary("Tanh"), "TILE": _tile,
-    "TRANSPOSE": _transpose,
+    "TRANSPOSE": _transpose, "TRANSPOSE_CONV": _transpose_conv,
 }  # fmt: skip

@@ -16,8 +16,8 @@ from harness.estimate import work
 from harness.estimate.quantization import scale_numbers
 from harness.graph import ACTIVATIONS, Graph, Op, Tensor
 
-OPSET = 20
-_IR_VERSION = 9
+OPSET = 21
+_IR_VERSION = 10
 _TO_NCHW = [0, 3, 1, 2]
 _TO_NHWC = [0, 2, 3, 1]
 _QUANTIZED = {
