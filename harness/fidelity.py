@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness.errors import BlessedDataError, MeasurementError
+from harness.errors import BlessedDataError, ModelError
 from harness.evidence import Provenance
 from harness.images import Output, Pixels
 
@@ -51,11 +51,11 @@ def compare(output: Output, reference: Pixels) -> Fidelity:
         reference: What it should be, float32 [1, H, W, 3].
 
     Raises:
-        MeasurementError: the shapes differ.
+        ModelError: the shapes differ.
         BlessedDataError: the reference holds NaN or infinite values.
     """
     if output.pixels.shape != reference.shape:
-        raise MeasurementError(
+        raise ModelError(
             f"the output has shape {output.pixels.shape}, its reference {reference.shape}; "
             "bless the subject again if the model's output size changed on purpose"
         )

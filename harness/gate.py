@@ -6,6 +6,7 @@ known to help. Without evidence or without a limit a gate rules INCONCLUSIVE, ne
 
 import itertools
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Protocol
 
 from harness.baselines import Baseline
@@ -83,6 +84,15 @@ def latency(fact: Latency | Estimate, budget: Budget | None) -> tuple[Verdict, .
         return (_estimated(fact, limit_ms),)
     p = fact.provenance
     median = rule(LATENCY, "latency_ms", fact.median_ms, limit_ms, Sense.AT_MOST, p, unit=" ms")
+    if limit_ms is not None and fact.low_ms is not None and fact.high_ms is not None:
+        median = replace(median, low=fact.low_ms, high=fact.high_ms)
+        if fact.low_ms <= limit_ms < fact.high_ms:
+            median = replace(
+                median,
+                outcome=Outcome.INCONCLUSIVE,
+                because=f"latency_ms {fact.median_ms:.4g} ({fact.low_ms:.4g} to "
+                f"{fact.high_ms:.4g}) ms straddles {limit_ms:g} ms after {fact.runs} inferences",
+            )
     if budget is None or budget.p95_ms is None:
         return (median,)
     p95 = rule(LATENCY, "p95_ms", fact.p95_ms, budget.p95_ms, Sense.AT_MOST, p, unit=" ms")

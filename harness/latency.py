@@ -10,7 +10,10 @@ from harness.evidence import Provenance
 
 @dataclass(frozen=True, kw_only=True)
 class Latency:
-    """Hold a measured latency of one inference, in milliseconds."""
+    """Hold a measured latency of one inference, in milliseconds.
+
+    `low_ms` and `high_ms` are the interval of the median, or None where it was not repeated.
+    """
 
     median_ms: float
     p95_ms: float
@@ -20,6 +23,16 @@ class Latency:
     first_ms: float
     init_ms: float
     runs: int
+    provenance: Provenance
+    low_ms: float | None = None
+    high_ms: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Instructions:
+    """Hold how many instructions one inference executes: a cost that repeats, not a time."""
+
+    count: float
     provenance: Provenance
 
 

@@ -3,15 +3,9 @@
 Source: LiteRT, tflite/tools/benchmark/proto/benchmark_result.proto (field numbers).
 """
 
-from typing import Any
-
-from google.protobuf import (  # type: ignore[import-untyped]
-    descriptor_pb2,
-    descriptor_pool,
-    message_factory,
-)
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
+from harness.devices import protos
 from harness.devices.benchmark_tool import Timings
 from harness.errors import DeviceError
 
@@ -22,7 +16,7 @@ def parse(data: bytes) -> Timings:
     Raises:
         DeviceError: it is empty, damaged, or holds numbers that make no sense.
     """
-    result = _RESULT()
+    result = protos.BenchmarkResult()
     try:
         result.ParseFromString(data)
     except DecodeError as error:
@@ -51,7 +45,7 @@ def parse(data: bytes) -> Timings:
 
 def write(timings: Timings, *, name: str = "") -> bytes:
     """Return the result file that a build would write; for the fake phone and tests."""
-    result = _RESULT(name=name)
+    result = protos.BenchmarkResult(name=name)
     latency = result.latency_metrics
     latency.init_ms, latency.first_inference_ms = timings.init_ms, timings.first_ms
     latency.avg_ms, latency.stddev_ms = timings.mean_ms, timings.stddev_ms
@@ -61,44 +55,3 @@ def write(timings: Timings, *, name: str = "") -> bytes:
     result.misc_metrics.num_runs = timings.runs
     data: bytes = result.SerializeToString()
     return data
-
-
-def _result_class() -> Any:
-    """Build the BenchmarkResult message, which no Python package ships."""
-    kinds = descriptor_pb2.FieldDescriptorProto
-    messages: dict[str, dict[str, tuple[int, int]]] = {
-        "LatencyMetrics": {
-            name: (number, kinds.TYPE_FLOAT)
-            for number, name in enumerate(
-                ("avg_ms", "min_ms", "max_ms", "stddev_ms", "median_ms", "p5_ms", "p95_ms",
-                 "init_ms", "first_inference_ms", "average_warm_up_ms"), start=1,
-            )
-        },
-        "MiscMetrics": {
-            "model_size_mb": (1, kinds.TYPE_FLOAT),
-            "num_runs": (2, kinds.TYPE_INT32),
-            "num_warmup_runs": (3, kinds.TYPE_INT32),
-        },
-        "BenchmarkResult": {
-            "name": (1, kinds.TYPE_STRING),
-            "latency_metrics": (2, kinds.TYPE_MESSAGE),
-            "misc_metrics": (4, kinds.TYPE_MESSAGE),
-        },
-    }  # fmt: skip
-    package = "harness.benchmark_tool"
-    file = descriptor_pb2.FileDescriptorProto(
-        name="harness/benchmark_result.proto", package=package, syntax="proto2"
-    )
-    types = {"latency_metrics": "LatencyMetrics", "misc_metrics": "MiscMetrics"}
-    for message, fields in messages.items():
-        added = file.message_type.add(name=message)
-        for name, (number, kind) in fields.items():
-            field = added.field.add(name=name, number=number, type=kind, label=kinds.LABEL_OPTIONAL)
-            if name in types:
-                field.type_name = f".{package}.{types[name]}"
-    pool = descriptor_pool.DescriptorPool()
-    pool.Add(file)
-    return message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{package}.BenchmarkResult"))
-
-
-_RESULT = _result_class()

@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from harness.images import Output, Pixels, Size
-from harness.latency import Estimate, Latency
+from harness.latency import Estimate, Instructions, Latency
 from harness.placement import Placement
 from harness.profiles import Profile
 from harness.subjects import Variant
@@ -31,11 +31,19 @@ class Device(Protocol):
     def run(self, variant: Variant, frame: Pixels) -> Output:
         """Run a variant on one frame, float32 [1, H, W, 3] in [0, 1], resized to fit it."""
 
-    def time(self, variant: Variant, size: Size) -> Latency | Estimate:
-        """Measure or estimate the latency of one inference at a resolution."""
+    def time(
+        self, variant: Variant, size: Size, *, limit_ms: float | None = None
+    ) -> Latency | Estimate:
+        """Measure or estimate the latency of one inference at a resolution.
+
+        With `limit_ms` a phone repeats its runs until the limit is decided, or enough is spent.
+        """
 
     def place(self, variant: Variant, size: Size) -> Placement:
         """Say which op runs where at a resolution."""
+
+    def count(self, variant: Variant, size: Size) -> Instructions | None:
+        """Count the instructions of one inference, or return None where that cannot be done."""
 
     def close(self) -> None:
         """Release what the device holds: processes, locks, changed settings."""

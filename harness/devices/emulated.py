@@ -14,10 +14,10 @@ from harness.estimate import estimate
 from harness.evidence import Evidence, Provenance, now_utc, sha256_of
 from harness.graph import Graph
 from harness.images import Output, Pixels, Size
-from harness.latency import Estimate
+from harness.latency import Estimate, Instructions
 from harness.placement import UNKNOWN, NodePlacement, Placement
 from harness.profiles import Profile, Target
-from harness.stacks import gpu_rules, mldrift, nnapi, qnn, xnnpack
+from harness.stacks import arm64, gpu_rules, mldrift, nnapi, qnn, xnnpack
 from harness.subjects import Variant
 
 
@@ -64,8 +64,9 @@ class Emulated:
             ),
         )
 
-    def time(self, variant: Variant, size: Size) -> Estimate:
+    def time(self, variant: Variant, size: Size, *, limit_ms: float | None = None) -> Estimate:
         """Estimate the latency of one inference; no host time is ever reported as a phone's."""
+        del limit_ms  # an estimate costs the same whatever it is judged by
         model, parsed = self._sized(variant, size)
         found = estimate(parsed, self.place(variant, size), self._target)
         made = replace(found.provenance, variant_sha256=sha256_of(model))
@@ -74,6 +75,25 @@ class Emulated:
     def place(self, variant: Variant, size: Size) -> Placement:
         """Say which op runs where, by the strongest software available here."""
         return self._place(variant, size)
+
+    def count(self, variant: Variant, size: Size) -> Instructions | None:
+        """Count the instructions of one inference on the phone's emulated CPU.
+
+        Only for the CPU delegate, where the QEMU stack is installed and the model is small.
+        """
+        model, parsed = self._sized(variant, size)
+        if self.delegate != "cpu" or not numerics.can_count(parsed, self._target):
+            return None
+        return Instructions(
+            count=arm64.instructions(model, self._target),
+            provenance=Provenance(
+                evidence=Evidence.HOST,
+                device=f"{self.fingerprint} by Arm kernels under QEMU",
+                variant_sha256=sha256_of(model),
+                runtime=arm64.versions(),
+                time_utc=now_utc(),
+            ),
+        )
 
     def close(self) -> None:
         """Stop the worker processes."""

@@ -12,6 +12,9 @@ from harness.scaling import Point, Scaling
 from harness.subjects import Subject, Variant
 from harness.verdict import Sense
 
+_INSTRUCTIONS_SPREAD_SHARE = 0.005
+"""Source: facts/arm64_emulation.md, repeats spread by 0.15 %; gate on a band of 0.5 %."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Fact:
@@ -62,6 +65,17 @@ def of(device: Device, subject: Subject, variant: Variant, size: Size) -> tuple[
             provenance=placement.provenance,
         ),
     ]
+    counted = device.count(variant, size)
+    if counted is not None:
+        found.append(
+            Fact(
+                metric="instructions",
+                value=counted.count,
+                spread=_INSTRUCTIONS_SPREAD_SHARE * counted.count,
+                sense=Sense.AT_MOST,
+                provenance=counted.provenance,
+            )
+        )
     return (*found, *_quality(device, subject, variant, size))
 
 

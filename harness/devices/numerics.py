@@ -8,7 +8,7 @@ from harness.evidence import Evidence
 from harness.graph import Graph
 from harness.images import Pixels
 from harness.profiles import Target
-from harness.stacks import arm64, mldrift, qnn, xnnpack
+from harness.stacks import arm64, arm64_cpu, mldrift, qnn, xnnpack
 from harness.subjects import Precision
 
 _ARM64_LIMIT_S = 30.0
@@ -51,6 +51,16 @@ def choose(target: Target, precision: Precision, graph: Graph) -> Numerics:
     return _cpu(target, precision, graph, None)
 
 
+def can_count(graph: Graph, target: Target) -> bool:
+    """Return whether the instructions of an inference can be counted in a gate's time."""
+    return _can_run_arm(target) and arm64.cost_s(graph) <= _ARM64_LIMIT_S
+
+
+def _can_run_arm(target: Target) -> bool:
+    """Return whether the Arm kernels are installed and the phone's CPU is described."""
+    return arm64.missing() is None and arm64_cpu.is_known(target.profile.cpu)
+
+
 def _qnn(target: Target) -> Numerics:
     return Numerics(
         name="Qualcomm's HTP simulator",
@@ -78,13 +88,14 @@ def _cpu(
 ) -> Numerics:
     """Return CPU kernels: the Arm ones for fp16, where x86 is too optimistic, else x86."""
     fp16 = precision is Precision.FP16
+    arm = fp16 and _can_run_arm(target) and arm64.cost_s(graph, fp16=True) <= _ARM64_LIMIT_S
     stronger = wanted() if wanted else None
     notes = [f"{target.delegate} arithmetic is not at hand here, CPU kernels stand in"]
     if target.delegate == "cpu":
         notes = []
     if stronger:
         notes.append(stronger)
-    if fp16 and arm64.missing() is None and arm64.cost_s(graph) <= _ARM64_LIMIT_S:
+    if arm:
         return Numerics(
             name="XNNPACK's Arm fp16 kernels under QEMU",
             evidence=Evidence.HOST,

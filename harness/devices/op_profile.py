@@ -10,9 +10,9 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from ai_edge_litert import profiling_info_pb2
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
+from harness.devices import protos
 from harness.errors import DeviceError
 
 _SECTION = "Operator-wise Profiling Info for Regular Benchmark Runs:"
@@ -70,7 +70,7 @@ def parse_proto(data: bytes) -> tuple[ProfileRow, ...]:
     Raises:
         DeviceError: it is damaged.
     """
-    profile = profiling_info_pb2.BenchmarkProfilingData()
+    profile = protos.BenchmarkProfilingData()
     try:
         profile.ParseFromString(data)
     except DecodeError as error:

@@ -251,7 +251,7 @@ class Phone:
         """Measure the latency of one inference at a resolution.
 
         Runs are repeated until the interval of the median clears the limit or the effort is
-        spent; the interval is stored as `median_low_ms` and `median_high_ms` of the device state.
+        spent.
 
         Args:
             variant: What to time.
@@ -273,11 +273,15 @@ class Phone:
                 init_ms=statistics.median(run.init_ms for run in series.runs),
                 provenance=replace(self._provenance(model, record), note=note),
             )
-        record["median_low_ms"] = series.interval.low_ms
-        record["median_high_ms"] = series.interval.high_ms
         fields = dict(timing.join(series.runs))
         count = int(fields.pop("runs"))
-        return Latency(**fields, runs=count, provenance=self._provenance(model, record))
+        return Latency(
+            **fields,
+            runs=count,
+            low_ms=series.interval.low_ms,
+            high_ms=series.interval.high_ms,
+            provenance=self._provenance(model, record),
+        )
 
     def compare(self, candidate: Variant, baseline: Variant, size: Size) -> Comparison:
         """Say whether a candidate is slower than its baseline, in A B B A order.
@@ -289,6 +293,10 @@ class Phone:
         return self._stopwatch.compare(
             self._model(candidate, size)[0], self._model(baseline, size)[0]
         )
+
+    def count(self, variant: Variant, size: Size) -> None:
+        """Return None: phones do not let a shell count instructions."""
+        del variant, size
 
     def close(self) -> None:
         """Restore the phone's settings, remove the run's files and give it back.

@@ -5,9 +5,9 @@ Source: LiteRT, tflite/profiling/proto/model_runtime_info.proto and model_runtim
 
 from dataclasses import dataclass
 
-from ai_edge_litert import model_runtime_info_pb2
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
+from harness.devices import protos
 from harness.errors import DeviceError
 
 
@@ -26,7 +26,7 @@ def parse(data: bytes) -> tuple[RuntimeNode, ...]:
     Raises:
         DeviceError: the file is empty, damaged or contradicts itself.
     """
-    details = model_runtime_info_pb2.ModelRuntimeDetails()
+    details = protos.ModelRuntimeDetails()
     try:
         details.ParseFromString(data)
     except DecodeError as error:

@@ -33,6 +33,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "spelled out is tested even where it does not ship",
     )
     parser.addini("golden_dir", "folder of <subject>/subject.toml, default golden", default="")
+    parser.addini("benchmark_tool", "TFLite benchmark_model for attached phones", default="")
     parser.addini("profile_dirs", "more folders of device profiles", type="paths", default=[])
 
 

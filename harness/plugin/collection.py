@@ -1,5 +1,6 @@
 """Decide what is tested: which variant on which device at which size or frame."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -76,17 +77,32 @@ class Session:
     subjects: tuple[Subject, ...]
     pattern: str
     origin: Origin
-    serial: str | None
+    serial: str
+    benchmark_tool: str
     devices: dict[str, Device] = field(default_factory=dict)
     withheld: dict[tuple[str, str], list[str]] = field(default_factory=dict)
     """Reasons by (target, reason) with the variants that do not ship there."""
+    _lost: dict[str, HarnessError] = field(default_factory=dict)
     _goldens: dict[tuple[Path, str], Golden] = field(default_factory=dict)
 
     def device(self, target: Target) -> Device:
         """Return the device that answers for a target, connecting the first time."""
-        if str(target) not in self.devices:
-            self.devices[str(target)] = connect(target, origin=self.origin, serial=self.serial)
-        return self.devices[str(target)]
+        name = str(target)
+        if name in self._lost:
+            raise self._lost[name]
+        if name not in self.devices:
+            try:
+                self.devices[name] = connect(
+                    target,
+                    origin=self.origin,
+                    serial=self.serial,
+                    benchmark_tool=self.benchmark_tool,
+                    parallel=int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")) > 1,
+                )
+            except HarnessError as error:
+                self._lost[name] = error  # said once for each test, tried once
+                raise
+        return self.devices[name]
 
     def golden(self, subject: Subject, frame: str) -> Golden:
         """Return a golden, read once in a run."""
@@ -142,7 +158,8 @@ def open_session(config: pytest.Config) -> Session:
         subjects=found,
         pattern=pattern,
         origin=Origin(config.getoption("origin")),
-        serial=config.getoption("serial"),
+        serial=config.getoption("serial") or "",
+        benchmark_tool=config.getini("benchmark_tool"),
     )
 
 

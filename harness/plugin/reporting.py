@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from harness import gate, results, schema
-from harness.errors import GateError, HarnessError, InconclusiveError
+from harness.errors import GateError, HarnessError, InconclusiveError, MeasurementError
 from harness.plugin import fixtures
 from harness.plugin.collection import CASE, Session
 from harness.report import terminal
@@ -42,7 +42,10 @@ class Reporter:
         """Turn gate and harness errors into clear lines, and attach the records."""
         report = yield
         error = call.excinfo.value if call.excinfo else None
-        if isinstance(error, InconclusiveError) and not self._strict:
+        unsure = isinstance(error, (InconclusiveError, MeasurementError))
+        if isinstance(error, MeasurementError):
+            self._record_error(item, error)
+        if unsure and not self._strict:
             report.outcome = "skipped"
             report.longrepr = (str(item.path), (item.location[1] or 0) + 1, str(error))
             setattr(report, _INCONCLUSIVE, True)
@@ -50,14 +53,20 @@ class Reporter:
             report.longrepr = str(error)
         elif isinstance(error, HarnessError) and CASE in getattr(item, "funcargs", {}):
             report.longrepr = f"{type(error).__name__}: {error}"
-            name = getattr(getattr(item, "module", None), "GATE", "error")
-            verdict = gate.inconclusive(name, "error", str(report.longrepr))
-            record = fixtures.record_of(item, verdict, name)
-            item.stash.setdefault(fixtures.RECORDS, []).append(record)
+            if not unsure:
+                self._record_error(item, error)
         if report.when == "call" or error is not None:
             records = item.stash.get(fixtures.RECORDS, [])
             setattr(report, _RECORDS, [schema.dump(record) for record in records])
         return report
+
+    def _record_error(self, item: pytest.Item, error: HarnessError) -> None:
+        """Record that a test could not rule, and why."""
+        name = getattr(getattr(item, "module", None), "GATE", "error")
+        metric = "void" if isinstance(error, MeasurementError) else "error"
+        verdict = gate.inconclusive(name, metric, f"{type(error).__name__}: {error}")
+        record = fixtures.record_of(item, verdict, name)
+        item.stash.setdefault(fixtures.RECORDS, []).append(record)
 
     def pytest_report_teststatus(self, report: Any) -> _Status | None:
         """Give INCONCLUSIVE a letter and a colour of its own."""

@@ -101,6 +101,11 @@ class CpuDescription:
             path.write_text(text, encoding="ascii")
 
 
+def is_known(clusters: Sequence[CpuCluster]) -> bool:
+    """Return whether `describe` knows the cores of every cluster, and there is one."""
+    return bool(clusters) and all(cluster.uarch in _UARCHES for cluster in clusters)
+
+
 def describe(clusters: Sequence[CpuCluster]) -> CpuDescription:
     """Describe the CPU of a profile, whose clusters come slowest first.
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from harness import fidelity
-from harness.errors import BlessedDataError, MeasurementError
+from harness.errors import BlessedDataError, ModelError
 from harness.evidence import Evidence, Provenance
 from harness.fidelity import Fidelity
 from harness.images import Output, Pixels
@@ -99,7 +99,7 @@ def test_black_differs_infinitely_from_black_in_relative_terms() -> None:
 
 
 def test_images_of_different_shapes_are_not_compared() -> None:
-    with pytest.raises(MeasurementError, match="bless the subject again"):
+    with pytest.raises(ModelError, match="bless the subject again"):
         compare(flat(0.5, 64, 64), flat(0.5, 64, 96))
 
 

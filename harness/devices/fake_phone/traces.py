@@ -5,8 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ai_edge_litert import model_runtime_info_pb2
-
+from harness.devices import protos
 from harness.devices.attribution import nnapi_name
 from harness.devices.fake_phone.folder import Folder, Switches
 from harness.devices.nnapi_log import REFERENCE
@@ -116,7 +115,7 @@ def _nodes(
 
 
 def _runtime_info(switches: Switches, graph: Graph, taken: Sequence[bool], name: str) -> bytes:
-    details = model_runtime_info_pb2.ModelRuntimeDetails()
+    details = protos.ModelRuntimeDetails()
     subgraph = details.subgraphs.add(name="main")
     nodes = [subgraph.nodes.add(id=op.index, name=op.name) for op in graph.ops]
     numbers = itertools.count(len(nodes))

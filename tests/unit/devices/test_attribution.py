@@ -3,10 +3,9 @@
 from dataclasses import replace
 
 import pytest
-from ai_edge_litert import model_runtime_info_pb2
 
 from harness import graph as graphs
-from harness.devices import attribution, nnapi_log, runtime_info
+from harness.devices import attribution, nnapi_log, protos, runtime_info
 from harness.devices.attribution import Delegation, Traces, attribute
 from harness.devices.op_profile import ProfileRow
 from harness.devices.runtime_info import RuntimeNode
@@ -208,7 +207,7 @@ def test_a_delegate_that_could_not_be_applied_is_seen():
 
 
 def test_runtime_info_resolves_each_node_to_its_delegates_name():
-    details = model_runtime_info_pb2.ModelRuntimeDetails()
+    details = protos.ModelRuntimeDetails()
     subgraph = details.subgraphs.add()
     subgraph.nodes.add(id=0, name="CONV_2D", delegated_to_node_id=2)
     subgraph.nodes.add(id=1, name="ADD")
@@ -230,7 +229,7 @@ def test_damaged_runtime_info_is_an_error(data: bytes):
 
 
 def test_a_pointer_to_a_delegate_node_that_is_missing_is_an_error():
-    details = model_runtime_info_pb2.ModelRuntimeDetails()
+    details = protos.ModelRuntimeDetails()
     details.subgraphs.add().nodes.add(id=0, name="CONV_2D", delegated_to_node_id=5)
 
     with pytest.raises(DeviceError, match=r"\[5\]"):

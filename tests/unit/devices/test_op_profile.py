@@ -1,11 +1,10 @@
 """Read the op profile in each layout."""
 
 import pytest
-from ai_edge_litert import profiling_info_pb2
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.devices import op_profile
+from harness.devices import op_profile, protos
 from harness.devices.op_profile import ProfileRow
 from harness.errors import DeviceError
 
@@ -71,7 +70,7 @@ def test_comma_separated_values_are_read_with_commas_in_node_types():
 
 
 def test_the_protobuf_is_read():
-    profile = profiling_info_pb2.BenchmarkProfilingData()
+    profile = protos.BenchmarkProfilingData()
     op = profile.runtime_profile.subgraph_profiles.add().per_op_profiles.add()
     op.node_type, op.name = "CONV_2D", "[out]:4"
     op.inference_microseconds.avg = 2500

@@ -1,0 +1,127 @@
+"""Declare the benchmark tool's protobuf messages in a pool of their own.
+
+LiteRT and TensorFlow each ship these messages under the same names and refuse to be loaded
+into one process together; a team's tests may well import TensorFlow. Only fields that the
+harness reads or writes are declared; the others are kept as unknown fields.
+
+Source: LiteRT @ f674577, tflite/profiling/proto/{model_runtime_info,profiling_info}.proto and
+tflite/tools/benchmark/proto/benchmark_result.proto.
+"""
+
+from typing import Any
+
+from google.protobuf import (  # type: ignore[import-untyped]
+    descriptor_pb2,
+    descriptor_pool,
+    message_factory,
+)
+
+_PACKAGE = "harness.benchmark_tool"
+_KINDS = descriptor_pb2.FieldDescriptorProto
+
+# Message -> field -> (number, type); a trailing * means repeated, a capital another message.
+_MESSAGES: dict[str, dict[str, tuple[int, str]]] = {
+    "BenchmarkResult": {
+        "name": (1, "string"),
+        "latency_metrics": (2, "LatencyMetrics"),
+        "misc_metrics": (4, "MiscMetrics"),
+    },
+    "LatencyMetrics": {
+        "avg_ms": (1, "float"),
+        "min_ms": (2, "float"),
+        "max_ms": (3, "float"),
+        "stddev_ms": (4, "float"),
+        "median_ms": (5, "float"),
+        "p5_ms": (6, "float"),
+        "p95_ms": (7, "float"),
+        "init_ms": (8, "float"),
+        "first_inference_ms": (9, "float"),
+        "average_warm_up_ms": (10, "float"),
+    },
+    "MiscMetrics": {
+        "model_size_mb": (1, "float"),
+        "num_runs": (2, "int32"),
+        "num_warmup_runs": (3, "int32"),
+    },
+    "ModelRuntimeDetails": {
+        "model_name": (1, "string"),
+        "subgraphs": (2, "RuntimeSubgraph*"),
+    },
+    "RuntimeSubgraph": {
+        "subgraph_id": (1, "int32"),
+        "nodes": (3, "Node*"),
+        "execution_plan": (4, "int32*"),
+        "name": (6, "string"),
+    },
+    "Node": {
+        "id": (1, "int32"),
+        "name": (2, "string"),
+        "type": (3, "string"),
+        "delegate_node_details": (8, "DelegateNodeDetails"),
+        "delegated_to_node_id": (9, "int32"),
+    },
+    "DelegateNodeDetails": {
+        "delegate_name": (1, "string"),
+        "tflite_node_ids_replaced": (2, "int32*"),
+    },
+    "BenchmarkProfilingData": {
+        "model_name": (1, "string"),
+        "init_profile": (2, "ModelProfilingData"),
+        "runtime_profile": (3, "ModelProfilingData"),
+    },
+    "ModelProfilingData": {"subgraph_profiles": (1, "SubGraphProfilingData*")},
+    "SubGraphProfilingData": {
+        "subgraph_name": (1, "string"),
+        "subgraph_index": (2, "int32"),
+        "per_op_profiles": (3, "OpProfileData*"),
+    },
+    "OpProfileData": {
+        "node_type": (1, "string"),
+        "inference_microseconds": (2, "OpProfilingStat"),
+        "times_called": (4, "int64"),
+        "name": (5, "string"),
+        "run_order": (6, "int64"),
+    },
+    "OpProfilingStat": {
+        "first": (1, "int64"),
+        "last": (2, "int64"),
+        "avg": (3, "int64"),
+        "stddev": (4, "float"),
+        "count": (9, "int64"),
+    },
+}
+
+
+def _pool() -> descriptor_pool.DescriptorPool:
+    file = descriptor_pb2.FileDescriptorProto(
+        name="harness/benchmark_tool.proto", package=_PACKAGE, syntax="proto2"
+    )
+    for message, fields in _MESSAGES.items():
+        added = file.message_type.add(name=message)
+        for name, (number, kind) in fields.items():
+            repeated = kind.endswith("*")
+            base = kind.removesuffix("*")
+            field = added.field.add(
+                name=name,
+                number=number,
+                label=_KINDS.LABEL_REPEATED if repeated else _KINDS.LABEL_OPTIONAL,
+            )
+            if base in _MESSAGES:
+                field.type, field.type_name = _KINDS.TYPE_MESSAGE, f".{_PACKAGE}.{base}"
+            else:
+                field.type = _KINDS.Type.Value(f"TYPE_{base.upper()}")
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)
+    return pool
+
+
+_POOL = _pool()
+
+
+def _message_class(name: str) -> Any:
+    return message_factory.GetMessageClass(_POOL.FindMessageTypeByName(f"{_PACKAGE}.{name}"))
+
+
+BenchmarkResult = _message_class("BenchmarkResult")
+ModelRuntimeDetails = _message_class("ModelRuntimeDetails")
+BenchmarkProfilingData = _message_class("BenchmarkProfilingData")
