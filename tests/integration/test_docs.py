@@ -128,6 +128,7 @@ def test_the_commands_of_a_page_end_as_it_says(page: Path, checkout: Path, tmp_p
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "TMPDIR": str(temporary),
         "COLUMNS": "80",
+        "ADB_SERVER_SOCKET": "tcp:127.0.0.1:1",  # nobody listens: no phone is attached
         "NO_COLOR": "1",
         "PYTEST_ADDOPTS": "-p no:hypothesispytest -p no:benchmark",
     }
