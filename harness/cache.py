@@ -1,6 +1,7 @@
 """Keep the results of unchanged work, by content; safe under several processes."""
 
 import contextlib
+import hashlib
 import json
 import os
 import pickle
@@ -12,6 +13,7 @@ from typing import Any, TypeVar
 from harness.evidence import sha256_of
 
 T = TypeVar("T")
+_DIGEST_BYTES = hashlib.sha256().digest_size
 
 
 def root() -> Path:
@@ -43,17 +45,24 @@ def remember(room: str, key: str, compute: Callable[[], T]) -> T:
     value = read(path)
     if value is None:
         value = compute()
-        write(path, pickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL))
+        data = pickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL)
+        write(path, hashlib.sha256(data).digest() + data)
     result: T = value
     return result
 
 
 def read(path: Path) -> Any:
-    """Return the value stored at a path, or None if there is none that can be read."""
+    """Return the value that `remember` stored at a path, or None if it is not there whole."""
     try:
-        with path.open("rb") as file:
-            return pickle.load(file)
-    except (OSError, EOFError, pickle.UnpicklingError, AttributeError, ImportError, ValueError):
+        stored = path.read_bytes()
+    except OSError:
+        return None
+    digest, data = stored[:_DIGEST_BYTES], stored[_DIGEST_BYTES:]
+    if hashlib.sha256(data).digest() != digest:
+        return None
+    try:
+        return pickle.loads(data)
+    except (AttributeError, ImportError, TypeError):  # of a class that has changed since
         return None
 
 

@@ -1,0 +1,58 @@
+"""Do, inside a worker, whatever a worker should survive; run by test_child.py."""
+
+import os
+import subprocess
+import sys
+import time
+
+from harness import child
+from harness.errors import ModelError
+
+
+def pid() -> int:
+    return os.getpid()
+
+
+def echo(*values: object) -> tuple[object, ...]:
+    return values
+
+
+def chatter(text: str) -> str:
+    os.write(1, text.encode())
+    os.write(2, text.encode())
+    return text
+
+
+def refuse() -> None:
+    raise ModelError("this model is refused")
+
+
+def crash(number: int) -> None:
+    os.write(2, b"about to crash\n")
+    os.kill(os.getpid(), number)
+
+
+def leave() -> None:
+    sys.exit(7)
+
+
+def surprise() -> None:
+    raise KeyError("what nobody thought of")
+
+
+def hang(note: str) -> None:
+    """Start a grandchild, write down its id, and never answer."""
+    grandchild = subprocess.Popen(["sleep", "1000"])
+    with open(note, "w", encoding="utf-8") as file:
+        file.write(str(grandchild.pid))
+    time.sleep(1000)
+
+
+def swallow(mib: int) -> int:
+    return len(bytearray(mib * 2**20))
+
+
+if __name__ == "__main__":
+    child.serve(
+        {f.__name__: f for f in (pid, echo, chatter, refuse, crash, leave, surprise, hang, swallow)}
+    )

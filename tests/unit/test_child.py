@@ -1,0 +1,206 @@
+"""Tests of programs and workers in child processes."""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from harness import child
+from harness.child import Worker
+from harness.errors import DeviceError, ModelError, StackMissing
+
+_ROOT = Path(__file__).parents[2]
+
+
+def python(code: str, **known: object) -> child.Done:
+    settings: dict[str, object] = {"stage": "the test", "timeout_s": 30.0} | known
+    return child.run([sys.executable, "-c", code], **settings)  # type: ignore[arg-type]
+
+
+def is_alive(pid: int) -> bool:
+    """Return whether a process runs; one that has ended but was not waited for does not."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state not in "ZX"
+
+
+def wait_until_dead(pid: int) -> None:
+    deadline = time.monotonic() + 10.0
+    while is_alive(pid):
+        assert time.monotonic() < deadline, f"process {pid} is still alive"
+        time.sleep(0.01)
+
+
+class TestRun:
+    def test_gives_exit_code_and_both_outputs(self) -> None:
+        done = python("import sys; print('out'); print('err', file=sys.stderr); sys.exit(3)")
+
+        assert (done.exit_code, done.stdout, done.stderr) == (3, "out\n", "err\n")
+
+    def test_gives_standard_input_and_environment(self, tmp_path: Path) -> None:
+        done = python(
+            "import os, sys; print(sys.stdin.read(), os.environ['COLOUR'], os.getcwd())",
+            stdin=b"hello", env={"COLOUR": "red"}, cwd=tmp_path,
+        )  # fmt: skip
+
+        assert done.stdout.split() == ["hello", "red", str(tmp_path)]
+
+    def test_survives_output_larger_than_a_pipe(self) -> None:
+        assert len(python("print('x' * 1_000_000)").stdout) == 1_000_001
+
+    def test_survives_output_that_is_no_text(self) -> None:
+        assert python("import os; os.write(1, b'a\\xffb')").stdout == "a\ufffdb"
+
+    def test_a_timeout_kills_the_whole_process_group(self, tmp_path: Path) -> None:
+        note = tmp_path / "pids"
+        code = (
+            "import os, subprocess, time\n"
+            "g = subprocess.Popen(['sleep', '1000'])\n"
+            f"open({str(note)!r}, 'w').write(f'{{os.getpid()}} {{g.pid}}')\n"
+            "time.sleep(1000)\n"
+        )
+
+        with pytest.raises(DeviceError, match=r"the test: no answer within 3 s; it was stopped"):
+            python(code, timeout_s=3.0)
+
+        for pid in note.read_text().split():
+            wait_until_dead(int(pid))
+
+    def test_what_a_program_leaves_running_is_stopped(self) -> None:
+        done = python(
+            "import subprocess\n"
+            "print(subprocess.Popen(['sleep', '1000'], stdout=subprocess.DEVNULL).pid)"
+        )
+
+        wait_until_dead(int(done.stdout))
+
+    @pytest.mark.parametrize("name", ["SIGSEGV", "SIGABRT", "SIGKILL"])
+    def test_a_crash_names_the_signal_and_the_last_line(self, name: str) -> None:
+        number = int(signal.Signals[name])
+
+        with pytest.raises(DeviceError, match=rf"the test: crashed \({name}\): last words"):
+            python(
+                "import os, sys\nprint('last words', file=sys.stderr, flush=True)\n"
+                f"os.kill(os.getpid(), {number})"
+            )
+
+    def test_a_limit_on_memory_holds(self) -> None:
+        done = python("bytearray(2 * 2**30)", memory_mib=1024)
+
+        assert done.exit_code == 1
+        assert "MemoryError" in done.stderr
+
+    def test_a_program_that_does_not_exist_is_a_missing_stack(self) -> None:
+        with pytest.raises(StackMissing, match="no-such-program: cannot be run"):
+            child.run(["no-such-program"], stage="the test", timeout_s=1.0)
+
+
+class TestWorker:
+    @pytest.fixture
+    def worker(self, tmp_path: Path) -> Iterator[Worker]:
+        """Return a worker with 2 GiB of memory."""
+        worker = Worker(
+            "tests.unit.child_worker",
+            stage="the test",
+            log=tmp_path / "logs" / "worker.log",
+            memory_mib=2048,
+            env={"PYTHONPATH": str(_ROOT)},
+        )
+        yield worker
+        worker.close()
+
+    def test_answers_with_arrays_and_keeps_running(self, worker: Worker) -> None:
+        pixels = np.random.default_rng(0).random((1, 300, 400, 3), np.float32)
+
+        (answer,) = worker.call("echo", pixels, timeout_s=30.0)
+
+        np.testing.assert_array_equal(answer, pixels)
+        assert worker.call("pid", timeout_s=30.0) == worker.call("pid", timeout_s=30.0)
+
+    def test_what_native_code_prints_goes_to_the_log(self, worker: Worker, tmp_path: Path) -> None:
+        assert worker.call("chatter", "bla " * 50_000, timeout_s=30.0) == "bla " * 50_000
+
+        assert (tmp_path / "logs" / "worker.log").read_text().count("bla ") == 100_000
+
+    def test_an_error_of_the_harness_comes_back_as_itself(self, worker: Worker) -> None:
+        pid = worker.call("pid", timeout_s=30.0)
+
+        with pytest.raises(ModelError, match="this model is refused"):
+            worker.call("refuse", timeout_s=30.0)
+
+        assert worker.call("pid", timeout_s=30.0) == pid
+
+    @pytest.mark.parametrize("name", ["SIGSEGV", "SIGABRT", "SIGFPE", "SIGKILL"])
+    def test_a_crash_names_signal_and_last_line_and_the_next_call_starts_afresh(
+        self, worker: Worker, name: str
+    ) -> None:
+        pid = worker.call("pid", timeout_s=30.0)
+
+        with pytest.raises(DeviceError, match=rf"crash crashed \({name}\): about to crash"):
+            worker.call("crash", int(signal.Signals[name]), timeout_s=30.0)
+
+        assert worker.call("pid", timeout_s=30.0) != pid
+        assert not is_alive(pid)
+
+    def test_an_exit_and_an_unexpected_error_are_crashes_too(self, worker: Worker) -> None:
+        with pytest.raises(DeviceError, match=r"leave crashed \(exit code 7\)"):
+            worker.call("leave", timeout_s=30.0)
+        with pytest.raises(DeviceError, match=r"surprise crashed \(exit code 1\): KeyError"):
+            worker.call("surprise", timeout_s=30.0)
+
+        assert worker.call("echo", 1, timeout_s=30.0) == (1,)
+
+    def test_a_hang_is_stopped_with_all_that_it_started(
+        self, worker: Worker, tmp_path: Path
+    ) -> None:
+        pid = worker.call("pid", timeout_s=30.0)
+        note = tmp_path / "grandchild"
+
+        with pytest.raises(DeviceError, match="hang gave no answer within 2 s; it was stopped"):
+            worker.call("hang", str(note), timeout_s=2.0)
+
+        wait_until_dead(pid)
+        wait_until_dead(int(note.read_text()))
+        assert worker.call("echo", 1, timeout_s=30.0) == (1,)
+
+    def test_running_out_of_memory_is_an_error_and_not_the_end(self, worker: Worker) -> None:
+        with pytest.raises(DeviceError, match="swallow: out of memory"):
+            worker.call("swallow", 100_000, timeout_s=30.0)
+
+        assert worker.call("swallow", 1, timeout_s=30.0) == 2**20
+
+    def test_closing_leaves_no_process(self, worker: Worker) -> None:
+        pid = worker.call("pid", timeout_s=30.0)
+
+        worker.close()
+
+        assert not is_alive(pid)
+
+    def test_closing_twice_or_before_the_first_call_is_fine(self, worker: Worker) -> None:
+        worker.close()
+        worker.close()
+
+    def test_it_ends_with_the_process_that_started_it(self, tmp_path: Path) -> None:
+        done = python(
+            "import os\nfrom pathlib import Path\nfrom harness.child import Worker\n"
+            f"log = Path({str(tmp_path / 'log')!r})\n"
+            "worker = Worker('tests.unit.child_worker', stage='x', log=log)\n"
+            "print(worker.call('pid', timeout_s=30.0), flush=True)\nos._exit(0)",
+            env={"PYTHONPATH": str(_ROOT)},
+        )  # fmt: skip
+
+        wait_until_dead(int(done.stdout))
+
+
+def test_this_process_has_no_child_left() -> None:
+    children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
+    names = [Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0") for pid in children]
+
+    assert [name for name in names if b"tests.unit.child_worker" in name or b"sleep" in name] == []
