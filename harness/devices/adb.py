@@ -26,6 +26,7 @@ _CHUNK_BYTES = 65_536
 _SERVER_LIMIT_S = 20.0
 _ASK_LIMIT_S = 10.0
 _POLL_S = 0.1
+_QUICK_ACK: int | None = getattr(socket, "TCP_QUICKACK", None)
 _REASONS = {
     "unauthorized": "it does not trust this computer; unlock it and accept the USB debugging "
     "dialog (`adb kill-server` asks again)",
@@ -124,6 +125,9 @@ class Cable:
         """Name the phone by its serial; nothing is sent yet."""
         self.serial = serial
         self.server = server
+        self.breaks = 0
+        """How often it broke; whoever holds the phone checks it again after each."""
+        self._known: tuple[str, ...] = ()
 
     def state(self) -> str:
         """Return the phone's state in adb's words, or `absent`."""
@@ -139,7 +143,7 @@ class Cable:
         deadline = time.monotonic() + timeout_s
         while True:
             state = self.state()
-            if state == "device" and (features := self._features()):
+            if state == "device" and (self._known or self._features()):
                 break
             if time.monotonic() >= deadline:
                 reason = _REASONS.get(state, f"adb says {state!r}")
@@ -147,21 +151,21 @@ class Cable:
             if ":" in self.serial and state in _LOST:
                 self._connect_again(min(5.0, max(0.5, deadline - time.monotonic())))
             time.sleep(_POLL_S)
-        if "shell_v2" not in features:
+        if "shell_v2" not in self._known:
             raise DeviceError(
                 f"phone {self.serial}: its adb has no exit codes (shell_v2); Android 7 or newer "
                 "is needed"
             )
 
-    def _features(self) -> tuple[str, ...]:
-        """Return what the phone's daemon can do; nothing if it went away again."""
+    def _features(self) -> bool:
+        """Note what the phone's daemon can do; return False if it went away again."""
         with contextlib.suppress(*_FAULTS):
             connection = _client(self.server).make_connection(timeout=_ASK_LIMIT_S)
             with contextlib.closing(connection.conn):
                 connection.send_command(f"host-serial:{self.serial}:features")
                 connection.check_okay()
-                return tuple(connection.read_string_block().split(","))
-        return ()
+                self._known = tuple(connection.read_string_block().split(","))
+        return bool(self._known)
 
     def shell(self, command: str, *, stage: str, timeout_s: float) -> Reply:
         """Run a command line in the phone's shell to its end.
@@ -232,6 +236,10 @@ class Cable:
                         f"{most_bytes} bytes expected"
                     )
 
+    def _broke(self) -> None:
+        self.breaks += 1
+        self._known = ()
+
     def _connect_again(self, timeout_s: float) -> None:
         """Ask the server to connect a phone on the network; whether it did is seen later."""
         client = _client(self.server)
@@ -246,6 +254,7 @@ class Cable:
         left_s = _left(deadline)
         connection = _client(self.server).make_connection(timeout=min(left_s, _ASK_LIMIT_S))
         with contextlib.closing(connection.conn) as pipe:
+            pipe.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             for command in (f"host:transport:{self.serial}", name):
                 connection.send_command(command)
                 connection.check_okay()
@@ -256,10 +265,12 @@ class Cable:
         try:
             yield
         except (TimeoutError, adbutils.AdbTimeout):
+            self._broke()
             raise DeviceError(
                 f"phone {self.serial}: {stage}: no answer within the time limit"
             ) from None
         except _FAULTS as error:
+            self._broke()
             try:
                 state = self.state()
             except DeviceError as server_error:
@@ -267,7 +278,7 @@ class Cable:
             reason = _REASONS.get(state, "")
             if state == "device":
                 reason = "the connection broke; it is attached again now"
-            if isinstance(error, _RefusedError) or (state == "device" and not _broke(error)):
+            if isinstance(error, _RefusedError) or (state == "device" and not _is_broken(error)):
                 reason = _words(error)
             raise DeviceError(f"phone {self.serial}: {stage}: {reason or _words(error)}") from None
 
@@ -317,6 +328,8 @@ def _read(pipe: socket.socket, length: int, deadline: float) -> bytes:
     data = bytearray()
     while len(data) < length:
         pipe.settimeout(_left(deadline))
+        if _QUICK_ACK is not None:  # else the server's next small packet waits 40 ms
+            pipe.setsockopt(socket.IPPROTO_TCP, _QUICK_ACK, 1)
         part = pipe.recv(length - len(data))
         if not part:
             raise EOFError("the connection was closed")
@@ -345,7 +358,7 @@ def _refusal(kind: bytes, text: bytes) -> Exception:
     return _RefusedError(text.decode("utf-8", errors="replace"))
 
 
-def _broke(error: BaseException) -> bool:
+def _is_broken(error: BaseException) -> bool:
     """Return whether an error means a broken connection rather than an answer."""
     return isinstance(error, (EOFError, OSError)) or "closed" in str(error)
 

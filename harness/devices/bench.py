@@ -21,6 +21,8 @@ _PUSH_MIB_PER_S = 1.0
 """Slowest transfer that is waited for; a worn USB 2 cable gives 5 to 30."""
 _SPARE_S = 20.0
 _HANG_SHARE = 0.9
+_RENEW_S = 20.0
+"""The lock is renewed in each stretch of so many seconds; it lasts much longer."""
 _PREPARE = f"""
 rm -f {STORE}/part.*
 input keyevent KEYCODE_WAKEUP >/dev/null 2>&1
@@ -100,6 +102,8 @@ class Bench:
         self._recover_s = measuring.recover_s
         self._nnapi = delegate == "nnapi"
         self._custody = Custody(cable, lease_s=self._limit_s + 2 * _SPARE_S + _ASK_LIMIT_S)
+        self._sure = (0, 0.0)
+        """Breaks of the cable and the stretch of time for which the phone is known to be held."""
         self._stored: set[str] = set()
         self._tool_path = ""
         self.flags: frozenset[str] = frozenset()
@@ -117,8 +121,13 @@ class Bench:
         Raises:
             DeviceError: the phone is away, in use, full or read-only, or the tool does not run.
         """
+        sure = (self._cable.breaks, time.monotonic() // _RENEW_S)
+        if self.flags and sure == self._sure:
+            return
         self._cable.wait_ready(timeout_s=self._recover_s)
-        if not self._custody.enter() and self.flags:
+        known = not self._custody.enter() and bool(self.flags)
+        self._sure = (self._cable.breaks, time.monotonic() // _RENEW_S)
+        if known:
             return
         self.flags = frozenset()
         lines = self._ask(_PREPARE, "preparing it").splitlines()
@@ -258,20 +267,21 @@ class Bench:
         Args:
             sentinel_mask: Run the one-second sentinel workload on these cores ('' for any).
         """
-        sentinel = None
+        command = device_state.STATE_COMMAND
         if sentinel_mask is not None:
             path = self.put(device_state.SENTINEL.encode(), "sentinel.sh")
-            text = self._ask(
-                device_state.pinned(f"sh {path}", sentinel_mask), "running the sentinel workload"
-            ).strip()
-            if not text.isdecimal():
-                raise DeviceError(
-                    f"phone {self.serial}: the sentinel workload printed {text[:80]!r}"
-                )
-            sentinel = int(text)
-            self.best_sentinel = max(self.best_sentinel, sentinel)
-        text = self._ask(device_state.STATE_COMMAND, "reading its state")
-        return device_state.parse(text, fixed_performance=self.fixed_performance, sentinel=sentinel)
+            workload = device_state.pinned(f"sh {path}", sentinel_mask)
+            command = f"echo {device_state.MARK}sentinel; {workload}; {command}"
+        text = self._ask(command, "reading its state")
+        state = device_state.parse(text, fixed_performance=self.fixed_performance)
+        if sentinel_mask is not None and state.sentinel is None:
+            raise DeviceError(
+                f"phone {self.serial}: the sentinel workload printed no count: {text[:200]!r}"
+            )
+        if state.boot_id != self._custody.boot_id:
+            self.flags = frozenset()  # it rebooted unseen: `enter` prepares it again
+        self.best_sentinel = max(self.best_sentinel, state.sentinel or 0)
+        return state
 
     def _ask(self, command: str, stage: str) -> str:
         reply = self._cable.shell(command, stage=stage, timeout_s=_ASK_LIMIT_S)

@@ -141,6 +141,11 @@ class Custody:
         return True
 
     @property
+    def boot_id(self) -> str:
+        """Return the boot in which the phone was prepared, '' if it is not held."""
+        return self._boot_id
+
+    @property
     def held(self) -> bool:
         """Return whether this harness holds the phone, as far as it knows."""
         return bool(self._boot_id)

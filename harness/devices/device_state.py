@@ -14,7 +14,8 @@ from harness.profiles import Profile
 
 _CASE_ZONES = re.compile(r"skin|quiet|shell|case|back|xo.?therm", re.IGNORECASE)
 _CHIP_ZONES = re.compile(r"cpu|gpu|tpu|npu|soc|ddr|apc|tsens|mtk", re.IGNORECASE)
-_MARK = "@@"
+MARK = "@@"
+"""Begins a line of STATE_COMMAND's output that names what follows."""
 _SENTINEL_CHUNK = 2000
 
 
@@ -91,6 +92,7 @@ class Contract:
         clock_share: Least share of its highest clock that each pinned core may be held to
             (0..1); not asked where the clocks were bounded on purpose.
         sentinel_share: Least share of its best count that the sentinel may drop to (0..1).
+        sentinel_every_s: The sentinel, which takes a second, is run at most so often.
         clock_jump_s: Most seconds by which the wall clock may jump during a run.
 
     Source: 38 degrees and 120 s, pixel-bench `wait_cool`; a cap of the clock is how Android
@@ -105,26 +107,28 @@ class Contract:
     screen_on: bool | None = True
     clock_share: float | None = 0.95
     sentinel_share: float | None = 0.9
+    sentinel_every_s: float = 10.0
     clock_jump_s: float | None = 1.0
 
 
 STATE_COMMAND = "; ".join(
-    f"echo {_MARK}{name}; {command}"
+    f"echo {MARK}{name}; {command}"
     for name, command in {
         "zones": "for z in /sys/class/thermal/thermal_zone*; do "
-        'echo "$(cat $z/type 2>/dev/null) $(cat $z/temp 2>/dev/null)"; done',
+        "{ read k <$z/type && read t <$z/temp && echo $k $t; } 2>/dev/null; done",
         "thermal": "dumpsys thermalservice 2>/dev/null | grep -i 'Thermal Status'",
         "battery": "dumpsys battery 2>/dev/null",
         "power": "dumpsys power 2>/dev/null | grep -E 'mWakefulness=|Display Power'",
-        "load": "cat /proc/loadavg 2>/dev/null",
-        "cpu": "for p in /sys/devices/system/cpu/cpufreq/policy*; do "
-        'echo "$(cat $p/related_cpus)|$(cat $p/cpuinfo_max_freq)|$(cat $p/scaling_max_freq)|'
-        '$(cat $p/scaling_cur_freq 2>/dev/null)"; done 2>/dev/null',
-        "boot": "cat /proc/sys/kernel/random/boot_id",
-        "uptime": "cat /proc/uptime; date +%s",
+        "load": "{ read load </proc/loadavg && echo $load; } 2>/dev/null",
+        "cpu": "for p in /sys/devices/system/cpu/cpufreq/policy*; do { now=; "
+        "read cpus <$p/related_cpus && read top <$p/cpuinfo_max_freq && "
+        "read cap <$p/scaling_max_freq && { read now <$p/scaling_cur_freq; "
+        'echo "$cpus|$top|$cap|$now"; }; } 2>/dev/null; done',
+        "boot": "read boot </proc/sys/kernel/random/boot_id && echo $boot",
+        "uptime": "read up </proc/uptime && echo $up; date +%s",
     }.items()
 )
-"""One shell line that prints everything `parse` reads; works without root."""
+"""One shell line that prints everything `parse` reads; works without root, and forks little."""
 
 SENTINEL = f"""i=0; read start rest </proc/uptime; start=${{start%.*}}${{start#*.}}; now=$start
 while [ $((now - start)) -lt 100 ]; do
@@ -136,11 +140,11 @@ echo $((i * 100 / (now - start)))
 """Shell script that counts for one second of uptime and prints counts per second."""
 
 
-def parse(text: str, *, fixed_performance: bool = False, sentinel: int | None = None) -> State:
+def parse(text: str, *, fixed_performance: bool = False) -> State:
     """Read what STATE_COMMAND printed; what is missing or damaged stays absent."""
     parts = {
         name: body
-        for name, _, body in (part.partition("\n") for part in text.split(_MARK)[1:])
+        for name, _, body in (part.partition("\n") for part in text.split(MARK)[1:])
     }  # fmt: skip
     battery = parts.get("battery", "")
     uptime_s, clock_s = _clock(parts.get("uptime", ""))
@@ -156,7 +160,7 @@ def parse(text: str, *, fixed_performance: bool = False, sentinel: int | None = 
         boot_id=parts.get("boot", "").strip(),
         uptime_s=uptime_s,
         clock_offset_s=clock_s - uptime_s if uptime_s is not None and clock_s is not None else None,
-        sentinel=sentinel,
+        sentinel=_integer(r"^(\d+)$", parts.get("sentinel", "")),
     )
 
 

@@ -47,6 +47,9 @@ class Stopwatch:
         self._bench = bench
         self._profile = profile
         self._measuring = measuring
+        self._known_mask: str | None = None
+        self._between: State | None = None
+        self._next_sentinel_s = 0.0
 
     def time(self, model: bytes, name: str, *, limit_ms: float | None) -> Series:
         """Repeat runs until the interval of the median clears the limit or the effort is spent.
@@ -58,6 +61,7 @@ class Stopwatch:
         stage = f"timing {name}"
         preset, effort = self._measuring.preset, self._measuring.effort
         runs: list[Timings] = []
+        self._start()
         while True:
             timings, state = self._run(model, preset, stage)
             if timings.median_ms is None:
@@ -78,6 +82,7 @@ class Stopwatch:
         models = {"baseline": baseline, "candidate": candidate}
         medians: dict[str, list[float]] = {"baseline": [], "candidate": []}
         order, plan = sequential.order(), self._measuring.plan
+        self._start()
         while True:
             for name in (next(order), next(order)):
                 timings, _ = self._run(models[name], self._measuring.preset, f"timing {name}")
@@ -89,17 +94,18 @@ class Stopwatch:
             if result.ruling is not Ruling.UNDECIDED or result.pairs == plan.looks[-1]:
                 return result
 
+    def _start(self) -> None:
+        """Forget the state of an earlier series: a new one starts with a fresh reading."""
+        self._between = None
+        self._next_sentinel_s = 0.0
+
     def _run(self, model: bytes, preset: Preset, stage: str) -> tuple[Timings, State]:
         """Run the tool once in a state that counts; what is void by state is run again."""
-        reasons: list[str] = []
         contract = self._measuring.contract
         for _ in range(_VOID_RUNS_MOST):
             self._bench.enter()
-            before = self._cool_state()
-            mask = self._mask(before)
-            reasons = device_state.breaches(
-                before, contract, best_sentinel=self._bench.best_sentinel
-            ) + device_state.load_breaches(before, contract)
+            before = self._state_before()
+            reasons = device_state.load_breaches(before, contract) + self._breaches(before)
             if reasons:
                 break
             writes = "result_file_path" in self._bench.flags
@@ -109,20 +115,24 @@ class Stopwatch:
                 ["--result_file_path={run}/result.pb"] if writes else [],
                 stage=stage,
                 files={"result.pb": _MOST_RESULT_BYTES} if writes else None,
-                mask=mask,
+                mask=self._mask(),
             )
-            after = self._bench.state()
-            hot = replace(contract, temperature_c=None)
-            reasons = device_state.changes(before, after, contract) + device_state.breaches(
-                after, hot
-            )
+            after = self._state()
+            cooler = replace(after, temperature_c=before.temperature_c)
+            reasons = device_state.changes(before, after, contract) + self._breaches(cooler)
             if not reasons:
                 timings = _timings(done)
                 self._check_elapsed(timings, done.elapsed_s, stage)
-                return timings, replace(after, sentinel=before.sentinel)
+                self._between = after
+                return timings, replace(after, sentinel=after.sentinel or before.sentinel)
         raise MeasurementError(
             f"phone {self._bench.serial}: {stage}: void by the phone's state, not by its number: "
             + "; ".join(reasons)
+        )
+
+    def _breaches(self, state: State) -> list[str]:
+        return device_state.breaches(
+            state, self._measuring.contract, best_sentinel=self._bench.best_sentinel
         )
 
     def _single_runs(self, model: bytes, stage: str) -> Series:
@@ -133,25 +143,40 @@ class Stopwatch:
             runs=tuple(timings for timings, _ in found), state=found[-1][1], interval=None
         )
 
-    def _cool_state(self) -> State:
-        """Return the phone's state once it has cooled down, or after the longest wait."""
-        deadline = time.monotonic() + self._measuring.contract.cooldown_s
-        while True:
-            state = self._bench.state()
-            if not device_state.too_hot(state, self._measuring.contract):
-                break
-            left_s = deadline - time.monotonic()
-            if left_s <= 0:
-                break
-            time.sleep(min(_COOL_POLL_S, left_s))
-        if self._measuring.contract.sentinel_share is not None:
-            state = self._bench.state(sentinel_mask=self._mask(state))
-        return state
+    def _state_before(self) -> State:
+        """Return the phone's state once it has cooled down, or after the longest wait.
 
-    def _mask(self, state: State) -> str:
+        Between two runs of a series one reading serves as the end of one and the start of the
+        next.
+        """
+        contract = self._measuring.contract
+        deadline = time.monotonic() + contract.cooldown_s
+        state, self._between = self._between, None
+        while True:
+            state = state or self._state()
+            left_s = deadline - time.monotonic()
+            if left_s <= 0 or not device_state.too_hot(state, contract):
+                return state
+            time.sleep(min(_COOL_POLL_S, left_s))
+            state = None
+
+    def _state(self) -> State:
+        """Read the phone's state, with the sentinel workload where it is time for it."""
+        contract = self._measuring.contract
+        mask = None
+        if contract.sentinel_share is not None and time.monotonic() >= self._next_sentinel_s:
+            mask = self._mask()
+            self._next_sentinel_s = time.monotonic() + contract.sentinel_every_s
+        return self._bench.state(sentinel_mask=mask)
+
+    def _mask(self) -> str:
+        """Return the mask of the cores to pin to; the phone is asked once where needed."""
         if not self._measuring.preset.pinned:
             return ""
-        return device_state.affinity_mask(self._profile, state.policies)
+        if self._known_mask is None:
+            policies = self._bench.state().policies
+            self._known_mask = device_state.affinity_mask(self._profile, policies)
+        return self._known_mask
 
     def _check_elapsed(self, timings: Timings, elapsed_s: float, stage: str) -> None:
         """Refuse times that are longer than the run of the tool itself took here."""
