@@ -27,6 +27,8 @@ from harness.zoo.layers import ChannelSlice, DepthToSpace2x, SpaceToDepth2x
 
 Labels = npt.NDArray[np.int64]  # one label per channel
 LEAST_KEPT_SHARE = 0.25  # of each layer's channels
+CLOSE_ENOUGH_SHARE = 0.005  # of the target, where removing stops
+TOLERANCE_SHARE = 0.02  # of the target, beyond which the result is refused
 
 _TYING = (keras.layers.Add, keras.layers.Subtract)
 _MAKING = (keras.layers.Conv2D, keras.layers.Conv2DTranspose)
@@ -197,7 +199,7 @@ def _choose(
     target = macs_share * sum(use.macs(kept) for use in uses)
     excess = sum(use.macs(kept) for use in uses) - target
     for group in _by_importance(uses, ties, fixed):
-        if excess <= 0.0:
+        if excess <= CLOSE_ENOUGH_SHARE * target:
             break
         trial = kept & (ties != group)
         if _too_thin(uses, trial):
@@ -205,7 +207,7 @@ def _choose(
         left = sum(use.macs(trial) for use in uses) - target
         if abs(left) <= abs(excess):
             kept, excess = trial, left
-    if abs(excess) > 0.02 * target:
+    if abs(excess) > TOLERANCE_SHARE * target:
         raise ValueError(
             f"{macs_share:.0%} of the MACs cannot be reached within 2 %: {LEAST_KEPT_SHARE:.0%} of "
             "each layer's channels must stay, or one channel more or less is too large a step"

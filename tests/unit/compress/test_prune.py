@@ -8,6 +8,7 @@ from harness import graph
 from harness.compress.export import Precision, convert
 from harness.compress.prune import prune, trace
 from harness.zoo.designs import DESIGNS
+from harness.zoo.edsr import EDSRSize, edsr
 from harness.zoo.layers import Upsampling
 from harness.zoo.unet import SMALL, unet
 from tests.keras_warnings import ARRAY_COPY
@@ -53,16 +54,16 @@ def test_channels_that_do_nothing_leave_first_and_the_output_stays(upsampling):
 
     smaller = prune(model, macs_share=0.9)
 
-    assert smaller.get_layer("middle").filters < model.get_layer("middle").filters
+    assert smaller.get_layer("enc2_0").filters < model.get_layer("enc2_0").filters
     np.testing.assert_allclose(smaller(frame), model(frame), atol=1e-5)
 
 
 def test_operands_of_an_addition_lose_the_same_channels():
-    model = DESIGNS["deblur_edsr"]()
+    model = edsr(size=EDSRSize(width=32, blocks=2))
 
     smaller = prune(model, macs_share=0.5)
 
-    ends = {smaller.get_layer(f"block{i}_b").filters for i in range(4)}
+    ends = {smaller.get_layer(f"block{i}_b").filters for i in range(2)}
     assert ends == {smaller.get_layer("stem").filters}
     assert smaller.get_layer("stem").filters < model.get_layer("stem").filters
 
