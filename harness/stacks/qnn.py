@@ -3,7 +3,7 @@
 import atexit
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from harness import cache, child, cutting, evidence
 from harness.errors import ConfigError
@@ -14,7 +14,7 @@ from harness.placement import CPU, NodePlacement, Placement
 from harness.profiles import Target
 from harness.stacks import feeding, qnn_compiler
 from harness.stacks.feeding import Values
-from harness.stacks.qnn_compiler import HTP, Step, missing, versions
+from harness.stacks.qnn_compiler import HTP, Split, Step, missing, versions
 
 __all__ = ["Traffic", "execute", "memory", "missing", "place", "run", "traffic", "versions"]
 
@@ -98,7 +98,7 @@ def traffic(model: bytes, graph: Graph, target: Target) -> Traffic:
     parts = qnn_compiler.split(model, graph, soc_model)
     contexts = [
         qnn_compiler.compile_step(model, step, soc_model)
-        for step in parts.steps
+        for step in _live_steps(graph, parts)
         if step.unit == HTP
     ]
     return Traffic(
@@ -137,7 +137,7 @@ def execute(
     soc_model = _soc_model(target)
     stored = feeding.store(graph, inputs)
     parts = qnn_compiler.split(model, graph, soc_model)
-    plan = [_order(model, graph, step, soc_model) for step in parts.steps]
+    plan = [_order(model, graph, step, soc_model) for step in _live_steps(graph, parts)]
     made = _worker().call(
         "execute",
         plan,
@@ -146,6 +146,36 @@ def execute(
         timeout_s=_RUN_TIMEOUT_S,
     )
     return feeding.read(graph, made)
+
+
+def _live_steps(graph: Graph, parts: Split) -> list[Step]:
+    """Return the stretches without the ops that no output depends on.
+
+    The simulator refuses a context with a tensor that nobody reads.
+    """
+    live: set[int] = set()
+    needed = set(graph.outputs)
+    for op in reversed(graph.ops):
+        if needed & set(op.outputs):
+            live.add(op.index)
+            needed |= set(op.inputs)
+    steps = []
+    for step in parts.steps:
+        ops = [index for index in step.ops if index in live]
+        written = {i for index in ops for i in graph.ops[index].outputs}
+        read = {i for index in ops for i in graph.ops[index].inputs}
+        outside = {i for index in live.difference(ops) for i in graph.ops[index].inputs}
+        outside |= set(graph.outputs)
+        if ops:
+            steps.append(
+                replace(
+                    step,
+                    ops=tuple(ops),
+                    inputs=tuple(i for i in step.inputs if i in read),
+                    outputs=tuple(i for i in step.outputs if i in written & outside),
+                )
+            )
+    return steps
 
 
 def _order(model: bytes, graph: Graph, step: Step, soc_model: str) -> tuple[object, ...]:

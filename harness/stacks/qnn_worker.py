@@ -115,7 +115,9 @@ def _session(
         model = Path(folder) / "model.onnx"
         model.write_bytes(wrap(binary.name, graph_name, inputs, outputs))
         try:
-            return onnxruntime.InferenceSession(model, sess_options=options)
+            session = onnxruntime.InferenceSession(model, sess_options=options)
+            session.disable_fallback()  # else a failed run hides behind a reload of the model
+            return session
         except _failures() as error:
             raise DeviceError(f"the HTP simulator refuses the context: {_short(error)}") from None
 

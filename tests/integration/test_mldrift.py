@@ -13,7 +13,7 @@ from harness.images import Pixels
 from harness.placement import Placement
 from harness.profiles import Accelerator, Profile, Target
 from harness.stacks import mldrift, xnnpack
-from tests import models, needs
+from tests import branches, models, needs
 
 PHONE = Target(
     profile=Profile(
@@ -123,6 +123,25 @@ def test_int8_pixels_are_those_of_the_cpu_to_the_last_bit() -> None:
     on_cpu = xnnpack.run(model, parsed, frame())
     assert np.ptp(on_cpu) > 10 * models.SCALE
     assert np.abs(output - on_cpu).max() <= 1.01 * models.SCALE
+
+
+@pytest.mark.parametrize("seed", [5, 19, 20, 24, 37])
+def test_any_graph_is_placed_as_the_accelerator_counts_and_computes_what_the_cpu_computes(
+    seed: int,
+) -> None:
+    model = branches.random_model(seed, "L2_NORMALIZATION")
+    parsed = graph.parse(model)
+    inputs = [frame(branches.SIZE_PX)]
+
+    placement = mldrift.place(model, parsed, PHONE)  # checks the accelerator's own count
+
+    refused = {op.index for op in parsed.ops if op.name == "L2_NORMALIZATION"}
+    assert refused
+    assert refused <= {node.index for node in placement.fallbacks}
+    right = xnnpack.execute(model, parsed, inputs)
+    outputs = mldrift.execute(model, parsed, PHONE, inputs)
+    for output, expected in zip(outputs, right, strict=True):
+        np.testing.assert_allclose(output, expected, atol=1e-4)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "int16"])
