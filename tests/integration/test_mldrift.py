@@ -125,7 +125,7 @@ def test_int8_pixels_are_those_of_the_cpu_to_the_last_bit() -> None:
     assert np.abs(output - on_cpu).max() <= 1.01 * models.SCALE
 
 
-@pytest.mark.parametrize("seed", [5, 19, 20, 24, 37])
+@pytest.mark.parametrize("seed", [8, 11, 25, 29, 34])
 def test_any_graph_is_placed_as_the_accelerator_counts_and_computes_what_the_cpu_computes(
     seed: int,
 ) -> None:

@@ -163,7 +163,7 @@ def test_every_output_of_a_model_is_returned_in_its_order() -> None:
     assert [output.shape[-1] for output in outputs] == [5, 4]
 
 
-@pytest.mark.parametrize("seed", [2, 5, 8, 23, 37])
+@pytest.mark.parametrize("seed", [2, 8, 11, 25, 34])
 def test_any_graph_is_cut_at_the_refused_ops_and_computes_what_the_cpu_computes(seed: int) -> None:
     model = branches.random_model(seed, "FLOOR_MOD")
     parsed = graph.parse(model)
