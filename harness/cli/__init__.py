@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from harness import __version__
-from harness.cli import bless, devices, doctor, init, inspect
+from harness.cli import bisect, bless, devices, doctor, fake_phone, init, inspect
 from harness.errors import GateError, HarnessError
 
-COMMANDS = (devices, doctor, inspect, init, bless)
+COMMANDS = (devices, doctor, inspect, bisect, init, bless, fake_phone)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
