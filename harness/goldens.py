@@ -97,8 +97,7 @@ def store(subject: Subject, name: str, *, frame: Pixels, fp32_output: Pixels) ->
     Raises:
         BlessedDataError: the output is not finite.
     """
-    if not np.isfinite(fp32_output).all():
-        raise BlessedDataError(f"{subject.name}: the FP32 output of {name} is not finite")
+    refuse_non_finite(subject, name, fp32_output)
     levels = np.round(np.clip(fp32_output, 0.0, 1.0).astype(np.float64) * _LEVELS)
     path = subject.references / f"{name}.npz"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -110,6 +109,20 @@ def store(subject: Subject, name: str, *, frame: Pixels, fp32_output: Pixels) ->
             model_sha256=np.array(subject.reference.sha256),
         )
     return path
+
+
+def refuse_non_finite(subject: Subject, name: str, fp32_output: Pixels) -> None:
+    """Refuse an FP32 output that can be no reference.
+
+    Raises:
+        BlessedDataError: the output holds NaN or infinite values.
+    """
+    bad = int(fp32_output.size - np.count_nonzero(np.isfinite(fp32_output)))
+    if bad:
+        raise BlessedDataError(
+            f"{subject.name}: the FP32 output of frame {name} is not finite ({bad} values); "
+            "no variant can be compared with it, export the FP32 model again"
+        )
 
 
 def _frame_sha256(frame: Pixels) -> str:

@@ -80,7 +80,9 @@ def _reference(subject: Subject, name: str) -> tuple[Pixels, Pixels]:
         subject.reference.read(), width_px=size.width_px, height_px=size.height_px
     )
     parsed = graph.parse(model, name=str(subject.reference.path))
-    return frame, xnnpack.run(model, parsed, frame)
+    output = xnnpack.run(model, parsed, frame)
+    goldens.refuse_non_finite(subject, name, output)  # now, before anything is written
+    return frame, output
 
 
 def _reference_changes(subject: Subject, references: dict[str, tuple[Pixels, Pixels]]) -> Table:

@@ -1,0 +1,111 @@
+"""Tests of `harness inspect`."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests import models, tiny
+
+_MODELS = {
+    "portable": models.unet(size_px=32),
+    "transposed": models.unet(size_px=32, upsampling="TRANSPOSE_CONV"),
+    "half_pixel": models.unet(size_px=32, half_pixel_centers=True),
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a folder with three models, on a wide terminal."""
+    monkeypatch.setenv("COLUMNS", "200")
+    for name, data in _MODELS.items():
+        (tmp_path / f"{name}.tflite").write_bytes(data)
+    return tmp_path
+
+
+def test_a_model_alone_is_shown_op_by_op(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code = tiny.command("inspect", folder / "portable.tflite")
+
+    out = capsys.readouterr().out
+    assert code == 0
+    assert "portable.tflite: 16 ops, 0.001 GMAC" in out
+    assert out.count("RESIZE_BILINEAR") == 2
+    assert "[1, 32, 32, 3] float32 -> [1, 32, 32, 3] float32" in out
+
+
+def test_another_size_is_shown_at_that_size(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = tiny.command("inspect", folder / "portable.tflite", "--size", "64x16")
+
+    assert code == 0
+    assert "[1, 16, 64, 3] float32 -> [1, 16, 64, 3]" in capsys.readouterr().out
+
+
+def test_a_phone_shows_each_op_with_unit_reason_and_remedy(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = tiny.command("inspect", folder / "transposed.tflite", "--device=pixel4")
+
+    out = capsys.readouterr().out
+    assert code == 0
+    assert "2 on cpu" in out
+    assert "[RULES]" in out
+    assert "remedy: " in out
+    assert sum("TRANSPOSE_CONV" in line and " cpu " in line for line in out.splitlines()) == 2
+
+
+def test_inspect_tells_bilinear_resizing_that_api_29_accepts_from_that_it_refuses(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tiny.command("inspect", folder / "portable.tflite", "--device=pixel4")
+    portable = capsys.readouterr().out
+    tiny.command("inspect", folder / "half_pixel.tflite", "--device=pixel4")
+    half_pixel = capsys.readouterr().out
+
+    assert " on cpu" not in portable
+    assert "2 on cpu" in half_pixel
+    assert "half_pixel_centers" in half_pixel
+
+
+def test_all_compares_every_delegate_of_every_phone(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = tiny.command("inspect", folder / "transposed.tflite", "--device=all")
+
+    out = capsys.readouterr().out
+    assert code == 0
+    for target in ("pixel4:nnapi", "pixel4:cpu", "mate30pro:nnapi", "reno3:nnapi"):
+        assert target in out
+
+
+def test_json_holds_the_same_for_machines(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code = tiny.command("inspect", folder / "transposed.tflite", "--device=pixel4", "--json")
+
+    found = json.loads(capsys.readouterr().out)
+    assert code == 0
+    assert sum(op["macs"] for op in found["ops"]) == found["macs"]
+    nodes = found["placements"]["pixel4:nnapi"]["nodes"]
+    assert [node["index"] for node in nodes] == [op["index"] for op in found["ops"]]
+    assert {node["op"] for node in nodes if node["unit"] == "cpu"} == {"TRANSPOSE_CONV"}
+    assert all(node["reason"] for node in nodes if node["unit"] == "cpu")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere.tflite"], "harness: nowhere.tflite: cannot be read (No such file"),
+        (["{}/portable.tflite", "--size", "12"], "harness: '12' is not a resolution"),
+        (["{}/portable.tflite", "--size", "33x32"], "multiples of the model's total stride"),
+        (["{}/portable.tflite", "--device", "pixel5"], "no device profile 'pixel5'; known: "),
+    ],
+)
+def test_wrong_input_is_one_line_and_exit_code_2(
+    folder: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    code = tiny.command("inspect", *(text.format(folder) for text in arguments))
+
+    err = capsys.readouterr().err
+    assert code == 2
+    assert message in err
+    assert len(err.splitlines()) == 1
