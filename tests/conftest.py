@@ -1,20 +1,19 @@
-"""Share the cache of a test session, and a blessed subject."""
+"""Share the cache of a test session, and a blessed subject.
+
+pytest reads this file for `pytest --device=NAME` in this checkout too: nothing beyond the base
+dependencies is imported at the top.
+"""
 
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
 
 # Imported here, once: runs of pytest inside pytest drop what they import themselves.
 import harness.plugin.fixtures
 import harness.plugin.reporting  # noqa: F401
 from harness.stacks import xnnpack
-from tests import tiny
-
-settings.register_profile("harness", max_examples=30, deadline=None)
-settings.load_profile("harness")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -29,6 +28,8 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def blessed_golden(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a golden folder with the tiny subject, blessed on pixel4; not to be changed."""
+    from tests import tiny
+
     golden = tmp_path_factory.mktemp("blessed") / "golden"
     tiny.subject(golden, tmp_path_factory.mktemp("exports"))
     tiny.bless(golden)
