@@ -76,7 +76,7 @@ def build(
     built = []
     for precision in precisions:
         file = convert(model, precision=precision, size_px=size_px, calibration=frames)
-        name = f"{prefix}{precision}".removesuffix("_fp32")
+        name = _name(prefix, precision)
         variant = Built(
             name=name,
             file=file,
@@ -104,6 +104,15 @@ def record(path: Path, built: Sequence[Built], *, training: Mapping[str, Any]) -
         }
     facts["variants"] = dict(sorted(facts["variants"].items()))
     path.write_text(json.dumps(facts, indent=1, allow_nan=False) + "\n")
+
+
+def _name(prefix: str, precision: Precision) -> str:
+    """Return `int8_ptq`, or `pruned70` and `pruned70_int8` with the prefix `pruned70_`."""
+    if not prefix:
+        return precision.value
+    if precision is Precision.FP32:
+        return prefix.removesuffix("_")
+    return prefix + precision.removesuffix("_ptq")
 
 
 def _rounded(value: Any) -> Any:

@@ -152,7 +152,7 @@ TRAINING = CropSet(
 )
 HELD_OUT = CropSet(name="held_out", held_out=True, crops=5, size_px=256, seed=2, least_texture=6.0)
 CALIBRATION = CropSet(
-    name="calibration", held_out=False, crops=4, size_px=256, seed=3, least_texture=5.0
+    name="calibration", held_out=False, crops=1, size_px=256, seed=3, least_texture=5.0
 )
 
 

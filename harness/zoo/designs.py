@@ -26,9 +26,11 @@ OP_GRID: Mapping[str, Build] = {
     )
     for upsampling in Upsampling
     for activation in Activation
-    if (upsampling, activation) != (Upsampling.RESIZE_BILINEAR, Activation.PRELU)
 }
-"""UNet with each upsampling and activation; the sixth of the grid is `deblur_unet`."""
+"""UNet with each upsampling and activation, for trainings of one and the same budget.
+
+`unet_resize_bilinear_prelu` is the design of `deblur_unet`, which is trained longer.
+"""
 
 DESIGNS: Mapping[str, Build] = {
     "deblur_unet": unet,

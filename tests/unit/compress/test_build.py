@@ -87,5 +87,5 @@ def test_the_weights_beside_the_files_build_the_same_network(tmp_path, pairs):
 def test_a_prefix_names_the_variants_of_a_pruned_network(tmp_path, pairs):
     built = _build(tmp_path, pairs, Precision.FP32, Precision.INT8_PTQ, prefix="pruned70_")
 
-    assert [variant.name for variant in built] == ["pruned70", "pruned70_int8_ptq"]
+    assert [variant.name for variant in built] == ["pruned70", "pruned70_int8"]
     assert (tmp_path / "pruned70_weights.npz").is_file()

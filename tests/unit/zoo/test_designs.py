@@ -62,9 +62,8 @@ def test_a_paper_design_has_250_gmac_at_720p_within_2_percent(name):
     assert _gmacs_at_720p(_exported(PAPER[name]())) == pytest.approx(250.0, rel=0.02)
 
 
-def test_the_op_grid_and_the_subject_cost_the_same_macs():
+def test_the_six_of_the_op_grid_cost_the_same_macs():
     grid = {name: build() for name, build in OP_GRID.items()}
-    grid["deblur_unet"] = DESIGNS["deblur_unet"]()
 
     macs = {name: _exported(model).macs for name, model in grid.items()}
 

@@ -1,0 +1,228 @@
+"""Build a subject's variants by name from its trained weights: what `harness build` does."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from harness import graph
+from harness.compress.build import Built, build, record
+from harness.compress.check import measure
+from harness.compress.export import Precision
+from harness.compress.prune import prune
+from harness.compress.qat import calibrate, convert_qat, quantization_aware
+from harness.errors import ConfigError
+from harness.training import photos
+from harness.training.batches import to_float
+from harness.training.blur import GREATEST_EXTENT_PX, LEAST_EXTENT_PX
+from harness.training.checkpoint import load_weights
+from harness.training.subject import batches_for, design
+from harness.training.train import Recipe, psnr_db, restored_psnr_db, small, train
+
+PLAIN = (Precision.FP32, Precision.FP16, Precision.INT8_PTQ, Precision.INT16_PTQ)
+QAT_RATE = 1e-4
+PRUNED_RATE = 5e-4
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Workshop:
+    """Say where a subject is built.
+
+    Attributes:
+        subject: Name of the subject and of its design.
+        folder: The subject's folder in `golden/`.
+        cache: Where photographs, crops and checkpoints are kept.
+        progress: Whether to draw progress lines.
+    """
+
+    subject: str
+    folder: Path
+    cache: Path
+    progress: bool = True
+
+    def trained(self) -> keras.Model:
+        """Return the network with the weights in the subject's folder.
+
+        Raises:
+            ConfigError: There are no weights, or they are of another design.
+        """
+        weights = self.folder / "weights.npz"
+        if not weights.is_file():
+            raise ConfigError(f"{weights} is missing; run `harness train {self.subject}` first")
+        model = design(self.subject)()
+        load_weights(model, weights)
+        return model
+
+    def facts(self, recipe: Recipe, command: str) -> dict[str, Any]:
+        """Return what a reader needs to make the weights again, without paths of this machine."""
+        pairs = self.held_out()
+        blurred = [
+            psnr_db(to_float(one), to_float(other))
+            for one, other in zip(pairs.blurred, pairs.sharp, strict=True)
+        ]
+        return {
+            "command": command,
+            "recipe": dataclasses.asdict(recipe),
+            "data_packages": photos.package_versions(cache=self.cache),
+            "blur_extent_px": [LEAST_EXTENT_PX, GREATEST_EXTENT_PX],
+            "held_out_blurred_psnr_db": round(float(np.mean(blurred)), 4),
+        }
+
+    def held_out(self) -> photos.Pairs:
+        """Return the frames that variants are measured on."""
+        return photos.cached_pairs(photos.HELD_OUT, cache=self.cache)
+
+    def calibration(self) -> photos.Pairs:
+        """Return the frames that integer files take their ranges from."""
+        return photos.cached_pairs(photos.CALIBRATION, cache=self.cache)
+
+
+def build_plain(
+    shop: Workshop,
+    model: keras.Model,
+    *,
+    training: Mapping[str, Any],
+    precisions: Sequence[Precision] = PLAIN,
+) -> tuple[Built, ...]:
+    """Export a trained network as it is: fp32, fp16, int8_ptq, int16_ptq."""
+    return build(
+        model,
+        folder=shop.folder,
+        precisions=precisions,
+        calibration=shop.calibration(),
+        held_out=shop.held_out(),
+        training=training,
+    )
+
+
+def build_qat(shop: Workshop, *, steps: int, seed: int = 21) -> Built:
+    """Fine-tune with fake quantization and export `int8_qat`, fully integer.
+
+    Args:
+        shop: The subject.
+        steps: Fine-tuning steps, at a tenth of the rate of `small`.
+        seed: Seed of the batches.
+    """
+    recipe = dataclasses.replace(small(steps=steps, seed=seed), learning_rate=QAT_RATE)
+    frames = [to_float(blurred[None]) for blurred in shop.calibration().blurred]
+
+    def started() -> keras.Model:
+        aware = quantization_aware(shop.trained())
+        calibrate(aware, frames)
+        return aware
+
+    trained = _fine_tuned(shop, started, recipe, name="int8_qat")
+    file = convert_qat(trained, size_px=(frames[0].shape[1], frames[0].shape[2]))
+    parent = (shop.folder / "fp32.tflite").read_bytes()
+    built = Built(
+        name=Precision.INT8_QAT.value,
+        file=file,
+        quality=measure(file, parent, shop.held_out()),
+        macs=graph.parse(file).macs,
+    )
+    (shop.folder / f"{built.name}.tflite").write_bytes(file)
+    facts = shop.facts(recipe, f"harness build {shop.subject} --variants int8_qat --steps {steps}")
+    record(shop.folder / "provenance.json", [built], training={**facts, "start_from": "fp32"})
+    return built
+
+
+def build_pruned(
+    shop: Workshop,
+    *,
+    macs_percent: int,
+    steps: int,
+    precisions: Sequence[Precision] = (Precision.FP32,),
+) -> tuple[Built, ...]:
+    """Prune to a share of the MACs, fine-tune, and export `pruned<percent>` and its like.
+
+    Args:
+        shop: The subject.
+        macs_percent: MACs wanted, in percent of the subject's own.
+        steps: Fine-tuning steps, at half the rate of `small`.
+        precisions: What to export; int8_ptq becomes `pruned<percent>_int8`.
+    """
+    seed = 10 + macs_percent
+    recipe = dataclasses.replace(small(steps=steps, seed=seed), learning_rate=PRUNED_RATE)
+    name = f"pruned{macs_percent}"
+
+    def started() -> keras.Model:
+        return prune(shop.trained(), macs_share=macs_percent / 100.0)
+
+    raw = started()
+    before = restored_psnr_db(lambda frame: np.asarray(raw(frame)), shop.held_out())
+    trained = _fine_tuned(shop, started, recipe, name=name)
+    facts = shop.facts(recipe, f"harness build {shop.subject} --variants {name} --steps {steps}")
+    return build(
+        trained,
+        folder=shop.folder,
+        precisions=precisions,
+        calibration=shop.calibration(),
+        held_out=shop.held_out(),
+        training={
+            **facts,
+            "start_from": "fp32",
+            "macs_share": macs_percent / 100.0,
+            "importance": "L2 norm of the tied filters over the layer's mean",
+            "held_out_psnr_db_before_fine_tuning": round(float(np.mean(before)), 4),
+        },
+        prefix=f"{name}_",
+        parent=(shop.folder / "fp32.tflite").read_bytes(),
+    )
+
+
+def build_variants(shop: Workshop, variants: Sequence[str], *, steps: int) -> tuple[Built, ...]:
+    """Build variants by name from the weights in the subject's folder.
+
+    Args:
+        shop: The subject.
+        variants: Names: fp32, fp16, int8_ptq, int16_ptq, int8_qat, pruned<percent>,
+            pruned<percent>_int8.
+        steps: Fine-tuning steps of int8_qat and of pruned networks.
+
+    Raises:
+        ConfigError: A name is not known.
+    """
+    plain = [precision for precision in PLAIN if precision.value in variants]
+    pruned: dict[int, list[Precision]] = {}
+    for name in variants:
+        match = re.fullmatch(r"pruned(\d{1,2})(_int8)?", name)
+        if match:
+            precision = Precision.INT8_PTQ if match[2] else Precision.FP32
+            pruned.setdefault(int(match[1]), []).append(precision)
+        elif name not in (*PLAIN, Precision.INT8_QAT):
+            known = ", ".join([*PLAIN, Precision.INT8_QAT])
+            raise ConfigError(f"no variant {name!r}; known: {known}, prunedNN, prunedNN_int8")
+    built: list[Built] = []
+    if plain:
+        training = _training_of(shop.folder / "provenance.json")
+        built += build_plain(shop, shop.trained(), training=training, precisions=plain)
+    if Precision.INT8_QAT in variants:
+        built.append(build_qat(shop, steps=steps))
+    for percent, precisions in pruned.items():
+        built += build_pruned(shop, macs_percent=percent, steps=steps, precisions=precisions)
+    return tuple(built)
+
+
+def _training_of(provenance: Path) -> dict[str, Any]:
+    """Return how the subject's weights were trained, as its provenance says."""
+    facts = json.loads(provenance.read_text())
+    return dict(facts["variants"]["fp32"]["training"])
+
+
+def _fine_tuned(
+    shop: Workshop, start: Callable[[], keras.Model], recipe: Recipe, *, name: str
+) -> keras.Model:
+    return train(
+        start,
+        batches_for(recipe, cache=shop.cache),
+        recipe=recipe,
+        folder=shop.cache.parent / "train" / f"{shop.subject}_{name}",
+        progress=shop.progress,
+    ).model
