@@ -10,7 +10,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ai_edge_litert import schema_py_generated as schema
@@ -149,7 +149,9 @@ def compile_step(model: bytes, step: Step, soc_model: str) -> Context:
         return _compile(model, step, soc_model, binary)
 
     context = cache.remember("qnn", key, make)
-    return context if binary.exists() else make()
+    if not binary.exists():
+        context = make()
+    return replace(context, path=binary)  # the cache may have moved since it was made
 
 
 def _split(model: bytes, graph: Graph, soc_model: str) -> Split:
