@@ -13,14 +13,14 @@ from harness.results import Record
 from harness.verdict import Outcome, Verdict, join
 
 _COLUMNS = {
-    gate.LATENCY: "latency",
-    gate.FALLBACK: "CPU ops",
-    gate.FIDELITY: "fidelity",
-    gate.SCALING: "scaling",
-    gate.REGRESSION: "baseline",
+    gate.LATENCY: ("latency ms", "latency_ms"),
+    gate.FALLBACK: ("CPU ops", "cpu_ops"),
+    gate.FIDELITY: ("PSNR dB", "psnr_db"),
+    gate.SCALING: ("exponent", "scaling_exponent"),
+    gate.REGRESSION: ("baseline ms", "latency_ms"),
 }
+"""Heading of each gate's column and the metric that it is for; another metric is named."""
 _STYLES = {Outcome.PASS: "green", Outcome.FAIL: "red", Outcome.INCONCLUSIVE: "yellow"}
-_UNITS = {"latency_ms": " ms", "p95_ms": " ms", "psnr_db": " dB", "quality_drop_db": " dB"}
 _RANK = {Outcome.FAIL: 0, Outcome.INCONCLUSIVE: 1, Outcome.PASS: 2}
 
 
@@ -58,13 +58,13 @@ def summary(
 def _table(title: str, records: Sequence[Record]) -> Table:
     table = Table(
         title=title, title_justify="left", title_style="bold", box=HORIZONTALS,
-        padding=(0, 1, 0, 0), show_edge=False,
+        padding=0, show_edge=False,
     )  # fmt: skip
     table.add_column("variant", overflow="fold")
     gates = [name for name in _COLUMNS if any(r.gate == name for r in records)]
     others = sorted({r.gate for r in records} - set(_COLUMNS))
     for name in (*gates, *others):
-        table.add_column(_COLUMNS.get(name, name), overflow="fold")
+        table.add_column(_COLUMNS.get(name, (name, ""))[0], overflow="fold")
     table.add_column("verdict", overflow="fold", min_width=14)
     for (variant, resolution), row in _rows(records).items():
         cells = [_cell([r.verdict for r in row if r.gate == name]) for name in (*gates, *others)]
@@ -101,18 +101,19 @@ def _cell(verdicts: Sequence[Verdict]) -> Text:
     worst = min(verdicts, key=lambda v: (_RANK[v.outcome], metrics.index(v.metric), _margin(v)))
     style = _STYLES[worst.outcome]
     ground = worst.evidence.value if worst.evidence else "no evidence"
-    return Text(f"{_value(worst)}\n{ground}", style=style)
+    usual = worst.observed is None or worst.metric == _COLUMNS.get(worst.gate, ("", ""))[1]
+    name = "" if usual else f"\n{worst.metric}"
+    return Text(f"{_value(worst)}{name}\n{ground}", style=style)
 
 
 def _value(verdict: Verdict) -> str:
     if verdict.observed is None:
         return "error" if verdict.metric == "error" else "unknown"
-    unit = _UNITS.get(verdict.metric, "")
     estimated = verdict.low is not None
     text = f"{'~' if estimated else ''}{verdict.observed:.3g}"
     if verdict.limit is not None:
         text += f"{verdict.sense.value}{verdict.limit:.3g}"
-    return text + unit
+    return text
 
 
 def _margin(verdict: Verdict) -> float:
