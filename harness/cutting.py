@@ -52,11 +52,7 @@ def cut(
     subgraph = schema.SubGraphT()
     subgraph.name = b"main"
     subgraph.tensors = [graph.tensors[old] for old in kept]
-    for old, tensor in zip(kept, subgraph.tensors, strict=True):
-        if names and old in names:
-            tensor.name = names[old].encode()
-        if old in inputs:
-            tensor.buffer = 0
+    _prepare(dict(zip(kept, subgraph.tensors, strict=True)), names or {}, inputs)
     _move_buffers(whole, part, subgraph.tensors)
     subgraph.operators = [_moved(op, places) for op in kept_ops]
     subgraph.inputs = np.array([places[i] for i in inputs], dtype=np.int32)
@@ -65,6 +61,15 @@ def cut(
     builder = flatbuffers.Builder(len(model))
     builder.Finish(part.Pack(builder), b"TFL3")
     return bytes(builder.Output())
+
+
+def _prepare(tensors: Mapping[int, Any], names: Mapping[int, str], inputs: Sequence[int]) -> None:
+    """Rename tensors, and take the data from those that are fed."""
+    for index, tensor in tensors.items():
+        if index in names:
+            tensor.name = names[index].encode()
+        if index in inputs:
+            tensor.buffer = 0
 
 
 def show(model: bytes, tensors: Sequence[int]) -> bytes:

@@ -109,47 +109,47 @@ def search(
         DeviceError: what runs them failed.
     """
     graph, other = graphs.parse(model), graphs.parse(reference)
-    pairs = {
-        here: there
-        for here, there in pair_tensors(graph, other).items()
-        if _is_readable(graph.tensors[here]) and _is_readable(other.tensors[there])
-    }
+    pairs = _readable_pairs(graph, other)
     shown = [i for op in graph.ops for i in op.outputs if i in pairs]
     if not shown:
         raise ModelError("the two models have no op in common; are they exports of one model?")
     values = _inner_values(model, shown, frame, run)
-    wanted = list(dict.fromkeys(pairs[i] for i in shown if pairs[i] not in other.inputs))
-    right = _inner_values(reference, wanted, frame, run_reference)
-    for i, tensor_values in right.items():
-        if not np.isfinite(tensor_values).all():
-            name = other.tensors[i].name
-            raise ModelError(f"the reference itself computes values that are not finite: {name!r}")
-    right |= dict.fromkeys(other.inputs, frame)
+    right = _reference_values(reference, other, [pairs[i] for i in shown], frame, run_reference)
     truth = {here: right[there] for here, there in pairs.items() if there in right}
     points = _curve(graph, values, truth)
-    unmatched = tuple(op.index for op in graph.ops if _is_unmatched(graph, op, pairs))
-    first = next((point for point in points if point.snr_db < tolerance_db), None)
-    if first is None:
-        return Search(points=points, culprit=None, cause="", first_wrong=None,
-                      tolerance_db=tolerance_db, unmatched=unmatched)  # fmt: skip
-    suspects = [
-        replace(point, own_snr_db=_own_snr_db(model, graph, graph.ops[point.index], truth, run))
-        for point in _suspects(points, first)
-    ]
-    culprit = min(suspects, key=_own_db)  # of several, the first in execution order
-    known = {point.index: point for point in suspects}
-    why = cause.explain(graph, other, graph.ops[culprit.index], pairs, truth)
-    if _own_db(culprit) >= tolerance_db:
-        adds_up = "no op alone leaves the tolerance: the error adds up, and this one adds most"
-        why = f"{adds_up}; {why}" if why else adds_up
-    return Search(
-        points=tuple(known.get(point.index, point) for point in points),
-        culprit=culprit,
-        cause=why or _OTHER_KERNEL,
-        first_wrong=known.get(first.index, first),
+    found = Search(
+        points=points,
+        culprit=None,
+        cause="",
+        first_wrong=next((point for point in points if point.snr_db < tolerance_db), None),
         tolerance_db=tolerance_db,
-        unmatched=unmatched,
+        unmatched=tuple(op.index for op in graph.ops if _is_unmatched(graph, op, pairs)),
     )
+    if found.first_wrong is None:
+        return found
+    suspects = {
+        point.index: replace(
+            point, own_snr_db=_own_snr_db(model, graph, graph.ops[point.index], truth, run)
+        )
+        for point in _suspects(points, found.first_wrong)
+    }
+    culprit = min(suspects.values(), key=_own_db)  # of several, the first in execution order
+    why = cause.explain(graph, other, graph.ops[culprit.index], pairs, truth)
+    return replace(
+        found,
+        points=tuple(suspects.get(point.index, point) for point in points),
+        culprit=culprit,
+        cause=_worded(why, adds_up=_own_db(culprit) >= tolerance_db),
+        first_wrong=suspects[found.first_wrong.index],
+    )
+
+
+def _worded(why: str, *, adds_up: bool) -> str:
+    """Return the cause for a person, also where the files show none."""
+    if not adds_up:
+        return why or _OTHER_KERNEL
+    line = "no op alone leaves the tolerance: the error adds up, and this one adds most"
+    return f"{line}; {why}" if why else line
 
 
 def _own_db(point: Point) -> float:
@@ -168,6 +168,32 @@ def snr_db(values: Values, truth: Values) -> float:
     if error == 0.0:
         return math.inf
     return 10.0 * math.log10(signal / error) if signal > 0.0 else -math.inf
+
+
+def _readable_pairs(graph: Graph, reference: Graph) -> dict[int, int]:
+    """Return the paired tensors whose real values can be read on both sides."""
+    return {
+        here: there
+        for here, there in pair_tensors(graph, reference).items()
+        if _is_readable(graph.tensors[here]) and _is_readable(reference.tensors[there])
+    }
+
+
+def _reference_values(
+    model: bytes, graph: Graph, tensors: Sequence[int], frame: Pixels, run: Run
+) -> dict[int, Values]:
+    """Return the real values of some tensors of the reference, its inputs included.
+
+    Raises:
+        ModelError: a value is not finite.
+    """
+    wanted = list(dict.fromkeys(i for i in tensors if i not in graph.inputs))
+    values = _inner_values(model, wanted, frame, run) if wanted else {}
+    for i, inner in values.items():
+        if not np.isfinite(inner).all():
+            name = graph.tensors[i].name
+            raise ModelError(f"the reference itself computes values that are not finite: {name!r}")
+    return values | dict.fromkeys(graph.inputs, frame)
 
 
 def _inner_values(
