@@ -52,7 +52,7 @@ PIXEL_4 = Profile(
     android_api_level=33,
     default_delegate="nnapi",
     accelerators=(
-        Accelerator(name=EDGETPU, delegate="nnapi", source="a test"),
+        Accelerator(name=EDGETPU, delegate="nnapi", source="a test", pinned=True),
         Accelerator(name="adreno", delegate="gpu", source="a test"),
         Accelerator(name="xnnpack", delegate="cpu", source="a test"),
     ),

@@ -1,9 +1,10 @@
 """Prepare a phone to run the benchmark tool: its files, its settings, one run at a time."""
 
+import contextlib
 import shlex
 import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.devices import benchmark_tool, device_state
@@ -13,7 +14,7 @@ from harness.devices.custody import RUN, STORE, Change, Custody
 from harness.devices.device_state import State
 from harness.devices.measuring import Measuring
 from harness.devices.tool_file import ToolFile
-from harness.errors import ConfigError, DeviceError
+from harness.errors import ConfigError, DeviceError, MeasurementError
 from harness.evidence import sha256_of
 
 _ASK_LIMIT_S = 30.0
@@ -282,6 +283,14 @@ class Bench:
             self.flags = frozenset()  # it rebooted unseen: `enter` prepares it again
         self.best_sentinel = max(self.best_sentinel, state.sentinel or 0)
         return state
+
+    @contextlib.contextmanager
+    def named(self, stage: str) -> Iterator[None]:
+        """Let an error about what the tool left name the phone and the stage."""
+        try:
+            yield
+        except (DeviceError, MeasurementError) as error:
+            raise type(error)(f"phone {self.serial}: {stage}: {error}") from None
 
     def _ask(self, command: str, stage: str) -> str:
         reply = self._cable.shell(command, stage=stage, timeout_s=_ASK_LIMIT_S)

@@ -141,14 +141,14 @@ class Phone:
         self._measuring = measuring or Measuring()
         self._profile = found.profile
         self._delegate = delegate
-        units = found.profile.accelerators_of(delegate)
+        pinned = [u.name for u in found.profile.accelerators_of(delegate) if u.pinned]
         self._tool = tool_file.load(tool)
         self._bench = Bench(
             found.cable,
             found.identity,
             self._tool,
             delegate=delegate,
-            accelerator=units[0].name if units and delegate == "nnapi" else "",
+            accelerator=pinned[0] if pinned and delegate == "nnapi" else "",
             measuring=self._measuring,
         )
         self._stopwatch = Stopwatch(self._bench, found.profile, self._measuring)
@@ -223,23 +223,25 @@ class Phone:
             files["info.pb"] = _MOST_TRACE_BYTES
         if "enable_op_profiling" in known:
             flags.append("--enable_op_profiling=true")
+        stage = f"placing {variant.name}"
         done = self._bench.run_model(
             model,
             replace(self._measuring.preset, runs=3, warmup_runs=1),
             flags,
-            stage=f"placing {variant.name}",
+            stage=stage,
             files=files,
             nnapi_log=self._delegate == "nnapi",
         )
-        traces = Traces(
-            delegate=self._delegate,
-            accelerator=self._bench.accelerator,
-            delegation=attribution.parse_delegation(done.output, self._delegate),
-            nodes=runtime_info.parse(done.files["info.pb"]) if files else (),
-            profile=op_profile.parse_text(done.output),
-            driver=nnapi_log.parse(done.files.get("log", b"").decode(errors="replace")),
-        )
-        found = attribution.attribute(graph, traces)
+        with self._bench.named(stage):
+            traces = Traces(
+                delegate=self._delegate,
+                accelerator=self._bench.accelerator,
+                delegation=attribution.parse_delegation(done.output, self._delegate),
+                nodes=runtime_info.parse(done.files["info.pb"]) if files else (),
+                profile=op_profile.parse_text(done.output),
+                driver=nnapi_log.parse(done.files.get("log", b"").decode(errors="replace")),
+            )
+            found = attribution.attribute(graph, traces)
         return Placement(
             nodes=found.nodes,
             partitions=found.partitions,

@@ -121,8 +121,9 @@ class Stopwatch:
             cooler = replace(after, temperature_c=before.temperature_c)
             reasons = device_state.changes(before, after, contract) + self._breaches(cooler)
             if not reasons:
-                timings = _timings(done)
-                self._check_elapsed(timings, done.elapsed_s, stage)
+                with self._bench.named(stage):
+                    timings = _timings(done)
+                    _check_elapsed(timings, done.elapsed_s)
                 self._between = after
                 return timings, replace(after, sentinel=after.sentinel or before.sentinel)
         raise MeasurementError(
@@ -174,18 +175,21 @@ class Stopwatch:
         if not self._measuring.preset.pinned:
             return ""
         if self._known_mask is None:
-            policies = self._bench.state().policies
-            self._known_mask = device_state.affinity_mask(self._profile, policies)
+            mask = device_state.affinity_mask(self._profile, ())
+            if not mask:
+                mask = device_state.affinity_mask(self._profile, self._bench.state().policies)
+            self._known_mask = mask
         return self._known_mask
 
-    def _check_elapsed(self, timings: Timings, elapsed_s: float, stage: str) -> None:
-        """Refuse times that are longer than the run of the tool itself took here."""
-        claimed_s = (timings.mean_ms * timings.runs + timings.first_ms) / 1e3
-        if claimed_s > 1.05 * elapsed_s + 0.05:
-            raise MeasurementError(
-                f"phone {self._bench.serial}: {stage}: the tool claims {claimed_s:.1f} s of "
-                f"inferences within {elapsed_s:.1f} s; the phone's clock jumped"
-            )
+
+def _check_elapsed(timings: Timings, elapsed_s: float) -> None:
+    """Refuse times that are longer than the run of the tool itself took here."""
+    claimed_s = (timings.mean_ms * timings.runs + timings.first_ms) / 1e3
+    if claimed_s > 1.05 * elapsed_s + 0.05:
+        raise MeasurementError(
+            f"the tool claims {claimed_s:.1f} s of inferences within {elapsed_s:.1f} s; "
+            "the phone's clock jumped"
+        )
 
 
 def _timings(done: ToolRun) -> Timings:

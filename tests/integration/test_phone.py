@@ -1,0 +1,405 @@
+"""Measure on a fake phone through a real adb server: what a phone says is what is reported."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from harness import graph as graphs
+from harness import resizing
+from harness.devices import phone, tool_file
+from harness.devices.adb import Server
+from harness.devices.benchmark_tool import PAPER, ExternalDelegate
+from harness.devices.custody import HOME
+from harness.devices.device_state import Contract
+from harness.devices.phone import Phone
+from harness.errors import ConfigError, DeviceError, MeasurementError
+from harness.evidence import Evidence, sha256_of
+from harness.placement import CPU
+from harness.sequential import Plan, Ruling
+from harness.stacks import xnnpack
+from harness.subjects import Variant
+from tests import models, phones
+from tests.phones import EDGETPU, PIXEL_4, QUICK, SIZE, Plugged
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+        with phones.server() as private:
+            yield private
+
+
+@pytest.fixture
+def plugged(server: Server, tmp_path: Path) -> Iterator[Plugged]:
+    with phones.plugged(tmp_path / "phone", server) as fake:
+        yield fake
+
+
+@pytest.fixture
+def device(plugged: Plugged) -> Iterator[Phone]:
+    device = plugged.phone()
+    yield device
+    device.close()
+
+
+@pytest.fixture
+def variant(tmp_path: Path) -> Variant:
+    return phones.variant(tmp_path)
+
+
+def test_a_phone_is_found_by_its_model_and_is_fake_when_it_says_so(plugged: Plugged):
+    plugged.cable.wait_ready(timeout_s=10)
+
+    found = phone.attached({"pixel4": PIXEL_4}, server=plugged.server)
+
+    mine = [one for one in found if one.identity.serial == plugged.serial]
+    assert [(one.profile.name, one.identity.fake) for one in mine] == [("pixel4", True)]
+
+
+def test_two_phones_of_one_profile_are_told_apart(plugged: Plugged, tmp_path: Path):
+    with phones.plugged(tmp_path / "second", plugged.server) as second:
+        for one in (plugged, second):
+            one.cable.wait_ready(timeout_s=10)
+
+        found = phone.attached({"pixel4": PIXEL_4}, server=plugged.server)
+
+    serials = {one.identity.serial for one in found}
+    assert {plugged.serial, second.serial} <= serials
+    assert len({str(one.identity) for one in found}) == len(found)
+
+
+def test_a_phone_that_fits_no_profile_is_an_error_when_it_was_asked_for(plugged: Plugged):
+    plugged.folder.setprop("ro.product.model", "Unheard Of")
+
+    with pytest.raises(ConfigError, match="Unheard Of"):
+        phone.attached({"pixel4": PIXEL_4}, server=plugged.server, serial=plugged.serial)
+
+
+def test_pixels_are_those_of_the_same_kernels_on_the_host(device: Phone, variant: Variant):
+    frame = phones.frame()
+    model = resizing.resize(variant.read(), width_px=SIZE.width_px, height_px=SIZE.height_px)
+
+    output = device.run(variant, frame)
+
+    expected = xnnpack.run(model, graphs.parse(model), frame)
+    assert np.allclose(output.pixels, expected, atol=1e-5)
+    assert output.provenance.evidence is Evidence.FAKE
+
+
+def test_an_int8_models_pixels_come_back_as_real_values(device: Phone, tmp_path: Path):
+    model = models.conv_net(dtype="int8")
+    variant = phones.variant(tmp_path, model, name="int8")
+    graph = graphs.parse(model)
+    _, height, width, _ = graph.tensors[graph.inputs[0]].shape
+    frame = phones.frame(replace(SIZE, width_px=width, height_px=height))
+
+    output = device.run(variant, frame)
+
+    expected = xnnpack.run(model, graph, frame)
+    assert np.allclose(output.pixels, expected, atol=2 * models.SCALE)
+
+
+def test_a_model_is_resized_to_the_frame(device: Phone, variant: Variant):
+    output = device.run(variant, phones.frame(replace(SIZE, width_px=48, height_px=16)))
+
+    assert output.pixels.shape == (1, 16, 48, 3)
+
+
+def test_ops_the_driver_refuses_are_on_the_cpu_with_the_drivers_name(
+    plugged: Plugged, device: Phone, variant: Variant
+):
+    plugged.folder.switch(refused_ops=("TRANSPOSE_CONV",))
+
+    placement = device.place(variant, SIZE)
+
+    assert {node.op for node in placement.fallbacks} == {"TRANSPOSE_CONV"}
+    assert f"'{EDGETPU}'" in placement.fallbacks[0].reason
+    assert placement.partitions == 5
+    assert placement.cpu_time_share is not None
+    assert 0 < placement.cpu_time_share < 1
+
+
+def test_full_residency_has_one_partition_and_no_cpu_time(device: Phone, variant: Variant):
+    placement = device.place(variant, SIZE)
+
+    assert {node.unit for node in placement.nodes} == {EDGETPU}
+    assert (placement.partitions, placement.cpu_time_share) == (1, 0.0)
+
+
+def test_a_silent_fallback_is_a_placement_on_the_cpu(
+    plugged: Plugged, device: Phone, variant: Variant
+):
+    plugged.folder.switch(silent_fallback=True)
+
+    placement = device.place(variant, SIZE)
+
+    assert placement.cpu_ops == len(placement.nodes)
+
+
+def test_ops_that_nnapi_runs_on_its_own_cpu_kernels_are_on_the_cpu(
+    plugged: Plugged, device: Phone, variant: Variant
+):
+    plugged.folder.switch(reference_ops=("CONV_2D",))
+
+    placement = device.place(variant, SIZE)
+
+    assert {node.op for node in placement.fallbacks} == {"CONV_2D"}
+    assert "nnapi-reference" in placement.fallbacks[0].reason
+
+
+@pytest.mark.parametrize("delegate", ["gpu", "cpu"])
+def test_other_delegates_are_placed_too(plugged: Plugged, variant: Variant, delegate: str):
+    device = plugged.phone(delegate)
+
+    placement = device.place(variant, SIZE)
+    device.close()
+
+    assert CPU not in {node.unit for node in placement.nodes}
+
+
+def test_an_external_delegate_is_placed_by_its_name(plugged: Plugged, variant: Variant):
+    external = ExternalDelegate(path="/data/local/tmp/libQnnTFLiteDelegate.so")
+    device = plugged.phone("qnn", replace(QUICK, external=external))
+
+    placement = device.place(variant, SIZE)
+    device.close()
+
+    assert {node.unit for node in placement.nodes} == {"qnn"}
+
+
+@pytest.mark.parametrize("build", ["2020", "2022", "2025"])
+def test_every_build_of_the_tool_gives_the_same_placement(
+    plugged: Plugged, device: Phone, variant: Variant, build: str
+):
+    plugged.folder.switch(tool_build=build, refused_ops=("CONCATENATION",))
+    if build == "2022":
+        # XNNPACK takes the rest there, and no runtime info says which node it took.
+        with pytest.raises(MeasurementError, match="export_model_runtime_info"):
+            device.place(variant, SIZE)
+        return
+
+    placement = device.place(variant, SIZE)
+
+    assert {node.op for node in placement.fallbacks} == {"CONCATENATION"}
+
+
+@pytest.mark.parametrize("build", ["2022", "2025", "litert2"])
+def test_every_build_of_the_tool_gives_a_median(plugged: Plugged, variant: Variant, build: str):
+    plugged.folder.switch(tool_build=build, latency_us={"": 700.0}, noise_share=0.0)
+    delegate = "gpu" if build == "litert2" else "nnapi"
+    device = plugged.phone(delegate)
+
+    latency = device.time(variant, SIZE)
+    device.close()
+
+    assert latency.median_ms == pytest.approx(0.7, rel=0.05)
+    assert latency.p95_ms == pytest.approx(0.7, rel=0.05)
+
+
+def test_the_litert_2_tool_cannot_give_pixels_and_says_so(plugged: Plugged, variant: Variant):
+    plugged.folder.switch(tool_build="litert2")
+    device = plugged.phone("gpu")
+
+    with pytest.raises(ConfigError, match="cannot write a model's output"):
+        device.run(variant, phones.frame())
+    device.close()
+
+
+def test_a_timing_stores_the_phones_state_and_its_interval(device: Phone, variant: Variant):
+    latency = device.time(variant, SIZE)
+
+    state = latency.provenance.device_state
+    assert state["temperature_c"] == 31.0
+    assert state["battery_percent"] == 88
+    assert state["fixed_performance"] == "true"
+    assert latency.low_ms is not None and latency.high_ms is not None
+    assert latency.low_ms <= latency.median_ms <= latency.high_ms
+    assert latency.runs == 5 * int(state["tool_runs"])
+
+
+def test_a_timing_that_straddles_its_limit_goes_on_to_its_stated_cost(
+    plugged: Plugged, device: Phone, variant: Variant
+):
+    plugged.folder.switch(latency_us={"": 1000.0}, noise_share=0.02)
+
+    near = device.time(variant, SIZE, limit_ms=1.0)
+    far = device.time(variant, SIZE, limit_ms=50.0)
+
+    assert near.provenance.device_state["tool_runs"] == QUICK.effort.most_runs
+    assert far.provenance.device_state["tool_runs"] == QUICK.effort.looks[0]
+
+
+def test_a_candidate_that_is_slower_is_found_in_interleaved_runs(
+    plugged: Plugged, device: Phone, variant: Variant, tmp_path: Path
+):
+    slow = phones.variant(tmp_path, models.conv_net(), name="slow")
+    resized = resizing.resize(slow.read(), width_px=SIZE.width_px, height_px=SIZE.height_px)
+    plugged.folder.switch(latency_us={"": 1000.0, sha256_of(resized): 1200.0}, noise_share=0.01)
+    quick = replace(QUICK, plan=Plan(looks=(6,), alphas=(0.02,)))
+    device = plugged.phone(measuring=quick)
+
+    comparison = device.compare(slow, variant, SIZE)
+    device.close()
+
+    assert comparison.ruling is Ruling.SLOWER
+    assert comparison.ratio == pytest.approx(1.2, rel=0.05)
+
+
+def test_nothing_is_pushed_twice(plugged: Plugged, variant: Variant):
+    first = plugged.phone()
+    first.place(variant, SIZE)
+    first.close()
+    store = plugged.folder.root / HOME.lstrip("/") / "store"
+    stamps = {path.name: path.stat().st_mtime_ns for path in store.iterdir()}
+
+    second = plugged.phone()
+    second.place(variant, SIZE)
+    second.close()
+
+    assert {path.name: path.stat().st_mtime_ns for path in store.iterdir()} == stamps
+
+
+def test_settings_are_restored_and_the_lock_is_given_back(plugged: Plugged, variant: Variant):
+    before = plugged.folder.settings()
+    device = plugged.phone()
+    device.place(variant, SIZE)
+    during = plugged.folder.settings()
+
+    device.close()
+
+    assert during["settings/system.screen_off_timeout"] == "86400000"
+    assert during["fixed_performance"] == "true"
+    assert plugged.folder.settings() == before
+    home = plugged.folder.root / HOME.lstrip("/")
+    assert [path.name for path in home.iterdir()] == ["store"]
+
+
+def test_two_harnesses_do_not_share_a_phone(plugged: Plugged, device: Phone, variant: Variant):
+    device.place(variant, SIZE)
+    other = plugged.phone()
+
+    with pytest.raises(DeviceError, match="in use by another harness"):
+        other.place(variant, SIZE)
+    other.close()
+
+    device.place(variant, SIZE)
+
+
+def test_a_lock_whose_time_has_passed_is_taken_over(plugged: Plugged, variant: Variant):
+    crashed = plugged.phone()
+    crashed.place(variant, SIZE)
+    owner = plugged.folder.root / HOME.lstrip("/") / "lock/owner"
+    token, _, boot, *label = owner.read_text().split()
+    owner.write_text(" ".join([token, "1", boot, *label]) + "\n")
+    other = plugged.phone()
+
+    other.place(variant, SIZE)
+
+    with pytest.raises(DeviceError, match="in use by another harness"):
+        crashed.place(variant, SIZE)
+    other.close()
+    crashed.close()
+
+
+def test_a_crashed_harness_is_cleaned_up_after_by_the_next(plugged: Plugged, variant: Variant):
+    before = plugged.folder.settings()
+    crashed = plugged.phone()
+    crashed.place(variant, SIZE)  # and never closed
+    owner = plugged.folder.root / HOME.lstrip("/") / "lock/owner"
+    owner.write_text(owner.read_text().replace(owner.read_text().split()[2], "an-earlier-boot"))
+
+    device = plugged.phone()
+    device.place(variant, SIZE)
+    device.close()
+
+    assert plugged.folder.settings() == before
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda f: f.write("/sys/class/thermal/thermal_zone1/temp", "45000\n"), "temperature 45"),
+        (lambda f: f.dumpsys("thermalservice", "Thermal Status: 3\n"), "thermal status 3"),
+        (lambda f: f.dumpsys("battery", "USB powered: true\n level: 5\n"), "battery 5 %"),
+        (lambda f: f.dumpsys("power", "mWakefulness=Asleep\n"), "screen is not on"),
+        (lambda f: f.write("/proc/loadavg", "30.0 2 2 1/9 9\n"), "load 30"),
+    ],
+)
+def test_a_timing_outside_the_contract_is_void(
+    plugged: Plugged, device: Phone, variant: Variant, spoil, words: str
+):
+    spoil(plugged.folder)
+
+    with pytest.raises(MeasurementError, match=f"void by the phone's state.*{words}"):
+        device.time(variant, SIZE)
+
+
+def test_a_throttled_clock_voids_a_timing_where_clocks_are_not_bounded_on_purpose(
+    plugged: Plugged, variant: Variant
+):
+    policy = "/sys/devices/system/cpu/cpufreq/policy7/scaling_max_freq"
+    plugged.folder.write(policy, "1200000\n")
+    device = plugged.phone(measuring=replace(QUICK, fixed_performance=False))
+
+    with pytest.raises(MeasurementError, match="held to 1200 of 2841 MHz"):
+        device.time(variant, SIZE)
+    device.close()
+
+
+def test_a_slow_mode_is_seen_by_the_sentinel_and_not_by_the_number(
+    plugged: Plugged, device: Phone, variant: Variant
+):
+    device.time(variant, SIZE)
+    plugged.folder.switch(sentinel=700_000)
+
+    with pytest.raises(MeasurementError, match="slow mode"):
+        device.time(variant, SIZE)
+
+
+def test_a_hot_phone_is_waited_for(plugged: Plugged, variant: Variant):
+    zone = "/sys/class/thermal/thermal_zone1/temp"
+    plugged.folder.write(zone, "45000\n")
+    device = plugged.phone(measuring=replace(QUICK, contract=Contract(cooldown_s=20.0)))
+    plugged.loop.call_soon_threadsafe(
+        plugged.loop.call_later, 1.0, lambda: plugged.folder.write(zone, "31000\n")
+    )
+
+    latency = device.time(variant, SIZE)
+    device.close()
+
+    assert latency.provenance.device_state["temperature_c"] == 31.0
+
+
+def test_the_papers_preset_is_recorded(plugged: Plugged, variant: Variant):
+    device = plugged.phone(measuring=replace(QUICK, preset=PAPER))
+
+    latency = device.time(variant, SIZE)
+    device.close()
+
+    assert latency.provenance.runtime["preset"] == "paper: 10 runs, 4 threads"
+
+
+def test_a_tool_for_another_processor_is_refused_before_it_is_pushed(
+    plugged: Plugged, tmp_path: Path
+):
+    tool = tmp_path / "benchmark_model"
+    tool.write_bytes(b"\x7fELF\x02\x01\x01" + bytes(11) + b"\x3e\x00" + bytes(40))
+
+    with pytest.raises(ConfigError, match=r"built for x86_64, the phone runs arm64-v8a"):
+        plugged.phone(tool=tool)
+
+
+def test_the_tool_is_named_by_the_ini_key_or_the_environment(tmp_path: Path):
+    named = tmp_path / "benchmark_model"
+    named.write_text("#!/bin/sh\n")
+
+    assert tool_file.find(str(named), {}) == named
+    assert tool_file.find("", {"HARNESS_BENCHMARK_TOOL": str(named)}) == named
+    with pytest.raises(DeviceError, match="no benchmark tool is named"):
+        tool_file.find("", {})
+    with pytest.raises(DeviceError, match="no such benchmark tool"):
+        tool_file.find("/nonexistent", {})
