@@ -1,43 +1,50 @@
-"""The drawn networks are the published ones: parameters and MACs fit their cards."""
-
-import functools
-from collections.abc import Callable
+"""The drawn networks are the published ones: parameters, MACs and ops fit their cards."""
 
 import pytest
 
-from harness.estimate.reference import mobile
-from harness.estimate.reference.draft import Draft, Node
+from harness.estimate.reference.catalogue import REFERENCES, Reference
+from harness.estimate.reference.draft import Draft
+
+
+@pytest.mark.parametrize("reference", REFERENCES.values(), ids=list(REFERENCES))
+def test_a_drawn_network_has_the_published_parameters_and_macs(reference: Reference) -> None:
+    draft = Draft()
+
+    graph = draft.finish(reference.draw(draft))
+
+    assert draft.parameters / 1e6 == pytest.approx(reference.parameters_millions, rel=0.02)
+    if reference.gmacs is not None:
+        assert graph.macs / 1e9 == pytest.approx(reference.gmacs, rel=0.04)
 
 
 @pytest.mark.parametrize(
-    ("draw", "parameters_millions", "gmacs"),
+    ("name", "layers"),
     [
-        # TFLite hosted models and the papers named in mobile.py.
-        (mobile.mobilenet_v1, 4.24, 0.569),
-        (mobile.squeezenet_1_0, 1.248, 0.86),
-        (mobile.inception_v4, 42.7, 12.27),
-        (mobile.inception_resnet_v2, 55.8, 13.2),
-        # The README counts 5 % more: it adds operations that are not multiply-accumulates.
-        (functools.partial(mobile.efficientnet_lite, side_px=224, width=1.0, depth=1.0), 4.7, 0.39),
-        (functools.partial(mobile.efficientnet_lite, side_px=240, width=1.0, depth=1.1), 5.4, 0.60),
-        (functools.partial(mobile.efficientnet_lite, side_px=260, width=1.1, depth=1.2), 6.1, 0.86),
+        # Layer counts of the float rows published with Qualcomm AI Hub Models, less the SUB and
+        # MUL that normalize the input of classifiers.
+        ("resnet18", 38 - 2),
+        ("resnet50", 79 - 2),
+        ("resnext50", 79 - 2),
+        ("regnet", 114 - 2),
+        ("densenet121", 312 - 2),
+        ("googlenet", 84 - 2),
+        ("inception_v3", 129),
+        ("shufflenet_v2", 159 - 2),
+        ("mobilenet_v2", 71 - 2),
+        ("efficientnet_b0", 245 - 2),
+        ("efficientnet_v2_s", 508 - 2),
+        ("quicksrnetsmall", 13),
+        ("quicksrnetlarge", 33),
+        ("real_esrgan_general_x4v3", 74),
+        ("esrgan", 1024),
     ],
 )
-def test_a_drawn_network_has_the_published_parameters_and_macs(
-    draw: Callable[[Draft], Node], parameters_millions: float, gmacs: float
-) -> None:
-    draft = Draft()
-
-    graph = draft.finish(draw(draft))
-
-    assert draft.parameters / 1e6 == pytest.approx(parameters_millions, rel=0.02)
-    assert graph.macs / 1e9 == pytest.approx(gmacs, rel=0.04)
+def test_a_drawn_network_has_as_many_ops_as_the_measured_one(name: str, layers: int) -> None:
+    assert len(REFERENCES[name].graph("float").ops) == layers
 
 
 def test_int8_drafts_hold_a_quarter_of_the_bytes() -> None:
-    whole, small = (Draft(precision=precision) for precision in ("float", "int8"))
-    float_graph = whole.finish(mobile.mobilenet_v1(whole))
-    int8_graph = small.finish(mobile.mobilenet_v1(small))
+    whole, small = (REFERENCES["mobilenet_v1"].graph(precision) for precision in ("float", "int8"))
 
-    assert int8_graph.macs == float_graph.macs
-    assert int8_graph.weight_bytes == pytest.approx(float_graph.weight_bytes / 4, rel=0.03)
+    assert small.macs == whole.macs
+    assert small.weight_bytes == pytest.approx(whole.weight_bytes / 4, rel=0.03)

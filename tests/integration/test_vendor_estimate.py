@@ -1,0 +1,96 @@
+"""Qualcomm's own estimator answers for real graphs on this host."""
+
+from pathlib import Path
+
+import pytest
+
+from harness import estimate, profiles
+from harness import graph as graphs
+from harness.errors import ModelError
+from harness.estimate import vendor
+from harness.estimate.evaluate import whole
+from harness.evidence import Evidence
+from harness.profiles import EstimateConstants, Profile, Target
+from tests import models
+from tests.unit.estimate import phones
+
+pytest.importorskip("onnxruntime_qnn")
+pytest.importorskip("onnx")
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HARNESS_CACHE", str(tmp_path))
+
+
+def phone() -> Profile:
+    npu = EstimateConstants(
+        delegate="qnn",
+        precision="float",
+        values={"floor_ms": 0.25, "vendor_ratio": 0.5, "weight_ms_per_mib": 0.01},
+        rows=9,
+        error_share=0.1,
+        interval_ratio=1.2,
+        source="round numbers for tests",
+    )
+    return phones.phone(npu, phones.constants("cpu", "float"))
+
+
+def test_an_estimate_is_the_floor_the_vendors_time_and_the_weights() -> None:
+    graph = graphs.parse(models.unet())
+    said = vendor.estimate(graph)
+
+    found = estimate.estimate(graph, whole(graph, "htp"), Target(profile=phone(), delegate="qnn"))
+
+    assert said.time_ms > 0.0
+    assert said.low_ms <= said.time_ms <= said.high_ms
+    assert found.estimate_ms == pytest.approx(0.25 + 0.5 * said.time_ms, rel=0.01)
+    assert found.high_ms == pytest.approx(1.2 * found.estimate_ms)
+    assert found.provenance.evidence is Evidence.VENDOR_MODEL
+    assert found.absolute
+
+
+def test_an_op_on_the_cpu_splits_the_npu_part_and_shows_in_milliseconds() -> None:
+    graph = graphs.parse(models.unet(upsampling="TRANSPOSE_CONV"))
+    target = Target(profile=phone(), delegate="qnn")
+
+    one = estimate.estimate(graph, whole(graph, "htp"), target)
+    split = estimate.estimate(
+        graph, phones.place(graph, unit="htp", on_cpu={"TRANSPOSE_CONV"}), target
+    )
+
+    assert split.cpu_share > 0.0
+    assert split.estimate_ms > one.estimate_ms + 0.25  # at least one more call into the NPU
+    assert sum(label.startswith("NPU") for label in split.shares) >= 2
+
+
+def test_a_graph_that_qualcomm_refuses_is_a_model_error() -> None:
+    graph = graphs.parse(models.op_model("SEGMENT_SUM"))
+
+    with pytest.raises(ModelError, match="SEGMENT_SUM"):
+        vendor.estimate(graph)
+
+
+def test_the_answer_is_remembered_by_structure() -> None:
+    graph = graphs.parse(models.conv_net())
+
+    first = vendor.estimate(graph)
+    worker = vendor._worker()
+    worker.close()  # the second answer needs no worker
+
+    assert vendor.estimate(graph) == first
+    assert worker._process is None
+
+
+def test_shipped_phones_with_an_npu_have_constants_for_both_precisions() -> None:
+    shipped = profiles.load_all([profiles.shipped_folder()])
+
+    lacking = [
+        f"{name} {precision}"
+        for name, profile in shipped.items()
+        for precision in ("float", "int8")
+        if profile.accelerators_of("qnn")
+        and not any((e.delegate, e.precision) == ("qnn", precision) for e in profile.estimates)
+    ]
+
+    assert lacking == []

@@ -1,0 +1,99 @@
+"""The vendor's estimator sees only structure, one NPU partition at a time."""
+
+from dataclasses import replace
+
+from harness import graph as graphs
+from harness.estimate import snapdragon, vendor
+from harness.estimate.reference.draft import Draft
+from harness.graph import Graph
+from tests import models
+
+
+def net(*, channels: int = 8, precision: str = "float") -> Graph:
+    draft = Draft(precision=precision)
+    x = draft.conv(draft.input(16, 16, 3), channels)
+    y = draft.conv(draft.conv(x, channels), channels)
+    return draft.finish(draft.add(x, y))
+
+
+def test_weights_do_not_change_the_key_and_shapes_do() -> None:
+    model = graphs.parse(models.conv_net())
+    louder = replace(
+        model,
+        tensors=tuple(
+            replace(t, constant=bytes(len(t.constant)))
+            if t.constant is not None and t.dtype == "float32"
+            else t
+            for t in model.tensors
+        ),
+    )
+
+    keys = [vendor.structure_key(vendor.without_weights(g)) for g in (model, louder)]
+
+    assert louder != model
+    assert keys[0] == keys[1]
+    assert vendor.structure_key(net(channels=8)) != vendor.structure_key(net(channels=9))
+    assert vendor.structure_key(net()) != vendor.structure_key(net(precision="int8"))
+
+
+def test_the_key_keeps_what_constants_decide_shapes() -> None:
+    near = graphs.parse(models.op_model("PAD"))
+    wide = replace(
+        near,
+        tensors=tuple(
+            replace(t, constant=bytes(reversed(t.constant))) if t.dtype == "int32" and t.constant
+            else t
+            for t in near.tensors
+        ),
+    )  # fmt: skip
+
+    keys = {vendor.structure_key(vendor.without_weights(g)) for g in (near, wide)}
+
+    assert len(keys) == 2
+
+
+def test_a_part_reads_from_outside_and_writes_what_others_read() -> None:
+    whole = net()
+    first, second, third, added = whole.ops
+
+    part = vendor.part(whole, [second.index, third.index])
+
+    assert [op.index for op in part.ops] == [1, 2]
+    assert part.inputs == (first.outputs[0],)
+    assert part.outputs == (third.outputs[0],)
+    assert vendor.part(whole, [0]).outputs == (first.outputs[0],)
+    assert set(vendor.part(whole, [added.index]).inputs) == {*first.outputs, *third.outputs}
+
+
+def test_a_part_takes_the_unpacking_of_its_weights_along() -> None:
+    model = graphs.parse(models.unet(fp16_weights=True))
+    convolutions = [op.index for op in model.ops if op.name == "CONV_2D"]
+
+    part = vendor.part(model, convolutions)
+
+    assert {"CONV_2D", "DEQUANTIZE"} == {op.name for op in part.ops}
+    produced = {i for op in part.ops if op.name == "DEQUANTIZE" for i in op.outputs}
+    assert not produced & set(part.inputs)
+
+
+def test_float_weights_take_two_bytes_on_the_npu_and_int8_weights_one() -> None:
+    floats, bytes_ = (snapdragon.weights_mib(net(precision=p)) for p in ("float", "int8"))
+
+    # Kernels shrink by 2; int32 biases are twice as large as fp16 ones.
+    kernels = (3 * 3 * 3 * 8 + 2 * 3 * 3 * 8 * 8) / 2**20
+    assert floats == 2 * kernels + 3 * 8 * 2 / 2**20
+    assert bytes_ == kernels + 3 * 8 * 4 / 2**20
+
+
+def test_half_precision_files_have_the_weights_of_float_files() -> None:
+    full, half = (graphs.parse(models.unet(fp16_weights=h)) for h in (False, True))
+
+    assert snapdragon.weights_mib(half) == snapdragon.weights_mib(full)
+
+
+def test_the_precision_of_a_graph_is_that_of_most_macs() -> None:
+    quantized = graphs.parse(models.conv_net(dtype="int8"))
+
+    assert snapdragon.precision_of(quantized) == "int8"
+    assert snapdragon.precision_of(graphs.parse(models.conv_net(dtype="int16"))) == "int16"
+    assert snapdragon.precision_of(graphs.parse(models.unet(fp16_weights=True))) == "float"
