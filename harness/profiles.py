@@ -59,6 +59,8 @@ class Accelerator:
         delegate: nnapi, gpu, qnn or cpu.
         dtypes: Activation dtypes it takes; empty where unknown.
         soc_model: Name of the chip in the vendor's compiler, such as `SM8650`, or ''.
+        pinned: Whether a phone is asked for this unit by name; else its delegate chooses, as it
+            must where the name is a stand-in for several drivers or was not seen on this phone.
         refusals: Ops the driver does not take.
         source: Where this is published.
     """
@@ -68,6 +70,7 @@ class Accelerator:
     source: str
     dtypes: tuple[str, ...] = ()
     soc_model: str = ""
+    pinned: bool = False
     refusals: tuple[Refusal, ...] = ()
 
 

@@ -39,8 +39,11 @@ class Device(Protocol):
         With `limit_ms` a phone repeats its runs until the limit is decided, or enough is spent.
         """
 
-    def place(self, variant: Variant, size: Size) -> Placement:
-        """Say which op runs where at a resolution."""
+    def place(self, variant: Variant, size: Size, *, with_memory: bool = False) -> Placement:
+        """Say which op runs where at a resolution.
+
+        With `with_memory`, also what spills from on-chip memory, where a compiler can tell.
+        """
 
     def count(self, variant: Variant, size: Size) -> Instructions | None:
         """Count the instructions of one inference, or return None where that cannot be done."""

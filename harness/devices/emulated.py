@@ -72,9 +72,9 @@ class Emulated:
         made = replace(found.provenance, variant_sha256=sha256_of(model))
         return replace(found, provenance=made)
 
-    def place(self, variant: Variant, size: Size) -> Placement:
+    def place(self, variant: Variant, size: Size, *, with_memory: bool = False) -> Placement:
         """Say which op runs where, by the strongest software available here."""
-        return self._place(variant, size)
+        return self._place(variant, size, with_memory and self.delegate == "qnn")
 
     def count(self, variant: Variant, size: Size) -> Instructions | None:
         """Count the instructions of one inference on the phone's emulated CPU.
@@ -100,7 +100,7 @@ class Emulated:
         xnnpack.worker().close()
 
     @functools.lru_cache(maxsize=256)  # noqa: B019 - one device lives as long as the run
-    def _place(self, variant: Variant, size: Size) -> Placement:
+    def _place(self, variant: Variant, size: Size, with_memory: bool) -> Placement:
         model, parsed = self._sized(variant, size)
         if self.delegate == "cpu":
             return xnnpack.place(model, parsed)
@@ -112,7 +112,7 @@ class Emulated:
             return gpu_rules.place(model, parsed, self._target)
         if (missing := qnn.missing()) is not None:
             return _unknown(model, parsed, self.fingerprint, missing)
-        return qnn.place(model, parsed, self._target)
+        return qnn.place(model, parsed, self._target, with_memory=with_memory)
 
     @functools.lru_cache(maxsize=16)  # noqa: B019 - one device lives as long as the run
     def _sized(self, variant: Variant, size: Size) -> tuple[bytes, Graph]:

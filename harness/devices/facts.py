@@ -123,7 +123,7 @@ def sweep(device: Device, variant: Variant, sizes: Sequence[Size]) -> Scaling:
     provenances = []
     for size in sizes:
         latency = device.time(variant, size)
-        placement = device.place(variant, size)
+        placement = device.place(variant, size, with_memory=True)
         points.append(
             Point(
                 size=size,

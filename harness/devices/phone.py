@@ -205,13 +205,14 @@ class Phone:
             pixels=images.from_stored(values, target), provenance=self._provenance(model, {})
         )
 
-    def place(self, variant: Variant, size: Size) -> Placement:
-        """Say which op ran where, from the traces of one run.
+    def place(self, variant: Variant, size: Size, *, with_memory: bool = False) -> Placement:
+        """Say which op ran where, from the traces of one run; they say nothing of memory.
 
         Raises:
             DeviceError: the phone, the tool or the driver failed.
             MeasurementError: the traces contradict each other or do not speak of every node.
         """
+        del with_memory
         model, graph = self._model(variant, size)
         self._bench.enter()
         known = self._bench.flags
