@@ -1,0 +1,129 @@
+"""The paper's claims, each beside what our subjects show."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+from harness.errors import BlessedDataError
+from harness.study.facts import ARCHITECTURES, COMPRESSED, FULL_SIZE, OP_GRID, PHONES, SIZES, Study
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Claim:
+    """Hold one claim of the paper beside what was found here.
+
+    Attributes:
+        claimed: What the paper says.
+        found: What our subjects show, in figures.
+        agrees: Whether they agree, or None where our evidence cannot say.
+        evidence: What the finding rests on.
+    """
+
+    claimed: str
+    found: str
+    agrees: bool | None
+    evidence: str
+
+
+def check(study: Study) -> tuple[Claim, ...]:
+    """Hold every claim against our subjects; one whose subjects are not built stays open."""
+    checks: tuple[tuple[str, Callable[[Study], Claim | None]], ...] = (
+        ("UNet has the best PSNR of the architectures at equal MACs", _unet_is_best),
+        ("TRANSPOSE_CONV falls back to the CPU; the other upsamplings do not", _transpose_falls),
+        ("8-bit PTQ loses 2 dB", lambda s: _loses(s, "int8_ptq", 2.0)),
+        ("8-bit QAT loses 0.8 dB", lambda s: _loses(s, "int8_qat", 0.8)),
+        ("8-bit QAT loses less than 8-bit PTQ", _qat_beats_ptq),
+        ("16-bit PTQ equals FP32", _sixteen_equals),
+        ("Quantized RESIZE_BILINEAR is not supported on Mate30 Pro", _mate_refuses),
+        ("30 % fewer MACs give 60 % faster inference on Pixel 4 for 0.5 dB", _pruning_pays),
+        ("Latency jumps at 1280x720 on Pixel 4", _jump),
+    )
+    claims = []
+    for claimed, check in checks:
+        try:
+            found = check(study)
+        except BlessedDataError as error:
+            found = Claim(claimed="", found=str(error), agrees=None, evidence="none")
+        if found is not None:
+            claims.append(dataclasses.replace(found, claimed=claimed))
+    return tuple(claims)
+
+
+def _claim(found: str, agrees: bool | None, evidence: str) -> Claim:
+    return Claim(claimed="", found=found, agrees=agrees, evidence=evidence)
+
+
+def _unet_is_best(study: Study) -> Claim:
+    psnr = {name: study.quality(name, "fp32") for name in ARCHITECTURES}
+    order = sorted(psnr, key=lambda name: -psnr[name].psnr_db)
+    found = ", ".join(f"{name} {psnr[name].psnr_db:.2f}" for name in order)
+    frames = psnr[order[0]].frames
+    return _claim(
+        f"{found} dB, at about 5 GMAC in place of 250 and a short training",
+        order[0] == ARCHITECTURES[0],
+        f"HOST, {frames} held-out frames",
+    )
+
+
+def _transpose_falls(study: Study) -> Claim:
+    counts = {
+        subject: [study.on_phone(p, subject, "fp32", FULL_SIZE).cpu_ops for p in PHONES]
+        for subject in OP_GRID
+        if "fp32" in study.variants(subject)
+    }
+    if len(counts) < len(OP_GRID):
+        raise BlessedDataError(f"only {len(counts)} of {len(OP_GRID)} of the grid are built")
+    agrees = all(
+        all(numbers) if "transpose_conv" in subject else not any(numbers)
+        for subject, numbers in counts.items()
+    )
+    found = "; ".join(f"{name} {'/'.join(map(str, ops))}" for name, ops in counts.items())
+    return _claim(f"ops on the CPU on {'/'.join(PHONES)}: {found}", agrees, "RULES")
+
+
+def _loses(study: Study, variant: str, claimed_db: float) -> Claim:
+    drop_db = study.quality(COMPRESSED, variant).drop_db
+    near = abs(drop_db - claimed_db) <= 0.5 * claimed_db
+    return _claim(f"{drop_db:.3f} dB lost", near, "HOST, LiteRT kernels")
+
+
+def _qat_beats_ptq(study: Study) -> Claim:
+    qat, ptq = (study.quality(COMPRESSED, name) for name in ("int8_qat", "int8_ptq"))
+    found = f"{qat.drop_db:.3f} dB against {ptq.drop_db:.3f} dB"
+    return _claim(found, qat.drop_db < ptq.drop_db, "HOST, LiteRT kernels")
+
+
+def _sixteen_equals(study: Study) -> Claim:
+    drop_db = study.quality(COMPRESSED, "int16_ptq").drop_db
+    return _claim(f"{drop_db:.4f} dB lost", abs(drop_db) <= 0.1, "HOST, LiteRT kernels")
+
+
+def _mate_refuses(study: Study) -> Claim:
+    found = study.on_phone("mate30pro", COMPRESSED, "int8_ptq", FULL_SIZE)
+    kinds = ", ".join(found.kinds) or "none"
+    evidence = found.placed_by.value
+    return _claim(f"ops on the CPU: {kinds}", found.kinds == ("RESIZE_BILINEAR",), evidence)
+
+
+def _pruning_pays(study: Study) -> Claim:
+    whole, pruned = (study.quality(COMPRESSED, name) for name in ("fp32", "pruned70"))
+    before, after = (
+        study.on_phone("pixel4", COMPRESSED, name, FULL_SIZE).estimate_ms
+        for name in ("fp32", "pruned70")
+    )
+    found = (
+        f"{1 - pruned.gmacs / whole.gmacs:.0%} fewer MACs, estimate {before / after - 1:.0%} "
+        f"faster, {pruned.drop_db:.2f} dB lost"
+    )
+    return _claim(found, None, "HOST for quality; MODEL for latency, which cannot settle this")
+
+
+def _jump(study: Study) -> Claim:
+    small, large = (
+        study.on_phone("pixel4", COMPRESSED, "fp32", size) for size in (SIZES[-2], SIZES[-1])
+    )
+    ratio = large.estimate_ms / small.estimate_ms
+    pixels = SIZES[-1].megapixels / SIZES[-2].megapixels
+    found = f"x{ratio:.2f} from {SIZES[-2]} to {SIZES[-1]}, for x{pixels:.2f} pixels"
+    return _claim(found, None, "MODEL, which has no such jump in it")

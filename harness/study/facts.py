@@ -1,0 +1,161 @@
+"""What is known of the built subjects: their quality, and where and how fast they run."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from harness.devices.emulated import Emulated
+from harness.errors import BlessedDataError
+from harness.evidence import Evidence, sha256_of
+from harness.images import Size
+from harness.profiles import Profile, Target
+from harness.subjects import Limits, Precision, Variant
+
+PHONES = ("pixel4", "mate30pro", "reno3")
+DELEGATE = "nnapi"
+FULL_SIZE = Size(width_px=1280, height_px=720)
+SIZES = tuple(
+    Size.parse(text) for text in ("256x256", "512x288", "768x432", "1024x576", "1280x720")
+)
+EXPORTED_PIXELS = 256 * 256
+
+ARCHITECTURES = (
+    "unet_resize_bilinear_prelu",
+    "deblur_fpn",
+    "deblur_edsr",
+    "deblur_rdn",
+    "deblur_dbpn",
+    "deblur_sgn",
+)
+OP_GRID = tuple(
+    f"unet_{upsampling}_{activation}"
+    for upsampling in ("transpose_conv", "depth_to_space", "resize_bilinear")
+    for activation in ("relu", "prelu")
+)
+COMPRESSED = "deblur_unet"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Quality:
+    """Hold what a variant does to held-out frames, as measured when it was built.
+
+    Attributes:
+        psnr_db: Mean over frames, against the sharp target.
+        standard_error_db: Standard error of that mean.
+        gain_db: Mean over frames of the PSNR above the blurred frame's.
+        to_fp32_db: Mean PSNR against the FP32 parent's output, or None for the parent.
+        drop_db: Mean PSNR lost against the parent.
+        frames: Frames in all.
+        gmacs: MACs of one 1280x720 inference, in 10^9.
+        size_bytes: Size of the file.
+    """
+
+    psnr_db: float
+    standard_error_db: float
+    gain_db: float
+    to_fp32_db: float | None
+    drop_db: float
+    frames: int
+    gmacs: float
+    size_bytes: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OnPhone:
+    """Hold what is known of a variant on one phone at one size.
+
+    Attributes:
+        cpu_ops: Ops that fall back to the CPU.
+        kinds: The kinds of those ops.
+        partitions: Stretches of ops on one unit.
+        placed_by: How placement is known.
+        estimate_ms: Estimated median latency.
+        low_ms: Lower end of its 90 % interval.
+        high_ms: Upper end.
+        absolute: False where only ratios between estimates of one phone mean anything.
+    """
+
+    cpu_ops: int
+    kinds: tuple[str, ...]
+    partitions: int
+    placed_by: Evidence
+    estimate_ms: float
+    low_ms: float
+    high_ms: float
+    absolute: bool
+
+
+class Study:
+    """Answer questions about the built subjects of a golden folder on emulated phones."""
+
+    def __init__(self, golden: Path, profiles: Mapping[str, Profile]) -> None:
+        """Keep the folder and one emulated device per phone of the paper."""
+        self._golden = golden
+        self.devices = {
+            name: Emulated(Target(profile=profiles[name], delegate=DELEGATE)) for name in PHONES
+        }
+
+    def variants(self, subject: str) -> tuple[str, ...]:
+        """Return the variants that were built of a subject; none if it was not built."""
+        return tuple(self._facts(subject)["variants"])
+
+    def quality(self, subject: str, variant: str) -> Quality:
+        """Return a variant's quality.
+
+        Raises:
+            BlessedDataError: It was not built, or not measured.
+        """
+        entry = self._facts(subject)["variants"].get(variant)
+        if entry is None:
+            raise BlessedDataError(f"{subject}.{variant} was not built; run `harness build`")
+        held_out = entry["held_out"]
+        return Quality(
+            psnr_db=held_out["psnr_db"]["mean"],
+            standard_error_db=held_out["psnr_db"]["standard_error"],
+            gain_db=held_out["gain_db"]["mean"],
+            to_fp32_db=held_out["to_fp32_db"]["mean"],
+            drop_db=held_out["drop_db"]["mean"],
+            frames=held_out["psnr_db"]["frames"],
+            gmacs=entry["macs"] / EXPORTED_PIXELS * FULL_SIZE.width_px * FULL_SIZE.height_px / 1e9,
+            size_bytes=entry["size_bytes"],
+        )
+
+    def on_phone(self, phone: str, subject: str, variant: str, size: Size) -> OnPhone:
+        """Return where a variant's ops run on a phone, and how long they take by estimate."""
+        device = self.devices[phone]
+        file = self._variant(subject, variant)
+        placement = device.place(file, size)
+        found = device.time(file, size)
+        return OnPhone(
+            cpu_ops=placement.cpu_ops,
+            kinds=tuple(sorted({node.op for node in placement.fallbacks})),
+            partitions=placement.partitions,
+            placed_by=placement.provenance.evidence,
+            estimate_ms=found.estimate_ms,
+            low_ms=found.low_ms,
+            high_ms=found.high_ms,
+            absolute=found.absolute,
+        )
+
+    def _variant(self, subject: str, name: str) -> Variant:
+        path = self._golden / subject / f"{name}.tflite"
+        if not path.is_file():
+            raise BlessedDataError(f"{subject}.{name} was not built; run `harness build`")
+        precision = "int8_ptq" if name.endswith("_int8") else name
+        return Variant(
+            name=name,
+            precision=Precision("fp32" if precision.startswith("pruned") else precision),
+            path=path,
+            sha256=sha256_of(path.read_bytes()),
+            limits=Limits(source="none: the study judges nothing"),
+        )
+
+    def _facts(self, subject: str) -> dict[str, Any]:
+        path = self._golden / subject / "provenance.json"
+        if not path.is_file():
+            return {"variants": {}}
+        return dict(json.loads(path.read_text()))
