@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 from harness.errors import ConfigError
 from harness.estimate import fit, interval, kernels, roofline
 from harness.estimate.fit import Free, Score
-from harness.estimate.kernels import Kernel
-from harness.estimate.roofline import Rates
+from harness.estimate.roofline import Demand, Rates
 from harness.graph import Graph
 from harness.placement import Placement
 from harness.profiles import EstimateConstants
@@ -123,19 +122,19 @@ def calibrate(
     families = [sample.family for sample in samples]
     if len(set(families)) < 2:
         raise ConfigError("calibration needs networks of two families or more to hold one out")
-    fused = [kernels.fuse(sample.graph, sample.placement) for sample in samples]
+    asked = [_demands(sample, start) for sample in samples]
     measured = [sample.measured_ms for sample in samples]
 
     def train(rows: Sequence[int]) -> Rates:
         values = fit.fit(
             [Free(name=k, start=getattr(start, k), spread=v) for k, v in _FREE.items()],
-            lambda values: _predict(samples, fused, rows, _tie(start, values)),
+            lambda values: _predict(samples, asked, rows, _tie(start, values)),
             [measured[i] for i in rows],
         )
         return _tie(start, values)
 
     predicted = fit.held_out(
-        families, lambda rows, test: _predict(samples, fused, test, train(rows))
+        families, lambda rows, test: _predict(samples, asked, test, train(rows))
     )
     result = fit.score(predicted, measured)
     constants = EstimateConstants(
@@ -166,19 +165,24 @@ def _tie(start: Rates, values: Mapping[str, float]) -> Rates:
     )
 
 
+def _demands(sample: Sample, start: Rates) -> Demand:
+    fused = kernels.fuse(sample.graph, sample.placement)
+    return roofline.stack([roofline.demand(sample.graph, kernel, start) for kernel in fused])
+
+
 def _predict(
-    samples: Sequence[Sample],
-    fused: Sequence[tuple[Kernel, ...]],
-    rows: Sequence[int],
-    rates: Rates,
+    samples: Sequence[Sample], asked: Sequence[Demand], rows: Sequence[int], rates: Rates
 ) -> NDArray[np.float64]:
-    times = []
-    for i in rows:
-        graph = samples[i].graph
-        resident = graph.weight_bytes <= rates.on_chip_mib * _MIB
-        costs = [roofline.cost(graph, k, rates, weights_resident=resident) for k in fused[i]]
-        times.append(sum(cost.total_ms for cost in costs) + rates.floor_ms)
-    return np.array(times)
+    room = rates.on_chip_mib * _MIB
+    return np.array(
+        [
+            rates.floor_ms
+            + roofline.total_ms(
+                asked[i], rates, weights_resident=samples[i].graph.weight_bytes <= room
+            )
+            for i in rows
+        ]
+    )
 
 
 def macs_only(macs: Sequence[int], families: Sequence[str], measured_ms: Sequence[float]) -> Score:

@@ -1,7 +1,11 @@
 """Cost kernels by an explainable roofline: compute, memory, dispatch, crossings, a floor."""
 
-from collections.abc import Iterable
+import dataclasses
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
 
 from harness import schema
 from harness.estimate import work
@@ -57,6 +61,22 @@ class Rates:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Demand:
+    """Hold what a kernel asks of a unit: padded operations and bytes."""
+
+    dense_operations: float
+    depthwise_operations: float
+    vector_operations: float
+    activation_bytes: float
+    weight_bytes: float
+
+    @property
+    def working_set_bytes(self) -> float:
+        """Return the bytes that a kernel touches."""
+        return self.activation_bytes + self.weight_bytes
+
+
+@dataclass(frozen=True, kw_only=True)
 class KernelCost:
     """Hold the milliseconds of one kernel by cause; compute and memory overlap."""
 
@@ -82,6 +102,30 @@ def rates(constants: EstimateConstants, *, where: str) -> Rates:
     return schema.parse(Rates, dict(constants.values), where=f"{where}: values")
 
 
+def demand(graph: Graph, kernel: Kernel, rate: Rates) -> Demand:
+    """Count what a kernel asks of a unit, with channels padded to the unit's multiple."""
+    main = kernel.work
+    dense = depthwise = vector = 0.0
+    if main.kind == work.DENSE:
+        padding = _padding(main.in_channels, rate) * _padding(main.out_channels, rate)
+        transposed = any(graph.ops[i].name == "TRANSPOSE_CONV" for i in kernel.ops)
+        dense = main.operations * padding * (rate.transpose_conv_ratio if transposed else 1.0)
+    elif main.kind == work.DEPTHWISE:
+        depthwise = main.operations * _padding(main.out_channels, rate)
+    else:
+        vector = float(main.operations)
+    return Demand(
+        dense_operations=dense,
+        depthwise_operations=depthwise,
+        vector_operations=vector + kernel.fused_operations,
+        activation_bytes=sum(
+            work.activation_bytes(graph.tensors[i], float_bytes=rate.float_bytes)
+            for i in (*kernel.reads, *kernel.writes)
+        ),
+        weight_bytes=float(sum(graph.tensors[i].size_bytes for i in kernel.weights)),
+    )
+
+
 def cost(graph: Graph, kernel: Kernel, rate: Rates, *, weights_resident: bool) -> KernelCost:
     """Cost one kernel.
 
@@ -94,46 +138,61 @@ def cost(graph: Graph, kernel: Kernel, rate: Rates, *, weights_resident: bool) -
         rate: Of the kernel's unit and precision.
         weights_resident: Whether all weights of the model stay on chip between inferences.
     """
-    activations = sum(
-        work.activation_bytes(graph.tensors[i], float_bytes=rate.float_bytes)
-        for i in (*kernel.reads, *kernel.writes)
-    )
-    weights = float(sum(graph.tensors[i].size_bytes for i in kernel.weights))
-    working_set = activations + weights
-    room = rate.on_chip_mib * _MIB
-    off_chip = min(1.0, max(0.0, working_set / room - 1.0))
+    asked = demand(graph, kernel, rate)
+    off_chip = min(1.0, max(0.0, asked.working_set_bytes / (rate.on_chip_mib * _MIB) - 1.0))
     per_byte = off_chip / rate.off_chip_gb_per_s + (1.0 - off_chip) / rate.on_chip_gb_per_s
     weight_rate = rate.on_chip_gb_per_s if weights_resident else rate.off_chip_gb_per_s
-    memory_s = (activations * per_byte + weights / weight_rate) / _GIGA
+    compute_s = (
+        asked.dense_operations / rate.dense_gmacs_per_s
+        + asked.depthwise_operations / rate.depthwise_gmacs_per_s
+        + asked.vector_operations / rate.vector_gops_per_s
+    ) / _GIGA
+    memory_s = (asked.activation_bytes * per_byte + asked.weight_bytes / weight_rate) / _GIGA
     return KernelCost(
         kernel=kernel,
-        compute_ms=_compute_s(graph, kernel, rate) * 1e3,
+        compute_ms=compute_s * 1e3,
         memory_ms=memory_s * 1e3,
         dispatch_ms=rate.dispatch_us / 1e3,
-        working_set_bytes=working_set,
+        working_set_bytes=asked.working_set_bytes,
         off_chip_share=off_chip,
     )
+
+
+def total_ms(demands: Demand, rate: Rates, *, weights_resident: bool) -> float:
+    """Return the milliseconds of many kernels at once, as `cost` would one by one.
+
+    Args:
+        demands: Each field an array with one entry per kernel.
+        rate: Of the kernels' unit and precision.
+        weights_resident: Whether all weights of the model stay on chip between inferences.
+    """
+    room = rate.on_chip_mib * _MIB
+    off_chip = np.clip(np.asarray(demands.working_set_bytes) / room - 1.0, 0.0, 1.0)
+    per_byte = off_chip / rate.off_chip_gb_per_s + (1.0 - off_chip) / rate.on_chip_gb_per_s
+    weight_rate = rate.on_chip_gb_per_s if weights_resident else rate.off_chip_gb_per_s
+    compute = (
+        np.asarray(demands.dense_operations) / rate.dense_gmacs_per_s
+        + np.asarray(demands.depthwise_operations) / rate.depthwise_gmacs_per_s
+        + np.asarray(demands.vector_operations) / rate.vector_gops_per_s
+    )
+    memory = demands.activation_bytes * per_byte + np.asarray(demands.weight_bytes) / weight_rate
+    busy_ms = float(np.sum(np.maximum(compute, memory))) / _GIGA * 1e3
+    return busy_ms + len(off_chip) * rate.dispatch_us / 1e3
+
+
+def stack(demands: Sequence[Demand]) -> Demand:
+    """Put the demands of many kernels into arrays, for `total_ms`."""
+    names = [field.name for field in dataclasses.fields(Demand)]
+    columns: dict[str, Any] = {
+        name: np.array([getattr(one, name) for one in demands]) for name in names
+    }
+    return Demand(**columns)
 
 
 def crossing_ms(graph: Graph, tensors: Iterable[int], rate: Rates) -> float:
     """Return the milliseconds of one hand-over that copies some tensors between partitions."""
     moved = sum(graph.tensors[i].size_bytes for i in tensors)
     return rate.crossing_us / 1e3 + moved / (rate.crossing_gb_per_s * _GIGA) * 1e3
-
-
-def _compute_s(graph: Graph, kernel: Kernel, rate: Rates) -> float:
-    main = kernel.work
-    fused_s = kernel.fused_operations / (rate.vector_gops_per_s * _GIGA)
-    if main.kind == work.DENSE:
-        padding = _padding(main.in_channels, rate) * _padding(main.out_channels, rate)
-        transposed = any(graph.ops[i].name == "TRANSPOSE_CONV" for i in kernel.ops)
-        slowdown = rate.transpose_conv_ratio if transposed else 1.0
-        dense_s = main.operations * padding * slowdown / (rate.dense_gmacs_per_s * _GIGA)
-        return dense_s + fused_s
-    if main.kind == work.DEPTHWISE:
-        padding = _padding(main.out_channels, rate)
-        return main.operations * padding / (rate.depthwise_gmacs_per_s * _GIGA) + fused_s
-    return main.operations / (rate.vector_gops_per_s * _GIGA) + fused_s
 
 
 def _padding(channels: int, rate: Rates) -> float:

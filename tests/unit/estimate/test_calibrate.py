@@ -1,17 +1,20 @@
 """Calibration finds planted constants, and says how wrong it is on what it never saw."""
 
 import math
+import tomllib
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from harness import schema
 from harness.errors import ConfigError
-from harness.estimate import calibrate, fit, interval, model
+from harness.estimate import calibrate, fit, interval, kernels, model, roofline
 from harness.estimate.calibrate import STARTS, Sample
 from harness.estimate.reference.draft import Draft
 from harness.estimate.roofline import Rates
 from harness.graph import Graph
+from harness.profiles import EstimateConstants
 from tests.unit.estimate import phones
 
 TRUTH = Rates(
@@ -116,3 +119,29 @@ def test_few_rows_widen_the_interval() -> None:
     assert interval.ratio([1.1] * 3, [1.0] * 3) > interval.ratio([1.1] * 9, [1.0] * 9)
     assert interval.ratio([1.1] * 9, [1.0] * 9) > 1.1
     assert not math.isinf(interval.ratio([1.1] * 2, [1.0] * 2))
+
+
+def test_many_kernels_at_once_cost_what_they_cost_one_by_one() -> None:
+    for _, graph in nets():
+        placed = phones.place(graph)
+        found = model.break_down(graph, placed, phones.target())
+        fused = kernels.fuse(graph, placed)
+        rates = Rates(**phones.RATES)
+        resident = graph.weight_bytes <= rates.on_chip_mib * 2**20
+
+        demands = roofline.stack([roofline.demand(graph, kernel, rates) for kernel in fused])
+        at_once = roofline.total_ms(demands, rates, weights_resident=resident)
+
+        assert at_once + rates.floor_ms == pytest.approx(found.total_ms)
+
+
+def test_constants_survive_the_way_into_a_profile() -> None:
+    constants = phones.constants("nnapi", "float")
+
+    read = schema.parse(
+        EstimateConstants,
+        tomllib.loads(calibrate.to_toml(constants))["estimates"][0],
+        where="test",
+    )
+
+    assert read == constants
