@@ -152,7 +152,10 @@ class Custody:
 
     def change(self, changes: Sequence[Change]) -> None:
         """Change settings, each noted in the journal first with what it was before."""
-        self._do("\n".join(_change(change) for change in changes), "changing settings")
+        steps = [_note(change) for change in changes]
+        steps.append(f"sync {HOME}/journal 2>/dev/null")
+        steps += [_apply(change) for change in changes]
+        self._do("\n".join(steps), "changing settings")
 
     def leave(self) -> None:
         """Restore what was changed, remove the run's files and give the lock back.
@@ -181,19 +184,29 @@ class Custody:
         return script.format(home=HOME, store=STORE, run=RUN, token=self._token, **values)
 
 
-def _change(change: Change) -> str:
-    name, value = shlex.quote(change.name), shlex.quote(change.value)
+def _note(change: Change) -> str:
+    """Return shell that writes what a setting is now into the journal, once."""
+    name = shlex.quote(change.name)
     if change.kind == "prop":
-        old, new = f"getprop {name}", f"setprop {name} {value}"
+        old = f"getprop {name}"
     elif change.kind == "setting":
-        old, new = f"settings get {change.name}", f"settings put {change.name} {value}"
+        old = f"settings get {change.name}"
     elif change.kind == "power":
-        old, new = "echo false", f"cmd power set-fixed-performance-mode-enabled {value} >/dev/null"
+        old = "echo false"
     else:
         size = r"s/^main: ring buffer is \([0-9]*\) *\([KM]\).*/\1\2/p"
-        old, new = f"logcat -g | sed -n '{size}' | head -n 1", f"logcat -G {value}"
+        old = f"logcat -g | sed -n '{size}' | head -n 1"
     noted = shlex.quote(f"{change.kind}|{change.name}|")
-    return (
-        f"grep -qF {noted} {HOME}/journal 2>/dev/null || "
-        f'echo {noted}"$({old})" >>{HOME}/journal; sync {HOME}/journal 2>/dev/null; {new}'
-    )
+    return f'grep -qF {noted} {HOME}/journal 2>/dev/null || echo {noted}"$({old})" >>{HOME}/journal'
+
+
+def _apply(change: Change) -> str:
+    """Return shell that changes a setting."""
+    value = shlex.quote(change.value)
+    if change.kind == "prop":
+        return f"setprop {shlex.quote(change.name)} {value}"
+    if change.kind == "setting":
+        return f"settings put {change.name} {value}"
+    if change.kind == "power":
+        return f"cmd power set-fixed-performance-mode-enabled {value} >/dev/null"
+    return f"logcat -G {value}"

@@ -1,0 +1,69 @@
+"""Simulate the sequential A B B A rule under phone-like noise: alarms, detection and cost.
+
+The noise is that of the decision-rule study: a run is 50 inferences with 4 % spread and 5 %
+outliers of 1.5x; between runs 3 % (phone), or a slow drift AR(1) 0.9 with 5 % (drift).
+"""
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from harness import sequential
+from harness.sequential import Comparison, Plan, Ruling
+
+TRIALS = 2000
+INFERENCES = 50
+
+
+def run_levels(noise: str, random: np.random.Generator) -> Iterator[float]:
+    """Yield the level of each run relative to the phone's usual one."""
+    drift = random.normal(0, 0.05)
+    while True:
+        if noise == "phone":
+            yield math.exp(random.normal(0, 0.03))
+        else:
+            drift = 0.9 * drift + random.normal(0, 0.05 * math.sqrt(1 - 0.81))
+            yield math.exp(drift)
+
+
+def simulate(effect: float, noise: str, random: np.random.Generator) -> Comparison:
+    """Return how the rule ends for a candidate that is slower by `effect`."""
+    plan, order, levels = Plan(), sequential.order(), run_levels(noise, random)
+    times: dict[str, list[float]] = {"baseline": [], "candidate": []}
+    while True:
+        for name in (next(order), next(order)):
+            inferences = 1 + random.normal(0, 0.04, INFERENCES)
+            inferences[random.random(INFERENCES) < 0.05] *= 1.5
+            factor = 1 + effect if name == "candidate" else 1.0
+            times[name].append(float(np.median(inferences)) * next(levels) * factor)
+        found = sequential.compare(times["baseline"], times["candidate"], plan)
+        if found and (found.ruling is not Ruling.UNDECIDED or found.pairs == plan.looks[-1]):
+            return found
+
+
+@pytest.mark.parametrize("noise", ["phone", "drift"])
+def test_false_alarms_stay_within_half_a_percent_and_five_percent_is_found(
+    noise: str, benchmark: pytest.FixtureRequest
+):
+    random = np.random.default_rng(20261124)
+
+    def trial() -> tuple[list[Comparison], list[Comparison]]:
+        return (
+            [simulate(0.0, noise, random) for _ in range(TRIALS)],
+            [simulate(0.05, noise, random) for _ in range(TRIALS)],
+        )
+
+    same, slower = benchmark.pedantic(trial, rounds=1)  # type: ignore[attr-defined]
+
+    alarms = sum(c.ruling is Ruling.SLOWER for c in same) / TRIALS
+    found = sum(c.ruling is Ruling.SLOWER for c in slower) / TRIALS
+    runs_a_side = float(np.mean([c.pairs for c in same + slower]))
+    benchmark.extra_info.update(  # type: ignore[attr-defined]
+        false_alarm_share=alarms, detection_of_5_percent=found, runs_a_side=runs_a_side,
+        runs_a_side_when_slower=float(np.mean([c.pairs for c in slower])),
+    )  # fmt: skip
+    assert alarms <= 0.005
+    assert found >= 0.95
+    assert runs_a_side <= 16

@@ -1,0 +1,85 @@
+"""Decide from pairs of runs whether a candidate is slower."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from harness import sequential
+from harness.errors import MeasurementError
+from harness.sequential import Plan, Ruling
+
+PLAN = Plan(looks=(6, 12), alphas=(0.02, 0.005))
+SPREAD = [1.0, 1.01, 0.99, 1.02, 0.98, 1.005]
+
+
+def test_a_candidate_that_is_always_slower_is_ruled_slower():
+    comparison = sequential.compare(SPREAD, [1.1 * ms for ms in SPREAD], PLAN)
+
+    assert comparison is not None
+    assert comparison.ruling is Ruling.SLOWER
+    assert comparison.ratio == pytest.approx(1.1)
+
+
+def test_a_difference_within_the_margin_is_not_ruled_slower():
+    comparison = sequential.compare(SPREAD, [1.015 * ms for ms in SPREAD], PLAN)
+
+    assert comparison is not None
+    assert comparison.ruling is Ruling.UNDECIDED
+
+
+def test_a_candidate_that_is_as_fast_is_given_up_early():
+    comparison = sequential.compare(SPREAD, SPREAD[::-1], PLAN)
+
+    assert comparison is not None
+    assert (comparison.ruling, comparison.pairs) == (Ruling.NOT_SLOWER, 6)
+
+
+def test_between_looks_nothing_is_said():
+    assert sequential.compare(SPREAD[:5], SPREAD[:5], PLAN) is None
+
+
+def test_runs_that_are_not_paired_are_an_error():
+    with pytest.raises(MeasurementError, match="6 runs of the baseline, 5"):
+        sequential.compare(SPREAD, SPREAD[:5], PLAN)
+
+
+@pytest.mark.parametrize("bad", [0.0, -1.0, float("nan")])
+def test_a_time_that_is_none_is_an_error(bad: float):
+    with pytest.raises(MeasurementError, match="positive"):
+        sequential.compare(SPREAD, [*SPREAD[:5], bad], PLAN)
+
+
+def test_the_order_is_a_b_b_a():
+    order = sequential.order()
+
+    assert [next(order) for _ in range(8)] == [
+        "baseline", "candidate", "candidate", "baseline",
+        "baseline", "candidate", "candidate", "baseline",
+    ]  # fmt: skip
+
+
+def test_the_shares_of_alpha_sum_to_half_a_percent():
+    assert math.fsum(Plan().alphas) <= 0.005
+    assert len(Plan().alphas) == len(Plan().looks)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 30), st.floats(-0.5, 0.5))
+def test_the_p_value_is_scipys_exact_one(seed: int, count: int, shift: float):
+    values = np.random.default_rng(seed).normal(shift, 1, count)
+
+    expected = stats.wilcoxon(values, alternative="greater", method="exact").pvalue
+
+    assert sequential.signed_rank_p(list(values)) == pytest.approx(float(expected), rel=1e-9)
+
+
+@given(st.lists(st.integers(-3, 3), min_size=1, max_size=12))
+def test_ties_and_zeros_keep_the_p_value_a_probability(values: list[int]):
+    up = sequential.signed_rank_p([float(v) for v in values])
+    down = sequential.signed_rank_p([-float(v) for v in values])
+
+    assert 0 < up <= 1
+    assert up + down >= 1  # both hold the observed sum itself
