@@ -229,7 +229,7 @@ class Bench:
         """
         words = " ".join(shlex.quote(flag.replace("{run}", RUN)) for flag in flags)
         tool = device_state.pinned(self._tool_path, mask)
-        inner = shlex.quote(f'echo $$ >{RUN}/pid; exec {tool} "$@"')
+        inner = shlex.quote(f'echo $$ >{RUN}/pid; {self._libraries()}exec {tool} "$@"')
         before, after = "", f"rm -f {RUN}/pid"
         if self._nnapi:
             level = "compilation" if nnapi_log else "''"
@@ -261,6 +261,14 @@ class Bench:
             for name, most_bytes in wanted.items()
         }
         return ToolRun(output=output, elapsed_s=elapsed_s, files=found)
+
+    def _libraries(self) -> str:
+        """Return shell that lets an external delegate find the vendor's libraries."""
+        external = self._measuring.external
+        if external is None or not external.library_path:
+            return ""
+        folder = shlex.quote(external.library_path)
+        return f"export LD_LIBRARY_PATH={folder} ADSP_LIBRARY_PATH={folder}; "
 
     def state(self, *, sentinel_mask: str | None = None) -> State:
         """Read the phone's state.

@@ -55,10 +55,12 @@ class ExternalDelegate:
     Attributes:
         path: The library on the phone.
         options: Its options, written `key:value;key:value`.
+        library_path: Folder on the phone of the vendor's other libraries, DSP code included.
     """
 
     path: str
     options: str = ""
+    library_path: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,8 +143,9 @@ def delegate_flags(
             wanted.append(f"external_delegate_options={external.options}")
     elif delegate == "nnapi":
         wanted = ["use_nnapi=true", f"nnapi_allow_fp16={_flag(allow_fp16)}"]
+        wanted.append("disable_nnapi_cpu=true")
         if accelerator:
-            wanted += [f"nnapi_accelerator_name={accelerator}", "disable_nnapi_cpu=true"]
+            wanted.append(f"nnapi_accelerator_name={accelerator}")
     elif delegate == "gpu":
         wanted = ["use_gpu=true", f"gpu_precision_loss_allowed={_flag(allow_fp16)}"]
     elif delegate == "cpu":

@@ -162,7 +162,11 @@ def test_other_delegates_are_placed_too(plugged: Plugged, variant: Variant, dele
 
 
 def test_an_external_delegate_is_placed_by_its_name(plugged: Plugged, variant: Variant):
-    external = ExternalDelegate(path="/data/local/tmp/libQnnTFLiteDelegate.so")
+    external = ExternalDelegate(
+        path="/data/local/tmp/qnn/libQnnTFLiteDelegate.so",
+        options="backend_type:htp",
+        library_path="/data/local/tmp/qnn",
+    )
     device = plugged.phone("qnn", replace(QUICK, external=external))
 
     placement = device.place(variant, SIZE)
@@ -216,7 +220,8 @@ def test_a_timing_stores_the_phones_state_and_its_interval(device: Phone, varian
     assert state["temperature_c"] == 31.0
     assert state["battery_percent"] == 88
     assert state["fixed_performance"] == "true"
-    assert latency.low_ms is not None and latency.high_ms is not None
+    assert latency.low_ms is not None
+    assert latency.high_ms is not None
     assert latency.low_ms <= latency.median_ms <= latency.high_ms
     assert latency.runs == 5 * int(state["tool_runs"])
 

@@ -198,7 +198,7 @@ def test_nnapi_is_asked_for_by_accelerator_without_its_cpu():
 
     assert flags == (
         "--use_nnapi=true", "--nnapi_allow_fp16=true",
-        "--nnapi_accelerator_name=google-edgetpu", "--disable_nnapi_cpu=true",
+        "--disable_nnapi_cpu=true", "--nnapi_accelerator_name=google-edgetpu",
     )  # fmt: skip
 
 
