@@ -14,7 +14,7 @@ def test_emulated_never_looks_for_a_phone(pytester: pytest.Pytester) -> None:
 
 
 def test_phone_without_a_phone_never_passes(project: pytest.Pytester) -> None:
-    result = project.runpytest("--device=pixel4", "--origin=phone")
+    result = project.runpytest("--device=pixel4", "--origin=phone", "test_fallback.py")
 
     assert result.ret != pytest.ExitCode.OK
     assert "passed" not in result.parseoutcomes()

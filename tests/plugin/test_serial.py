@@ -6,7 +6,9 @@ import pytest
 def test_a_serial_that_is_not_attached_never_passes_where_a_phone_is_demanded(
     project: pytest.Pytester,
 ) -> None:
-    result = project.runpytest("--device=pixel4", "--origin=phone", "--serial=NO-SUCH-PHONE")
+    result = project.runpytest(
+        "--device=pixel4", "--origin=phone", "--serial=NO-SUCH-PHONE", "test_fallback.py"
+    )
 
     assert result.ret != pytest.ExitCode.OK
     assert "passed" not in result.parseoutcomes()
