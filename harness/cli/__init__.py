@@ -6,10 +6,21 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from harness import __version__
-from harness.cli import bisect, bless, devices, doctor, fake_phone, init, inspect
+from harness.cli import (
+    bisect,
+    bless,
+    build,
+    devices,
+    doctor,
+    fake_phone,
+    init,
+    inspect,
+    study,
+    train,
+)
 from harness.errors import GateError, HarnessError
 
-COMMANDS = (devices, doctor, inspect, bisect, init, bless, fake_phone)
+COMMANDS = (devices, doctor, inspect, bisect, init, bless, fake_phone, train, build, study)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

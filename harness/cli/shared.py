@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console
 
 from harness import profiles, subjects
-from harness.errors import ConfigError
+from harness.errors import ConfigError, StackMissing
 from harness.evidence import sha256_of
 from harness.profiles import Profile, Target
 from harness.subjects import Limits, Precision, Subject, Variant
@@ -38,6 +38,13 @@ def add_golden_dir(parser: argparse.ArgumentParser) -> None:
         default=Path("golden"),
         metavar="DIR",
         help="folder of <subject>/subject.toml, default ./golden",
+    )
+
+
+def train_extra_missing(error: ModuleNotFoundError) -> StackMissing:
+    """Return what to say where the extra `train` is not installed."""
+    return StackMissing(
+        f"{error.name} is not installed; pip install 'pytest-device-harness[train]' adds it"
     )
 
 

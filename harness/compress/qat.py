@@ -1,8 +1,9 @@
 """Quantization-aware training: fake 8-bit quantization with straight-through gradients.
 
 Every tensor that the integer file stores is rounded in the forward pass as the file will round
-it: weights to 8 bits per output channel, symmetric; activations to 8 bits per tensor with a range
-that follows the data. The backward pass treats rounding as the identity, inside the range.
+it: weights to 8 bits per output channel, symmetric; activations to 8 bits per tensor, over a range
+that calibration frames set before training and that then stays. The backward pass treats rounding
+as the identity, inside the range.
 
 Source: Jacob et al., "Quantization and Training of Neural Networks for Efficient
 Integer-Arithmetic-Only Inference", CVPR 2018 (arXiv:1712.05877), section 3; Bengio, Leonard,
@@ -21,32 +22,35 @@ import tensorflow as tf
 from harness.compress.export import Frames, Precision, convert_function, exchanged
 from harness.zoo.layers import Tensor
 
-RANGE_MOMENTUM = 0.99  # of the moving average of minima and maxima
-
 
 @keras.saving.register_keras_serializable(package="harness")
 class FakeQuant(keras.layers.Layer):  # type: ignore[misc]
-    """Round activations to 8 bits over a range that follows the batches seen in training."""
+    """Round activations to 8 bits over a range that calibration frames have set.
+
+    Attributes:
+        observing: Whether calls widen the range; see `calibrate`.
+    """
 
     def __init__(self, *, as_operator: bool = False, **settings: Any) -> None:
         """Say whether to be TensorFlow's operator, which the converter understands."""
         super().__init__(**settings)
         self.as_operator = as_operator
+        self.observing = False
 
     def build(self, input_shape: Any) -> None:
-        """Make the range, empty until the first batch."""
+        """Make the range, empty until the first frame."""
         del input_shape
         self.low = self.add_weight(shape=(), initializer="zeros", trainable=False, name="low")
         self.high = self.add_weight(shape=(), initializer="zeros", trainable=False, name="high")
 
-    def call(self, inputs: Tensor, training: bool = False) -> Tensor:
+    def call(self, inputs: Tensor) -> Tensor:
         """Round to the nearest of 256 steps of the range, and clip to it."""
         if self.as_operator:
             return tf.quantization.fake_quant_with_min_max_vars(
                 inputs, self.low.value, self.high.value, num_bits=8
             )
-        if training:
-            self._follow(inputs)
+        if self.observing:
+            self._widen(inputs)
         low, scale = nudged_range(self.low, self.high)
         return straight_through(inputs, low, low + 255.0 * scale, scale)
 
@@ -58,15 +62,11 @@ class FakeQuant(keras.layers.Layer):  # type: ignore[misc]
         """Return the settings that build this layer again."""
         return {**super().get_config(), "as_operator": self.as_operator}
 
-    def _follow(self, inputs: Tensor) -> None:
-        """Move the range towards the extremes of a batch; the first batch sets it."""
+    def _widen(self, inputs: Tensor) -> None:
+        """Widen the range to a tensor's extremes; zero is always inside."""
         ops = keras.ops
-        least = ops.minimum(ops.stop_gradient(ops.min(inputs)), 0.0)
-        greatest = ops.maximum(ops.stop_gradient(ops.max(inputs)), 0.0)
-        empty = ops.cast(ops.equal(self.low, self.high), "float32")
-        keep = RANGE_MOMENTUM * (1.0 - empty)
-        self.low.assign(keep * self.low + (1.0 - keep) * least)
-        self.high.assign(keep * self.high + (1.0 - keep) * greatest)
+        self.low.assign(ops.minimum(self.low, ops.min(inputs)))
+        self.high.assign(ops.maximum(self.high, ops.max(inputs)))
 
 
 @keras.saving.register_keras_serializable(package="harness")
@@ -86,11 +86,11 @@ class FakeQuantConv2D(keras.layers.Conv2D):  # type: ignore[misc]
         if self.range is not None:
             self.range.build(None)
 
-    def call(self, inputs: Tensor, training: bool = False) -> Tensor:
+    def call(self, inputs: Tensor) -> Tensor:
         """Map [N, H, W, C] to [N, H', W', filters]."""
         kernel = self.kernel if self.as_operator else rounded_weights(self.kernel)
         outputs = self.convolution_op(inputs, kernel) + self.bias
-        return outputs if self.range is None else self.range(outputs, training=training)
+        return outputs if self.range is None else self.range(outputs)
 
     def get_config(self) -> dict[str, Any]:
         """Return the settings that build this layer again."""
@@ -113,7 +113,7 @@ class FakeQuantPReLU(keras.layers.PReLU):  # type: ignore[misc]
         super().build(input_shape)
         self.range.build(None)
 
-    def call(self, inputs: Tensor, training: bool = False) -> Tensor:
+    def call(self, inputs: Tensor) -> Tensor:
         """Return the same shape."""
         if self.as_operator:
             return self.range(super().call(inputs))
@@ -121,7 +121,7 @@ class FakeQuantPReLU(keras.layers.PReLU):  # type: ignore[misc]
         most = ops.max(ops.abs(self.alpha)) + 1e-12
         slope = straight_through(self.alpha, -most, most, most / 127.0)
         outputs = ops.relu(inputs) - slope * ops.relu(-inputs)
-        return self.range(outputs, training=training)
+        return self.range(outputs)
 
     def get_config(self) -> dict[str, Any]:
         """Return the settings that build this layer again."""
@@ -143,9 +143,9 @@ class FakeQuantReLU(keras.layers.Layer):  # type: ignore[misc]
         del input_shape
         self.range.build(None)
 
-    def call(self, inputs: Tensor, training: bool = False) -> Tensor:
+    def call(self, inputs: Tensor) -> Tensor:
         """Return the same shape."""
-        return self.range(keras.ops.relu(inputs), training=training)
+        return self.range(keras.ops.relu(inputs))
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """Return the same shape."""
@@ -171,12 +171,12 @@ class FakeQuantAdd(keras.layers.Layer):  # type: ignore[misc]
         del input_shape
         self.range.build(None)
 
-    def call(self, inputs: list[Tensor], training: bool = False) -> Tensor:
+    def call(self, inputs: list[Tensor]) -> Tensor:
         """Return the shape of one of the tensors."""
         total = inputs[0]
         for one in inputs[1:]:
             total = total + one
-        return self.range(total, training=training)
+        return self.range(total)
 
     def compute_output_shape(self, input_shape: list[Any]) -> Any:
         """Return the shape of one of the tensors."""
@@ -289,9 +289,15 @@ def rounded_weights(kernel: Tensor) -> Tensor:
 
 
 def calibrate(model: keras.Model, frames: Frames) -> None:
-    """Show frames to a quantization-aware network, so that its ranges are known before training."""
+    """Set every range of a quantization-aware network from frames, before it is trained."""
+    found = [getattr(layer, "range", None) for layer in model.layers]
+    ranges = [one for one in found if isinstance(one, FakeQuant)]
+    for one in ranges:
+        one.observing = True
     for frame in frames:
-        model(np.asarray(frame), training=True)
+        model(np.asarray(frame), training=False)
+    for one in ranges:
+        one.observing = False
 
 
 def _feeds_relu_only(layer: keras.layers.Layer) -> bool:

@@ -15,16 +15,15 @@ import numpy as np
 from harness import graph
 from harness.compress.build import Built, build, record
 from harness.compress.check import measure
-from harness.compress.export import Precision
+from harness.compress.export import Precision, convert
 from harness.compress.prune import prune
 from harness.compress.qat import calibrate, convert_qat, quantization_aware
 from harness.errors import ConfigError
 from harness.training import photos
 from harness.training.batches import to_float
-from harness.training.blur import GREATEST_EXTENT_PX, LEAST_EXTENT_PX
 from harness.training.checkpoint import load_weights
-from harness.training.subject import batches_for, design
-from harness.training.train import Recipe, psnr_db, restored_psnr_db, small, train
+from harness.training.subject import batches_for, design, facts
+from harness.training.train import Recipe, restored_psnr_db, small, train
 
 PLAIN = (Precision.FP32, Precision.FP16, Precision.INT8_PTQ, Precision.INT16_PTQ)
 QAT_RATE = 1e-4
@@ -62,18 +61,7 @@ class Workshop:
 
     def facts(self, recipe: Recipe, command: str) -> dict[str, Any]:
         """Return what a reader needs to make the weights again, without paths of this machine."""
-        pairs = self.held_out()
-        blurred = [
-            psnr_db(to_float(one), to_float(other))
-            for one, other in zip(pairs.blurred, pairs.sharp, strict=True)
-        ]
-        return {
-            "command": command,
-            "recipe": dataclasses.asdict(recipe),
-            "data_packages": photos.package_versions(cache=self.cache),
-            "blur_extent_px": [LEAST_EXTENT_PX, GREATEST_EXTENT_PX],
-            "held_out_blurred_psnr_db": round(float(np.mean(blurred)), 4),
-        }
+        return facts(recipe, command=command, cache=self.cache)
 
     def held_out(self) -> photos.Pairs:
         """Return the frames that variants are measured on."""
@@ -128,8 +116,9 @@ def build_qat(shop: Workshop, *, steps: int, seed: int = 21) -> Built:
         macs=graph.parse(file).macs,
     )
     (shop.folder / f"{built.name}.tflite").write_bytes(file)
-    facts = shop.facts(recipe, f"harness build {shop.subject} --variants int8_qat --steps {steps}")
-    record(shop.folder / "provenance.json", [built], training={**facts, "start_from": "fp32"})
+    command = f"harness build {shop.subject} --variants int8_qat --steps {steps}"
+    training = {**shop.facts(recipe, command), "start_from": "fp32"}
+    record(shop.folder / "provenance.json", [built], training=training)
     return built
 
 
@@ -158,7 +147,7 @@ def build_pruned(
     raw = started()
     before = restored_psnr_db(lambda frame: np.asarray(raw(frame)), shop.held_out())
     trained = _fine_tuned(shop, started, recipe, name=name)
-    facts = shop.facts(recipe, f"harness build {shop.subject} --variants {name} --steps {steps}")
+    command = f"harness build {shop.subject} --variants {name} --steps {steps}"
     return build(
         trained,
         folder=shop.folder,
@@ -166,7 +155,7 @@ def build_pruned(
         calibration=shop.calibration(),
         held_out=shop.held_out(),
         training={
-            **facts,
+            **shop.facts(recipe, command),
             "start_from": "fp32",
             "macs_share": macs_percent / 100.0,
             "importance": "L2 norm of the tied filters over the layer's mean",
@@ -210,10 +199,50 @@ def build_variants(shop: Workshop, variants: Sequence[str], *, steps: int) -> tu
     return tuple(built)
 
 
+def take_over(shop: Workshop, training_folder: Path) -> None:
+    """Copy what `harness train` handed over into the subject's folder.
+
+    Raises:
+        ConfigError: The training is not there or has not ended.
+    """
+    weights, training = training_folder / "weights.npz", training_folder / "training.json"
+    if not (weights.is_file() and training.is_file()):
+        raise ConfigError(
+            f"{training_folder} holds no finished training; run `harness train {shop.subject}`"
+        )
+    shop.folder.mkdir(parents=True, exist_ok=True)
+    (shop.folder / "weights.npz").write_bytes(weights.read_bytes())
+    entry = {"training": json.loads(training.read_text())}
+    provenance = shop.folder / "provenance.json"
+    known = json.loads(provenance.read_text()) if provenance.is_file() else {"variants": {}}
+    known["variants"][Precision.FP32.value] = {
+        **known["variants"].get(Precision.FP32.value, {}),
+        **entry,
+    }
+    provenance.write_text(json.dumps(known, indent=1) + "\n")
+
+
+def export_paper(name: str, *, folder: Path, size_px: tuple[int, int] = (256, 256)) -> Path:
+    """Export a paper-size network with untrained weights: for structure, MACs and latency only.
+
+    Returns:
+        The path of the file, `<folder>/<name>/paper_untrained.tflite`.
+
+    Raises:
+        ConfigError: There is no such design of paper size.
+    """
+    keras.utils.set_random_seed(1)
+    model = design(name, paper_size=True)()
+    path = folder / name / "paper_untrained.tflite"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(convert(model, precision=Precision.FP32, size_px=size_px))
+    return path
+
+
 def _training_of(provenance: Path) -> dict[str, Any]:
     """Return how the subject's weights were trained, as its provenance says."""
-    facts = json.loads(provenance.read_text())
-    return dict(facts["variants"]["fp32"]["training"])
+    known = json.loads(provenance.read_text())
+    return dict(known["variants"]["fp32"]["training"])
 
 
 def _fine_tuned(

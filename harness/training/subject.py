@@ -2,27 +2,38 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from pathlib import Path
+from typing import Any
 
 import keras
+import numpy as np
 
 from harness.errors import ConfigError
 from harness.training import photos, reds
 from harness.training.batches import Batches, PairBatches
-from harness.training.checkpoint import load_weights
-from harness.training.train import Recipe, Trained, train
-from harness.zoo.designs import DESIGNS, Build
+from harness.training.blur import GREATEST_EXTENT_PX, LEAST_EXTENT_PX
+from harness.training.checkpoint import load_weights, save_weights
+from harness.training.train import Recipe, Trained, restored_psnr_db, train
+from harness.zoo.designs import DESIGNS, PAPER_DESIGNS, Build
 
 
-def design(name: str) -> Build:
+def design(name: str, *, paper_size: bool = False) -> Build:
     """Return the builder of a design.
 
+    Args:
+        name: Name of the design.
+        paper_size: Whether to take its 250 GMAC size in place of the small one.
+
     Raises:
-        ConfigError: There is no such design.
+        ConfigError: There is no such design, or not in that size.
     """
-    if name not in DESIGNS:
-        raise ConfigError(f"no design {name!r}; known: {', '.join(sorted(DESIGNS))}")
-    return DESIGNS[name]
+    known = PAPER_DESIGNS if paper_size else DESIGNS
+    if name not in known:
+        size = " of paper size" if paper_size else ""
+        raise ConfigError(f"no design {name!r}{size}; known: {', '.join(sorted(known))}")
+    return known[name]
 
 
 def batches_for(recipe: Recipe, *, cache: Path, reds_folder: Path | None = None) -> Batches:
@@ -59,6 +70,7 @@ def train_subject(
     reds_folder: Path | None = None,
     start_from: Path | None = None,
     stop_after: int | None = None,
+    paper_size: bool = False,
     progress: bool = True,
 ) -> Trained:
     """Train one design, or go on where its folder's checkpoint ends.
@@ -71,12 +83,13 @@ def train_subject(
         reds_folder: Where REDS lies unpacked, or None for photographs.
         start_from: Weights to start from in place of random ones.
         stop_after: Return after this step instead of the recipe's last.
+        paper_size: Whether to train the design's 250 GMAC size.
         progress: Whether to draw a progress line.
 
     Raises:
         ConfigError: No such design, no data, or the folder holds another training.
     """
-    build = design(name)
+    build = design(name, paper_size=paper_size)
 
     def started() -> keras.Model:
         model = build()
@@ -92,3 +105,39 @@ def train_subject(
         stop_after=stop_after,
         progress=progress,
     )
+
+
+def held_out_psnr_db(*, cache: Path) -> float:
+    """Return the mean PSNR of the held-out frames as they are: blurred, against sharp."""
+    pairs = photos.cached_pairs(photos.HELD_OUT, cache=cache)
+    return float(np.mean(restored_psnr_db(lambda frame: frame, pairs)))
+
+
+def facts(
+    recipe: Recipe, *, command: str, cache: Path, reds_folder: Path | None = None
+) -> dict[str, Any]:
+    """Return what a reader needs to train the same again, without paths of this machine.
+
+    Args:
+        recipe: How it was trained.
+        command: The command that did.
+        cache: Where photographs and their crops are kept.
+        reds_folder: Not None if REDS was trained on.
+    """
+    known = {"command": command, "recipe": dataclasses.asdict(recipe)}
+    if reds_folder is not None:
+        return {**known, "data_set": "REDS"}
+    return {
+        **known,
+        "data_packages": photos.package_versions(cache=cache),
+        "blur_extent_px": [LEAST_EXTENT_PX, GREATEST_EXTENT_PX],
+        "held_out_blurred_psnr_db": round(held_out_psnr_db(cache=cache), 4),
+    }
+
+
+def hand_over(trained: Trained, *, folder: Path, training: dict[str, Any]) -> Path:
+    """Write `weights.npz` and `training.json` for `harness build`; returns the weights' path."""
+    weights = folder / "weights.npz"
+    save_weights(trained.model, weights)
+    (folder / "training.json").write_text(json.dumps(training, indent=1) + "\n")
+    return weights

@@ -7,22 +7,17 @@ from collections.abc import Callable, Mapping
 
 import keras
 
+from harness.zoo import dbpn, edsr, fpn, rdn, sgn, unet
 from harness.zoo.carn import carn
-from harness.zoo.dbpn import dbpn
-from harness.zoo.edsr import edsr
 from harness.zoo.falsr import falsr
-from harness.zoo.fpn import fpn
 from harness.zoo.imdn import imdn
 from harness.zoo.layers import Activation, Upsampling
-from harness.zoo.rdn import rdn
-from harness.zoo.sgn import sgn
-from harness.zoo.unet import unet
 
 Build = Callable[..., keras.Model]  # takes size_px=(height, width) or None
 
 OP_GRID: Mapping[str, Build] = {
     f"unet_{upsampling}_{activation}": functools.partial(
-        unet, upsampling=upsampling, activation=activation
+        unet.unet, upsampling=upsampling, activation=activation
     )
     for upsampling in Upsampling
     for activation in Activation
@@ -33,15 +28,25 @@ OP_GRID: Mapping[str, Build] = {
 """
 
 DESIGNS: Mapping[str, Build] = {
-    "deblur_unet": unet,
-    "deblur_fpn": fpn,
-    "deblur_edsr": edsr,
-    "deblur_rdn": rdn,
-    "deblur_dbpn": dbpn,
-    "deblur_sgn": sgn,
+    "deblur_unet": unet.unet,
+    "deblur_fpn": fpn.fpn,
+    "deblur_edsr": edsr.edsr,
+    "deblur_rdn": rdn.rdn,
+    "deblur_dbpn": dbpn.dbpn,
+    "deblur_sgn": sgn.sgn,
     "deblur_imdn": imdn,
     "deblur_carn": carn,
     "deblur_falsr": falsr,
     **OP_GRID,
 }
 """Every design, each in its `small` size."""
+
+PAPER_DESIGNS: Mapping[str, Build] = {
+    "deblur_unet": functools.partial(unet.unet, size=unet.PAPER),
+    "deblur_fpn": functools.partial(fpn.fpn, size=fpn.PAPER),
+    "deblur_edsr": functools.partial(edsr.edsr, size=edsr.PAPER),
+    "deblur_rdn": functools.partial(rdn.rdn, size=rdn.PAPER),
+    "deblur_dbpn": functools.partial(dbpn.dbpn, size=dbpn.PAPER),
+    "deblur_sgn": functools.partial(sgn.sgn, size=sgn.PAPER),
+}
+"""The six architectures in their `paper` size: 250 GMAC at 1280x720, within 2 %."""

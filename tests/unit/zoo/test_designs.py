@@ -6,22 +6,13 @@ import pytest
 
 from harness import graph
 from harness.compress.export import Precision, convert
-from harness.zoo import dbpn, edsr, fpn, rdn, sgn, unet
-from harness.zoo.designs import DESIGNS, OP_GRID
+from harness.zoo.designs import DESIGNS, OP_GRID, PAPER_DESIGNS
 from tests.keras_warnings import ARRAY_COPY
 
 pytestmark = ARRAY_COPY
 
 HD_PIXELS = 1280 * 720
 SIDE_PX = 64
-PAPER = {
-    "unet": lambda: unet.unet(size=unet.PAPER),
-    "fpn": lambda: fpn.fpn(size=fpn.PAPER),
-    "edsr": lambda: edsr.edsr(size=edsr.PAPER),
-    "rdn": lambda: rdn.rdn(size=rdn.PAPER),
-    "dbpn": lambda: dbpn.dbpn(size=dbpn.PAPER),
-    "sgn": lambda: sgn.sgn(size=sgn.PAPER),
-}
 
 
 def _exported(model: keras.Model) -> graph.Graph:
@@ -57,9 +48,9 @@ def test_every_convolution_has_its_bias(name):
             assert layer.use_bias, layer.name
 
 
-@pytest.mark.parametrize("name", PAPER)
+@pytest.mark.parametrize("name", PAPER_DESIGNS)
 def test_a_paper_design_has_250_gmac_at_720p_within_2_percent(name):
-    assert _gmacs_at_720p(_exported(PAPER[name]())) == pytest.approx(250.0, rel=0.02)
+    assert _gmacs_at_720p(_exported(PAPER_DESIGNS[name]())) == pytest.approx(250.0, rel=0.02)
 
 
 def test_the_six_of_the_op_grid_cost_the_same_macs():
