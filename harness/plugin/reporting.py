@@ -51,7 +51,7 @@ class Reporter:
             setattr(report, _INCONCLUSIVE, True)
         elif isinstance(error, GateError):
             report.longrepr = str(error)
-        elif isinstance(error, HarnessError) and CASE in getattr(item, "funcargs", {}):
+        elif isinstance(error, HarnessError) and _has_case(item):
             report.longrepr = f"{type(error).__name__}: {error}"
             if not unsure:
                 self._record_error(item, error)
@@ -109,3 +109,8 @@ class Reporter:
     def pytest_unconfigure(self) -> None:
         """Release the devices."""
         self._session.close()
+
+
+def _has_case(item: pytest.Item) -> bool:
+    """Return whether a test is one of a case, even if the first of its fixtures failed."""
+    return CASE in getattr(getattr(item, "callspec", None), "params", {})

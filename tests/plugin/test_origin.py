@@ -2,6 +2,9 @@
 
 import pytest
 
+from harness import results
+from harness.verdict import Outcome
+
 _ONE_TEST = "def test_it(device):\n    assert 'emulated' in device.fingerprint\n"
 
 
@@ -18,7 +21,12 @@ def test_phone_without_a_phone_never_passes(project: pytest.Pytester) -> None:
 
     assert result.ret != pytest.ExitCode.OK
     assert "passed" not in result.parseoutcomes()
-    result.stdout.fnmatch_lines(["*DeviceError: *phone*"])
+    result.stdout.fnmatch_lines(["unet on pixel4:nnapi*", "DeviceError: *phone*"])
+    result.stdout.no_fnmatch_line("*connect.py:*")
+    records = list(results.load(results.latest(project.path)))
+    assert {(r.verdict.metric, r.verdict.outcome) for r in records} == {
+        ("error", Outcome.INCONCLUSIVE)
+    }
 
 
 def test_another_origin_is_a_usage_error_that_names_the_three(pytester: pytest.Pytester) -> None:
