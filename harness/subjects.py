@@ -199,6 +199,7 @@ class Subject:
         budgets: What they may cost.
         scaling: How latency may grow, or None.
         frames: Folder of <frame>.blurred.png and <frame>.sharp.png.
+        frame_names: The frames of that folder to use; empty for all.
         references: Folder of <frame>.npz, the blessed FP32 outputs.
         source: Where the model and its numbers come from.
         folder: Folder of subject.toml, set when loaded.
@@ -214,6 +215,7 @@ class Subject:
     budgets: tuple[Budget, ...] = ()
     scaling: ScalingBudget | None = None
     frames: Path = Path("frames")
+    frame_names: tuple[str, ...] = ()
     references: Path = Path("references")
     folder: Path = Path()
 

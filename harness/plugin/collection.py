@@ -226,6 +226,6 @@ def _by_size(case: Case) -> list[Case]:
     budgets = case.subject.budgets_of(profile, delegate, case.variant.name)
     sizes = {Size.parse(b.resolution) for b in budgets or case.subject.budgets}
     if not sizes:
-        frames = case.subject.frames.glob("*.blurred.png")
-        sizes = {images.size_of(path) for path in frames}
+        names = goldens.names(case.subject)
+        sizes = {images.size_of(case.subject.frames / f"{name}.blurred.png") for name in names}
     return [replace(case, size=size) for size in sorted(sizes, key=lambda s: s.megapixels)]
