@@ -86,6 +86,7 @@ class EstimateConstants:
         error_share: Median absolute relative error on held-out rows (0..1).
         interval_ratio: Estimate times and divided by this is the 90 % interval.
         source: The figures they were fitted to.
+        fitted_gmacs_max: GMACs of the largest network among them; beyond it the interval widens.
     """
 
     delegate: str
@@ -95,6 +96,7 @@ class EstimateConstants:
     error_share: float
     interval_ratio: float
     source: str
+    fitted_gmacs_max: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,7 @@
 """Fit a phone's latency constants to published or measured milliseconds."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -147,6 +148,7 @@ def calibrate(
         error_share=round(result.median_error, 3),
         interval_ratio=round(interval.ratio(predicted.tolist(), measured), 3),
         source=source,
+        fitted_gmacs_max=largest_gmacs([sample.graph for sample in samples]),
     )
     return Calibration(
         constants=constants,
@@ -154,6 +156,11 @@ def calibrate(
         score=result,
         macs_only=macs_only([sample.graph.macs for sample in samples], families, measured),
     )
+
+
+def largest_gmacs(graphs: Sequence[Graph]) -> float:
+    """Return the GMACs of the largest network, rounded up."""
+    return math.ceil(max(graph.macs for graph in graphs) / 1e7) / 100
 
 
 def _tie(start: Rates, values: Mapping[str, float]) -> Rates:
@@ -213,6 +220,11 @@ def to_toml(constants: EstimateConstants) -> str:
         f"rows = {constants.rows}",
         f"error_share = {constants.error_share}",
         f"interval_ratio = {constants.interval_ratio}",
+        *(
+            [f"fitted_gmacs_max = {constants.fitted_gmacs_max}"]
+            if constants.fitted_gmacs_max is not None
+            else []
+        ),
         f"source = {json.dumps(constants.source, ensure_ascii=False)}",
         "",
         "[estimates.values]",

@@ -89,6 +89,7 @@ def calibrate_npu(samples: Sequence[NpuSample], *, source: str) -> Calibration:
         error_share=round(result.median_error, 3),
         interval_ratio=round(interval.ratio(predicted.tolist(), measured), 3),
         source=source,
+        fitted_gmacs_max=calibrate.largest_gmacs([sample.graph for sample in samples]),
     )
     macs = [sample.graph.macs for sample in samples]
     return Calibration(

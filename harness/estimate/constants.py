@@ -38,12 +38,14 @@ class Ground:
     Attributes:
         rates: What the unit does.
         interval_ratio: Estimate times and divided by this is the 90 % interval.
+        fitted_gmacs_max: GMACs of the largest network behind it, or None where unknown.
         absolute: Whether figures of this phone, delegate and precision are behind it.
         basis: What it rests on, in one line.
     """
 
     rates: roofline.Rates
     interval_ratio: float
+    fitted_gmacs_max: float | None
     absolute: bool
     basis: str
 
@@ -91,6 +93,7 @@ def _fitted(entry: EstimateConstants, *, where: str) -> Ground:
     return Ground(
         rates=roofline.rates(entry, where=where),
         interval_ratio=entry.interval_ratio,
+        fitted_gmacs_max=entry.fitted_gmacs_max,
         absolute=entry.rows > 0,
         basis=f"{entry.delegate} {entry.precision} roofline fitted to {entry.rows} published or "
         f"measured figures, median held-out error {entry.error_share:.0%}",
@@ -108,6 +111,7 @@ def _int16(int8: Ground, delegate: str) -> Ground:
             vector_gops_per_s=rates.vector_gops_per_s / slowdown,
         ),
         interval_ratio=max(_STAND_IN_INTERVAL_RATIO, int8.interval_ratio),
+        fitted_gmacs_max=int8.fitted_gmacs_max,
         absolute=False,
         basis=f"no figure of 16-bit fixed point on {delegate} is public; "
         f"int8 arithmetic {slowdown:g} times slower stands in",

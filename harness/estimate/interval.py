@@ -36,6 +36,17 @@ def ratio(predicted_ms: Sequence[float], measured_ms: Sequence[float]) -> float:
     return math.exp(_T_90[rows - 2] * deviation * math.sqrt(1.0 + 1.0 / rows))
 
 
+def widen(interval_ratio: float, *, macs: int, fitted_gmacs_max: float | None) -> float:
+    """Return the interval for a network beyond those that constants were fitted to.
+
+    The log of the interval grows by its own size with each factor of ten in MACs. That is an
+    assumption, not a fit: no public rows of restoration networks at 720p exist to test it.
+    """
+    if fitted_gmacs_max is None or macs <= fitted_gmacs_max * 1e9:
+        return interval_ratio
+    return float(interval_ratio ** (1.0 + math.log10(macs / (fitted_gmacs_max * 1e9))))
+
+
 def coverage(
     predicted_ms: Sequence[float], measured_ms: Sequence[float], interval_ratio: float
 ) -> float:

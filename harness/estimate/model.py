@@ -1,11 +1,11 @@
 """Estimate the latency of a placed graph on one phone through one delegate."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from harness import evidence
 from harness import placement as placements
-from harness.estimate import constants, kernels, roofline, snapdragon, vendor, work
+from harness.estimate import constants, interval, kernels, roofline, snapdragon, vendor, work
 from harness.estimate.constants import Ground
 from harness.estimate.roofline import KernelCost
 from harness.estimate.snapdragon import NpuCost
@@ -101,7 +101,7 @@ def break_down(graph: Graph, placement: Placement, target: Target) -> Breakdown:
     Raises:
         ModelError, ConfigError, StackMissing, DeviceError: as `estimate`.
     """
-    grounds = _Grounds(target)
+    grounds = _Grounds(target, graph.macs)
     fused = kernels.fuse(graph, placement)
     by_vendor = target.delegate == snapdragon.DELEGATE
     costs, parts = [], []
@@ -137,14 +137,19 @@ def break_down(graph: Graph, placement: Placement, target: Target) -> Breakdown:
 class _Grounds:
     """Look constants up once for each unit and precision."""
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, macs: int) -> None:
         self._target = target
+        self._macs = macs
         self._found: dict[tuple[str, str], Ground] = {}
 
     def of(self, unit: str, precision: str) -> Ground:
         key = ("cpu" if unit == CPU else self._target.delegate, precision)
         if key not in self._found:
-            self._found[key] = constants.ground(self._target.profile, *key)
+            found = constants.ground(self._target.profile, *key)
+            ratio = interval.widen(
+                found.interval_ratio, macs=self._macs, fitted_gmacs_max=found.fitted_gmacs_max
+            )
+            self._found[key] = replace(found, interval_ratio=ratio)
         return self._found[key]
 
     def used(self) -> list[Ground]:

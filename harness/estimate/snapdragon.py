@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from harness import schema
 from harness.errors import ConfigError
-from harness.estimate import vendor, work
+from harness.estimate import interval, vendor, work
 from harness.estimate.vendor import VendorEstimate
 from harness.graph import Graph
 from harness.profiles import EstimateConstants, Profile
@@ -91,7 +91,10 @@ def cost(part: Graph, profile: Profile) -> NpuCost:
         compute_ms=correction.vendor_ratio * found.time_ms,
         weights_ms=correction.weight_ms_per_mib * weights_mib(part),
         floor_ms=correction.floor_ms,
-        interval_ratio=entry.interval_ratio**widening,
+        interval_ratio=widening
+        * interval.widen(
+            entry.interval_ratio, macs=part.macs, fitted_gmacs_max=entry.fitted_gmacs_max
+        ),
         absolute=entry.rows > 0 and precision_of(part) != work.INT16,
         basis=_basis(entry, found),
         missing_ops=found.missing_ops,

@@ -145,3 +145,13 @@ def test_constants_survive_the_way_into_a_profile() -> None:
     )
 
     assert read == constants
+
+
+def test_the_interval_widens_beyond_the_largest_fitted_network() -> None:
+    inside, tenfold = (
+        interval.widen(1.3, macs=macs, fitted_gmacs_max=10.0)
+        for macs in (10_000_000_000, 100_000_000_000)
+    )
+
+    assert inside == 1.3
+    assert tenfold == pytest.approx(1.3**2)
