@@ -24,8 +24,10 @@ _SPARE_S = 20.0
 _HANG_SHARE = 0.9
 _RENEW_S = 20.0
 """The lock is renewed in each stretch of so many seconds; it lasts much longer."""
+_STORE_DAYS = 30
 _PREPARE = f"""
 rm -f {STORE}/part.*
+find {STORE} -type f -mtime +{_STORE_DAYS} -delete
 input keyevent KEYCODE_WAKEUP >/dev/null 2>&1
 cmd power set-fixed-performance-mode-enabled false >/dev/null 2>&1; echo "power $?"
 ls {STORE}
@@ -133,7 +135,6 @@ class Bench:
         self.flags = frozenset()
         lines = self._ask(_PREPARE, "preparing it").splitlines()
         self._stored = {line for line in lines if not line.startswith("power ")}
-        self._custody.tidy()
         changes = [Change(kind="setting", name="system screen_off_timeout", value="86400000")]
         if self._nnapi:
             changes.append(Change(kind="logcat", name="main", value="16M"))
@@ -334,6 +335,7 @@ class Bench:
         if exit_code in (124, 137) and elapsed_s >= _HANG_SHARE * self._limit_s:
             raise DeviceError(f"{where} hung and was stopped after {self._limit_s:g} s")
         if exit_code in (126, 127) or "not executable" in output:
+            self.flags = frozenset()  # `enter` looks again at what the phone has
             raise DeviceError(
                 f"{where} cannot be run ({said}); the phone runs "
                 f"{', '.join(self._identity.abis)}: fetch a build for that"

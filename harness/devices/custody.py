@@ -22,7 +22,6 @@ STORE = f"{HOME}/store"
 _SHELL_LIMIT_S = 30.0
 _LOCKED = 41
 _NO_FOLDER = 40
-_STORE_DAYS = 30
 
 _ENTER = """
 mkdir -p {home} {store} {run} || exit 40
@@ -54,7 +53,9 @@ if [ -f {home}/journal ]; then
       logcat) [ -z "$old" ] || logcat -G "$old" </dev/null || bad=1 ;;
     esac
   done <{home}/journal
-  [ -z "$bad" ] || {{ cat {home}/journal; exit 42; }}
+  if [ -n "$bad" ]; then
+    echo "set these by hand and delete {home}/journal: $(cat {home}/journal)" >&2; exit 42
+  fi
   rm -f {home}/journal
 fi
 """
@@ -64,10 +65,12 @@ if read pid <{run}/pid 2>/dev/null && [ -n "$pid" ]; then
 fi
 rm -rf {run}; mkdir -p {run}
 """
-_LEAVE = """
-rm -rf {run}
+_OURS_OR_END = """
 token=; read token rest <{home}/lock/owner 2>/dev/null
-if [ "$token" = {token} ]; then rm -rf {home}/lock; fi
+[ "$token" = {token} ] || exit 0
+"""
+_LEAVE = """
+rm -rf {run} {home}/lock
 """
 
 
@@ -136,7 +139,7 @@ class Custody:
             )
         if boot_id == self._boot_id:
             return False
-        self._do(self._fill(_RESTORE + _STOP_LEFTOVER), "cleaning up after an earlier run")
+        self._do(self._fill(_STOP_LEFTOVER + _RESTORE), "cleaning up after an earlier run")
         self._boot_id = boot_id
         return True
 
@@ -160,17 +163,15 @@ class Custody:
     def leave(self) -> None:
         """Restore what was changed, remove the run's files and give the lock back.
 
+        Where the lock ran out and another harness took it, everything is left to that one.
+
         Raises:
             DeviceError: the phone is away; the next run that holds it restores it.
         """
         if not self.held:
             return
-        self._do(self._fill(_RESTORE + _LEAVE), "restoring its settings")
+        self._do(self._fill(_OURS_OR_END + _RESTORE + _LEAVE), "restoring its settings")
         self._boot_id = ""
-
-    def tidy(self) -> None:
-        """Delete stored files that no run has used for a month."""
-        self._do(f"find {STORE} -type f -mtime +{_STORE_DAYS} -delete", "tidying its store")
 
     def _do(self, script: str, stage: str) -> None:
         reply = self._cable.shell(script, stage=stage, timeout_s=_SHELL_LIMIT_S)

@@ -27,8 +27,9 @@ from harness.devices.adb import Cable, Server
 from harness.devices.adb import attached as adb_attached
 from harness.devices.attribution import Traces
 from harness.devices.bench import Bench, Identity
+from harness.devices.benchmark_tool import Preset
 from harness.devices.measuring import Measuring
-from harness.devices.stopwatch import Stopwatch
+from harness.devices.stopwatch import Job, Stopwatch
 from harness.errors import ConfigError, DeviceError
 from harness.evidence import Evidence, Provenance, now_utc, sha256_of
 from harness.graph import Graph
@@ -37,7 +38,7 @@ from harness.latency import Latency
 from harness.placement import Placement
 from harness.profiles import Profile
 from harness.sequential import Comparison
-from harness.subjects import Variant
+from harness.subjects import Precision, Variant
 
 FAKE_PROPERTY = "ro.harness.fake"
 _IDENTITY = (
@@ -184,7 +185,7 @@ class Phone:
                 "a newer build of TensorFlow Lite's benchmark_model (LiteRT 2's has no such flag)"
             )
         path = self._bench.put(stored.tobytes(), "frame.bin")
-        preset = replace(self._measuring.preset, runs=1, warmup_runs=1)
+        preset = replace(self._preset(variant), runs=1, warmup_runs=1)
         flags = benchmark_tool.input_flags(source.name, source.shape, path, flags=self._bench.flags)
         done = self._bench.run_model(
             model,
@@ -227,7 +228,7 @@ class Phone:
         stage = f"placing {variant.name}"
         done = self._bench.run_model(
             model,
-            replace(self._measuring.preset, runs=3, warmup_runs=1),
+            replace(self._preset(variant), runs=3, warmup_runs=1),
             flags,
             stage=stage,
             files=files,
@@ -265,8 +266,9 @@ class Phone:
             DeviceError: the phone, the tool or the driver failed.
             MeasurementError: the phone kept leaving the state that numbers are valid in.
         """
-        model, _ = self._model(variant, size)
-        series = self._stopwatch.time(model, variant.name, limit_ms=limit_ms)
+        job = self._job(variant, size)
+        model = job.model
+        series = self._stopwatch.time(job, limit_ms=limit_ms)
         record = series.state.record() | {"tool_runs": len(series.runs)}
         if series.interval is None:
             note = "the tool prints no percentiles: one timed inference for each of its runs"
@@ -293,9 +295,7 @@ class Phone:
             DeviceError: the phone, the tool or the driver failed.
             MeasurementError: the phone kept leaving the state that numbers are valid in.
         """
-        return self._stopwatch.compare(
-            self._model(candidate, size)[0], self._model(baseline, size)[0]
-        )
+        return self._stopwatch.compare(self._job(candidate, size), self._job(baseline, size))
 
     def count(self, variant: Variant, size: Size) -> None:
         """Return None: phones do not let a shell count instructions."""
@@ -308,6 +308,16 @@ class Phone:
             DeviceError: the phone is away; the next run that holds it restores it.
         """
         self._bench.leave()
+
+    def _job(self, variant: Variant, size: Size) -> Job:
+        model, _ = self._model(variant, size)
+        return Job(model=model, preset=self._preset(variant), name=variant.name)
+
+    def _preset(self, variant: Variant) -> Preset:
+        """Return how a variant is run: on the CPU only an fp16 variant is computed in fp16."""
+        preset = self._measuring.preset
+        half = self._delegate != "cpu" or variant.precision is Precision.FP16
+        return replace(preset, allow_fp16=preset.allow_fp16 and half)
 
     def _model(self, variant: Variant, size: Size) -> tuple[bytes, Graph]:
         model = resizing.resize(variant.read(), width_px=size.width_px, height_px=size.height_px)

@@ -24,6 +24,15 @@ _MOST_RESULT_BYTES = 2**20
 
 
 @dataclass(frozen=True, kw_only=True)
+class Job:
+    """Hold what is timed: a model, how it is run, and its name for messages."""
+
+    model: bytes
+    preset: Preset
+    name: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Series:
     """Hold the runs of one timing, and the state of the phone at the last.
 
@@ -51,41 +60,40 @@ class Stopwatch:
         self._between: State | None = None
         self._next_sentinel_s = 0.0
 
-    def time(self, model: bytes, name: str, *, limit_ms: float | None) -> Series:
+    def time(self, job: Job, *, limit_ms: float | None) -> Series:
         """Repeat runs until the interval of the median clears the limit or the effort is spent.
 
         Raises:
             DeviceError: the phone, the tool or the driver failed.
             MeasurementError: the phone kept leaving the state that numbers are valid in.
         """
-        stage = f"timing {name}"
-        preset, effort = self._measuring.preset, self._measuring.effort
+        effort = self._measuring.effort
         runs: list[Timings] = []
         self._start()
         while True:
-            timings, state = self._run(model, preset, stage)
+            timings, state = self._run(job)
             if timings.median_ms is None:
-                return self._single_runs(model, stage)
+                return self._single_runs(job)
             runs.append(timings)
             medians = [run.median_ms for run in runs if run.median_ms is not None]
             interval = timing.judge(medians, limit_ms=limit_ms, effort=effort)
             if interval is not None:
                 return Series(runs=tuple(runs), state=state, interval=interval)
 
-    def compare(self, candidate: bytes, baseline: bytes) -> Comparison:
+    def compare(self, candidate: Job, baseline: Job) -> Comparison:
         """Run candidate and baseline A B B A until the pairs decide or the plan is spent.
 
         Raises:
             DeviceError: the phone, the tool or the driver failed.
             MeasurementError: the phone kept leaving the state that numbers are valid in.
         """
-        models = {"baseline": baseline, "candidate": candidate}
+        jobs = {"baseline": baseline, "candidate": candidate}
         medians: dict[str, list[float]] = {"baseline": [], "candidate": []}
         order, plan = sequential.order(), self._measuring.plan
         self._start()
         while True:
             for name in (next(order), next(order)):
-                timings, _ = self._run(models[name], self._measuring.preset, f"timing {name}")
+                timings, _ = self._run(jobs[name])
                 middle = timings.median_ms
                 medians[name].append(timings.mean_ms if middle is None else middle)
             result = sequential.compare(medians["baseline"], medians["candidate"], plan)
@@ -99,9 +107,9 @@ class Stopwatch:
         self._between = None
         self._next_sentinel_s = 0.0
 
-    def _run(self, model: bytes, preset: Preset, stage: str) -> tuple[Timings, State]:
+    def _run(self, job: Job) -> tuple[Timings, State]:
         """Run the tool once in a state that counts; what is void by state is run again."""
-        contract = self._measuring.contract
+        contract, stage = self._measuring.contract, f"timing {job.name}"
         for _ in range(_VOID_RUNS_MOST):
             self._bench.enter()
             before = self._state_before()
@@ -110,8 +118,8 @@ class Stopwatch:
                 break
             writes = "result_file_path" in self._bench.flags
             done = self._bench.run_model(
-                model,
-                preset,
+                job.model,
+                job.preset,
                 ["--result_file_path={run}/result.pb"] if writes else [],
                 stage=stage,
                 files={"result.pb": _MOST_RESULT_BYTES} if writes else None,
@@ -136,10 +144,10 @@ class Stopwatch:
             state, self._measuring.contract, best_sentinel=self._bench.best_sentinel
         )
 
-    def _single_runs(self, model: bytes, stage: str) -> Series:
+    def _single_runs(self, job: Job) -> Series:
         """Time with a build that prints no percentiles: one inference for each run of the tool."""
-        preset = replace(self._measuring.preset, runs=1)
-        found = [self._run(model, preset, stage) for _ in range(_SINGLE_RUNS)]
+        single = replace(job, preset=replace(job.preset, runs=1))
+        found = [self._run(single) for _ in range(_SINGLE_RUNS)]
         return Series(
             runs=tuple(timings for timings, _ in found), state=found[-1][1], interval=None
         )

@@ -20,7 +20,7 @@ from harness.evidence import Evidence, sha256_of
 from harness.placement import CPU
 from harness.sequential import Plan, Ruling
 from harness.stacks import xnnpack
-from harness.subjects import Variant
+from harness.subjects import Precision, Variant
 from tests import models, phones
 from tests.phones import EDGETPU, PIXEL_4, QUICK, SIZE, Plugged
 
@@ -213,6 +213,19 @@ def test_the_litert_2_tool_cannot_give_pixels_and_says_so(plugged: Plugged, vari
     device.close()
 
 
+def test_only_an_fp16_variant_is_computed_in_fp16_on_the_cpu(plugged: Plugged, variant: Variant):
+    half = replace(variant, precision=Precision.FP16)
+    device = plugged.phone("cpu")
+
+    asked = []
+    for one in (variant, half):
+        device.run(one, phones.frame())
+        asked.append("--xnnpack_force_fp16=true" in plugged.folder.last_command())
+    device.close()
+
+    assert asked == [False, True]
+
+
 def test_a_timing_stores_the_phones_state_and_its_interval(device: Phone, variant: Variant):
     latency = device.time(variant, SIZE)
 
@@ -303,11 +316,12 @@ def test_a_lock_whose_time_has_passed_is_taken_over(plugged: Plugged, variant: V
     other = plugged.phone()
 
     other.place(variant, SIZE)
-
-    with pytest.raises(DeviceError, match="in use by another harness"):
-        crashed.place(variant, SIZE)
-    other.close()
+    held = owner.read_text()
     crashed.close()
+
+    assert owner.read_text() == held
+    assert plugged.folder.settings()["settings/system.screen_off_timeout"] == "86400000"
+    other.close()
 
 
 def test_a_crashed_harness_is_cleaned_up_after_by_the_next(plugged: Plugged, variant: Variant):

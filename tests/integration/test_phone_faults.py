@@ -99,6 +99,43 @@ def test_a_fault_is_one_clear_error_and_then_the_phone_works_again(
     assert_nothing_is_left(plugged, settings)
 
 
+def test_a_tool_that_vanished_from_the_phone_is_pushed_again(plugged: Plugged, variant: Variant):
+    device = plugged.phone(measuring=LIMITED)
+    device.place(variant, SIZE)
+    for path in (plugged.folder.root / HOME.lstrip("/") / "store").iterdir():
+        path.unlink()
+
+    with pytest.raises(DeviceError, match="cannot be run"):
+        device.place(variant, SIZE)
+
+    device.place(variant, SIZE)
+    device.close()
+
+
+def test_a_folder_that_cannot_be_written_is_an_error(plugged: Plugged, variant: Variant):
+    plugged.folder.write(HOME, "a file in its place")
+    device = plugged.phone(measuring=LIMITED)
+
+    with pytest.raises(DeviceError, match="cannot be written"):
+        device.place(variant, SIZE)
+    device.close()
+
+
+def test_a_setting_that_cannot_be_restored_is_named(plugged: Plugged, variant: Variant):
+    device = plugged.phone(measuring=LIMITED)
+    device.place(variant, SIZE)
+    program = plugged.folder.path / "bin/settings"
+    text = program.read_text()
+    program.write_text("#!/bin/sh\nexit 1\n")
+
+    with pytest.raises(DeviceError, match=r"by hand .*screen_off_timeout\|60000"):
+        device.close()
+
+    program.write_text(text)
+    device.close()
+    assert plugged.folder.settings()["settings/system.screen_off_timeout"] == "60000"
+
+
 def test_a_clock_that_jumps_voids_the_run_and_it_is_run_again(plugged: Plugged, variant: Variant):
     device = plugged.phone(measuring=LIMITED)
     faults.plant(plugged.folder, Fault.CLOCK_JUMPS)
@@ -178,6 +215,8 @@ def test_a_tool_that_outlived_its_cable_is_stopped_before_the_next_run(
     with pytest.raises(DeviceError, match="placing"):
         device.place(variant, SIZE)
 
+    while faults.present(plugged.folder, Fault.TOOL_HANGS):
+        time.sleep(0.02)  # the tool has not come to hang yet
     owner = plugged.folder.root / HOME.lstrip("/") / "lock/owner"
     owner.write_text("x 1 " + owner.read_text().split(maxsplit=2)[2])  # this harness crashes
     following = plugged.phone(measuring=LIMITED)

@@ -78,6 +78,7 @@ def main(arguments: Sequence[str]) -> int:
         print(f"usage: benchmark_model <flags>\nFlags:\n{lines}", file=sys.stderr)
         return 1
     print(f"{prefix}STARTING!")
+    (folder.state / "last_command").write_text(" ".join(arguments))
     given = dict(argument.removeprefix("--").split("=", 1) for argument in arguments)
     strange = [f"--{name}" for name in given if name not in known]
     if strange:

@@ -112,6 +112,10 @@ class Folder:
         """Set what `dumpsys SERVICE` prints."""
         (self.state / "dumpsys" / service).write_text(text)
 
+    def last_command(self) -> str:
+        """Return the flags of the benchmark tool's last run."""
+        return (self.state / "last_command").read_text()
+
     def settings(self) -> dict[str, str]:
         """Return every setting, property and mode that a harness may change, for comparison."""
         found = {f"props/{p.name}": p.read_text() for p in (self.state / "props").iterdir()}
