@@ -1,0 +1,226 @@
+"""Estimate a model before and after each rewrite on phones, and rank the rewrites."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from harness import graph as graphs
+from harness import resizing
+from harness.advice import channels
+from harness.advice.rewrites import REWRITES, Rewrite
+from harness.errors import HarnessError
+from harness.estimate import estimate
+from harness.graph import Graph
+from harness.images import Size
+from harness.latency import Estimate
+from harness.placement import Placement
+from harness.profiles import Target
+
+Place = Callable[[bytes, Graph, Target], Placement]
+"""Says which op runs where; the caller chooses the stack."""
+
+_CHANNEL_MULTIPLE = 32
+"""Channels that phones' matrix units take at a time.
+
+Source: Qualcomm's HTP stores activations in blocks of 32 channels.
+"""
+_HALVINGS = 6
+
+
+@dataclass(frozen=True, kw_only=True)
+class Effect:
+    """Hold what a rewrite does on one phone.
+
+    Attributes:
+        target: Such as `pixel4:nnapi`.
+        before_ms: Estimate of the model as it is.
+        after_ms: Estimate of the rewritten model, or None where it could not be had.
+        cpu_ops_before: Ops that fall back as it is.
+        cpu_ops_after: Ops that fall back once rewritten.
+        problem: Why there is no estimate, or ''.
+    """
+
+    target: str
+    before_ms: float
+    after_ms: float | None
+    cpu_ops_before: int
+    cpu_ops_after: int
+    problem: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Advice:
+    """Hold one rewrite and what it gains; the model must be trained again after any.
+
+    Attributes:
+        rewrite: What is rewritten.
+        gain_share: Time saved over time before, as geometric mean over the phones; negative
+            where it costs.
+        gmacs_before: Of the model as it is.
+        gmacs_after: Of the rewritten model.
+        effects: One for each phone.
+    """
+
+    rewrite: str
+    gain_share: float
+    gmacs_before: float
+    gmacs_after: float
+    effects: tuple[Effect, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limit:
+    """Hold the largest model or resolution that a budget allows on one phone.
+
+    Attributes:
+        estimate: Of that model or resolution.
+        size: Resolution.
+        gmacs: MACs of one inference there.
+        macs_share: Those over the MACs of the model as it is at that resolution (0..1).
+    """
+
+    estimate: Estimate
+    size: Size
+    gmacs: float
+    macs_share: float
+
+
+def advise(model: bytes, targets: Sequence[Target], place: Place) -> tuple[Advice, ...]:
+    """Rank the rewrites that apply to a model by their gain over all phones, best first.
+
+    Args:
+        model: A .tflite at the resolution in question.
+        targets: Phones and delegates.
+        place: Says which op runs where.
+
+    Raises:
+        HarnessError: the model as it is cannot be placed or estimated.
+    """
+    before = {str(target): _estimate(model, target, place) for target in targets}
+    found = []
+    rewrites: dict[str, Rewrite] = {**REWRITES, _wider(): _widen}
+    for name, rewrite in rewrites.items():
+        changed = rewrite(model)
+        if changed is not None:
+            found.append(_advice(name, model, changed, targets, place, before))
+    return tuple(sorted(found, key=lambda advice: -advice.gain_share))
+
+
+def largest_size(
+    model: bytes, target: Target, place: Place, *, budget_ms: float, sizes: Sequence[Size]
+) -> Limit | None:
+    """Return the largest of some resolutions whose estimate is in budget, or None.
+
+    Raises:
+        HarnessError: the model cannot be resized, placed or estimated.
+    """
+    for size in sorted(sizes, key=lambda size: -size.megapixels):
+        resized = resizing.resize(model, width_px=size.width_px, height_px=size.height_px)
+        found, _ = _estimate(resized, target, place)
+        if found.estimate_ms <= budget_ms:
+            gmacs = graphs.parse(resized).macs / 1e9
+            return Limit(estimate=found, size=size, gmacs=gmacs, macs_share=1.0)
+    return None
+
+
+def mac_target(model: bytes, target: Target, place: Place, *, budget_ms: float) -> Limit | None:
+    """Return the most MACs within a budget, by thinning all channels alike; None if none fits.
+
+    The thinned model is really written, placed and estimated at each step of a bisection.
+
+    Raises:
+        HarnessError: the model cannot be placed or estimated.
+    """
+    factor = _bisect(lambda f: _fits(model, f, target, place, budget_ms))
+    if factor is None:
+        return None
+    whole = graphs.parse(model)
+    shape = resizing.image_shape(whole)
+    thinned = model if factor == 1.0 else _thin(model, factor)
+    macs = graphs.parse(thinned).macs
+    return Limit(
+        estimate=_estimate(thinned, target, place)[0],
+        size=Size(width_px=shape[2], height_px=shape[1]),
+        gmacs=macs / 1e9,
+        macs_share=macs / whole.macs if whole.macs else 1.0,
+    )
+
+
+def _bisect(fits: Callable[[float], bool]) -> float | None:
+    """Return the largest factor of 1 or less that was found to fit."""
+    if fits(1.0):
+        return 1.0
+    low, high, found = 0.0, 1.0, None
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2.0
+        if fits(middle):
+            low = found = middle
+        else:
+            high = middle
+    return found
+
+
+def _fits(model: bytes, factor: float, target: Target, place: Place, budget_ms: float) -> bool:
+    thinned = model if factor == 1.0 else _thin(model, factor)
+    return _estimate(thinned, target, place)[0].estimate_ms <= budget_ms
+
+
+def _thin(model: bytes, factor: float) -> bytes:
+    return channels.change(model, lambda count: max(1, round(count * factor)))
+
+
+def _wider() -> str:
+    return f"channels -> multiples of {_CHANNEL_MULTIPLE}"
+
+
+def _widen(model: bytes) -> bytes | None:
+    def nearest(count: int) -> int:
+        return max(1, round(count / _CHANNEL_MULTIPLE)) * _CHANNEL_MULTIPLE
+
+    changed = channels.change(model, nearest)
+    same = [t.shape for t in graphs.parse(changed).tensors]
+    return None if same == [t.shape for t in graphs.parse(model).tensors] else changed
+
+
+def _estimate(model: bytes, target: Target, place: Place) -> tuple[Estimate, Placement]:
+    graph = graphs.parse(model)
+    placement = place(model, graph, target)
+    return estimate(graph, placement, target), placement
+
+
+def _advice(
+    name: str,
+    model: bytes,
+    changed: bytes,
+    targets: Sequence[Target],
+    place: Place,
+    before: Mapping[str, tuple[Estimate, Placement]],
+) -> Advice:
+    effects = []
+    for target in targets:
+        was, placed = before[str(target)]
+        try:
+            now, moved = _estimate(changed, target, place)
+        except HarnessError as error:
+            effects.append(
+                Effect(
+                    target=str(target), before_ms=was.estimate_ms, after_ms=None,
+                    cpu_ops_before=placed.cpu_ops, cpu_ops_after=0, problem=str(error),
+                )
+            )  # fmt: skip
+            continue
+        effects.append(
+            Effect(
+                target=str(target), before_ms=was.estimate_ms, after_ms=now.estimate_ms,
+                cpu_ops_before=placed.cpu_ops, cpu_ops_after=moved.cpu_ops,
+            )
+        )  # fmt: skip
+    ratios = [e.after_ms / e.before_ms for e in effects if e.after_ms is not None]
+    mean = math.exp(sum(math.log(r) for r in ratios) / len(ratios)) if ratios else 1.0
+    return Advice(
+        rewrite=name,
+        gain_share=1.0 - mean,
+        gmacs_before=graphs.parse(model).macs / 1e9,
+        gmacs_after=graphs.parse(changed).macs / 1e9,
+        effects=tuple(effects),
+    )

@@ -1,0 +1,150 @@
+"""Rewrite a model's ops into ones that accelerators take or compute faster."""
+
+from collections.abc import Callable, Mapping
+
+from harness import graph as graphs
+from harness.advice.editor import Editor
+from harness.graph import Graph, Op
+
+_SAME = 0
+_INT8_VERSIONS = {
+    "CONV_2D": 3, "DEPTHWISE_CONV_2D": 3, "TRANSPOSE_CONV": 3, "FULLY_CONNECTED": 4,
+    "RESIZE_BILINEAR": 3, "RESIZE_NEAREST_NEIGHBOR": 3, "SUB": 3,
+}  # fmt: skip
+"""Highest versions of ops with int8 activations; others have 2.
+
+Source: LiteRT, converter/tools/versioning/op_version.cc.
+"""
+
+Rewrite = Callable[[bytes], bytes | None]
+"""Returns the rewritten model, or None where there is nothing to rewrite."""
+
+
+def resize_then_convolve(model: bytes) -> bytes | None:
+    """Turn each TRANSPOSE_CONV into RESIZE_BILINEAR and a CONV_2D of the same MACs or fewer."""
+
+    def replace(editor: Editor, graph: Graph, op: Op) -> list[object]:
+        data, output = op.inputs[2], op.outputs[0]
+        shape, (out_c, kernel, in_c) = graph.tensors[output].shape, _filter(graph, op)
+        wide = editor.add_activation((1, *shape[1:3], in_c), like=data)
+        size = editor.add_integers(shape[1:3])
+        weights = editor.add_weights((out_c, kernel, kernel, in_c), like=op.inputs[1])
+        bias = _bias(editor, op, out_c)
+        return [
+            editor.op(
+                "RESIZE_BILINEAR", _resize_version(graph, op), [data, size], [wide],
+                "ResizeBilinearOptions", {},
+            ),
+            _convolution(editor, graph, op, wide, weights, bias, output),
+        ]  # fmt: skip
+
+    return _replace_transposed(model, replace)
+
+
+def convolve_then_shuffle(model: bytes) -> bytes | None:
+    """Turn each TRANSPOSE_CONV into a CONV_2D to more channels and DEPTH_TO_SPACE."""
+
+    def replace(editor: Editor, graph: Graph, op: Op) -> list[object] | None:
+        data, output = op.inputs[2], op.outputs[0]
+        small, large = graph.tensors[data].shape, graph.tensors[output].shape
+        block = large[1] // small[1]
+        if (small[1] * block, small[2] * block) != large[1:3] or block < 2:
+            return None
+        out_c, kernel, in_c = _filter(graph, op)
+        deep_c = out_c * block**2
+        deep = editor.add_activation((1, *small[1:3], deep_c), like=output)
+        weights = editor.add_weights((deep_c, kernel, kernel, in_c), like=op.inputs[1])
+        bias = editor.add_bias(deep_c, activation=data)
+        version = 2 if graph.tensors[output].dtype == "int8" else 1
+        return [
+            _convolution(editor, graph, op, data, weights, bias, deep),
+            editor.op(
+                "DEPTH_TO_SPACE", version, [deep], [output], "DepthToSpaceOptions",
+                {"blockSize": block},
+            ),
+        ]  # fmt: skip
+
+    return _replace_transposed(model, replace)
+
+
+def relu_for_prelu(model: bytes) -> bytes | None:
+    """Turn each PRELU into RELU."""
+    graph = graphs.parse(model)
+    if not any(op.name == "PRELU" for op in graph.ops):
+        return None
+    editor = Editor(model)
+    for op, stored in zip(graph.ops, list(editor.ops), strict=True):
+        if op.name == "PRELU":
+            version = 2 if graph.tensors[op.outputs[0]].dtype == "int8" else 1
+            editor.ops[op.index] = editor.op(
+                "RELU", version, op.inputs[:1], stored.outputs.tolist(), "", {}
+            )
+    return editor.write()
+
+
+def int8_for_int16(model: bytes) -> bytes | None:
+    """Turn 16-bit activations into 8-bit ones."""
+    graph = graphs.parse(model)
+    if not any(t.dtype == "int16" and t.constant is None for t in graph.tensors):
+        return None
+    editor = Editor(model)
+    for tensor in graph.tensors:
+        if tensor.dtype == "int16":
+            editor.set_dtype(tensor.index, "int8")
+        elif tensor.dtype == "int64" and tensor.constant is not None:
+            editor.set_dtype(tensor.index, "int32")
+    editor.cap_versions(_INT8_VERSIONS, 2)
+    return editor.write()
+
+
+REWRITES: Mapping[str, Rewrite] = {
+    "TRANSPOSE_CONV -> RESIZE_BILINEAR + CONV_2D": resize_then_convolve,
+    "TRANSPOSE_CONV -> CONV_2D + DEPTH_TO_SPACE": convolve_then_shuffle,
+    "PRELU -> RELU": relu_for_prelu,
+    "int16 activations -> int8": int8_for_int16,
+}
+
+
+def _replace_transposed(
+    model: bytes, replace: Callable[[Editor, Graph, Op], list[object] | None]
+) -> bytes | None:
+    graph = graphs.parse(model)
+    editor = Editor(model)
+    changed: list[object] = []
+    touched = False
+    for op, stored in zip(graph.ops, editor.ops, strict=True):
+        made = replace(editor, graph, op) if op.name == "TRANSPOSE_CONV" else None
+        touched = touched or made is not None
+        changed += made if made is not None else [stored]
+    editor.ops[:] = changed
+    return editor.write() if touched else None
+
+
+def _filter(graph: Graph, op: Op) -> tuple[int, int, int]:
+    """Return output channels, kernel of the convolution in its place, input channels."""
+    out_c, kernel, _, in_c = graph.tensors[op.inputs[1]].shape
+    stride = int(op.options["stride_h"])
+    return out_c, max(1, -(-kernel // stride)), in_c
+
+
+def _bias(editor: Editor, op: Op, channels: int) -> int:
+    if len(op.inputs) > 3 and op.inputs[3] >= 0:
+        return op.inputs[3]
+    return editor.add_bias(channels, activation=op.inputs[2])
+
+
+def _convolution(
+    editor: Editor, graph: Graph, op: Op, data: int, weights: int, bias: int, output: int
+) -> object:
+    dtype = graph.tensors[op.outputs[0]].dtype
+    options = {
+        "padding": _SAME, "strideH": 1, "strideW": 1, "dilationHFactor": 1, "dilationWFactor": 1,
+        "fusedActivationFunction": int(op.options.get("fused_activation_function", 0) or 0),
+    }  # fmt: skip
+    version = {"float32": 1, "int8": 3, "int16": 4}.get(dtype, 1)
+    inputs = [data, weights, bias]
+    return editor.op("CONV_2D", version, inputs, [output], "Conv2DOptions", options)
+
+
+def _resize_version(graph: Graph, op: Op) -> int:
+    return {"float32": 1, "int8": 2, "int16": 4}.get(graph.tensors[op.outputs[0]].dtype, 1)

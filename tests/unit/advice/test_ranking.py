@@ -1,0 +1,96 @@
+"""Advice is ranked by what a rewrite really does on phones."""
+
+import pytest
+
+from harness import advice
+from harness import graph as graphs
+from harness.errors import ModelError
+from harness.graph import Graph
+from harness.images import Size
+from harness.placement import Placement
+from harness.profiles import Target
+from tests import models
+from tests.unit.estimate import phones
+
+PHONE = phones.target()
+SIZES = [Size(width_px=side, height_px=side) for side in (16, 32, 64, 128)]
+
+
+def refuse_transposed(model: bytes, graph: Graph, target: Target) -> Placement:
+    """Place a graph on an accelerator that does not take TRANSPOSE_CONV."""
+    return phones.place(graph, on_cpu={"TRANSPOSE_CONV"})
+
+
+def refuse_shuffling(model: bytes, graph: Graph, target: Target) -> Placement:
+    if any(op.name == "DEPTH_TO_SPACE" for op in graph.ops):
+        raise ModelError("this stack cannot place DEPTH_TO_SPACE")
+    return refuse_transposed(model, graph, target)
+
+
+def test_the_rewrite_that_ends_fallback_is_first_and_shows_both_sides() -> None:
+    model = models.unet(upsampling="TRANSPOSE_CONV")
+
+    found = advice.advise(model, [PHONE], refuse_transposed)
+
+    assert found[0].rewrite.startswith("TRANSPOSE_CONV -> ")
+    assert found[0].gain_share > 0.3
+    (effect,) = found[0].effects
+    assert (effect.cpu_ops_before, effect.cpu_ops_after) == (2, 0)
+    assert effect.after_ms is not None
+    assert effect.after_ms < effect.before_ms
+    assert [a.gain_share for a in found] == sorted((a.gain_share for a in found), reverse=True)
+
+
+def test_rewrites_that_do_not_apply_are_not_offered() -> None:
+    found = advice.advise(models.conv_net(), [PHONE], refuse_transposed)
+
+    assert {a.rewrite for a in found} == {"channels -> multiples of 32"}
+
+
+def test_a_rewrite_that_cannot_be_placed_says_why_and_gains_nothing() -> None:
+    model = models.unet(upsampling="TRANSPOSE_CONV")
+
+    found = advice.advise(model, [PHONE], refuse_shuffling)
+
+    (shuffled,) = [a for a in found if "DEPTH_TO_SPACE" in a.rewrite]
+    assert shuffled.effects[0].problem == "this stack cannot place DEPTH_TO_SPACE"
+    assert shuffled.effects[0].after_ms is None
+    assert shuffled.gain_share == 0.0
+
+
+def test_the_largest_resolution_in_budget_is_the_last_that_fits() -> None:
+    model = models.unet()
+    estimates = {
+        size: advice.largest_size(model, PHONE, refuse_transposed, budget_ms=1e9, sizes=[size])
+        for size in SIZES
+    }
+    budget_ms = estimates[SIZES[2]].estimate.estimate_ms  # type: ignore[union-attr]
+
+    found = advice.largest_size(model, PHONE, refuse_transposed, budget_ms=budget_ms, sizes=SIZES)
+
+    assert found is not None
+    assert found.size == SIZES[2]
+    assert advice.largest_size(model, PHONE, refuse_transposed, budget_ms=0.01, sizes=SIZES) is None
+
+
+def test_the_mac_target_fits_the_budget_and_more_does_not() -> None:
+    draft = models.conv_net(depth=4, channels=64, size_px=64)
+    whole = graphs.parse(draft)
+    full = advice.mac_target(draft, PHONE, refuse_transposed, budget_ms=1e9)
+    assert full is not None
+    assert full.macs_share == 1.0
+    floor_ms = phones.RATES["floor_ms"]
+    budget_ms = floor_ms + 0.5 * (full.estimate.estimate_ms - floor_ms)
+
+    found = advice.mac_target(draft, PHONE, refuse_transposed, budget_ms=budget_ms)
+
+    assert found is not None
+    assert 0.0 < found.macs_share < 1.0
+    assert found.gmacs == pytest.approx(found.macs_share * whole.macs / 1e9)
+    assert found.estimate.estimate_ms <= budget_ms
+
+
+def test_a_budget_below_the_floor_has_no_mac_target() -> None:
+    found = advice.mac_target(models.conv_net(), PHONE, refuse_transposed, budget_ms=0.1)
+
+    assert found is None
