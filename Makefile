@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: gate test check bench stacks clean
+.PHONY: gate test check bench soak stacks clean
 
 gate: $(VENV)/gate.stamp          ## Run the main job: every gate on one device.
 	$(BIN)/pytest --device=$(DEVICE)
@@ -20,6 +20,9 @@ check: $(VENV)/dev.stamp          ## Lint, type-check and check the order of roo
 
 bench: $(VENV)/dev.stamp          ## Measure this project's own speed, as ratios.
 	$(BIN)/pytest tests/benchmarks --benchmark-only
+
+soak: $(VENV)/dev.stamp           ## Inject 500 random faults into a fake phone, one after the other.
+	HARNESS_SOAK_ROUNDS=500 $(BIN)/pytest tests/integration/test_phone_faults.py -k random_faults
 
 stacks: $(VENV)/dev.stamp         ## Install every host stack this machine can run (Debian, root).
 	apt-get update -qq

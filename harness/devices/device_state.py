@@ -14,6 +14,8 @@ from harness.profiles import Profile
 
 _CASE_ZONES = re.compile(r"skin|quiet|shell|case|back|xo.?therm", re.IGNORECASE)
 _CHIP_ZONES = re.compile(r"cpu|gpu|tpu|npu|soc|ddr|apc|tsens|mtk", re.IGNORECASE)
+_SKIN = r"mValue=(\d[\d.]*), mType=3,"
+"""A skin temperature in `dumpsys thermalservice`. Source: Android Temperature.TYPE_SKIN = 3."""
 MARK = "@@"
 """Begins a line of STATE_COMMAND's output that names what follows."""
 _SENTINEL_CHUNK = 2000
@@ -34,7 +36,8 @@ class State:
     """Hold what a phone says about itself at one moment; None is what it does not say.
 
     Attributes:
-        temperature_c: Hottest zone of the case, else of the chip, else of the battery.
+        temperature_c: Hottest zone of the case, else what Android calls skin, else the hottest
+            zone of the chip, else the battery.
         thermal_status: Android's throttling status, 0 for none.
         battery_percent: Charge.
         charging: Whether any power is plugged in.
@@ -116,10 +119,11 @@ STATE_COMMAND = "; ".join(
     for name, command in {
         "zones": "for z in /sys/class/thermal/thermal_zone*; do "
         "{ read k <$z/type && read t <$z/temp && echo $k $t; } 2>/dev/null; done",
-        "thermal": "dumpsys thermalservice 2>/dev/null | grep -i 'Thermal Status'",
+        "thermal": "dumpsys thermalservice 2>/dev/null | grep -E 'Thermal Status|mValue='",
         "battery": "dumpsys battery 2>/dev/null",
         "power": "dumpsys power 2>/dev/null | grep -E 'mWakefulness=|Display Power'",
-        "load": "{ read load </proc/loadavg && echo $load; } 2>/dev/null",
+        "load": "{ read load </proc/loadavg && echo $load; } 2>/dev/null || "
+        "dumpsys cpuinfo 2>/dev/null | grep -m 1 '^Load:'",
         "cpu": "for p in /sys/devices/system/cpu/cpufreq/policy*; do { now=; "
         "read cpus <$p/related_cpus && read top <$p/cpuinfo_max_freq && "
         "read cap <$p/scaling_max_freq && { read now <$p/scaling_cur_freq; "
@@ -149,12 +153,12 @@ def parse(text: str, *, fixed_performance: bool = False) -> State:
     battery = parts.get("battery", "")
     uptime_s, clock_s = _clock(parts.get("uptime", ""))
     return State(
-        temperature_c=_temperature_c(parts.get("zones", ""), battery),
+        temperature_c=_temperature_c(parts.get("zones", ""), parts.get("thermal", ""), battery),
         thermal_status=_integer(r"Thermal Status:\s*(\d+)", parts.get("thermal", "")),
         battery_percent=_integer(r"^\s*level:\s*(\d+)", battery),
         charging=_charging(battery),
         screen_on=_screen_on(parts.get("power", "")),
-        load=_number(r"^([\d.]+)", parts.get("load", "")),
+        load=_number(r"^(?:Load: )?([\d.]+)", parts.get("load", "")),
         policies=_policies(parts.get("cpu", "")),
         fixed_performance=fixed_performance,
         boot_id=parts.get("boot", "").strip(),
@@ -276,7 +280,7 @@ def _clock_breaches(state: State, contract: Contract) -> list[str]:
     ]
 
 
-def _temperature_c(zones: str, battery: str) -> float | None:
+def _temperature_c(zones: str, thermal: str, battery: str) -> float | None:
     found: dict[str, float] = {}
     for line in zones.splitlines():
         name, _, number = line.rpartition(" ")
@@ -284,10 +288,11 @@ def _temperature_c(zones: str, battery: str) -> float | None:
             celsius = int(number) / 1000 if abs(int(number)) >= 1000 else float(number)
             if -20 < celsius < 130:  # zones without a sensor report 0, -40 or -273
                 found[f"{name}#{len(found)}"] = celsius
-    for pattern in (_CASE_ZONES, _CHIP_ZONES):
-        matching = [celsius for name, celsius in found.items() if pattern.search(name) and celsius]
-        if matching:
-            return max(matching)
+    case = [celsius for name, celsius in found.items() if _CASE_ZONES.search(name) and celsius]
+    case = case or [float(v) for v in re.findall(_SKIN, thermal) if v.count(".") < 2]
+    chip = [celsius for name, celsius in found.items() if _CHIP_ZONES.search(name) and celsius]
+    if case or chip:
+        return max(case or chip)
     tenths = _integer(r"^\s*temperature:\s*(-?\d+)", battery)
     return None if tenths is None else tenths / 10
 

@@ -84,8 +84,19 @@ def attached(
                 "one of device_profiles/*.toml"
             )
         return [found]
-    cables = [Cable(p.serial, server) for p in adb_attached(server) if p.state == "device"]
-    return [found for cable in cables if (found := _found(cable, profiles)) is not None]
+    phones: list[Found] = []
+    problems: list[DeviceError] = []
+    for listed in adb_attached(server):
+        if listed.state == "device":
+            try:
+                found = _found(Cable(listed.serial, server), profiles)
+            except DeviceError as error:  # it went away; the others go on
+                problems.append(error)
+            else:
+                phones += [found] if found is not None else []
+    if problems and not phones:
+        raise problems[0]
+    return phones
 
 
 def unusable(server: Server | None = None) -> list[str]:

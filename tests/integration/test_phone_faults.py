@@ -26,6 +26,7 @@ from tests.phones import QUICK, SIZE, Plugged
 
 LIMITED = replace(QUICK, run_limit_s=3.0)
 ROUNDS = int(os.environ.get("HARNESS_SOAK_ROUNDS", "25"))
+SERVER_KILLED_SHARE = 0.05
 ROUND_LIMIT_S = 45.0
 """Longest that one verb may take: waiting for the phone, three void attempts, one hang."""
 
@@ -237,6 +238,8 @@ def test_random_faults_in_a_row_lose_no_verdict_and_leave_nothing(
     for number in range(ROUNDS):
         for fault in chance.sample(list(Fault), k=chance.choice([0, 1, 1, 2])):
             faults.plant(plugged.folder, fault)
+        if chance.random() < SERVER_KILLED_SHARE:
+            adb.stop_server(plugged.server)
         verb = chance.choice(list(VERBS))
         start = time.monotonic()
         try:

@@ -393,10 +393,3 @@ async def _transmit(stream: Stream, name: str) -> None:
 async def _refuse(stream: Stream, why: str) -> None:
     text = why.encode()
     await stream.write(b"FAIL" + struct.pack("<I", len(text)) + text)
-
-
-async def serve(folder: Folder, *, port: int, ready: Callable[[int], None]) -> None:
-    """Serve a folder until cancelled; `ready` is called once with the port."""
-    async with Daemon(folder, port=port) as daemon:
-        ready(daemon.port)
-        await asyncio.Event().wait()

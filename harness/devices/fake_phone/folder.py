@@ -8,7 +8,6 @@ FOLDER/benchmark_model      the tool to name as $HARNESS_BENCHMARK_TOOL
 
 import json
 import re
-import shutil
 import sys
 import uuid
 from collections.abc import Mapping
@@ -196,11 +195,6 @@ def _write_programs(folder: Folder) -> None:
         f'#!/bin/sh\nexec {sys.executable} -P -m harness.devices.fake_phone.benchmark_model "$@"\n'
     )
     folder.tool.chmod(0o755)
-
-
-def remove(folder: Folder) -> None:
-    """Delete the folder of a fake phone."""
-    shutil.rmtree(folder.path)
 
 
 _PROGRAMS: Mapping[str, str] = {

@@ -78,6 +78,23 @@ def test_a_phone_that_hides_its_zones_gives_the_batterys_temperature():
     assert device_state.parse(hidden).temperature_c == 29.1
 
 
+def test_androids_own_skin_temperature_stands_in_for_hidden_zones():
+    skin = (
+        "Thermal Status: 0\n"
+        "\tTemperature{mValue=44.0, mType=0, mName=cpu, mStatus=0}\n"
+        "\tTemperature{mValue=32.5, mType=3, mName=skin, mStatus=0}\n"
+    )
+    hidden = re.sub(r"@@zones\n[^@]*", "@@zones\n", PRINTED).replace("Thermal Status: 1\n", skin)
+
+    state = device_state.parse(hidden)
+
+    assert (state.temperature_c, state.thermal_status) == (32.5, 0)
+
+
+def test_a_load_that_is_hidden_is_read_from_cpuinfo():
+    assert device_state.parse("@@load\nLoad: 2.25 / 2.1 / 2.0\n").load == 2.25
+
+
 def test_silence_is_absence_and_voids_a_measurement():
     silent = device_state.parse("")
 
