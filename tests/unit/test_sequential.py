@@ -10,7 +10,7 @@ from scipy import stats
 
 from harness import sequential
 from harness.errors import MeasurementError
-from harness.sequential import Plan, Ruling
+from harness.sequential import Comparison, Plan, Ruling
 
 PLAN = Plan(looks=(6, 12), alphas=(0.02, 0.005))
 SPREAD = [1.0, 1.01, 0.99, 1.02, 0.98, 1.005]
@@ -83,3 +83,13 @@ def test_ties_and_zeros_keep_the_p_value_a_probability(values: list[int]):
 
     assert 0 < up <= 1
     assert up + down >= 1  # both hold the observed sum itself
+
+
+def test_a_comparison_is_described_with_what_the_rule_can_see():
+    comparison = Comparison(ruling=Ruling.SLOWER, ratio=1.0524, pairs=12, p_value=0.0005)
+
+    assert sequential.describe(comparison, Plan()) == (
+        "slower: 1.052x the baseline after 12 runs a side (p = 0.0005); false alarms at most "
+        "0.5%, a candidate within 2% is never ruled slower, at most 32 runs a side, "
+        "+5% is found in 95% of cases"
+    )
