@@ -131,26 +131,21 @@ def train(
     _cut_log(log, at_step=first)
     started = time.perf_counter()
     waited = 0.0
-    source = ahead(batches, first=first, end=end)
+    source = _timed(ahead(batches, first=first, end=end))
     with _bar(progress) as bar:
         task = bar.add_task("train", total=recipe.steps, completed=first, loss="", psnr="")
-        for step, (batch, seconds) in zip(range(first, end), _timed(source), strict=True):
+        for done, (batch, seconds) in zip(range(first + 1, end + 1), source, strict=True):
             waited += seconds
-            model.optimizer.learning_rate = recipe.rate_at(step)
+            model.optimizer.learning_rate = recipe.rate_at(done - 1)
             loss, mse = model.train_on_batch(*batch)
-            done = step + 1
             if done % recipe.log_every_steps == 0:
                 _log(log, bar, task, step=done, loss=float(loss), mse=float(mse))
                 model.reset_metrics()
             if done % recipe.checkpoint_every_steps == 0 or done == end:
                 save(model, checkpoint, Checkpoint(step=done))
     seconds = time.perf_counter() - started
-    return Trained(
-        model=model,
-        seconds=seconds,
-        data_share=waited / seconds if seconds else 0.0,
-        first_step=first,
-    )
+    share = waited / seconds if seconds else 0.0
+    return Trained(model=model, seconds=seconds, data_share=share, first_step=first)
 
 
 def psnr_db(output: np.ndarray[Any, Any], target: np.ndarray[Any, Any]) -> float:

@@ -24,7 +24,7 @@ def _variants(folder: Path) -> dict[str, dict]:
     return json.loads((folder / "provenance.json").read_text())["variants"]
 
 
-@pytest.mark.parametrize("folder", SUBJECTS, ids=lambda folder: folder.name)
+@pytest.mark.parametrize("folder", [*SUBJECTS, EXAMPLE], ids=lambda folder: folder.name)
 def test_every_file_is_the_one_that_was_measured(folder):
     for name, entry in _variants(folder).items():
         file = (folder / f"{name}.tflite").read_bytes()
