@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import os
 import pickle
+import re
 import resource
 import select
 import signal
@@ -23,6 +24,8 @@ from typing import Any, BinaryIO
 from harness.errors import DeviceError, HarnessError, StackMissing
 
 _LOG_TAIL_BYTES = 2000
+_CAUSE = re.compile(r"error|fatal|fail|abort|terminate|cannot|refuse", re.IGNORECASE)
+_NEWS = re.compile(r"(INFO|WARNING|VERBOSE|[IW]\d{4} )")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,6 +160,8 @@ class Worker:
             HarnessError: what the verb raised, of the same kind.
             DeviceError: the worker crashed, ran out of memory or gave no answer in time.
         """
+        if self._process is not None and self._process.poll() is not None:
+            self.close()  # it died between calls; that is not this call's doing
         process = self._process or self._launch()
         assert process.stdin is not None
         assert process.stdout is not None
@@ -295,8 +300,12 @@ def _text(file: BinaryIO) -> str:
 
 
 def _last_line(text: str) -> str:
+    """Return the last line that reads like a cause, else the last one that is not just news."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1][:300] if lines else "it printed nothing"
+    causes = [line for line in lines if _CAUSE.search(line)]
+    others = [line for line in lines if not _NEWS.match(line)]
+    found = causes or others
+    return found[-1][:300] if found else "it did not say why"
 
 
 def _log_line(log: Path) -> str:

@@ -16,7 +16,16 @@ from harness.latency import Estimate, Latency
 from harness.placement import NodePlacement, Placement
 from harness.scaling import Scaling
 from harness.subjects import Budget, Limits, ScalingBudget
-from harness.verdict import Outcome, Sense, Verdict
+from harness.verdict import (
+    FALLBACK,
+    FIDELITY,
+    LATENCY,
+    REGRESSION,
+    SCALING,
+    Outcome,
+    Sense,
+    Verdict,
+)
 
 
 class Check(Protocol):
@@ -24,10 +33,6 @@ class Check(Protocol):
 
     def __call__(self, *verdicts: Verdict) -> None:
         """Raise GateError on a FAIL, else InconclusiveError on an INCONCLUSIVE."""
-
-
-LATENCY, FALLBACK, FIDELITY = "latency", "cpu_fallback", "fidelity"
-SCALING, REGRESSION = "scaling", "regression"
 
 
 def rule(
@@ -296,8 +301,7 @@ def no_regression(
         return Verdict(
             gate=REGRESSION, metric=metric, observed=observed, limit=None, sense=sense,
             outcome=Outcome.INCONCLUSIVE, provenance=provenance,
-            because=f"no baseline with {provenance.evidence.value} evidence; accept today's facts "
-            "with `harness bless`",
+            because="no baseline on evidence of this kind; accept it with `harness bless`",
         )  # fmt: skip
     if sense is Sense.AT_MOST:
         limit = baseline.value + baseline.spread

@@ -18,7 +18,6 @@ class Record:
 
     Attributes:
         test: Node id of the test that ruled.
-        gate: Short name of the gate.
         subject: Name of the subject.
         variant: Name of the variant.
         device: Name of the profile.
@@ -29,7 +28,6 @@ class Record:
     """
 
     test: str
-    gate: str
     subject: str
     variant: str
     device: str

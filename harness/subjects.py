@@ -106,20 +106,18 @@ class Variant:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ships:
-    """Say that variants ship to a device through a delegate, or are withheld from it.
+class Where:
+    """Name variants on devices through delegates.
 
     Attributes:
         devices: Profile names; patterns allowed.
         delegates: Delegates; patterns allowed.
         variants: Variant names; patterns allowed.
-        because: The reason, for a person.
     """
 
     devices: tuple[str, ...]
     delegates: tuple[str, ...]
     variants: tuple[str, ...]
-    because: str
 
     def covers(self, device: str, delegate: str, variant: str) -> bool:
         """Return whether this entry speaks of the triple."""
@@ -131,13 +129,21 @@ class Ships:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Budget:
+class Shipping(Where):
+    """Say that variants ship to devices, or are withheld from them, and why.
+
+    Attributes:
+        because: The reason, for a person.
+    """
+
+    because: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget(Where):
     """Say what variants may cost on devices through delegates at one resolution.
 
     Attributes:
-        devices: Profile names; patterns allowed.
-        delegates: Delegates; patterns allowed.
-        variants: Variant names; patterns allowed.
         resolution: Such as `1280x720`.
         source: Who set it and why.
         latency_ms: Most milliseconds of the median inference.
@@ -147,9 +153,6 @@ class Budget:
         cpu_time_share: Most of the latency that may be spent on the CPU (0..1).
     """
 
-    devices: tuple[str, ...]
-    delegates: tuple[str, ...]
-    variants: tuple[str, ...]
     resolution: str
     source: str
     latency_ms: float | None = None
@@ -157,10 +160,6 @@ class Budget:
     cpu_ops_allowed: int = 0
     partitions_max: int = 1
     cpu_time_share: float | None = None
-
-    def covers(self, device: str, delegate: str, variant: str) -> bool:
-        """Return whether this budget speaks of the triple."""
-        return Ships.covers(self, device, delegate, variant)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -210,8 +209,8 @@ class Subject:
     variants: tuple[Variant, ...]
     source: str
     scale: int = 1
-    ships: tuple[Ships, ...] = ()
-    withheld: tuple[Ships, ...] = ()
+    ships: tuple[Shipping, ...] = ()
+    withheld: tuple[Shipping, ...] = ()
     budgets: tuple[Budget, ...] = ()
     scaling: ScalingBudget | None = None
     frames: Path = Path("frames")

@@ -6,6 +6,10 @@ from dataclasses import dataclass
 
 from harness.evidence import Evidence, Provenance, weakest
 
+LATENCY, FALLBACK, FIDELITY = "latency", "cpu_fallback", "fidelity"
+SCALING, REGRESSION = "scaling", "regression"
+"""Short names of the gates."""
+
 
 class Outcome(enum.Enum):
     """Name the three ways a gate can rule. No evidence is never a pass."""
@@ -71,6 +75,7 @@ class Finding(enum.Enum):
     RESIDENT_BUT_WRONG = "full residency but wrong numbers"
     REGRESSED = "worse than its baseline"
     NEEDS_PHONE = "needs a phone"
+    NEEDS_BLESSING = "needs a limit or baseline"
 
 
 def worst(outcomes: Sequence[Outcome]) -> Outcome:
@@ -91,17 +96,19 @@ def join(verdicts: Sequence[Verdict]) -> tuple[Outcome, Finding, Evidence | None
     outcome = worst([v.outcome for v in verdicts])
     kinds = [v.evidence for v in verdicts if v.evidence is not None]
     failed = {v.gate for v in verdicts if v.outcome is Outcome.FAIL}
-    placed = [v for v in verdicts if v.gate == "cpu_fallback"]
+    placed = [v for v in verdicts if v.gate == FALLBACK]
     resident = bool(placed) and all(v.outcome is Outcome.PASS for v in placed)
     finding = Finding.RIGHT
-    if "fidelity" in failed:
+    if FIDELITY in failed:
         finding = Finding.RESIDENT_BUT_WRONG if resident else Finding.WRONG
-    elif "cpu_fallback" in failed:
+    elif FALLBACK in failed:
         finding = Finding.FALLBACK
-    elif failed & {"latency", "scaling"}:
+    elif failed & {LATENCY, SCALING}:
         finding = Finding.SLOW
     elif failed:
         finding = Finding.REGRESSED
     elif outcome is Outcome.INCONCLUSIVE:
-        finding = Finding.NEEDS_PHONE
+        undecided = [v for v in verdicts if v.outcome is Outcome.INCONCLUSIVE]
+        unset = all(v.limit is None and v.observed is not None for v in undecided)
+        finding = Finding.NEEDS_BLESSING if undecided and unset else Finding.NEEDS_PHONE
     return outcome, finding, weakest(kinds) if kinds else None

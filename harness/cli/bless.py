@@ -13,7 +13,7 @@ from harness import baselines, fidelity, goldens, graph, profiles, resizing, sub
 from harness.baselines import Baseline
 from harness.cli import shared
 from harness.devices import facts
-from harness.devices.connect import Origin, connect
+from harness.devices.connect import connect
 from harness.errors import BlessedDataError, ConfigError, HarnessError
 from harness.evidence import Evidence, Provenance, sha256_of
 from harness.images import Output, Pixels, Size
@@ -34,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--because", default="", help="why; kept with each baseline")
     parser.add_argument("--yes", action="store_true", help="do not ask")
+    shared.add_origin(parser)
     shared.add_golden_dir(parser)
     shared.add_profile_dirs(parser)
 
@@ -112,7 +113,7 @@ def _baselines(subject: Subject, options: argparse.Namespace) -> Iterator[Baseli
             Target(profile=profile, delegate=profile.default_delegate) for profile in known.values()
         )
     for target in targets:
-        device = connect(target, origin=Origin.EMULATED)
+        device = connect(target, origin=options.origin, serial=options.serial)
         name = target.profile.name
         try:
             for variant in subject.variants:

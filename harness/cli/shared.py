@@ -7,6 +7,7 @@ from pathlib import Path
 from rich.console import Console
 
 from harness import profiles, subjects
+from harness.devices.connect import Origin
 from harness.errors import ConfigError, StackMissing
 from harness.evidence import sha256_of
 from harness.profiles import Profile, Target
@@ -46,6 +47,19 @@ def train_extra_missing(error: ModuleNotFoundError) -> StackMissing:
     return StackMissing(
         f"{error.name} is not installed; pip install 'pytest-device-harness[train]' adds it"
     )
+
+
+def add_origin(parser: argparse.ArgumentParser) -> None:
+    """Add `--origin` and `--serial`, as pytest has them, for commands that ask devices."""
+    parser.add_argument(
+        "--origin",
+        type=Origin,
+        choices=list(Origin),
+        default=Origin.EMULATED,
+        metavar="{auto,phone,emulated}",
+        help="where facts come from; default emulated",
+    )
+    parser.add_argument("--serial", default="", help="adb serial of the phone to use")
 
 
 def load_profiles(options: argparse.Namespace) -> dict[str, Profile]:

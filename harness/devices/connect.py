@@ -51,7 +51,7 @@ def connect(
     from harness.devices.adb import Server
 
     server = Server.from_environment()
-    if origin is Origin.AUTO and not serial and not _listens(server.host, server.port):
+    if origin is Origin.AUTO and not serial and not listens(server.host, server.port):
         return Emulated(target)
     fitting = phone.attached({target.profile.name: target.profile}, serial=serial)
     found = sorted(
@@ -75,7 +75,7 @@ def connect(
     return phone.Phone(found[0], target.delegate, tool=tool_file.find(benchmark_tool))
 
 
-def _listens(host: str, port: int) -> bool:
+def listens(host: str, port: int) -> bool:
     """Return whether an adb server is running, without starting one."""
     try:
         socket.create_connection((host, port), timeout=_KNOCK_S).close()

@@ -1,11 +1,11 @@
 """Rule on CPU fallback (P)."""
 
-from harness import gate
+from harness import gate, verdict
 from harness.devices.device import Device
 from harness.images import Size
 from harness.subjects import Budget, Variant
 
-GATE = gate.FALLBACK
+GATE = verdict.FALLBACK
 
 
 def test_every_op_stays_on_the_accelerator(

@@ -1,11 +1,11 @@
 """Rule on latency budgets (L)."""
 
-from harness import gate
+from harness import gate, verdict
 from harness.devices.device import Device
 from harness.images import Size
 from harness.subjects import Budget, Variant
 
-GATE = gate.LATENCY
+GATE = verdict.LATENCY
 
 
 def test_an_inference_keeps_its_latency_budget(

@@ -2,14 +2,14 @@
 
 from collections.abc import Callable
 
-from harness import gate
+from harness import gate, verdict
 from harness.baselines import Baseline
 from harness.devices import facts
 from harness.devices.device import Device
 from harness.images import Size
 from harness.subjects import Subject, Variant
 
-GATE = gate.REGRESSION
+GATE = verdict.REGRESSION
 
 
 def test_no_metric_is_worse_than_its_baseline(

@@ -1,12 +1,12 @@
 """Rule on how latency grows with resolution (S)."""
 
-from harness import gate
+from harness import gate, verdict
 from harness.devices import facts
 from harness.devices.device import Device
 from harness.errors import ConfigError
 from harness.subjects import Subject, Variant
 
-GATE = gate.SCALING
+GATE = verdict.SCALING
 
 
 def test_latency_grows_with_resolution_as_budgeted(

@@ -111,11 +111,16 @@ class Session:
             self._goldens[key] = goldens.load(subject, frame)
         return self._goldens[key]
 
-    def close(self) -> None:
-        """Release every device."""
-        for device in self.devices.values():
-            device.close()
+    def close(self) -> list[str]:
+        """Release every device, and return what went wrong with any of them."""
+        troubles = []
+        for name, device in self.devices.items():
+            try:
+                device.close()
+            except HarnessError as error:
+                troubles.append(f"{name}: {error}")
         self.devices.clear()
+        return troubles
 
     def cases(self) -> Iterator[Case]:
         """Yield each variant on each device that it ships to, or that is asked for by name."""
@@ -209,6 +214,21 @@ class Collector:
         else:
             cases = list(self._session.cases())
         metafunc.parametrize(CASE, cases, ids=[str(case) for case in cases])
+
+    def pytest_collection_modifyitems(
+        self, config: pytest.Config, items: list[pytest.Item]
+    ) -> None:
+        """Deselect tests without a case, so that a run that tests nothing ends with code 5."""
+        empty = [item for item in items if not _tests_something(item)]
+        if empty:
+            config.hook.pytest_deselected(items=empty)
+            items[:] = [item for item in items if _tests_something(item)]
+
+
+def _tests_something(item: pytest.Item) -> bool:
+    """Return False for the skipped placeholder that pytest makes where there is no case."""
+    callspec = getattr(item, "callspec", None)
+    return callspec is None or isinstance(callspec.params.get(CASE), (Case, type(None)))
 
 
 def _by_frame(case: Case) -> list[Case]:

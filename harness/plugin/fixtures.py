@@ -88,7 +88,7 @@ def check(harness_case: Case, request: pytest.FixtureRequest) -> gate.Check:
 
     def check(*verdicts: Verdict) -> None:
         for verdict in verdicts:
-            item.stash.setdefault(RECORDS, []).append(record_of(item, verdict, verdict.gate))
+            item.stash.setdefault(RECORDS, []).append(record_of(item, verdict))
             item.user_properties.append((f"{verdict.gate}.{verdict.metric}", _property(verdict)))
         outcome = worst([verdict.outcome for verdict in verdicts])
         if outcome is Outcome.PASS:
@@ -102,14 +102,13 @@ def check(harness_case: Case, request: pytest.FixtureRequest) -> gate.Check:
     return check
 
 
-def record_of(item: pytest.Item, verdict: Verdict, gate: str) -> Record:
+def record_of(item: pytest.Item, verdict: Verdict) -> Record:
     """Return a verdict with what its test is about."""
     case: Case = item.callspec.params[CASE]  # type: ignore[attr-defined]
     golden_size = item.funcargs["golden"].size if "golden" in item.funcargs else None  # type: ignore[attr-defined]
     resolution = case.size or golden_size
     return Record(
         test=item.nodeid,
-        gate=gate,
         subject=case.subject.name if case.subject else "",
         variant=case.variant.name if case.variant else "",
         device=case.target.profile.name,

@@ -28,6 +28,7 @@ class Reporter:
         self._strict = bool(config.getoption("strict", False))
         self._records: list[Record] = []
         self._writer: results.Writer | None = None
+        self._troubles: list[str] = []
         config.stash[fixtures.SESSION] = session
 
     def pytest_report_header(self) -> str:
@@ -65,7 +66,7 @@ class Reporter:
         name = getattr(getattr(item, "module", None), "GATE", "error")
         metric = "void" if isinstance(error, MeasurementError) else "error"
         verdict = gate.inconclusive(name, metric, f"{type(error).__name__}: {error}")
-        record = fixtures.record_of(item, verdict, name)
+        record = fixtures.record_of(item, verdict)
         item.stash.setdefault(fixtures.RECORDS, []).append(record)
 
     def pytest_report_teststatus(self, report: Any) -> _Status | None:
@@ -104,11 +105,13 @@ class Reporter:
             if self._writer is not None:
                 shown = terminalreporter.config.rootpath
                 tw.line(f"results: {self._writer.path.relative_to(shown)}")
+        for trouble in self._troubles:
+            tw.line(f"not released: {trouble}", red=True)
         yield
 
-    def pytest_unconfigure(self) -> None:
-        """Release the devices."""
-        self._session.close()
+    def pytest_sessionfinish(self) -> None:
+        """Release the devices before the summary, which says what could not be restored."""
+        self._troubles = self._session.close()
 
 
 def _has_case(item: pytest.Item) -> bool:

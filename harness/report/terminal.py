@@ -8,19 +8,29 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from harness import gate
+from harness.evidence import Evidence
 from harness.results import Record
-from harness.verdict import Outcome, Verdict, join
+from harness.verdict import (
+    FALLBACK,
+    FIDELITY,
+    LATENCY,
+    REGRESSION,
+    SCALING,
+    Outcome,
+    Verdict,
+    join,
+)
 
 _COLUMNS = {
-    gate.LATENCY: ("latency ms", "latency_ms"),
-    gate.FALLBACK: ("CPU ops", "cpu_ops"),
-    gate.FIDELITY: ("PSNR dB", "psnr_db"),
-    gate.SCALING: ("exponent", "scaling_exponent"),
-    gate.REGRESSION: ("baseline ms", "latency_ms"),
+    LATENCY: ("latency ms", "latency_ms"),
+    FALLBACK: ("CPU ops", "cpu_ops"),
+    FIDELITY: ("PSNR dB", "psnr_db"),
+    SCALING: ("exponent", "scaling_exponent"),
+    REGRESSION: ("baseline ms", "latency_ms"),
 }
 """Heading of each gate's column and the metric that it is for; another metric is named."""
 _STYLES = {Outcome.PASS: "green", Outcome.FAIL: "red", Outcome.INCONCLUSIVE: "yellow"}
+_ESTIMATES = (Evidence.MODEL, Evidence.VENDOR_MODEL)
 _RANK = {Outcome.FAIL: 0, Outcome.INCONCLUSIVE: 1, Outcome.PASS: 2}
 
 
@@ -61,13 +71,15 @@ def _table(title: str, records: Sequence[Record]) -> Table:
         padding=0, show_edge=False,
     )  # fmt: skip
     table.add_column("variant", overflow="fold")
-    gates = [name for name in _COLUMNS if any(r.gate == name for r in records)]
-    others = sorted({r.gate for r in records} - set(_COLUMNS))
+    gates = [name for name in _COLUMNS if any(r.verdict.gate == name for r in records)]
+    others = sorted({r.verdict.gate for r in records} - set(_COLUMNS))
     for name in (*gates, *others):
         table.add_column(_COLUMNS.get(name, (name, ""))[0], overflow="fold")
     table.add_column("verdict", overflow="fold", min_width=14)
     for (variant, resolution), row in _rows(records).items():
-        cells = [_cell([r.verdict for r in row if r.gate == name]) for name in (*gates, *others)]
+        cells = [
+            _cell([r.verdict for r in row if r.verdict.gate == name]) for name in (*gates, *others)
+        ]
         table.add_row(f"{variant}\n{resolution}", *cells, _verdict(row))
     return table
 
@@ -109,7 +121,7 @@ def _cell(verdicts: Sequence[Verdict]) -> Text:
 def _value(verdict: Verdict) -> str:
     if verdict.observed is None:
         return "error" if verdict.metric == "error" else "unknown"
-    estimated = verdict.low is not None
+    estimated = verdict.metric == "latency_ms" and verdict.evidence in _ESTIMATES
     text = f"{'~' if estimated else ''}{verdict.observed:.3g}"
     if verdict.limit is not None:
         text += f"{verdict.sense.value}{verdict.limit:.3g}"
@@ -135,13 +147,17 @@ def _verdict(records: Sequence[Record]) -> Text:
 def _notes(
     records: Iterable[Record], withheld: Mapping[tuple[str, str], Sequence[str]]
 ) -> Iterable[Text]:
-    open_questions: dict[str, list[str]] = {}
+    questions: dict[tuple[str, str], list[Record]] = {}
     for record in records:
-        if record.verdict.outcome is Outcome.INCONCLUSIVE and record.verdict.metric != "error":
-            about = f"{record.variant} {record.resolution}".strip()
-            open_questions.setdefault(f"{record.gate}: {record.verdict.because}", []).append(about)
-    for text, abouts in open_questions.items():
-        named = ", ".join(dict.fromkeys(abouts))
-        yield Text(f"INCONCLUSIVE {named}: {text}", style="yellow")
+        verdict = record.verdict
+        if verdict.outcome is Outcome.INCONCLUSIVE and verdict.metric != "error":
+            questions.setdefault((verdict.gate, verdict.because), []).append(record)
+    for (gate, because), found in questions.items():
+        about = dict.fromkeys(f"{r.variant} {r.resolution}".strip() for r in found)
+        metrics = dict.fromkeys(r.verdict.metric for r in found)
+        yield Text(
+            f"INCONCLUSIVE {', '.join(about)}: {gate} ({', '.join(metrics)}): {because}",
+            style="yellow",
+        )
     for (target, because), variants in withheld.items():
         yield Text(f"Not shipped to {target}: {', '.join(variants)} - {because}", style="dim")

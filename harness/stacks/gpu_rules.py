@@ -16,8 +16,8 @@ from harness.profiles import Accelerator, Target
 from harness.stacks.rules import (
     INT16_REMEDY,
     Constraint,
-    Finding,
     Node,
+    Objection,
     constant,
     count_partitions,
     driver_refusal,
@@ -93,7 +93,7 @@ def place(model: bytes, graph: Graph, target: Target) -> Placement:
     )
 
 
-def check(node: Node) -> Finding | None:
+def check(node: Node) -> Objection | None:
     """Return why the GPU delegate cannot run a node, or None if it can."""
     rule = RULES.get(node.op.name)
     if rule is None:
@@ -107,7 +107,7 @@ def check(node: Node) -> Finding | None:
 
 def _judge(
     seen: Graph, widening: frozenset[int], units: Sequence[Accelerator]
-) -> dict[int, Finding]:
+) -> dict[int, Objection]:
     """Return why ops cannot run on the GPU, by index."""
     if not units:
         reason = refused("the profile names no GPU")
@@ -128,7 +128,7 @@ def _judge(
     return found
 
 
-def _refusal(graph: Graph, op: Op, unit: Accelerator) -> Finding | None:
+def _refusal(graph: Graph, op: Op, unit: Accelerator) -> Objection | None:
     finding = check(Node(graph=graph, op=op))
     return finding or driver_refusal(unit, op.name, _dtype(graph, op))
 
@@ -138,7 +138,7 @@ def _dtype(graph: Graph, op: Op) -> str:
     return data[0].dtype if data else ""
 
 
-def _on_cpu(op: Op, finding: Finding | None, *, widens: bool) -> NodePlacement:
+def _on_cpu(op: Op, finding: Objection | None, *, widens: bool) -> NodePlacement:
     if finding is None:
         finding = (
             refused("widens float16 weights of an op on the CPU")
@@ -154,13 +154,13 @@ def _on_cpu(op: Op, finding: Finding | None, *, widens: bool) -> NodePlacement:
     )
 
 
-def _check_version(node: Node, rule: Rule) -> Finding | None:
+def _check_version(node: Node, rule: Rule) -> Objection | None:
     if rule.version_max is None or node.op.version <= rule.version_max:
         return None
     return refused(f"op version {node.op.version} is newer than {rule.version_max}")
 
 
-def _check_tensors(node: Node, rule: Rule) -> Finding | None:
+def _check_tensors(node: Node, rule: Rule) -> Objection | None:
     computed = [
         *node.graph.runtime_inputs(node.op),
         *(node.graph.tensors[i] for i in node.op.outputs),
@@ -175,7 +175,7 @@ def _check_tensors(node: Node, rule: Rule) -> Finding | None:
 
 
 def _steps_are_positive(*options: str) -> Constraint:
-    def check_steps(node: Node) -> Finding | None:
+    def check_steps(node: Node) -> Objection | None:
         zero = [name for name in options if node.option(name, 1) <= 0]
         return refused(f"{', '.join(zero)} is not positive") if zero else None
 
@@ -183,7 +183,7 @@ def _steps_are_positive(*options: str) -> Constraint:
 
 
 def _computes(*counts: int) -> Constraint:
-    def check_inputs(node: Node) -> Finding | None:
+    def check_inputs(node: Node) -> Objection | None:
         count = len(node.graph.runtime_inputs(node.op))
         if count in counts:
             return None
@@ -193,7 +193,7 @@ def _computes(*counts: int) -> Constraint:
     return check_inputs
 
 
-def _channels_multiply(node: Node) -> Finding | None:
+def _channels_multiply(node: Node) -> Objection | None:
     data, multiplier = node.input(0), node.option("depth_multiplier", 1)
     if data is None or node.output is None or not data.shape or not node.output.shape:
         return refused("has no channels")
@@ -202,18 +202,18 @@ def _channels_multiply(node: Node) -> Finding | None:
     return refused("output channels are not input channels x depth_multiplier")
 
 
-def _ranks_fit_keep_num_dims(node: Node) -> Finding | None:
+def _ranks_fit_keep_num_dims(node: Node) -> Objection | None:
     data = node.input(0)
     if not node.option("keep_num_dims", False) or data is None or node.output is None:
         return None
     return None if len(data.shape) == len(node.output.shape) else refused("keep_num_dims: ranks")
 
 
-def _weights_are_plain(node: Node) -> Finding | None:
+def _weights_are_plain(node: Node) -> Objection | None:
     return refused("shuffled weights") if node.option("weights_format") != 0 else None
 
 
-def _broadcast_is_known(node: Node) -> Finding | None:
+def _broadcast_is_known(node: Node) -> Objection | None:
     left, right = node.input(0), node.input(1)
     if left is None or right is None:
         return None
@@ -228,7 +228,7 @@ def _broadcast_is_known(node: Node) -> Finding | None:
     return None if known else refused(f"cannot broadcast {list(shorter)} to {list(longer)}")
 
 
-def _slope_is_per_channel_or_full(node: Node) -> Finding | None:
+def _slope_is_per_channel_or_full(node: Node) -> Objection | None:
     data, slope = node.input(0), node.input(1)
     if data is None or slope is None or not data.shape or not slope.shape:
         return refused("has no slope")
@@ -238,44 +238,44 @@ def _slope_is_per_channel_or_full(node: Node) -> Finding | None:
     return refused(f"slope of shape {list(slope.shape)} is neither per channel nor full")
 
 
-def _sampling_is_one_kind(node: Node) -> Finding | None:
+def _sampling_is_one_kind(node: Node) -> Objection | None:
     if node.option("align_corners", False) and node.option("half_pixel_centers", False):
         return refused("align_corners together with half_pixel_centers")
     return None
 
 
-def _block_is_more_than_1(node: Node) -> Finding | None:
+def _block_is_more_than_1(node: Node) -> Objection | None:
     return refused("block size 1") if node.option("block_size", 2) <= 1 else None
 
 
-def _paddings_are_3x2_or_4x2(node: Node) -> Finding | None:
+def _paddings_are_3x2_or_4x2(node: Node) -> Objection | None:
     paddings = node.input(1)
     if paddings is not None and paddings.shape in ((3, 2), (4, 2)):
         return None
     return refused("paddings are neither 3x2 nor 4x2")
 
 
-def _mirror_reflects(node: Node) -> Finding | None:
+def _mirror_reflects(node: Node) -> Objection | None:
     return None if node.option("mode") == 0 else refused("mirror mode is not REFLECT")
 
 
-def _masks_are_empty(node: Node) -> Finding | None:
+def _masks_are_empty(node: Node) -> Objection | None:
     masks = ("ellipsis_mask", "new_axis_mask", "shrink_axis_mask")
     used = [mask for mask in masks if node.option(mask)]
     return refused(f"uses {', '.join(used)}") if used else None
 
 
-def _strides_are_not_negative(node: Node) -> Finding | None:
+def _strides_are_not_negative(node: Node) -> Objection | None:
     strides = node.input(3)
     values = strides.values() if strides is not None else None
     return refused("a stride is negative") if values is not None and (values < 0).any() else None
 
 
-def _beta_is_1(node: Node) -> Finding | None:
+def _beta_is_1(node: Node) -> Objection | None:
     return None if node.option("beta", 1.0) == 1.0 else refused("beta is not 1")
 
 
-def _indices_are_a_vector(node: Node) -> Finding | None:
+def _indices_are_a_vector(node: Node) -> Objection | None:
     indices = node.input(1)
     if indices is not None and indices.dtype == "int32" and len(indices.shape) == 1:
         return None

@@ -16,8 +16,8 @@ from harness.profiles import Accelerator, Profile, Target
 from harness.stacks.nnapi_limits import INT16, LEVEL_7, LEVEL_8, NNAPI_1_0, NNAPI_1_2
 from harness.stacks.nnapi_rules import RULES, breaks_delegate, check
 from harness.stacks.rules import (
-    Finding,
     Node,
+    Objection,
     count_partitions,
     driver_refusal,
     join,
@@ -49,7 +49,7 @@ class Phone:
         """Return whether the delegate can ask the drivers what they take (NNAPI 1.2)."""
         return self.runtime_level >= NNAPI_1_2
 
-    def rule_on(self, graph: Graph, op: Op) -> Finding | None:
+    def rule_on(self, graph: Graph, op: Op) -> Objection | None:
         """Return why the delegate refuses an op, or None."""
         return check(self._node(graph, op))
 
@@ -57,13 +57,13 @@ class Phone:
         """Return whether an op that the delegate takes makes it fail as a whole."""
         return self.rule_on(graph, op) is None and breaks_delegate(self._node(graph, op))
 
-    def driver_on(self, graph: Graph, op: Op, accelerator: Accelerator) -> Finding | None:
+    def driver_on(self, graph: Graph, op: Op, accelerator: Accelerator) -> Objection | None:
         """Return why a driver refuses an op, or None."""
         if not self.asks_drivers:
             return None
         return driver_refusal(accelerator, op.name, data_dtype(graph, op))
 
-    def drivers_on(self, graph: Graph, op: Op) -> Finding | None:
+    def drivers_on(self, graph: Graph, op: Op) -> Objection | None:
         """Return why every driver refuses an op, or None if one takes it."""
         found = [self.driver_on(graph, op, a) for a in self.accelerators]
         return None if None in found else join([f for f in found if f is not None])
@@ -143,7 +143,7 @@ def data_dtype(graph: Graph, op: Op) -> str:
 _WIDENING = refused("widens float16 weights of an op on the CPU")
 
 
-def _judge(seen: Graph, widening: frozenset[int], phone: Phone) -> dict[int, Finding]:
+def _judge(seen: Graph, widening: frozenset[int], phone: Phone) -> dict[int, Objection]:
     """Return why ops are on the CPU, by index, in the delegate's order of checks."""
     everything = [op.index for op in seen.ops]
     if phone.runtime_level < NNAPI_1_0:
@@ -167,7 +167,7 @@ def _judge(seen: Graph, widening: frozenset[int], phone: Phone) -> dict[int, Fin
     return found
 
 
-def _broken(op: Op, dtype: str) -> Finding:
+def _broken(op: Op, dtype: str) -> Objection:
     return refused(
         "the delegate fails and TFLite removes it from the whole graph: the NNAPI runtime "
         f"rejects {op.name} #{op.index} with {dtype} data",
@@ -175,7 +175,7 @@ def _broken(op: Op, dtype: str) -> Finding:
     )
 
 
-def _not_whole(op: Op, finding: Finding) -> Finding:
+def _not_whole(op: Op, finding: Objection) -> Objection:
     instead = f"{finding.remedy}; or " if finding.remedy else ""
     return refused(
         "a model with float16 weights goes to the accelerator whole or not at all, and "
@@ -184,13 +184,13 @@ def _not_whole(op: Op, finding: Finding) -> Finding:
     )
 
 
-def _with_substitute(finding: Finding, graph: Graph, op: Op, phone: Phone) -> Finding:
+def _with_substitute(finding: Objection, graph: Graph, op: Op, phone: Phone) -> Objection:
     if finding.remedy:
         return finding
     return refused(finding.reason, substitute(op.name, data_dtype(graph, op), phone.accepts))
 
 
-def _on_cpu(op: Op, finding: Finding) -> NodePlacement:
+def _on_cpu(op: Op, finding: Objection) -> NodePlacement:
     return NodePlacement(
         index=op.index, op=op.name, unit=CPU, reason=finding.reason, remedy=finding.remedy
     )

@@ -7,8 +7,8 @@ Source: LiteRT @ f674577, tflite/delegates/nnapi/nnapi_delegate.cc,
 from harness.stacks.rules import (
     INT16_REMEDY,
     Constraint,
-    Finding,
     Node,
+    Objection,
     constant,
     refused,
     without_activation,
@@ -37,7 +37,7 @@ def needs_level(level: int, what: str, here: int) -> str:
     return f"{what} needs feature level {LEVEL_NAMES[level]}, here {here}"
 
 
-def sampling_is_legacy(node: Node) -> Finding | None:
+def sampling_is_legacy(node: Node) -> Objection | None:
     """Refuse align_corners and half_pixel_centers below NNAPI 1.3."""
     flags = [f for f in ("align_corners", "half_pixel_centers") if node.option(f, False)]
     if not flags or node.level >= NNAPI_1_3:
@@ -48,7 +48,7 @@ def sampling_is_legacy(node: Node) -> Finding | None:
     )
 
 
-def output_is_square_before_1_2(node: Node) -> Finding | None:
+def output_is_square_before_1_2(node: Node) -> Objection | None:
     """Refuse a resize to a rectangle below NNAPI 1.2."""
     shape = node.output.shape if node.output else ()
     if node.level >= NNAPI_1_2 or len(shape) != 4 or shape[1] == shape[2]:
@@ -63,14 +63,14 @@ def _is_hybrid(node: Node) -> bool:
     )  # fmt: skip
 
 
-def weights_are_not_hybrid_before_1_2(node: Node) -> Finding | None:
+def weights_are_not_hybrid_before_1_2(node: Node) -> Objection | None:
     """Refuse int8 weights with float32 data below NNAPI 1.2."""
     if node.level >= NNAPI_1_2 or not _is_hybrid(node):
         return None
     return refused(needs_level(NNAPI_1_2, "int8 weights with float32 data", node.level))
 
 
-def scales_are_per_tensor_before_1_2(node: Node) -> Finding | None:
+def scales_are_per_tensor_before_1_2(node: Node) -> Objection | None:
     """Refuse weights quantized per channel below NNAPI 1.2."""
     weights = node.input(1)
     if node.level >= NNAPI_1_2 or weights is None or weights.quantization is None:
@@ -80,7 +80,7 @@ def scales_are_per_tensor_before_1_2(node: Node) -> Finding | None:
     return refused(needs_level(NNAPI_1_2, "weights quantized per channel", node.level))
 
 
-def scales_are_restricted_before_1_2(node: Node) -> Finding | None:
+def scales_are_restricted_before_1_2(node: Node) -> Objection | None:
     """Refuse uint8 scales whose product reaches the output scale below NNAPI 1.2."""
     data = node.input(0)
     if node.level >= NNAPI_1_2 or data is None or data.dtype != "uint8":
@@ -94,7 +94,7 @@ def scales_are_restricted_before_1_2(node: Node) -> Finding | None:
     return refused(needs_level(NNAPI_1_2, "input scale x weight scale >= output scale", node.level))
 
 
-def dilation_is_1_before_1_2(node: Node) -> Finding | None:
+def dilation_is_1_before_1_2(node: Node) -> Objection | None:
     """Refuse dilation below NNAPI 1.2."""
     factors = (node.option("dilation_hfactor", 1), node.option("dilation_wfactor", 1))
     if node.level >= NNAPI_1_2 or factors == (1, 1):
@@ -102,7 +102,7 @@ def dilation_is_1_before_1_2(node: Node) -> Finding | None:
     return refused(needs_level(NNAPI_1_2, "dilation", node.level))
 
 
-def is_not_grouped_before_1_2(node: Node) -> Finding | None:
+def is_not_grouped_before_1_2(node: Node) -> Objection | None:
     """Refuse a grouped convolution below NNAPI 1.2."""
     data, weights = node.input(0), node.input(1)
     if node.level >= NNAPI_1_2 or data is None or weights is None:
@@ -112,34 +112,34 @@ def is_not_grouped_before_1_2(node: Node) -> Finding | None:
     return refused(needs_level(NNAPI_1_2, "a grouped convolution", node.level))
 
 
-def has_bias(node: Node) -> Finding | None:
+def has_bias(node: Node) -> Objection | None:
     """Refuse a convolution without bias."""
     if len(node.op.inputs) == 3:
         return None
     return refused("has no bias", "export the convolution with a bias, even if it is zero")
 
 
-def output_is_not_int16(node: Node) -> Finding | None:
+def output_is_not_int16(node: Node) -> Objection | None:
     """Refuse an int16 result."""
     if node.output is None or node.output.dtype != "int16":
         return None
     return refused("int16 output is not taken", INT16)
 
 
-def keep_num_dims_from_1_3(node: Node) -> Finding | None:
+def keep_num_dims_from_1_3(node: Node) -> Objection | None:
     """Refuse keep_num_dims below NNAPI 1.3."""
     if not node.option("keep_num_dims", False) or node.level >= NNAPI_1_3:
         return None
     return refused(needs_level(NNAPI_1_3, "keep_num_dims", node.level))
 
 
-def int32_without_activation(node: Node) -> Finding | None:
+def int32_without_activation(node: Node) -> Objection | None:
     """Refuse a fused activation on int32 data."""
     data = node.input(0)
     return without_activation(node) if data is not None and data.dtype == "int32" else None
 
 
-def same_dtypes(node: Node) -> Finding | None:
+def same_dtypes(node: Node) -> Objection | None:
     """Refuse two inputs of different dtypes."""
     left, right = node.input(0), node.input(1)
     if left is None or right is None or left.dtype == right.dtype:
@@ -147,7 +147,7 @@ def same_dtypes(node: Node) -> Finding | None:
     return refused(f"mixes {left.dtype} and {right.dtype}")
 
 
-def without_batch_broadcast(node: Node) -> Finding | None:
+def without_batch_broadcast(node: Node) -> Objection | None:
     """Refuse to broadcast batch dimensions."""
     left, right = node.input(0), node.input(1)
     if left is None or right is None or left.shape[:-2] == right.shape[:-2]:
@@ -155,7 +155,7 @@ def without_batch_broadcast(node: Node) -> Finding | None:
     return refused("broadcasts its batch dimensions")
 
 
-def scalars_are_constant(node: Node) -> Finding | None:
+def scalars_are_constant(node: Node) -> Objection | None:
     """Refuse a scalar operand that is computed at run time."""
     for tensor in (node.input(0), node.input(1)):
         if tensor is not None and tensor.shape == () and tensor.constant is None:
@@ -163,7 +163,7 @@ def scalars_are_constant(node: Node) -> Finding | None:
     return None
 
 
-def uint8_scales_are_equal_before_1_2(node: Node) -> Finding | None:
+def uint8_scales_are_equal_before_1_2(node: Node) -> Objection | None:
     """Refuse to join uint8 tensors of unequal scale below NNAPI 1.2."""
     data = node.input(0)
     if node.level >= NNAPI_1_2 or data is None or data.dtype != "uint8":
@@ -173,14 +173,14 @@ def uint8_scales_are_equal_before_1_2(node: Node) -> Finding | None:
     return refused(needs_level(NNAPI_1_2, "joining uint8 tensors of unequal scale", node.level))
 
 
-def padding_value_from_1_2(node: Node) -> Finding | None:
+def padding_value_from_1_2(node: Node) -> Objection | None:
     """Refuse a padding value below NNAPI 1.2."""
     if len(node.op.inputs) != 3 or node.level >= NNAPI_1_2:
         return None
     return refused(needs_level(NNAPI_1_2, "a padding value", node.level))
 
 
-def window_is_small_without_accelerator(node: Node) -> Finding | None:
+def window_is_small_without_accelerator(node: Node) -> Objection | None:
     """Refuse a large quantized window where NNAPI may choose its own CPU path."""
     data = node.input(0)
     if node.accelerator_specified or data is None or data.dtype not in ("uint8", "int8"):
@@ -189,20 +189,20 @@ def window_is_small_without_accelerator(node: Node) -> Finding | None:
     return None if window <= 256 else refused(f"a quantized window of {window} > 256 elements")
 
 
-def input_is_no_scalar(node: Node) -> Finding | None:
+def input_is_no_scalar(node: Node) -> Objection | None:
     """Refuse a scalar input."""
     data = node.input(0)
     return refused("the input is a scalar") if data is not None and data.shape == () else None
 
 
-def output_rank_at_most_4(node: Node) -> Finding | None:
+def output_rank_at_most_4(node: Node) -> Objection | None:
     """Refuse a result of rank 5 or more."""
     if node.output is None or len(node.output.shape) <= 4:
         return None
     return refused(f"output has rank {len(node.output.shape)}; at most 4")
 
 
-def shape_is_known(node: Node) -> Finding | None:
+def shape_is_known(node: Node) -> Objection | None:
     """Refuse a reshape to a shape that is computed, or to a scalar."""
     if len(node.op.inputs) >= 2:
         return constant(1, "shape")(node)
@@ -210,21 +210,21 @@ def shape_is_known(node: Node) -> Finding | None:
     return refused("reshapes to a scalar") if new_shape in ([], [0]) else None
 
 
-def squeeze_dims_at_1_1(node: Node) -> Finding | None:
+def squeeze_dims_at_1_1(node: Node) -> Objection | None:
     """Refuse to squeeze without named dimensions at NNAPI 1.1."""
     if node.level != NNAPI_1_1 or len(node.option("squeeze_dims", ())):
         return None
     return refused(needs_level(NNAPI_1_2, "squeezing without named dimensions", node.level))
 
 
-def sizes_are_not_zero(node: Node) -> Finding | None:
+def sizes_are_not_zero(node: Node) -> Objection | None:
     """Refuse a split with an empty part."""
     sizes = node.input(1)
     values = sizes.values() if sizes is not None else None
     return refused("a split has size 0") if values is not None and (values == 0).any() else None
 
 
-def axis_is_not_last_before_6(node: Node) -> Finding | None:
+def axis_is_not_last_before_6(node: Node) -> Objection | None:
     """Refuse to pack along a new last axis below feature level 6."""
     data, axis = node.input(0), node.option("axis")
     if node.level >= LEVEL_6 or data is None or axis not in (-1, len(data.shape)):
@@ -232,7 +232,7 @@ def axis_is_not_last_before_6(node: Node) -> Finding | None:
     return refused(needs_level(LEVEL_6, "packing along the last axis", node.level))
 
 
-def axis_is_not_last(node: Node) -> Finding | None:
+def axis_is_not_last(node: Node) -> Objection | None:
     """Refuse to unpack along the last axis."""
     data, axis = node.input(0), node.option("axis")
     if data is None or axis not in (-1, len(data.shape) - 1):
@@ -240,7 +240,7 @@ def axis_is_not_last(node: Node) -> Finding | None:
     return refused("unpacks along the last axis")
 
 
-def rank_2_or_4_before_1_2(node: Node) -> Finding | None:
+def rank_2_or_4_before_1_2(node: Node) -> Objection | None:
     """Refuse other ranks than 2 and 4 below NNAPI 1.2."""
     data = node.input(0)
     if node.level >= NNAPI_1_2 or data is None or len(data.shape) in (2, 4):
@@ -251,7 +251,7 @@ def rank_2_or_4_before_1_2(node: Node) -> Finding | None:
 def output_dtype_in(*known: str) -> Constraint:
     """Refuse a result of another dtype."""
 
-    def check_output(node: Node) -> Finding | None:
+    def check_output(node: Node) -> Objection | None:
         if node.output is None or node.output.dtype in known:
             return None
         return refused(f"{node.output.dtype} output is not taken")
@@ -259,13 +259,13 @@ def output_dtype_in(*known: str) -> Constraint:
     return check_output
 
 
-def casts_to_a_known_dtype(node: Node) -> Finding | None:
+def casts_to_a_known_dtype(node: Node) -> Objection | None:
     """Refuse a cast to a dtype that the feature level does not have."""
     known = ["float32", "int32", "uint8"]
     return output_dtype_in(*known, *(["int8"] if node.level >= NNAPI_1_3 else []))(node)
 
 
-def quantizes_to_a_known_dtype(node: Node) -> Finding | None:
+def quantizes_to_a_known_dtype(node: Node) -> Objection | None:
     """Refuse to quantize to int8 below NNAPI 1.3, and to int16 at all."""
     if node.output is None or node.output.dtype == "uint8":
         return None
@@ -280,7 +280,7 @@ def quantizes_to_a_known_dtype(node: Node) -> Finding | None:
     )
 
 
-def scales_are_positive(node: Node) -> Finding | None:
+def scales_are_positive(node: Node) -> Objection | None:
     """Refuse quantized tensors without a scale."""
     for tensor in (node.input(0), node.output):
         if tensor is None or tensor.dtype not in ("uint8", "int8"):
@@ -290,7 +290,7 @@ def scales_are_positive(node: Node) -> Finding | None:
     return None
 
 
-def int8_is_symmetric_at_1_2(node: Node) -> Finding | None:
+def int8_is_symmetric_at_1_2(node: Node) -> Objection | None:
     """Refuse to dequantize int8 with a zero point at NNAPI 1.2."""
     data = node.input(0)
     if node.level != NNAPI_1_2 or data is None or data.dtype != "int8":
@@ -303,7 +303,7 @@ def int8_is_symmetric_at_1_2(node: Node) -> Finding | None:
     )
 
 
-def crops_are_zero(node: Node) -> Finding | None:
+def crops_are_zero(node: Node) -> Objection | None:
     """Refuse crops other than four constant zeros."""
     crops = node.input(2)
     values = crops.values() if crops is not None else None
@@ -312,18 +312,18 @@ def crops_are_zero(node: Node) -> Finding | None:
     return refused("crops are not four constant zeros")
 
 
-def indices_are_no_scalar(node: Node) -> Finding | None:
+def indices_are_no_scalar(node: Node) -> Objection | None:
     """Refuse scalar indices."""
     indices = node.input(1)
     return refused("indices are a scalar") if indices is not None and not indices.shape else None
 
 
-def mode_is_known(node: Node) -> Finding | None:
+def mode_is_known(node: Node) -> Objection | None:
     """Refuse a padding mode that is neither REFLECT nor SYMMETRIC."""
     return None if node.option("mode") in (0, 1) else refused("unknown padding mode")
 
 
-def condition_has_the_shape_of_the_data(node: Node) -> Finding | None:
+def condition_has_the_shape_of_the_data(node: Node) -> Objection | None:
     """Refuse to broadcast the condition of a select."""
     condition, data = node.input(0), node.input(1)
     if condition is None or data is None or condition.shape == data.shape:

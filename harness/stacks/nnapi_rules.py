@@ -21,8 +21,8 @@ from harness.stacks.nnapi_limits import (
 )
 from harness.stacks.rules import (
     Constraint,
-    Finding,
     Node,
+    Objection,
     constant,
     dtype_is,
     input_counts,
@@ -75,7 +75,7 @@ class Rule:
         return min((level for level in levels if level is not None), default=None)
 
 
-def check(node: Node) -> Finding | None:
+def check(node: Node) -> Objection | None:
     """Return why the delegate does not offer a node to the drivers, or None if it does."""
     rule = RULES.get(node.op.name)
     if rule is None:
@@ -102,7 +102,7 @@ def breaks_delegate(node: Node) -> bool:
     return data is not None and data.dtype not in rule.runtime_dtypes
 
 
-def _check_version(node: Node, rule: Rule) -> Finding | None:
+def _check_version(node: Node, rule: Rule) -> Objection | None:
     limit = rule.version_max
     if node.op.name == "MUL" and not node.accelerator_specified:
         limit = 2
@@ -114,7 +114,7 @@ def _check_version(node: Node, rule: Rule) -> Finding | None:
     return refused(f"op version {node.op.version} is newer than {limit}", remedy)
 
 
-def _check_dtype(node: Node, rule: Rule, data: Tensor) -> Finding | None:
+def _check_dtype(node: Node, rule: Rule, data: Tensor) -> Objection | None:
     first = rule.first_level(data.dtype)
     if first is None:
         remedy = INT16 if data.dtype == "int16" else ""

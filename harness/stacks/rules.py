@@ -15,7 +15,7 @@ _ACTIVATIONS = ("float32", "float16", "int16", "int8", "uint8")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finding:
+class Objection:
     """Say why a delegate refuses a node, and what is known to work instead."""
 
     reason: str
@@ -61,26 +61,26 @@ class Node:
         return ACTIVATIONS.get(number, f"activation {number}")
 
 
-Constraint = Callable[[Node], Finding | None]
+Constraint = Callable[[Node], Objection | None]
 """Return why a node is refused, or None if this constraint has nothing against it."""
 
 
-def refused(reason: str, remedy: str = "") -> Finding:
+def refused(reason: str, remedy: str = "") -> Objection:
     """Return a finding."""
-    return Finding(reason=reason, remedy=remedy)
+    return Objection(reason=reason, remedy=remedy)
 
 
-def join(findings: Sequence[Finding]) -> Finding | None:
+def join(findings: Sequence[Objection]) -> Objection | None:
     """Return several findings on one node as one, or None if there are none."""
     if not findings:
         return None
-    return Finding(
+    return Objection(
         reason="; ".join(dict.fromkeys(f.reason for f in findings)),
         remedy=next((f.remedy for f in findings if f.remedy), ""),
     )
 
 
-def driver_refusal(accelerator: Accelerator, op: str, dtype: str) -> Finding | None:
+def driver_refusal(accelerator: Accelerator, op: str, dtype: str) -> Objection | None:
     """Return why a unit does not take an op, by what its profile knows of it, or None."""
     if accelerator.dtypes and dtype in _ACTIVATIONS and dtype not in accelerator.dtypes:
         known = ", ".join(accelerator.dtypes)
@@ -95,7 +95,7 @@ def driver_refusal(accelerator: Accelerator, op: str, dtype: str) -> Finding | N
 def ranks_at_most(limit: int, *indices: int) -> Constraint:
     """Refuse an input of higher rank."""
 
-    def check(node: Node) -> Finding | None:
+    def check(node: Node) -> Objection | None:
         for tensor in map(node.input, indices):
             if tensor is not None and len(tensor.shape) > limit:
                 return refused(f"input has rank {len(tensor.shape)}; at most {limit}")
@@ -107,7 +107,7 @@ def ranks_at_most(limit: int, *indices: int) -> Constraint:
 def rank_is(*known: int, index: int = 0) -> Constraint:
     """Refuse an input whose rank is not among the known ones."""
 
-    def check(node: Node) -> Finding | None:
+    def check(node: Node) -> Objection | None:
         tensor = node.input(index)
         if tensor is None or len(tensor.shape) in known:
             return None
@@ -120,7 +120,7 @@ def rank_is(*known: int, index: int = 0) -> Constraint:
 def constant(index: int, what: str, dtype: str = "") -> Constraint:
     """Refuse an input that is missing, computed at run time or, if named, of another dtype."""
 
-    def check(node: Node) -> Finding | None:
+    def check(node: Node) -> Objection | None:
         tensor = node.input(index)
         if tensor is None:
             return refused(f"has no {what}")
@@ -136,7 +136,7 @@ def constant(index: int, what: str, dtype: str = "") -> Constraint:
 def dtype_is(index: int, what: str, dtype: str) -> Constraint:
     """Refuse an input of another dtype."""
 
-    def check(node: Node) -> Finding | None:
+    def check(node: Node) -> Objection | None:
         tensor = node.input(index)
         if tensor is None:
             return refused(f"has no {what}")
@@ -148,7 +148,7 @@ def dtype_is(index: int, what: str, dtype: str) -> Constraint:
 def input_counts(*known: int) -> Constraint:
     """Refuse a node with another number of inputs."""
 
-    def check(node: Node) -> Finding | None:
+    def check(node: Node) -> Objection | None:
         if len(node.op.inputs) in known:
             return None
         wanted = " or ".join(map(str, known))
@@ -157,20 +157,20 @@ def input_counts(*known: int) -> Constraint:
     return check
 
 
-def without_activation(node: Node) -> Finding | None:
+def without_activation(node: Node) -> Objection | None:
     """Refuse a fused activation."""
     if node.activation == "NONE":
         return None
     return refused(f"fused {node.activation} is not taken", "export the activation as its own op")
 
 
-def without_zero_sizes(node: Node) -> Finding | None:
+def without_zero_sizes(node: Node) -> Objection | None:
     """Refuse an input without elements."""
     tensor = node.input(0)
     return refused("input has no elements") if tensor is not None and 0 in tensor.shape else None
 
 
-def output_is_no_scalar(node: Node) -> Finding | None:
+def output_is_no_scalar(node: Node) -> Objection | None:
     """Refuse a scalar result."""
     if node.output is None or node.output.shape:
         return None

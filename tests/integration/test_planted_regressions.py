@@ -28,9 +28,9 @@ class Plant:
         run = self.pytester.runpytest(*(arguments or ("--device=pixel4",)))
         self.text = " ".join(run.stdout.str().split())
         records = list(results.load(results.latest(self.pytester.path)))
-        assert {record.gate for record in records} == _GATES
+        assert {record.verdict.gate for record in records} == _GATES
         failed = {
-            (record.gate, record.variant, record.verdict.metric)
+            (record.verdict.gate, record.variant, record.verdict.metric)
             for record in records
             if record.verdict.outcome is Outcome.FAIL
         }
@@ -119,7 +119,7 @@ def test_a_driver_that_refuses_one_op_is_fallback(plant: Plant) -> None:
 
 
 def test_a_budget_that_is_broken_twice_over_is_slow(plant: Plant) -> None:
-    record = next(r for r in _records(plant) if r.gate == "latency" and r.variant == "fp32")
+    record = next(r for r in _records(plant) if r.verdict.gate == "latency" and r.variant == "fp32")
     assert record.verdict.low is not None
     own = (
         '[[budgets]]\ndevices = ["pixel4"]\ndelegates = ["nnapi"]\nvariants = ["fp32"]\n'
@@ -136,7 +136,7 @@ def test_a_worse_baseline_is_a_regression(plant: Plant) -> None:
     (value,) = {
         str(r.verdict.observed)
         for r in _records(plant)
-        if (r.gate, r.variant, r.verdict.metric) == ("regression", "int8_ptq", "quality_db")
+        if (r.verdict.gate, r.variant, r.verdict.metric) == ("regression", "int8_ptq", "quality_db")
     }
     tiny.edit(path, value, str(float(value) + 0.5))
 

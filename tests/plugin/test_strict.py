@@ -42,5 +42,5 @@ def test_the_summary_says_why_and_what_to_do(unblessed: pytest.Pytester) -> None
     result = unblessed.runpytest("--device=pixel4", "test_regression.py")
 
     text = " ".join(result.stdout.str().split())
-    assert "no baseline with MODEL evidence" in text
+    assert "no baseline on evidence of this kind" in text
     assert "`harness bless`" in text

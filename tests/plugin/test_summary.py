@@ -78,7 +78,7 @@ class TestResults:
         rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
         by_gate: dict[str, list[str]] = {}
         for row in rows:
-            by_gate.setdefault(row["gate"], []).append(row["verdict"]["metric"])
+            by_gate.setdefault(row["verdict"]["gate"], []).append(row["verdict"]["metric"])
         # 2 variants; fidelity: 2 frames x (4 against the golden + 1 against the target)
         assert {gate: len(metrics) for gate, metrics in by_gate.items()} == {
             "latency": 2, "cpu_fallback": 4, "fidelity": 20, "scaling": 6, "regression": 8,
@@ -101,13 +101,13 @@ class TestResults:
 
         for record in results.load(results.latest(project.path)):
             assert record.verdict.provenance is not None
-            assert len(record.verdict.provenance.variant_sha256) == 64, record.gate
+            assert len(record.verdict.provenance.variant_sha256) == 64, record.verdict.gate
 
     def test_errors_and_missing_evidence_are_lines_too(self, troubled: pytest.Pytester) -> None:
         troubled.runpytest("--device=pixel4")
 
         records = list(results.load(results.latest(troubled.path)))
-        outcomes = {(r.gate, r.verdict.outcome.value) for r in records}
+        outcomes = {(r.verdict.gate, r.verdict.outcome.value) for r in records}
         assert ("latency", "FAIL") in outcomes
         assert ("regression", "INCONCLUSIVE") in outcomes
         assert ("fidelity", "INCONCLUSIVE") in outcomes

@@ -17,7 +17,7 @@ def record(number: int, *, known: bool = True) -> Record:
         device_state={"temperature_c": 31.5, "governor": "performance"},
     )  # fmt: skip
     return Record(
-        test=f"test_{number}", gate="latency", subject="s", variant="v", device="d",
+        test=f"test_{number}", subject="s", variant="v", device="d",
         delegate="gpu", resolution="1x1", frame="a",
         verdict=Verdict(
             gate="latency", metric="latency_ms", sense=Sense.AT_MOST, outcome=Outcome.FAIL,

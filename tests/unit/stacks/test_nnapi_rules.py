@@ -19,7 +19,7 @@ from harness.stacks.nnapi_limits import (
     NNAPI_1_3,
 )
 from harness.stacks.nnapi_rules import RULES, breaks_delegate, check
-from harness.stacks.rules import Finding, Node
+from harness.stacks.rules import Node, Objection
 from tests.models import ModelBuilder, op_model
 
 LEVELS = (NNAPI_1_0, NNAPI_1_1, NNAPI_1_2, NNAPI_1_3, LEVEL_5, LEVEL_6, LEVEL_7, LEVEL_8)
@@ -35,7 +35,7 @@ def node_of(model: bytes, level: int, *, accelerator_specified: bool = True) -> 
     )
 
 
-def finding_on(model: bytes, level: int) -> Finding | None:
+def finding_on(model: bytes, level: int) -> Objection | None:
     return check(node_of(model, level))
 
 
