@@ -145,7 +145,7 @@ def _verdict(records: Sequence[Record]) -> Text:
 
 
 def _notes(
-    records: Iterable[Record], withheld: Mapping[tuple[str, str], Sequence[str]]
+    records: Sequence[Record], withheld: Mapping[tuple[str, str], Sequence[str]]
 ) -> Iterable[Text]:
     questions: dict[tuple[str, str], list[Record]] = {}
     for record in records:
@@ -159,5 +159,8 @@ def _notes(
             f"INCONCLUSIVE {', '.join(about)}: {gate} ({', '.join(metrics)}): {because}",
             style="yellow",
         )
+    provenances = (record.verdict.provenance for record in records)
+    for note in dict.fromkeys(p.note for p in provenances if p is not None and p.note):
+        yield Text(f"Note: {note}", style="dim")
     for (target, because), variants in withheld.items():
         yield Text(f"Not shipped to {target}: {', '.join(variants)} - {because}", style="dim")
