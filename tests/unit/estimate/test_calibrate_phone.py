@@ -1,0 +1,113 @@
+"""A phone's own timings give its constants by the same path as published figures."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from harness import graph as graphs
+from harness.errors import ConfigError
+from harness.estimate import model
+from harness.estimate.calibrate_phone import calibrate_phone
+from harness.estimate.reference import write
+from harness.estimate.reference.catalogue import REFERENCES
+from harness.estimate.reference.kernel_nets import KernelNet, kernel_nets
+from harness.evidence import Evidence, Provenance
+from harness.images import Size
+from harness.latency import Estimate, Latency, summarize
+from harness.placement import Placement
+from harness.subjects import Variant
+from tests.unit.estimate import phones
+
+TARGET = phones.target("nnapi", phones.constants("nnapi", "float"))
+
+
+def place(variant: Variant, size: Size) -> Placement:
+    return phones.place(graphs.load(variant.path))
+
+
+def time(variant: Variant, size: Size) -> Latency:
+    """Answer as a phone whose constants are those of the test profile."""
+    graph = graphs.load(variant.path)
+    ms = model.break_down(graph, phones.place(graph), TARGET).total_ms
+    provenance = Provenance(evidence=Evidence.FAKE, device="brick", variant_sha256=variant.sha256)
+    return summarize([ms], first_ms=ms, init_ms=1.0, provenance=provenance)
+
+
+@pytest.mark.parametrize("precision", ["float", "int8"])
+def test_kernel_benchmarks_run_and_are_what_was_drawn(precision: str) -> None:
+    from ai_edge_litert.interpreter import Interpreter
+
+    for net in kernel_nets(precision)[:6]:
+        data = write.write(net.graph)
+        parsed = graphs.parse(data)
+        interpreter = Interpreter(model_content=data)
+        interpreter.allocate_tensors()
+        fed = interpreter.get_input_details()[0]
+        interpreter.set_tensor(fed["index"], np.zeros(fed["shape"], dtype=fed["dtype"]))
+        interpreter.invoke()
+
+        assert [op.name for op in parsed.ops] == [op.name for op in net.graph.ops]
+        assert parsed.macs == net.graph.macs
+        assert tuple(fed["shape"]) == parsed.tensors[parsed.outputs[0]].shape
+
+
+def test_a_whole_reference_network_can_be_written_for_a_phone() -> None:
+    graph = REFERENCES["mobilenet_v1"].graph("int8")
+
+    parsed = graphs.parse(write.write(graph))
+
+    assert parsed.macs == graph.macs
+    assert parsed.weight_bytes == graph.weight_bytes
+
+
+def test_a_phones_constants_are_found_from_its_kernel_benchmarks(tmp_path: Path) -> None:
+    found = calibrate_phone(
+        kernel_nets("float"), target=TARGET, precision="float", time=time, place=place,
+        folder=tmp_path, source="the brick, today",
+    )  # fmt: skip
+
+    # Launches and the floor cannot be told apart well by nets of one length; their sum can.
+    dense = found.constants.values["dense_gmacs_per_s"]
+    assert dense == pytest.approx(phones.RATES["dense_gmacs_per_s"], rel=0.1)
+    assert found.constants.rows == 36
+    assert found.score.median_error < 0.10
+    assert found.constants.source == "the brick, today"
+
+
+def test_networks_that_fall_back_are_left_out(tmp_path: Path) -> None:
+    def refuse(variant: Variant, size: Size) -> Placement:
+        return phones.place(graphs.load(variant.path), on_cpu={"RESIZE_BILINEAR"})
+
+    found = calibrate_phone(
+        kernel_nets("float"), target=TARGET, precision="float", time=time, place=refuse,
+        folder=tmp_path, source="the brick, today",
+    )  # fmt: skip
+
+    assert found.constants.rows == 30
+
+
+def test_an_estimate_cannot_calibrate(tmp_path: Path) -> None:
+    def guess(variant: Variant, size: Size) -> Estimate:
+        measured = time(variant, size)
+        return Estimate(
+            estimate_ms=1.0, low_ms=0.5, high_ms=2.0, basis="test",
+            provenance=measured.provenance,
+        )  # fmt: skip
+
+    with pytest.raises(ConfigError, match="attach the phone"):
+        calibrate_phone(
+            kernel_nets("float")[:1], target=TARGET, precision="float", time=guess, place=place,
+            folder=tmp_path, source="",
+        )  # fmt: skip
+
+
+def test_an_op_that_cannot_be_written_is_named() -> None:
+    net: KernelNet = kernel_nets("float")[0]
+    strange = replace(
+        net.graph, ops=(replace(net.graph.ops[0], name="SEGMENT_SUM"), *net.graph.ops[1:])
+    )
+
+    with pytest.raises(graphs.ModelError, match="SEGMENT_SUM"):
+        write.write(strange)
