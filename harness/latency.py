@@ -50,6 +50,8 @@ class Estimate:
         absolute: False where no figure of this phone is public, so that only ratios between
             estimates of the same phone mean anything.
         cpu_share: Share of the estimate that runs on the CPU though an accelerator was asked.
+        off_chip_share: Share of the estimate spent in kernels whose working set does not fit on
+            chip (0..1), or None where the model does not follow it.
     """
 
     estimate_ms: float
@@ -60,6 +62,7 @@ class Estimate:
     shares: Mapping[str, float] = field(default_factory=dict)
     absolute: bool = True
     cpu_share: float = 0.0
+    off_chip_share: float | None = None
 
 
 def summarize(

@@ -9,6 +9,9 @@ from harness.errors import MeasurementError
 from harness.evidence import Provenance
 from harness.images import Size
 
+_OFF_CHIP_STEP = 0.1
+"""Share of the time by which kernels must leave on-chip memory to be named as a cause."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Point:
@@ -19,6 +22,7 @@ class Point:
     partitions: int
     cpu_ops: int
     spill_mib: float | None = None
+    off_chip_share: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,6 +105,11 @@ def _step(below: Point, above: Point) -> Cliff:
         causes.append(f"placement {_placement(below)} -> {_placement(above)}")
     if (below.spill_mib or 0.0) < (above.spill_mib or 0.0):
         causes.append(f"spill {below.spill_mib or 0.0:.1f} -> {above.spill_mib:.1f} MiB")
+    if (above.off_chip_share or 0.0) > (below.off_chip_share or 0.0) + _OFF_CHIP_STEP:
+        causes.append(
+            f"working set beyond on-chip memory: {below.off_chip_share or 0.0:.0%} -> "
+            f"{above.off_chip_share:.0%} of the time"
+        )
     ratio = (above.ms / above.size.megapixels) / (below.ms / below.size.megapixels)
     return Cliff(below=below.size, above=above.size, ratio=ratio, cause="; ".join(causes))
 

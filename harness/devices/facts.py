@@ -131,6 +131,7 @@ def sweep(device: Device, variant: Variant, sizes: Sequence[Size]) -> Scaling:
                 partitions=placement.partitions,
                 cpu_ops=placement.cpu_ops,
                 spill_mib=placement.spill_mib,
+                off_chip_share=(latency.off_chip_share if isinstance(latency, Estimate) else None),
             )
         )
         provenances.append(latency.provenance)

@@ -86,6 +86,7 @@ def estimate(graph: Graph, placement: Placement, target: Target) -> Estimate:
         basis="; ".join(found.bases),
         absolute=borrowed_ms <= _STAND_IN_SHARE_MAX * total_ms,
         cpu_share=sum(part.ms for part in found.parts if part.fell_back) / total_ms,
+        off_chip_share=_off_chip_share(found),
         provenance=Provenance(
             evidence=Evidence.VENDOR_MODEL if found.npu else Evidence.MODEL,
             device=f"{target} {'vendor estimate' if found.npu else 'roofline'}",
@@ -132,6 +133,13 @@ def break_down(graph: Graph, placement: Placement, target: Target) -> Breakdown:
         npu=tuple(npu.values()),
         bases=tuple(dict.fromkeys(bases)),
     )
+
+
+def _off_chip_share(found: Breakdown) -> float | None:
+    """Return the share of the time in kernels that leave on-chip memory; None with an NPU."""
+    if found.npu:
+        return None
+    return sum(cost.total_ms * cost.off_chip_share for cost in found.kernels) / found.total_ms
 
 
 class _Grounds:

@@ -59,6 +59,14 @@ def test_a_cliff_names_what_changed_with_it() -> None:
     assert "spill 0.5 -> 2.0 MiB" in found.worst_step.cause
 
 
+def test_a_cliff_where_kernels_outgrow_the_chip_says_so() -> None:
+    found = describe(
+        point("256x256", 10.0, off_chip_share=0.05), point("512x512", 90.0, off_chip_share=0.8)
+    )
+
+    assert found.worst_step.cause == ("working set beyond on-chip memory: 5% -> 80% of the time")
+
+
 def test_each_change_of_placement_is_listed_with_its_size() -> None:
     found = describe(
         point("256x256", 1.0), point("512x288", 2.0, cpu_ops=1, partitions=3), point("768x432", 4.0)

@@ -179,3 +179,14 @@ def test_more_pixels_never_cost_less(height: int, width: int, more: int, on_cpu:
 @given(channels=st.integers(1, 96))
 def test_more_channels_never_cost_less(channels: int) -> None:
     assert ms(net(channels=channels + 1)) >= ms(net(channels=channels)) * ROUNDING
+
+
+def test_the_share_of_time_off_chip_grows_with_the_image() -> None:
+    small, large = (
+        estimate.estimate(g, phones.place(g), phones.target())
+        for g in (net(height=32, width=32), net(height=512, width=512))
+    )
+
+    assert small.off_chip_share == 0.0
+    assert large.off_chip_share is not None
+    assert large.off_chip_share > 0.9
