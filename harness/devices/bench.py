@@ -228,22 +228,7 @@ class Bench:
             DeviceError: the phone went away, or the tool crashed, hung, failed or is no program.
             ConfigError: the tool does not know a flag.
         """
-        words = " ".join(shlex.quote(flag.replace("{run}", RUN)) for flag in flags)
-        tool = device_state.pinned(self._tool_path, mask)
-        inner = shlex.quote(f'echo $$ >{RUN}/pid; {self._libraries()}exec {tool} "$@"')
-        before, after = "", f"rm -f {RUN}/pid"
-        if self._nnapi:
-            level = "compilation" if nnapi_log else "''"
-            before = f"setprop debug.nn.vlog {level}"
-            after += "; setprop debug.nn.vlog ''"
-        if nnapi_log:
-            before += "; logcat -c"
-            after += f"; logcat -d -v threadtime >{RUN}/log"
-        names = " ".join(f"{RUN}/{name}" for name in files or ())
-        command = (
-            f"{before or ':'}; cd {RUN} && rm -f {names} {RUN}/log; "
-            f"timeout -s 9 {self._limit_s:g} sh -c {inner} sh {words}; code=$?; {after}; exit $code"
-        )
+        command = self._command(flags, mask=mask, files=list(files or ()), nnapi_log=nnapi_log)
         start = time.monotonic()
         limit_s = self._limit_s + _SPARE_S
         reply = self._cable.shell(command, stage=stage, timeout_s=limit_s)
@@ -262,6 +247,27 @@ class Bench:
             for name, most_bytes in wanted.items()
         }
         return ToolRun(output=output, elapsed_s=elapsed_s, files=found)
+
+    def _command(
+        self, flags: Sequence[str], *, mask: str, files: Sequence[str], nnapi_log: bool
+    ) -> str:
+        """Return shell that runs the tool under a limit and leaves its exit code."""
+        words = " ".join(shlex.quote(flag.replace("{run}", RUN)) for flag in flags)
+        tool = device_state.pinned(self._tool_path, mask)
+        inner = shlex.quote(f'echo $$ >{RUN}/pid; {self._libraries()}exec {tool} "$@"')
+        before, after = "", f"rm -f {RUN}/pid"
+        if self._nnapi:
+            level = "compilation" if nnapi_log else "''"
+            before = f"setprop debug.nn.vlog {level}"
+            after += "; setprop debug.nn.vlog ''"
+        if nnapi_log:
+            before += "; logcat -c"
+            after += f"; logcat -d -v threadtime >{RUN}/log"
+        names = " ".join(f"{RUN}/{name}" for name in files)
+        return (
+            f"{before or ':'}; cd {RUN} && rm -f {names} {RUN}/log; "
+            f"timeout -s 9 {self._limit_s:g} sh -c {inner} sh {words}; code=$?; {after}; exit $code"
+        )
 
     def _libraries(self) -> str:
         """Return shell that lets an external delegate find the vendor's libraries."""
