@@ -298,6 +298,39 @@ def calibrate(model: keras.Model, frames: Frames) -> None:
         model(np.asarray(frame), training=False)
     for one in ranges:
         one.observing = False
+    _share_joined_ranges(model)
+
+
+def _share_joined_ranges(model: keras.Model) -> None:
+    """Give all tensors that are concatenated one range, as integer CONCATENATION has one scale.
+
+    Without it the converter forces one tensor's range on the others, and adds a QUANTIZE that
+    NNAPI below API 30 does not take.
+    """
+    joins = [
+        [_range_behind(tensor) for tensor in layer.input]
+        for layer in model.layers
+        if isinstance(layer, keras.layers.Concatenate)
+    ]
+    for _ in joins:  # a range may be in several joins: once per join settles the longest chain
+        for ranges in joins:
+            known = [one for one in ranges if one is not None]
+            low = min(float(one.low) for one in known)
+            high = max(float(one.high) for one in known)
+            for one in known:
+                one.low.assign(low)
+                one.high.assign(high)
+
+
+def _range_behind(tensor: Any) -> FakeQuant | None:
+    """Return the range of the layer that made a tensor, through layers that keep values."""
+    layer = tensor._keras_history.operation
+    found = getattr(layer, "range", None)
+    if isinstance(found, FakeQuant):
+        return found
+    if isinstance(layer, keras.layers.InputLayer) or isinstance(layer.input, list):
+        return None
+    return _range_behind(layer.input)
 
 
 def _feeds_relu_only(layer: keras.layers.Layer) -> bool:

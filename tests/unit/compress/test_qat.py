@@ -48,6 +48,20 @@ def test_the_file_computes_what_training_saw(activation, frames):
     assert np.abs(output - aware(frames[0])).max() <= 3.01 * step / 255.0
 
 
+def test_tensors_that_are_joined_share_one_range(frames):
+    aware = _aware(Activation.PRELU, frames)
+
+    one, other = (aware.get_layer(name).range for name in ("up0_act", "enc0_0_act"))
+    assert float(one.low) == float(other.low) < 0.0
+    assert float(one.high) == float(other.high) > 0.0
+
+
+def test_the_file_has_no_requantization_that_old_phones_refuse(frames):
+    file = qat.convert_qat(_aware(Activation.PRELU, frames), size_px=SIZE_PX)
+
+    assert "QUANTIZE" not in {op.name for op in graph.parse(file).ops}
+
+
 def test_rounding_agrees_with_tensorflows_fake_quantization():
     x = np.random.default_rng(0).uniform(-1.7, 2.9, 400).astype(np.float32)
     layer = qat.FakeQuant()
