@@ -111,6 +111,21 @@ def known_flags(help_text: str) -> frozenset[str]:
     return frozenset(re.findall(r"^\s*--([A-Za-z][\w-]*)=", help_text, re.MULTILINE))
 
 
+def lacking(flags: frozenset[str]) -> list[str]:
+    """Return what a build cannot do, one sentence for each, best fetched newer."""
+    needs = {
+        "graph": "is no benchmark_model: it lists no --graph",
+        "output_filepath": "cannot write a model's output (--output_filepath): no fidelity",
+        "input_layer_value_files": "cannot read a frame (--input_layer_value_files): no fidelity",
+        "model_runtime_info_output_file": "writes no runtime info: placement rests on its op "
+        "profile, which cannot tell two delegates apart",
+        "enable_op_profiling": "has no op profile: no share of time on the CPU",
+        "result_file_path": "writes no result file: timings are read from its text, which in "
+        "builds before 2023 has no percentiles and takes 20 runs for each",
+    }
+    return [sentence for flag, sentence in needs.items() if flag not in flags]
+
+
 def unconsumed_flags(output: str) -> tuple[str, ...]:
     """Return the flags that a build says it did not understand."""
     found = re.findall(r"Unconsumed cmdline flags: *(.*)$", output, re.MULTILINE)

@@ -308,6 +308,15 @@ class Phone:
         """
         return self._stopwatch.compare(self._job(candidate, size), self._job(baseline, size))
 
+    def examine_tool(self) -> list[str]:
+        """Return what the benchmark tool cannot do on this phone, one sentence for each.
+
+        Raises:
+            DeviceError: it does not run there at all.
+        """
+        self._bench.enter()
+        return benchmark_tool.lacking(self._bench.flags)
+
     def count(self, variant: Variant, size: Size) -> None:
         """Return None: phones do not let a shell count instructions."""
         del variant, size

@@ -213,6 +213,20 @@ def test_the_litert_2_tool_cannot_give_pixels_and_says_so(plugged: Plugged, vari
     device.close()
 
 
+@pytest.mark.parametrize(
+    ("build", "lacks"), [("2025", []), ("2022", ["runtime info", "result file"])]
+)
+def test_what_a_build_of_the_tool_lacks_is_said(plugged: Plugged, build: str, lacks: list[str]):
+    plugged.folder.switch(tool_build=build)
+    device = plugged.phone()
+
+    sentences = device.examine_tool()
+    device.close()
+
+    assert len(sentences) == len(lacks)
+    assert all(word in sentence for word, sentence in zip(lacks, sentences, strict=True))
+
+
 def test_only_an_fp16_variant_is_computed_in_fp16_on_the_cpu(plugged: Plugged, variant: Variant):
     half = replace(variant, precision=Precision.FP16)
     device = plugged.phone("cpu")
