@@ -17,16 +17,16 @@ from harness.errors import MeasurementError
 from harness.graph import Graph
 from harness.placement import CPU, NodePlacement, partition
 
-CPU_DELEGATES = ("XNNPack", "YNNPack", "Ruy", "Flex")
+CPU_DELEGATES = ("XNNPack", "YNNPack")
 """Beginnings of delegate names, after `TfLite`, whose nodes run on the CPU."""
 XNNPACK_UNIT = "xnnpack"
 _OWN_NAMES = {
-    "nnapi": ("TfLiteNnapiDelegate", "TfLiteStatefulNnApiDelegate"),
-    "gpu": ("TfLiteGpuDelegate", "TfLiteGpuDelegateV2", "LITERT_CL", "LiteRtGpuDelegate"),
+    "nnapi": ("TfLiteNnapiDelegate",),
+    "gpu": ("TfLiteGpuDelegate", "TfLiteGpuDelegateV2", "LITERT_CL", "LITERT_WEBGPU"),
     "hexagon": ("TfLiteHexagonDelegate",),
-    "cpu": ("TfLiteXNNPackDelegate", "TfLiteYNNPackDelegate"),
 }
-"""Names under which each delegate's partitions appear. Source: LiteRT, tflite/delegates."""
+"""Names under which each delegate's partitions appear. Source: LiteRT, tflite/delegates; device
+logs of LiteRT 2 for LITERT_*."""
 _NNAPI_NAMES = {
     "TRANSPOSE_CONV": "TRANSPOSE_CONV_2D",
     "PADV2": "PAD_V2",
@@ -68,14 +68,13 @@ def parse_delegation(output: str, delegate: str) -> Delegation:
 
     Source: LiteRT, benchmark_tflite_model.cc and tflite/core/subgraph.cc.
     """
-    names = _OWN_NAMES.get(delegate)
     replaced = partitions = None
     for match in re.finditer(
         r"Replacing (\d+) out of (\d+) node\(s\) with delegate \((\w+)\) node, "
         r"yielding (\d+) partitions",
         output,
     ):
-        own = match[3] in names if names is not None else not _is_cpu(match[3])
+        own = _is_own(match[3], delegate)
         if own and replaced is None:
             replaced, partitions = int(match[1]), int(match[4])
     label = {"nnapi": "NNAPI", "gpu": "GPU", "cpu": "XNNPACK", "hexagon": "Hexagon"}.get(
@@ -340,8 +339,7 @@ def _own(name: str, delegate: str) -> str:
     """
     if not name:
         return ""
-    known = _OWN_NAMES.get(delegate)
-    if (known is not None and name in known) or (known is None and not _is_cpu(name)):
+    if _is_own(name, delegate):
         return name
     if _is_cpu(name):
         return ""
@@ -349,6 +347,14 @@ def _own(name: str, delegate: str) -> str:
         f"a delegate named {name!r} took nodes though {delegate} was asked for; "
         "it is not known which unit that is"
     )
+
+
+def _is_own(name: str, delegate: str) -> bool:
+    """Return whether a delegate of this name is the one that was asked for."""
+    if delegate == "cpu":
+        return _is_cpu(name)
+    names = _OWN_NAMES.get(delegate)
+    return name in names if names is not None else not _is_cpu(name)
 
 
 def _is_cpu(name: str) -> bool:

@@ -121,7 +121,7 @@ def lacking(flags: frozenset[str]) -> list[str]:
         "profile, which cannot tell two delegates apart",
         "enable_op_profiling": "has no op profile: no share of time on the CPU",
         "result_file_path": "writes no result file: timings are read from its text, which in "
-        "builds before 2023 has no percentiles and takes 20 runs for each",
+        "older builds has no percentiles, so that each timing takes 20 runs",
     }
     return [sentence for flag, sentence in needs.items() if flag not in flags]
 
