@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from harness import evidence
+from harness import graph as graphs
 from harness import placement as placements
+from harness.errors import ModelError
 from harness.estimate import constants, interval, kernels, roofline, snapdragon, vendor, work
 from harness.estimate.constants import Ground
 from harness.estimate.roofline import KernelCost
@@ -102,6 +104,16 @@ def break_down(graph: Graph, placement: Placement, target: Target) -> Breakdown:
     Raises:
         ModelError, ConfigError, StackMissing, DeviceError: as `estimate`.
     """
+    try:
+        return _break_down(graph, placement, target)
+    except graphs.DAMAGE as error:
+        raise ModelError(
+            "cannot be costed: an op's inputs or options make no sense "
+            f"({type(error).__name__}: {error}); export the model again"
+        ) from None
+
+
+def _break_down(graph: Graph, placement: Placement, target: Target) -> Breakdown:
     grounds = _Grounds(target, graph.macs)
     fused = kernels.fuse(graph, placement)
     by_vendor = target.delegate == snapdragon.DELEGATE

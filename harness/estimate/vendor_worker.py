@@ -5,6 +5,7 @@ import tempfile
 from pathlib import Path
 
 from harness import child
+from harness import graph as graphs
 from harness.errors import DeviceError, ModelError, StackMissing
 from harness.estimate import onnx_ops, onnx_writer
 from harness.graph import Graph
@@ -28,7 +29,13 @@ def estimate(graph: Graph, soc_number: str) -> dict[str, float]:
         ModelError: an op cannot be written, or Qualcomm's provider does not take the whole graph.
         DeviceError: the estimator gave no estimate.
     """
-    model = onnx_writer.write(graph, onnx_ops.EMITTERS)
+    try:
+        model = onnx_writer.write(graph, onnx_ops.EMITTERS)
+    except graphs.DAMAGE as error:
+        raise ModelError(
+            "cannot be written for the vendor's estimator: an op's inputs or options make no "
+            f"sense ({type(error).__name__}: {error})"
+        ) from None
     with tempfile.TemporaryDirectory() as folder:
         profile = Path(folder, "profile.csv")
         _finalize(model, soc_number, profile)

@@ -1,5 +1,7 @@
 """The roofline answers with milliseconds whose causes add up."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -190,3 +192,11 @@ def test_the_share_of_time_off_chip_grows_with_the_image() -> None:
     assert small.off_chip_share == 0.0
     assert large.off_chip_share is not None
     assert large.off_chip_share > 0.9
+
+
+def test_an_op_whose_inputs_make_no_sense_is_a_model_error() -> None:
+    graph = net()
+    broken = replace(graph, ops=(replace(graph.ops[0], inputs=()), *graph.ops[1:]))
+
+    with pytest.raises(ModelError, match="export the model again"):
+        estimate.estimate(broken, phones.place(broken), phones.target())
