@@ -205,7 +205,7 @@ def _choose(
         if _too_thin(uses, trial):
             continue
         left = sum(use.macs(trial) for use in uses) - target
-        if abs(left) <= abs(excess):
+        if abs(left) <= abs(excess) and left >= -TOLERANCE_SHARE * target:
             kept, excess = trial, left
     if abs(excess) > TOLERANCE_SHARE * target:
         raise ValueError(
