@@ -4,7 +4,6 @@ This is the only file that imports subprocess. A crash, hang or out-of-memory of
 here becomes a DeviceError that names the stage; it never takes the caller down.
 """
 
-import asyncio
 import contextlib
 import os
 import pickle
@@ -19,9 +18,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from harness.errors import DeviceError, HarnessError, StackMissing
+
+if TYPE_CHECKING:
+    import asyncio
 
 _LOG_TAIL_BYTES = 2000
 _CAUSE = re.compile(r"error|fatal|fail|abort|terminate|cannot|refuse", re.IGNORECASE)
@@ -84,7 +86,7 @@ def run(
 
 async def spawn(
     command: Sequence[str | Path], *, env: Mapping[str, str] | None = None, cwd: Path | None = None
-) -> asyncio.subprocess.Process:
+) -> "asyncio.subprocess.Process":
     """Start a program in a process group of its own, to be fed and read while it runs.
 
     The caller reads its pipes, waits for it, and stops it with `stop_group`.
@@ -92,6 +94,8 @@ async def spawn(
     Raises:
         StackMissing: the program does not exist.
     """
+    import asyncio  # only the fake phone needs it; every child of ours imports this file
+
     try:
         return await asyncio.create_subprocess_exec(
             *(str(part) for part in command),
@@ -152,6 +156,7 @@ class Worker:
         self._memory_mib = memory_mib
         self._env = env
         self._process: subprocess.Popen[bytes] | None = None
+        self._log_start = 0
 
     def call(self, verb: str, /, *args: Any, timeout_s: float, **kwargs: Any) -> Any:
         """Ask the worker to do a verb with picklable arguments and return its answer.
@@ -178,7 +183,7 @@ class Worker:
             exit_code = process.wait()
             self.close()
             raise DeviceError(
-                f"{self._stage}: {verb} crashed ({_exit_name(exit_code)}): {_log_line(self._log)}"
+                f"{self._stage}: {verb} crashed ({_exit_name(exit_code)}): {_log_line(self._log, self._log_start)}"
             ) from None
         except BaseException:
             self.close()  # interrupted between question and answer: the pipe is out of step
@@ -196,6 +201,7 @@ class Worker:
     def _launch(self) -> subprocess.Popen[bytes]:
         self._log.parent.mkdir(parents=True, exist_ok=True)
         with self._log.open("ab") as log:
+            self._log_start = log.tell()
             self._process = _start(
                 [sys.executable, "-m", self._module],
                 memory_mib=self._memory_mib,
@@ -308,7 +314,8 @@ def _last_line(text: str) -> str:
     return found[-1][:300] if found else "it did not say why"
 
 
-def _log_line(log: Path) -> str:
+def _log_line(log: Path, start: int) -> str:
+    """Return the cause that the end of a log names, as far as it was written since `start`."""
     with log.open("rb") as file:
-        file.seek(max(0, log.stat().st_size - _LOG_TAIL_BYTES))
+        file.seek(max(start, log.stat().st_size - _LOG_TAIL_BYTES))
         return _last_line(file.read().decode("utf-8", errors="replace"))
