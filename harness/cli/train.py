@@ -59,6 +59,8 @@ def run(options: argparse.Namespace) -> int:
     training = subject.facts(
         recipe, command=_command(options), cache=photos, reds_folder=options.reds
     )
+    if options.reds is not None:
+        training["reds_validation"] = subject.validate_on_reds(trained.model, options.reds)
     weights = subject.hand_over(trained, folder=folder, training=training)
     print(f"{weights}\nwaiting for data: {trained.data_share:.1%} of {trained.seconds:.0f} s")
     print(f"next: harness build {options.subject} --training {folder}")

@@ -12,10 +12,10 @@ import numpy as np
 
 from harness.errors import ConfigError
 from harness.training import photos, reds
-from harness.training.batches import Batches, PairBatches
+from harness.training.batches import Batches, PairBatches, to_float
 from harness.training.blur import GREATEST_EXTENT_PX, LEAST_EXTENT_PX
 from harness.training.checkpoint import load_weights, save_weights
-from harness.training.train import Recipe, Trained, restored_psnr_db, train
+from harness.training.train import Recipe, Trained, psnr_db, restored_psnr_db, train
 from harness.zoo.designs import DESIGNS, PAPER_DESIGNS, Build
 
 
@@ -132,6 +132,25 @@ def facts(
         "data_packages": photos.package_versions(cache=cache),
         "blur_extent_px": [LEAST_EXTENT_PX, GREATEST_EXTENT_PX],
         "held_out_blurred_psnr_db": round(held_out_psnr_db(cache=cache), 4),
+    }
+
+
+def validate_on_reds(model: keras.Model, reds_folder: Path) -> dict[str, Any]:
+    """Return the mean PSNR of every tenth REDS validation frame, blurred and restored, in dB.
+
+    Raises:
+        ConfigError: The validation frames are not there.
+    """
+    blurred, restored = [], []
+    frames = reds.validation_frames(reds_folder)
+    for pair in frames:
+        frame, target = (to_float(image[None]) for image in pair.read())
+        blurred.append(psnr_db(frame, target))
+        restored.append(psnr_db(np.asarray(model.predict_on_batch(frame)), target))
+    return {
+        "frames": len(frames),
+        "blurred_psnr_db": round(float(np.mean(blurred)), 4),
+        "restored_psnr_db": round(float(np.mean(restored)), 4),
     }
 
 

@@ -16,11 +16,12 @@ pytestmark = ARRAY_COPY
 
 @pytest.fixture
 def reds(tmp_path: Path) -> Path:
-    """Write a REDS tree of one training clip of two frames of 96x80 px."""
+    """Write a REDS tree of one clip of two frames of 96x80 px, to train and to validate on."""
     rng = np.random.default_rng(0)
-    for kind in ("train_blur", "train_sharp"):
+    for kind in ("train_blur", "train_sharp", "val_blur", "val_sharp"):
         for frame in range(2):
-            path = tmp_path / "REDS" / "train" / kind / "000" / f"{frame:08}.png"
+            split = kind.split("_")[0]
+            path = tmp_path / "REDS" / split / kind / "000" / f"{frame:08}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(rng.integers(0, 256, (80, 96, 3), dtype=np.uint8)).save(path)
     return tmp_path / "REDS"
@@ -39,6 +40,7 @@ def test_training_hands_weights_and_facts_over_to_build(reds, tmp_path, capsys):
         "harness train deblur_unet --preset small --steps 2 --seed 3 --reds DIR"
     )
     assert (facts["data_set"], facts["recipe"]["seed"]) == ("REDS", 3)
+    assert facts["reds_validation"]["frames"] == 1
     assert (folder / "weights.npz").is_file()
     assert "next: harness build deblur_unet" in capsys.readouterr().out
 
