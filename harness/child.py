@@ -182,8 +182,9 @@ class Worker:
         except (EOFError, BrokenPipeError):
             exit_code = process.wait()
             self.close()
+            why = _log_line(self._log, self._log_start)
             raise DeviceError(
-                f"{self._stage}: {verb} crashed ({_exit_name(exit_code)}): {_log_line(self._log, self._log_start)}"
+                f"{self._stage}: {verb} crashed ({_exit_name(exit_code)}): {why}"
             ) from None
         except BaseException:
             self.close()  # interrupted between question and answer: the pipe is out of step

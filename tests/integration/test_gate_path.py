@@ -126,6 +126,7 @@ def test_a_worker_that_died_between_two_calls_is_replaced(project: pytest.Pytest
         "    device.run(variant, golden.frame * 0.5)\n"
         "    if golden.name == 'a':\n"
         "        os.kill(xnnpack.worker()._process.pid, signal.SIGKILL)\n"
+        "        os.waitid(os.P_PID, xnnpack.worker()._process.pid, os.WEXITED | os.WNOWAIT)\n"
         "        device.run(variant, golden.frame * 0.25)\n"
         "def test_after(device, variant, golden):\n"
         "    assert device.run(variant, golden.frame * 0.125).pixels.shape == (1, 64, 64, 3)\n"
