@@ -103,7 +103,7 @@ def structure_key(graph: Graph) -> str:
          sorted((k, str(v)) for k, v in op.options.items()))
         for op in graph.ops
     ]  # fmt: skip
-    scales = scale_numbers(replace(graph, tensors=tuple(graph.tensors[i] for i in used)))
+    scales = scale_numbers(graph)
     tensors = [
         (list(t.shape), t.dtype, scales[t.index],
          None if t.constant is None else sha256_of(t.constant))

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from harness import graph as graphs
 from harness.estimate import snapdragon, vendor
+from harness.estimate.quantization import scale_numbers
 from harness.estimate.reference.draft import Draft
 from harness.graph import Graph
 from tests import models
@@ -97,3 +98,15 @@ def test_the_precision_of_a_graph_is_that_of_most_macs() -> None:
     assert snapdragon.precision_of(quantized) == "int8"
     assert snapdragon.precision_of(graphs.parse(models.conv_net(dtype="int16"))) == "int16"
     assert snapdragon.precision_of(graphs.parse(models.unet(fp16_weights=True))) == "float"
+
+
+def test_only_what_is_quantized_again_gets_a_scale_of_its_own() -> None:
+    draft = Draft(precision="int8")
+    x = draft.conv(draft.input(8, 8, 3), 8)
+    again = draft.requantize(x)
+    y = draft.add(again, again)
+    graph = draft.finish(y)
+
+    numbers = scale_numbers(graph)
+
+    assert (numbers[x], numbers[again], numbers[y]) == (0, 1, 0)
