@@ -34,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Build the variants and print what each does to held-out frames."""
+    shared.hush_tensorflow()
     try:  # TensorFlow: only where it is used
         from harness.compress import subject
     except ModuleNotFoundError as error:

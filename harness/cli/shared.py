@@ -1,6 +1,7 @@
 """Hold the options and look-ups that several subcommands share."""
 
 import argparse
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -40,6 +41,11 @@ def add_golden_dir(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="folder of <subject>/subject.toml, default ./golden",
     )
+
+
+def hush_tensorflow() -> None:
+    """Keep TensorFlow's start-up notes off the terminal, unless the user asked for a level."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 
 def train_extra_missing(error: ModuleNotFoundError) -> StackMissing:

@@ -29,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Train, or go on where the folder's checkpoint ends; then hand over to `harness build`."""
+    shared.hush_tensorflow()
     try:  # TensorFlow: only where it is used
         from harness.training import subject
         from harness.training.train import PAPER, small
