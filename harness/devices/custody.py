@@ -26,22 +26,23 @@ _NO_FOLDER = 40
 _ENTER = """
 mkdir -p {home} {store} {run} || exit 40
 read up rest </proc/uptime; up=${{up%.*}}; boot=$(cat /proc/sys/kernel/random/boot_id)
-if ! mkdir {home}/lock 2>/dev/null; then
+tries=0
+until mkdir {home}/lock 2>/dev/null; do
   token=; read token expiry lockboot label <{home}/lock/owner 2>/dev/null
-  if [ -z "$token" ]; then sleep 1; read token expiry lockboot label <{home}/lock/owner; fi
-  if [ "$token" != {token} ]; then
-    if [ -n "$token" ] && [ "$lockboot" = "$boot" ] && [ "$up" -le "$expiry" ]; then
-      echo "$((expiry - up)) $label"; exit 41
-    fi
-    mv {home}/lock {home}/stale.{token} || exit 41
-    stale=; read stale rest <{home}/stale.{token}/owner 2>/dev/null
-    if [ "$stale" != "$token" ]; then mv {home}/stale.{token} {home}/lock; exit 41; fi
-    rm -rf {home}/stale.{token}; mkdir {home}/lock || exit 41
+  if [ -z "$token" ] && [ $tries -lt 3 ]; then tries=$((tries + 1)); sleep 1; continue; fi
+  if [ -n "$token" ] && [ "$lockboot" = "$boot" ] && [ "$up" -le "$expiry" ]; then
+    case $token in {owner}.*) break ;; esac
+    echo "$((expiry - up)) $label"; exit 41
   fi
-fi
-echo "{token} $((up + {lease_s})) $boot {label}" >{home}/lock/new && mv {home}/lock/new {home}/lock/owner
+  mkdir "{home}/heir.$boot.$token" 2>/dev/null && break
+  exit 41
+done
+echo "{owner}.{entry} $((up + {lease_s})) $boot {label}" >{home}/lock/new.{owner} &&
+  mv {home}/lock/new.{owner} {home}/lock/owner
 echo "$boot"
-"""  # noqa: E501
+"""
+"""Takes the lock. Whoever makes the lock's folder has it; a lock that ran out has one heir,
+who makes a folder with the name of that very entry, so that of many rivals one wins."""
 _RESTORE = """
 if [ -f {home}/journal ]; then
   bad=; while IFS='|' read -r kind name old; do
@@ -67,10 +68,10 @@ rm -rf {run}; mkdir -p {run}
 """
 _OURS_OR_END = """
 token=; read token rest <{home}/lock/owner 2>/dev/null
-[ "$token" = {token} ] || exit 0
+case $token in {owner}.*) ;; *) exit 0 ;; esac
 """
 _LEAVE = """
-rm -rf {run} {home}/lock
+rm -rf {run} {home}/heir.* {home}/lock
 """
 
 
@@ -101,7 +102,8 @@ class Custody:
         """
         self._cable = cable
         self._lease_s = int(lease_s)
-        self._token = uuid.uuid4().hex
+        self._owner = uuid.uuid4().hex
+        self._entries = 0
         self._boot_id = ""
 
     def enter(self) -> bool:
@@ -116,15 +118,16 @@ class Custody:
         Raises:
             DeviceError: another harness holds the phone, or its folder cannot be written.
         """
+        self._entries += 1
         label = shlex.quote(f"process {os.getpid()} on {socket.gethostname()}").strip("'")
-        script = self._fill(_ENTER, lease_s=self._lease_s, label=label)
+        script = self._fill(_ENTER, lease_s=self._lease_s, label=label, entry=self._entries)
         reply = self._cable.shell(script, stage="taking the lock", timeout_s=_SHELL_LIMIT_S)
         if reply.exit_code == _LOCKED:
             left_s, _, owner = reply.stdout.strip().partition(" ")
             raise DeviceError(
                 f"phone {self._cable.serial}: in use by another harness "
                 f"({owner or 'just now'}), for {left_s or 'some'} s more unless it is renewed; "
-                "wait for it, or choose another phone with --serial"
+                "wait for it, restart the phone, or choose another phone with --serial"
             )
         if reply.exit_code == _NO_FOLDER:
             raise DeviceError(
@@ -182,7 +185,7 @@ class Custody:
             )
 
     def _fill(self, script: str, **values: object) -> str:
-        return script.format(home=HOME, store=STORE, run=RUN, token=self._token, **values)
+        return script.format(home=HOME, store=STORE, run=RUN, owner=self._owner, **values)
 
 
 def _note(change: Change) -> str:

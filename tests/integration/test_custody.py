@@ -1,0 +1,133 @@
+"""Hold a phone: of many harnesses at once one wins, and odd settings come back as they were."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from harness.devices.custody import HOME, Change, Custody
+from harness.errors import DeviceError
+from tests import phones
+from tests.phones import Plugged
+
+
+@pytest.fixture(scope="module")
+def plugged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plugged]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+        with (
+            phones.server() as server,
+            phones.plugged(tmp_path_factory.mktemp("phones") / "phone", server) as fake,
+        ):
+            fake.cable.wait_ready(timeout_s=10)
+            yield fake
+
+
+def custody(plugged: Plugged) -> Custody:
+    return Custody(plugged.cable, lease_s=60)
+
+
+@pytest.mark.parametrize("expired", [False, True])
+def test_of_many_harnesses_at_once_exactly_one_takes_the_phone(plugged: Plugged, expired: bool):
+    if expired:
+        boot_id = plugged.folder.read("/proc/sys/kernel/random/boot_id").strip()
+        plugged.folder.write(f"{HOME}/lock/owner", f"gone.1 1 {boot_id} a crashed harness\n")
+    rivals = [custody(plugged) for _ in range(8)]
+
+    def attempt(rival: Custody) -> bool:
+        try:
+            return rival.enter()
+        except DeviceError as error:
+            assert "in use by another harness" in str(error)  # noqa: PT017
+            return False
+
+    with ThreadPoolExecutor(len(rivals)) as pool:
+        won = list(pool.map(attempt, rivals))
+
+    for rival in rivals:
+        rival.leave()
+    assert won.count(True) == 1
+    assert not (plugged.folder.root / HOME.lstrip("/") / "lock").exists()
+
+
+def test_a_lock_that_ran_out_can_run_out_again(plugged: Plugged):
+    boot_id = plugged.folder.read("/proc/sys/kernel/random/boot_id").strip()
+    for _ in range(3):
+        plugged.folder.write(f"{HOME}/lock/owner", f"gone.1 1 {boot_id} a crashed harness\n")
+        heir = custody(plugged)
+        assert heir.enter()
+        heir.leave()
+
+
+def test_an_owner_who_slept_past_the_end_takes_the_lock_again(plugged: Plugged):
+    owner = custody(plugged)
+    owner.enter()
+    path = f"{HOME}/lock/owner"
+    for _ in range(2):
+        entry, _, boot_id, label = plugged.folder.read(path).split(maxsplit=3)
+        plugged.folder.write(path, f"{entry} 1 {boot_id} {label}")
+
+        assert not owner.enter()
+
+    owner.leave()
+
+
+def test_a_lock_that_was_never_signed_is_taken_after_a_while(plugged: Plugged):
+    (plugged.folder.root / HOME.lstrip("/") / "lock").mkdir(parents=True)
+    heir = custody(plugged)
+
+    assert heir.enter()
+
+    heir.leave()
+
+
+def test_a_lock_is_renewed_by_its_owner(plugged: Plugged):
+    owner = custody(plugged)
+
+    assert [owner.enter(), owner.enter()] == [True, False]
+
+    owner.leave()
+    assert not owner.held
+
+
+@pytest.mark.parametrize(
+    "old", ["plain", "with spaces  inside", "a|b|c", "$HOME `id` \"x\" 'y' \\n", "ü"]
+)
+def test_a_property_comes_back_as_it_was(plugged: Plugged, old: str):
+    plugged.folder.setprop("debug.test", old)
+    holder = custody(plugged)
+    holder.enter()
+
+    holder.change([Change(kind="prop", name="debug.test", value="changed")])
+    holder.change([Change(kind="prop", name="debug.test", value="changed again")])
+    during = plugged.folder.getprop("debug.test")
+    holder.leave()
+
+    assert during == "changed again"
+    assert plugged.folder.getprop("debug.test") == old
+
+
+def test_what_was_not_set_is_not_set_again(plugged: Plugged):
+    holder = custody(plugged)
+    holder.enter()
+
+    holder.change([
+        Change(kind="prop", name="debug.unset", value="1"),
+        Change(kind="setting", name="global unset_key", value="1"),
+    ])  # fmt: skip
+    holder.leave()
+
+    assert plugged.folder.getprop("debug.unset") == ""
+    assert "settings/global.unset_key" not in plugged.folder.settings()
+
+
+def test_a_reboot_between_two_verbs_restores_before_it_prepares_again(plugged: Plugged):
+    holder = custody(plugged)
+    holder.enter()
+    holder.change([Change(kind="setting", name="global some_key", value="1")])
+
+    plugged.folder.reboot()
+
+    assert holder.enter()
+    assert "settings/global.some_key" not in plugged.folder.settings()
+    holder.leave()
