@@ -201,7 +201,10 @@ def _note(change: Change) -> str:
         size = r"s/^main: ring buffer is \([0-9]*\) *\([KM]\).*/\1\2/p"
         old = f"logcat -g | sed -n '{size}' | head -n 1"
     noted = shlex.quote(f"{change.kind}|{change.name}|")
-    return f'grep -qF {noted} {HOME}/journal 2>/dev/null || echo {noted}"$({old})" >>{HOME}/journal'
+    return (
+        f"grep -qF {noted} {HOME}/journal 2>/dev/null || "
+        f"printf '%s%s\\n' {noted} \"$({old})\" >>{HOME}/journal"
+    )
 
 
 def _apply(change: Change) -> str:
