@@ -7,20 +7,26 @@ from typing import NoReturn
 
 from harness import __version__
 from harness.cli import (
+    advise,
     bisect,
     bless,
     build,
+    calibrate,
     devices,
     doctor,
     fake_phone,
     init,
     inspect,
+    ledger,
     study,
     train,
 )
 from harness.errors import GateError, HarnessError
 
-COMMANDS = (devices, doctor, inspect, bisect, init, bless, fake_phone, train, build, study)
+COMMANDS = (
+    devices, doctor, inspect, advise, bisect, init, bless, calibrate, ledger, fake_phone, train,
+    build, study,
+)  # fmt: skip
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

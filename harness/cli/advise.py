@@ -1,0 +1,130 @@
+"""Rank rewrites of a model by what they gain on phones."""
+
+import argparse
+import functools
+import json
+import tempfile
+from pathlib import Path
+
+from rich.table import Table
+
+from harness import advice, resizing, schema
+from harness.advice import Advice, Limit
+from harness.cli import shared
+from harness.devices.connect import Origin, connect
+from harness.errors import ConfigError
+from harness.evidence import sha256_of
+from harness.graph import Graph
+from harness.images import Size
+from harness.placement import Placement
+from harness.profiles import Target
+
+_SIZES = ("256x256", "512x288", "768x432", "1024x576", "1280x720", "1920x1080")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `harness advise`."""
+    parser.add_argument("model", type=Path, metavar="MODEL.tflite")
+    parser.add_argument(
+        "--device", action="append", required=True, metavar="NAME[:DELEGATE]",
+        help="phone to ship to; repeat it, or a comma list: the gain is over all of them",
+    )  # fmt: skip
+    parser.add_argument("--size", metavar="WxH", help="resolution, default the model's own")
+    parser.add_argument(
+        "--budget-ms", type=float, metavar="MS",
+        help="also find the largest resolution, and the MACs for this one, within so much time",
+    )  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
+    shared.add_profile_dirs(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the rewrites, best first."""
+    if options.budget_ms is not None and options.budget_ms <= 0.0:
+        raise ConfigError(f"--budget-ms={options.budget_ms:g}: a budget is more than 0 ms")
+    model = _read(options.model, options.size)
+    targets = shared.every_target(shared.load_profiles(options), options.device)
+    with tempfile.TemporaryDirectory() as folder:
+        place = functools.partial(_place, Path(folder))
+        found = advice.advise(model, targets, place)
+        limits = {
+            str(target): _limits(model, target, place, options.budget_ms)
+            for target in targets
+            if options.budget_ms is not None
+        }
+    if options.json:
+        print(json.dumps({"advice": schema.dump(found), "limits": schema.dump(limits)}, indent=1))
+        return 0
+    console = shared.console()
+    console.print(_table(found) if found else "no rewrite applies to this model")
+    for target, (largest, thinned) in limits.items():
+        console.print(f"{target} in {options.budget_ms:g} ms: {_limit_text(largest, thinned)}")
+    console.print("Estimates of rewritten files with zero weights: train the changed network.")
+    return 0
+
+
+def _read(path: Path, size: str | None) -> bytes:
+    """Read a model, resized where a size is given.
+
+    Raises:
+        ConfigError: the file cannot be read.
+        ModelError: it cannot be resized.
+    """
+    try:
+        model = path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
+    if size is None:
+        return model
+    wanted = Size.parse(size)
+    return resizing.resize(model, width_px=wanted.width_px, height_px=wanted.height_px)
+
+
+def _place(folder: Path, model: bytes, graph: Graph, target: Target) -> Placement:
+    """Place a model by the strongest software of the phone that this host has."""
+    path = folder / f"{sha256_of(model)}.tflite"
+    path.write_bytes(model)
+    _, height_px, width_px, _ = resizing.image_shape(graph)
+    device = connect(target, origin=Origin.EMULATED)
+    try:
+        return device.place(
+            shared.loose_variant(path, model), Size(width_px=width_px, height_px=height_px)
+        )
+    finally:
+        device.close()
+
+
+def _limits(
+    model: bytes, target: Target, place: advice.Place, budget_ms: float
+) -> tuple[Limit | None, Limit | None]:
+    sizes = [Size.parse(size) for size in _SIZES]
+    return (
+        advice.largest_size(model, target, place, budget_ms=budget_ms, sizes=sizes),
+        advice.mac_target(model, target, place, budget_ms=budget_ms),
+    )
+
+
+def _limit_text(largest: Limit | None, thinned: Limit | None) -> str:
+    size = f"largest resolution {largest.size}" if largest else "no resolution fits"
+    if thinned is None:
+        return f"{size}; no pruning of channels alone fits at this one"
+    return f"{size}; at {thinned.size} up to {thinned.gmacs:.2f} GMAC ({thinned.macs_share:.0%})"
+
+
+def _table(found: tuple[Advice, ...]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for column in ("rewrite", "gain", "phone", "ms", "CPU ops", "GMAC"):
+        table.add_column(column, overflow="fold")
+    for one in found:
+        for number, effect in enumerate(one.effects):
+            first = number == 0
+            after = f"{effect.after_ms:.3g}" if effect.after_ms is not None else effect.problem
+            table.add_row(
+                one.rewrite if first else "",
+                f"{one.gain_share:+.0%}" if first else "",
+                effect.target,
+                f"{effect.before_ms:.3g} -> {after}",
+                f"{effect.cpu_ops_before} -> {effect.cpu_ops_after}",
+                f"{one.gmacs_before:.2f} -> {one.gmacs_after:.2f}" if first else "",
+            )
+    return table

@@ -1,0 +1,100 @@
+"""The commands of the latency models print what their functions find."""
+
+import json
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from harness import ledger, schema
+from harness.ledger import Entry
+from harness.profiles import EstimateConstants
+from tests import models
+from tests.tiny import command
+
+
+def printed_by(capsys: pytest.CaptureFixture[str]) -> str:
+    """Return standard output with its line breaks taken as spaces."""
+    return " ".join(capsys.readouterr().out.split())
+
+
+@pytest.fixture
+def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "cache"))
+    path = tmp_path / "model.tflite"
+    path.write_bytes(models.unet(upsampling="TRANSPOSE_CONV"))
+    return path
+
+
+def test_advise_ranks_and_answers_a_budget(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command("advise", model, "--device=pixel4", "--budget-ms=50", "--json") == 0
+
+    answer = json.loads(capsys.readouterr().out)
+    gains = [one["gain_share"] for one in answer["advice"]]
+    assert gains == sorted(gains, reverse=True)
+    assert answer["advice"][0]["rewrite"].startswith("TRANSPOSE_CONV")
+    assert answer["limits"]["pixel4:nnapi"][0]["size"]["width_px"] > 16
+
+
+def test_advise_prints_a_table(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command("advise", model, "--device=pixel4", "--size=32x32") == 0
+
+    printed = printed_by(capsys)
+    assert "pixel4:nnapi" in printed
+    assert "2 -> 0" in printed
+    assert "train the changed network" in printed
+
+
+def test_advise_refuses_a_budget_of_nothing(
+    model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command("advise", model, "--device=pixel4", "--budget-ms=0") == 2
+    assert "a budget is more than 0 ms" in capsys.readouterr().err
+
+
+def test_calibrate_prints_an_entry_for_the_profile(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = ["model,precision,device,latency_ms", "mobilenet_v1,float,mine,14.0",
+            "squeezenet1_0,float,mine,23.9", "resnet18,float,mine,40.0"]  # fmt: skip
+    path = tmp_path / "figures.csv"
+    path.write_text("\n".join(rows) + "\n", encoding="utf-8")
+
+    code = command(
+        "calibrate", "--device=pixel4:cpu", "--figures", path, "--rows-of=mine", "--source=me"
+    )
+
+    printed = capsys.readouterr()
+    assert code == 0
+    entry = schema.parse(
+        EstimateConstants, tomllib.loads(printed.out)["estimates"][0], where="printed"
+    )
+    assert (entry.delegate, entry.rows, entry.source) == ("cpu", 3, "me")
+    assert "held out by family: 3 rows" in printed.err
+
+
+def test_calibrate_from_figures_wants_the_phones_name_in_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command("calibrate", "--device=pixel4:cpu", "--figures", tmp_path / "none.csv") == 2
+    assert "--rows-of" in capsys.readouterr().err
+
+
+def test_the_ledger_warns_of_drift(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "ledger.jsonl"
+    assert command("ledger", path) == 0
+    assert "no estimate has met a measurement yet" in printed_by(capsys)
+    for _ in range(5):
+        ledger.append(
+            path,
+            Entry(
+                device="pixel4", delegate="nnapi", variant_sha256="a", size="256x256",
+                estimate_ms=15.0, low_ms=12.0, high_ms=18.0, measured_ms=10.0,
+            ),
+        )  # fmt: skip
+
+    assert command("ledger", path) == 0
+
+    printed = printed_by(capsys)
+    assert "+50%" in printed
+    assert "pixel4:nnapi has drifted" in printed
