@@ -196,7 +196,8 @@ class _Line:
 
     async def send(self, command: bytes, arg0: int, arg1: int, data: bytes = b"") -> None:
         magic = struct.unpack("<I", command)[0] ^ 0xFFFFFFFF
-        check = sum(data) & 0xFFFFFFFF
+        # Peers of this version check only what is sent before they have agreed on it.
+        check = sum(data) & 0xFFFFFFFF if command in (b"CNXN", b"AUTH") else 0
         self._writer.write(_HEADER.pack(command, arg0, arg1, len(data), check, magic) + data)
         await self._writer.drain()
 
