@@ -54,26 +54,29 @@ def _short_limit(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("name", _WHOLE)
 def test_a_truncated_model_is_refused_or_answered(name: str, tmp_path: Path) -> None:
+    children = _children()
     refused = [reason for data in _truncated(_WHOLE[name]) for reason in _judge(data, tmp_path)]
 
     assert all(refused)
     assert len(refused) > _TRUNCATIONS
-    assert _children() <= 1
+    assert _children() <= children + 1  # this file's one worker, perhaps
 
 
 @pytest.mark.parametrize("shard", range(_SHARDS))
 def test_a_model_with_flipped_bytes_is_refused_or_answered(shard: int, tmp_path: Path) -> None:
+    children = _children()
     for data in list(_flipped(_WHOLE["unet"]))[shard::_SHARDS]:
         for reason in _judge(data, tmp_path):
             assert reason
 
-    assert _children() <= 1
+    assert _children() <= children + 1  # this file's one worker, perhaps
 
 
 @pytest.mark.parametrize("name", list(_WHOLE)[1:])
 def test_a_quantized_model_with_flipped_bytes_is_refused_or_answered(
     name: str, tmp_path: Path
 ) -> None:
+    children = _children()
     for data in list(_flipped(_WHOLE[name]))[::5]:
         for reason in _judge(data, tmp_path):
             assert reason
