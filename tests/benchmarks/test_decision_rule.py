@@ -1,4 +1,4 @@
-"""Simulate the sequential A B B A rule under phone-like noise: alarms, detection and cost.
+"""Simulate how a phone is judged: A B B A comparisons, and timings against a limit.
 
 The noise is that of the decision-rule study: a run is 50 inferences with 4 % spread and 5 %
 outliers of 1.5x; between runs 3 % (phone), or a slow drift AR(1) 0.9 with 5 % (drift).
@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from harness import sequential
+from harness.devices import timing
 from harness.sequential import Comparison, Plan, Ruling
 
 TRIALS = 2000
@@ -67,3 +68,34 @@ def test_false_alarms_stay_within_half_a_percent_and_five_percent_is_found(
     assert alarms <= 0.005
     assert found >= 0.95
     assert runs_a_side <= 16
+
+
+@pytest.mark.parametrize("level", [0.8, 0.95, 1.0, 1.001, 1.05, 1.2])
+def test_a_limit_is_ruled_wrongly_in_at_most_one_percent(
+    level: float, benchmark: pytest.FixtureRequest
+):
+    """Time a model whose true median is `level` of its limit, with 3 % between runs."""
+    random = np.random.default_rng(20261124)
+    effort = timing.Effort()
+
+    def trial() -> list[tuple[timing.Interval, int]]:
+        found: list[tuple[timing.Interval, int]] = []
+        for _ in range(TRIALS):
+            medians: list[float] = []
+            interval = None
+            while interval is None:
+                medians.append(level * math.exp(random.normal(0, 0.03)))
+                interval = timing.judge(medians, limit_ms=1.0, effort=effort)
+            found.append((interval, len(medians)))
+        return found
+
+    found = benchmark.pedantic(trial, rounds=1)  # type: ignore[attr-defined]
+
+    passed = sum(i.decided and i.high_ms <= 1.0 for i, _ in found) / TRIALS
+    failed = sum(i.decided and i.low_ms > 1.0 for i, _ in found) / TRIALS
+    benchmark.extra_info.update(  # type: ignore[attr-defined]
+        wrong_share=failed if level <= 1.0 else passed,
+        undecided_share=1 - passed - failed,
+        runs=float(np.mean([runs for _, runs in found])),
+    )
+    assert (failed if level <= 1.0 else passed) <= 0.01
