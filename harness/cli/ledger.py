@@ -1,4 +1,4 @@
-"""Show how estimates did against what phones measured."""
+"""Show how estimates did against what phones measured, and add to it with a phone attached."""
 
 import argparse
 import json
@@ -8,6 +8,12 @@ from rich.table import Table
 
 from harness import ledger, schema
 from harness.cli import shared
+from harness.devices.connect import Origin, connect
+from harness.errors import ConfigError
+from harness.latency import Estimate, Latency
+from harness.ledger import Account
+from harness.profiles import Target
+from harness.subjects import Subject
 
 DEFAULT = Path(".results/ledger.jsonl")
 
@@ -15,11 +21,25 @@ DEFAULT = Path(".results/ledger.jsonl")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `harness ledger`."""
     parser.add_argument("file", type=Path, nargs="?", default=DEFAULT, metavar="FILE")
+    parser.add_argument(
+        "--measure", dest="subject", metavar="SUBJECT",
+        help="first time what this subject ships to the attached phone, at its scaling sizes, "
+        "and put each beside its estimate",
+    )  # fmt: skip
+    parser.add_argument("--device", metavar="NAME[:DELEGATE]", help="the phone to measure on")
+    parser.add_argument("--serial", default="", help="adb serial of the phone to use")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    shared.add_golden_dir(parser)
+    shared.add_profile_dirs(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Print bias, error and coverage of each phone and delegate, and what has drifted."""
+    if options.subject:
+        if not options.device:
+            raise ConfigError("--measure wants --device, the phone to measure on")
+        for target in shared.every_target(shared.load_profiles(options), [options.device]):
+            _measure(shared.load_subject(options), target, options.serial, options.file)
     accounts = ledger.accounts(ledger.read(options.file))
     if options.json:
         print(json.dumps(schema.dump(accounts), indent=1))
@@ -28,6 +48,41 @@ def run(options: argparse.Namespace) -> int:
     if not accounts:
         console.print(f"{options.file}: no estimate has met a measurement yet")
         return 0
+    console.print(_table(accounts))
+    for account in accounts:
+        if account.warning:
+            console.print(account.warning)
+    return 0
+
+
+def _measure(subject: Subject, target: Target, serial: str, path: Path) -> None:
+    """Time what ships to a phone and append each pair to the ledger.
+
+    Raises:
+        ConfigError: nothing ships there, the subject has no scaling sizes, the estimate is
+            relative, or the device is no phone.
+        DeviceError: the phone failed.
+    """
+    names = (target.profile.name, target.delegate)
+    shipped = [v for v in subject.variants if not subject.withheld_because(*names, v.name)]
+    if not shipped or subject.scaling is None:
+        raise ConfigError(f"{subject.name}: nothing ships to {target}, or it has no [scaling]")
+    phone = connect(target, origin=Origin.PHONE, serial=serial)
+    paper = connect(target, origin=Origin.EMULATED)
+    try:
+        for variant in shipped:
+            for size in subject.scaling.sizes:
+                measured, estimated = phone.time(variant, size), paper.time(variant, size)
+                if not isinstance(measured, Latency) or not isinstance(estimated, Estimate):
+                    raise ConfigError(f"{target}: this device does not measure")
+                entry = ledger.pair(target, size, estimated=estimated, measured=measured)
+                ledger.append(path, entry)
+    finally:
+        phone.close()
+        paper.close()
+
+
+def _table(accounts: tuple[Account, ...]) -> Table:
     table = Table(box=None, pad_edge=False)
     for column in ("phone", "pairs", "bias", "median error", "in interval"):
         table.add_column(column)
@@ -36,8 +91,4 @@ def run(options: argparse.Namespace) -> int:
             f"{one.device}:{one.delegate}", str(one.entries), f"{one.bias:+.0%}",
             f"{one.median_error:.0%}", f"{one.coverage:.0%}",
         )  # fmt: skip
-    console.print(table)
-    for one in accounts:
-        if one.warning:
-            console.print(one.warning)
-    return 0
+    return table

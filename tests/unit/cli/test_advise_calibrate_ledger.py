@@ -98,3 +98,13 @@ def test_the_ledger_warns_of_drift(tmp_path: Path, capsys: pytest.CaptureFixture
     printed = printed_by(capsys)
     assert "+50%" in printed
     assert "pixel4:nnapi has drifted" in printed
+
+
+def test_measuring_for_the_ledger_wants_a_phone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "ledger.jsonl"
+
+    assert command("ledger", path, "--measure=deblur_unet") == 2
+    assert "--measure wants --device" in capsys.readouterr().err
+    assert not path.exists()
