@@ -64,7 +64,9 @@ def calibrate_npu(samples: Sequence[NpuSample], *, source: str) -> Calibration:
     if len(set(families)) < 2:
         raise ConfigError("calibration needs networks of two families or more to hold one out")
     measured = [sample.figure.latency_ms for sample in samples]
-    times = np.array([sample.estimate.time_ms for sample in samples])
+    times = np.array(
+        [sample.estimate.time_ms + snapdragon.ports_ms(sample.graph) for sample in samples]
+    )
     weights = np.array([snapdragon.weights_mib(sample.graph) for sample in samples])
 
     def predict(values: Mapping[str, float], rows: Sequence[int]) -> NDArray[np.float64]:

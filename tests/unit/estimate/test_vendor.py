@@ -110,3 +110,10 @@ def test_only_what_is_quantized_again_gets_a_scale_of_its_own() -> None:
     numbers = scale_numbers(graph)
 
     assert (numbers[x], numbers[again], numbers[y]) == (0, 1, 0)
+
+
+def test_only_float_ports_are_converted() -> None:
+    floats, bytes_ = (snapdragon.ports_ms(net(precision=p)) for p in ("float", "int8"))
+
+    assert floats == 0.1 * (16 * 16 * 3 + 16 * 16 * 8) * 4 / 2**20
+    assert bytes_ == 0.0
