@@ -155,7 +155,7 @@ def _print_baseline_changes(
         text = (
             f"{baseline.value:.6g}" if was is None else f"{was.value:.6g} -> {baseline.value:.6g}"
         )
-        console.print(f"{about}: {text}{' (new)' if was is None else ''}", markup=False)
+        console.print(f"{about}: {text}{' (new)' if was is None else ''}")
     console.print(f"Baselines: {len(new)} taken, {changes} new or changed.")
 
 

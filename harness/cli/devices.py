@@ -33,7 +33,7 @@ def run(options: argparse.Namespace) -> int:
     console = shared.console()
     console.print(table)
     for line in _attached(known, start=options.attached):
-        console.print(line, markup=False)
+        console.print(line)
     return 0
 
 

@@ -124,9 +124,9 @@ def _print_placement(console: Console, target: str, placement: Placement | str) 
     for node in placement.nodes:
         style = "yellow" if node.unit == CPU else ""
         line = f"  #{node.index:<3} {node.op:<24} {node.unit}"
-        console.print(line + (f"  {node.reason}" if node.reason else ""), style=style, markup=False)
+        console.print(line + (f"  {node.reason}" if node.reason else ""), style=style)
         if node.remedy:
-            console.print(f"       remedy: {node.remedy}", style=style, markup=False)
+            console.print(f"       remedy: {node.remedy}", style=style)
 
 
 def _matrix(placements: dict[str, Placement | str]) -> Table:

@@ -17,7 +17,7 @@ from harness.subjects import Limits, Precision, Subject, Variant
 
 def console() -> Console:
     """Return the console that tables are printed on."""
-    return Console(highlight=False)
+    return Console(highlight=False, markup=False)
 
 
 def add_profile_dirs(parser: argparse.ArgumentParser) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from harness import cache, graph, resizing
 from harness.devices import numerics
+from harness.errors import StackMissing
 from harness.estimate import estimate
 from harness.evidence import Evidence, Provenance, now_utc, sha256_of
 from harness.graph import Graph
@@ -67,6 +68,8 @@ class Emulated:
     def time(self, variant: Variant, size: Size, *, limit_ms: float | None = None) -> Estimate:
         """Estimate the latency of one inference; no host time is ever reported as a phone's."""
         del limit_ms  # an estimate costs the same whatever it is judged by
+        if self.delegate == "qnn" and (missing := qnn.missing()) is not None:
+            raise StackMissing(missing)
         model, parsed = self._sized(variant, size)
         found = estimate(parsed, self.place(variant, size), self._target)
         made = replace(found.provenance, variant_sha256=sha256_of(model))

@@ -6,11 +6,20 @@ from typing import Any
 import pytest
 
 from harness import gate, results, schema
-from harness.errors import GateError, HarnessError, InconclusiveError, MeasurementError
+from harness.errors import (
+    GateError,
+    HarnessError,
+    InconclusiveError,
+    MeasurementError,
+    StackMissing,
+)
 from harness.plugin import fixtures
 from harness.plugin.collection import CASE, Session
 from harness.report import terminal
 from harness.results import Record
+
+_NO_EVIDENCE = (MeasurementError, StackMissing)
+"""Errors after which there is nothing to rule by: a void measurement, a stack not installed."""
 
 # Attributes of a report; pytest-xdist carries them from its workers to the controller.
 _INCONCLUSIVE = "harness_inconclusive"
@@ -43,8 +52,8 @@ class Reporter:
         """Turn gate and harness errors into clear lines, and attach the records."""
         report = yield
         error = call.excinfo.value if call.excinfo else None
-        unsure = isinstance(error, (InconclusiveError, MeasurementError))
-        if isinstance(error, MeasurementError):
+        unsure = isinstance(error, (InconclusiveError, *_NO_EVIDENCE))
+        if isinstance(error, _NO_EVIDENCE):
             self._record_error(item, error)
         if unsure and not self._strict:
             report.outcome = "skipped"
@@ -64,7 +73,7 @@ class Reporter:
     def _record_error(self, item: pytest.Item, error: HarnessError) -> None:
         """Record that a test could not rule, and why."""
         name = getattr(getattr(item, "module", None), "GATE", "error")
-        metric = "void" if isinstance(error, MeasurementError) else "error"
+        metric = "no_evidence" if isinstance(error, _NO_EVIDENCE) else "error"
         verdict = gate.inconclusive(name, metric, f"{type(error).__name__}: {error}")
         record = fixtures.record_of(item, verdict)
         item.stash.setdefault(fixtures.RECORDS, []).append(record)

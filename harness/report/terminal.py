@@ -50,7 +50,7 @@ def summary(
         color: Whether to use terminal colours.
     """
     console = Console(
-        file=io.StringIO(), width=width, force_terminal=color, no_color=not color,
+        file=io.StringIO(), width=width, force_terminal=color, no_color=not color, markup=False,
         color_system="standard" if color else None, highlight=False, legacy_windows=False,
     )  # fmt: skip
     groups: dict[tuple[str, str, str], list[Record]] = {}
