@@ -81,6 +81,8 @@ def test_a_quantized_model_with_flipped_bytes_is_refused_or_answered(
         for reason in _judge(data, tmp_path):
             assert reason
 
+    assert _children() <= children + 1  # this file's one worker, perhaps
+
 
 def test_a_truncated_model_on_the_command_line_is_exit_code_2_and_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
