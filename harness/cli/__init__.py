@@ -12,6 +12,7 @@ from harness.cli import (
     bless,
     build,
     calibrate,
+    compare,
     devices,
     doctor,
     fake_phone,
@@ -24,8 +25,8 @@ from harness.cli import (
 from harness.errors import GateError, HarnessError
 
 COMMANDS = (
-    devices, doctor, inspect, advise, bisect, init, bless, calibrate, ledger, fake_phone, train,
-    build, study,
+    devices, doctor, inspect, advise, bisect, init, bless, compare, calibrate, ledger, fake_phone,
+    train, build, study,
 )  # fmt: skip
 
 

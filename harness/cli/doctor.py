@@ -8,7 +8,7 @@ from rich.table import Table
 
 from harness import cache
 from harness.cli import shared
-from harness.errors import StackMissing
+from harness.errors import ConfigError, StackMissing
 from harness.stacks import arm64, arm64_sysroot, mldrift, qnn, xnnpack
 
 
@@ -38,9 +38,21 @@ def _abilities() -> Iterator[tuple[str, str, str]]:
     yield _stack("Arm CPU kernels (QEMU)", arm64.missing, arm64.versions)
     yield _stack("GPU placement and pixels (ML Drift)", mldrift.missing, mldrift.versions)
     yield _stack("Snapdragon NPU (Qualcomm's compiler)", qnn.missing, qnn.versions)
+    yield _benchmark_tool()
     trainable = importlib.util.find_spec("tensorflow") is not None
     remedy = "" if trainable else "pip install 'pytest-device-harness[train]'"
     yield "training and export", "TensorFlow" if trainable else "missing", remedy
+
+
+def _benchmark_tool() -> tuple[str, str, str]:
+    """Describe the tool that measures on attached phones."""
+    from harness.devices import tool_file
+
+    try:
+        tool = tool_file.load(tool_file.find())
+    except (StackMissing, ConfigError) as error:
+        return "phones over adb", "no benchmark tool", str(error)
+    return "phones over adb", f"{tool.path.name} for {tool.abi or 'any ABI'}", ""
 
 
 def _stack(

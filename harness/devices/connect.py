@@ -2,11 +2,16 @@
 
 import enum
 import socket
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from harness.devices.device import Device
 from harness.devices.emulated import Emulated
 from harness.errors import ConfigError, DeviceError
 from harness.profiles import Target
+
+if TYPE_CHECKING:
+    from harness.devices.measuring import Measuring
 
 _KNOCK_S = 0.3
 
@@ -22,12 +27,53 @@ class Origin(enum.Enum):
     """From this host only."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class PhoneSetup:
+    """Hold what a user sets for measuring on phones, as ini keys of the same names.
+
+    Attributes:
+        benchmark_tool: Path of the user's benchmark tool, or '' for the environment's.
+        benchmark_preset: `standard` (50 runs), or `paper` for those of arXiv 2004.12599.
+        external_delegates: Libraries on the phone for delegates that the tool does not have,
+            each as `DELEGATE PATH [OPTIONS]`, such as
+            `qnn /data/local/tmp/libQnnTFLiteDelegate.so backend_type:htp`.
+    """
+
+    benchmark_tool: str = ""
+    benchmark_preset: str = "standard"
+    external_delegates: tuple[str, ...] = ()
+
+    def measuring(self, delegate: str) -> "Measuring":
+        """Return how a phone is measured through a delegate.
+
+        Raises:
+            ConfigError: the preset is unknown, or a delegate's line cannot be read.
+        """
+        from harness.devices.benchmark_tool import PAPER, STANDARD, ExternalDelegate
+        from harness.devices.measuring import Measuring
+
+        presets = {preset.name: preset for preset in (STANDARD, PAPER)}
+        if self.benchmark_preset not in presets:
+            raise ConfigError(
+                f"no benchmark_preset {self.benchmark_preset!r}; known: {', '.join(presets)}"
+            )
+        external = None
+        for line in self.external_delegates:
+            name, *rest = line.split()
+            if not rest or len(rest) > 2:
+                raise ConfigError(f"external_delegates {line!r}: write DELEGATE PATH [OPTIONS]")
+            if name == delegate:
+                options = rest[1] if len(rest) == 2 else ""
+                external = ExternalDelegate(path=rest[0], options=options)
+        return Measuring(preset=presets[self.benchmark_preset], external=external)
+
+
 def connect(
     target: Target,
     *,
     origin: Origin,
     serial: str = "",
-    benchmark_tool: str = "",
+    phone_setup: PhoneSetup = PhoneSetup(),
     parallel: bool = False,
 ) -> Device:
     """Return the device that answers for a target.
@@ -37,7 +83,7 @@ def connect(
         origin: Where facts may come from; AUTO starts no adb server.
         serial: The adb serial of one phone, or '' for any that fits the profile. The fake phone
             is taken only by its serial.
-        benchmark_tool: Path of the user's benchmark tool, or '' for the environment's.
+        phone_setup: How an attached phone is measured.
         parallel: Whether other processes of this run use the same phones.
 
     Raises:
@@ -72,7 +118,12 @@ def connect(
             f"{target}: several processes would time one phone at once; leave out -n, or use "
             "--origin=emulated"
         )
-    return phone.Phone(found[0], target.delegate, tool=tool_file.find(benchmark_tool))
+    return phone.Phone(
+        found[0],
+        target.delegate,
+        tool=tool_file.find(phone_setup.benchmark_tool),
+        measuring=phone_setup.measuring(target.delegate),
+    )
 
 
 def listens(host: str, port: int) -> bool:

@@ -34,6 +34,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     parser.addini("golden_dir", "folder of <subject>/subject.toml, default golden", default="")
     parser.addini("benchmark_tool", "TFLite benchmark_model for attached phones", default="")
+    parser.addini("benchmark_preset", "standard, or paper (arXiv 2004.12599)", default="standard")
+    parser.addini(
+        "external_delegates",
+        "libraries on the phone, one `DELEGATE PATH [OPTIONS]` a line",
+        type="linelist",
+        default=[],
+    )
     parser.addini("profile_dirs", "more folders of device profiles", type="paths", default=[])
 
 

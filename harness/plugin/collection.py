@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness import goldens, images, profiles, subjects
-from harness.devices.connect import Origin, connect
+from harness.devices.connect import Origin, PhoneSetup, connect
 from harness.devices.device import Device
 from harness.errors import HarnessError
 from harness.goldens import Golden
@@ -78,7 +78,7 @@ class Session:
     pattern: str
     origin: Origin
     serial: str
-    benchmark_tool: str
+    phone_setup: PhoneSetup
     devices: dict[str, Device] = field(default_factory=dict)
     withheld: dict[tuple[str, str], list[str]] = field(default_factory=dict)
     """Reasons by (target, reason) with the variants that do not ship there."""
@@ -96,7 +96,7 @@ class Session:
                     target,
                     origin=self.origin,
                     serial=self.serial,
-                    benchmark_tool=self.benchmark_tool,
+                    phone_setup=self.phone_setup,
                     parallel=int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")) > 1,
                 )
             except HarnessError as error:
@@ -164,7 +164,11 @@ def open_session(config: pytest.Config) -> Session:
         pattern=pattern,
         origin=Origin(config.getoption("origin")),
         serial=config.getoption("serial") or "",
-        benchmark_tool=config.getini("benchmark_tool"),
+        phone_setup=PhoneSetup(
+            benchmark_tool=config.getini("benchmark_tool"),
+            benchmark_preset=config.getini("benchmark_preset"),
+            external_delegates=tuple(config.getini("external_delegates")),
+        ),
     )
 
 

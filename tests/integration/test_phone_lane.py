@@ -1,0 +1,94 @@
+"""Run the whole phone lane as a user does: pytest and the command line on a fake phone."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from harness.cli import main
+from harness.devices.adb import Server
+from harness.evidence import Evidence, sha256_of
+from harness.results import latest, load
+from tests import models, phones
+from tests.phones import Plugged
+
+
+@pytest.fixture
+def plugged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Plugged]:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with phones.server() as server, phones.plugged(tmp_path / "phone", server) as fake:
+        monkeypatch.setenv("ADB_SERVER_SOCKET", f"tcp:{_address(server)}")
+        monkeypatch.setenv("HARNESS_BENCHMARK_TOOL", str(fake.folder.tool))
+        yield fake
+
+
+def _address(server: Server) -> str:
+    return f"{server.host}:{server.port}"
+
+
+def test_the_same_gates_measure_on_a_phone(plugged: Plugged, project: pytest.Pytester) -> None:
+    result = project.runpytest_subprocess(
+        "--device=pixel4:gpu", f"--serial={plugged.serial}", "--subject=unet.fp32", "-k", "not scal"
+    )
+
+    records = list(load(latest(project.path)))
+    kinds = {r.verdict.evidence for r in records if r.verdict.provenance is not None}
+    assert kinds == {Evidence.FAKE}
+    gates = {r.verdict.gate for r in records}
+    assert gates == {"latency", "cpu_fallback", "fidelity", "regression"}
+    fidelity = {r.verdict.outcome.value for r in records if r.verdict.gate == "fidelity"}
+    assert fidelity == {"PASS"}, result.stdout.str()
+    assert plugged.wait_until_quiet()
+
+
+def test_a_fake_phone_is_not_taken_unless_its_serial_is_given(
+    plugged: Plugged, project: pytest.Pytester
+) -> None:
+    plugged.cable.wait_ready(timeout_s=10)
+
+    project.runpytest_subprocess("--device=pixel4", "--subject=unet.fp32", "test_fallback.py")
+
+    kinds = {r.verdict.evidence for r in load(latest(project.path))}
+    assert Evidence.FAKE not in kinds
+
+
+def test_several_processes_may_not_time_one_phone(
+    plugged: Plugged, project: pytest.Pytester
+) -> None:
+    result = project.runpytest_subprocess(
+        "--device=pixel4", f"--serial={plugged.serial}", "test_latency.py", "-n", "2"
+    )
+
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert "leave out -n" in " ".join(result.stdout.str().split())
+
+
+def test_an_unknown_preset_is_one_clear_error(plugged: Plugged, project: pytest.Pytester) -> None:
+    result = project.runpytest_subprocess(
+        "--device=pixel4", f"--serial={plugged.serial}", "-o", "benchmark_preset=brisk",
+        "--subject=unet.fp32", "test_latency.py",
+    )  # fmt: skip
+
+    result.stdout.fnmatch_lines(["ConfigError: no benchmark_preset 'brisk'; known: *paper*"])
+
+
+@pytest.mark.parametrize(("slower_us", "code"), [(1100.0, 1), (1000.0, 0)])
+def test_compare_tells_a_slower_model_by_its_exit_code(
+    plugged: Plugged,
+    tmp_path: Path,
+    slower_us: float,
+    code: int,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    candidate, baseline = models.unet(levels=1), models.unet(levels=2)
+    paths = [tmp_path / "candidate.tflite", tmp_path / "baseline.tflite"]
+    for path, data in zip(paths, (candidate, baseline), strict=True):
+        path.write_bytes(data)
+    plugged.folder.switch(
+        latency_us={sha256_of(candidate)[:12]: slower_us, sha256_of(baseline)[:12]: 1000.0}
+    )
+
+    with pytest.raises(SystemExit) as ended:
+        main(["compare", *map(str, paths), "--device=pixel4:gpu", f"--serial={plugged.serial}"])
+
+    assert ended.value.code == code, capsys.readouterr()
