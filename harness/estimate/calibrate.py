@@ -141,9 +141,7 @@ def calibrate(
     constants = EstimateConstants(
         delegate=delegate,
         precision=precision,
-        values={
-            name: float(f"{value:.4g}") for name, value in vars(train(range(len(samples)))).items()
-        },
+        values=_rounded(train(range(len(samples)))),
         rows=len(samples),
         error_share=round(result.median_error, 3),
         interval_ratio=round(interval.ratio(predicted.tolist(), measured), 3),
@@ -156,6 +154,10 @@ def calibrate(
         score=result,
         macs_only=macs_only([sample.graph.macs for sample in samples], families, measured),
     )
+
+
+def _rounded(rates: Rates) -> dict[str, float]:
+    return {name: float(f"{value:.4g}") for name, value in vars(rates).items()}
 
 
 def largest_gmacs(graphs: Sequence[Graph]) -> float:

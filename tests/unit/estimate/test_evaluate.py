@@ -1,0 +1,48 @@
+"""The table of errors is honest: no row is judged by an interval that saw its family."""
+
+from pathlib import Path
+
+import pytest
+
+from harness.estimate import evaluate
+from harness.estimate.reference.catalogue import REFERENCES
+
+
+def test_a_family_that_is_off_does_not_widen_its_own_interval() -> None:
+    families = ["a", "a", "a", "b", "b", "b", "c", "c", "c", "off"]
+    predicted = [1.0, 1.02, 0.98, 1.01, 0.99, 1.03, 0.97, 1.0, 1.0, 5.0]
+
+    assert evaluate.coverage(families, predicted, [1.0] * 10) == pytest.approx(0.9)
+
+
+def test_a_whole_placement_puts_every_op_on_the_unit() -> None:
+    graph = REFERENCES["quicksrnetsmall"].graph("float")
+
+    placed = evaluate.whole(graph, "gpu")
+
+    assert {node.unit for node in placed.nodes} == {"gpu"}
+    assert len(placed.nodes) == len(graph.ops)
+
+
+def test_the_table_scores_the_roofline_beside_a_line_in_macs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = [
+        "mobilenet_v1", "mobilenet_v2", "mobilenet_v3_large", "squeezenet1_0", "squeezenet1_1",
+        "googlenet", "resnet18", "resnet50", "regnet", "shufflenet_v2",
+    ]  # fmt: skip
+    rows = [
+        f"{name},int8,board,{1.0 + REFERENCES[name].graph('float').macs / 1e8:.3f},GPU,9"
+        for name in names
+    ]
+    path = tmp_path / "figures.csv"
+    header = "model,precision,device,latency_ms,primary_unit,layers_gpu"
+    path.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
+
+    evaluate.main(path)
+
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split("|")[3].strip() for line in lines[2:]] == [
+        "plain roofline", "MACs and a floor",
+    ]  # fmt: skip
+    assert "| 10 | 100% | 100% | 0." in lines[3]  # the rows are a line in MACs
