@@ -7,7 +7,6 @@ from pathlib import Path
 from harness import child
 from harness import graph as graphs
 from harness.errors import DeviceError, ModelError, StackMissing
-from harness.estimate import onnx_ops, onnx_writer
 from harness.graph import Graph
 
 _PROVIDER = "QNNExecutionProvider"
@@ -29,13 +28,7 @@ def estimate(graph: Graph, soc_number: str) -> dict[str, float]:
         ModelError: an op cannot be written, or Qualcomm's provider does not take the whole graph.
         DeviceError: the estimator gave no estimate.
     """
-    try:
-        model = onnx_writer.write(graph, onnx_ops.EMITTERS)
-    except graphs.DAMAGE as error:
-        raise ModelError(
-            "cannot be written for the vendor's estimator: an op's inputs or options make no "
-            f"sense ({type(error).__name__}: {error})"
-        ) from None
+    model = _write(graph)
     with tempfile.TemporaryDirectory() as folder:
         profile = Path(folder, "profile.csv")
         _finalize(model, soc_number, profile)
@@ -45,12 +38,32 @@ def estimate(graph: Graph, soc_number: str) -> dict[str, float]:
     return numbers
 
 
+def _write(graph: Graph) -> bytes:
+    try:
+        from harness.estimate import onnx_ops, onnx_writer
+    except ImportError as error:
+        raise _missing(error) from None
+    try:
+        return onnx_writer.write(graph, onnx_ops.EMITTERS)
+    except graphs.DAMAGE as error:
+        raise ModelError(
+            "cannot be written for the vendor's estimator: an op's inputs or options make no "
+            f"sense ({type(error).__name__}: {error})"
+        ) from None
+
+
+def _missing(error: ImportError) -> StackMissing:
+    return StackMissing(
+        f"{error.name} is not installed; pip install 'pytest-device-harness[qualcomm]' adds it"
+    )
+
+
 def _finalize(model: bytes, soc_number: str, profile: Path) -> None:
     try:
         import onnxruntime
         import onnxruntime_qnn
     except ImportError as error:
-        raise StackMissing(f"{error.name} is not installed; add the `qualcomm` extra") from None
+        raise _missing(error) from None
     devices = [d for d in onnxruntime.get_ep_devices() if d.ep_name == _PROVIDER]
     if not devices:
         library = onnxruntime_qnn.get_library_path()

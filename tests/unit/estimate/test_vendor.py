@@ -1,9 +1,14 @@
 """The vendor's estimator sees only structure, one NPU partition at a time."""
 
+import sys
 from dataclasses import replace
 
+import pytest
+
+from harness import estimate as estimate_package
 from harness import graph as graphs
-from harness.estimate import snapdragon, vendor
+from harness.errors import StackMissing
+from harness.estimate import snapdragon, vendor, vendor_worker
 from harness.estimate.quantization import scale_numbers
 from harness.estimate.reference.draft import Draft
 from harness.graph import Graph
@@ -117,3 +122,18 @@ def test_only_float_ports_are_converted() -> None:
 
     assert floats == 0.1 * (16 * 16 * 3 + 16 * 16 * 8) * 4 / 2**20
     assert bytes_ == 0.0
+
+
+@pytest.mark.parametrize("package", ["onnx", "onnxruntime", "onnxruntime_qnn"])
+def test_a_missing_package_is_named_with_the_command_that_adds_it(
+    package: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in list(sys.modules):
+        if name.split(".")[0] == package or name.startswith("harness.estimate.onnx_"):
+            monkeypatch.delitem(sys.modules, name)
+    for name in ("onnx_ops", "onnx_writer"):
+        monkeypatch.delattr(estimate_package, name, raising=False)
+    monkeypatch.setitem(sys.modules, package, None)
+
+    with pytest.raises(StackMissing, match=r"pytest-device-harness\[qualcomm\]"):
+        vendor_worker.estimate(net(), vendor.ESTIMATOR_SOC)
