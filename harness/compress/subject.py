@@ -26,7 +26,7 @@ from harness.training.subject import batches_for, design, facts
 from harness.training.train import Recipe, restored_psnr_db, small, train
 
 PLAIN = (Precision.FP32, Precision.FP16, Precision.INT8_PTQ, Precision.INT16_PTQ)
-QAT_RATE = 1e-4
+QAT_RATE = 2e-5
 PRUNED_RATE = 5e-4
 
 
@@ -95,7 +95,7 @@ def build_qat(shop: Workshop, *, steps: int, seed: int = 21) -> Built:
 
     Args:
         shop: The subject.
-        steps: Fine-tuning steps, at a tenth of the rate of `small`.
+        steps: Fine-tuning steps, at a fiftieth of the rate of `small`.
         seed: Seed of the batches.
     """
     recipe = dataclasses.replace(small(steps=steps, seed=seed), learning_rate=QAT_RATE)

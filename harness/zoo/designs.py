@@ -21,8 +21,18 @@ OP_GRID: Mapping[str, Build] = {
     )
     for upsampling in Upsampling
     for activation in Activation
+} | {
+    "unet_resize_bilinear_relu": functools.partial(
+        unet.unet,
+        upsampling=Upsampling.RESIZE_BILINEAR,
+        activation=Activation.RELU,
+        head_gain=0.1,
+    )
 }
 """UNet with each upsampling and activation, for trainings of one and the same budget.
+
+With RESIZE_BILINEAR and ReLU all eight channels before the head died in the first steps, with
+seeds 1 and 2; that one starts with a smaller head.
 
 `unet_resize_bilinear_prelu` is the design of `deblur_unet`, which is trained longer.
 """

@@ -51,6 +51,7 @@ def unet(
     size: UNetSize = SMALL,
     upsampling: Upsampling = Upsampling.RESIZE_BILINEAR,
     activation: Activation = Activation.PRELU,
+    head_gain: float = 1.0,
     size_px: tuple[int, int] | None = None,
 ) -> keras.Model:
     """Build a UNet that maps a blurred frame [N, H, W, 3] to a sharp one of the same shape.
@@ -59,6 +60,8 @@ def unet(
         size: Widths and depth; `SMALL` trains on a CPU, `PAPER` has 250 GMAC at 1280x720.
         upsampling: The operator that doubles the resolution in the decoder.
         activation: The activation after each convolution but the last.
+        head_gain: Factor of the last convolution's initial weights. Below 1 the network starts
+            near the identity; narrow ReLU heads can die in their first steps otherwise.
         size_px: (height, width), or None for any size that the stride divides.
 
     Raises:
@@ -90,4 +93,4 @@ def unet(
     if size.stem_stride == 2:
         x = upsample2x(x, size.widths[0] // 2, upsampling, name="head_up")
         x = activate(x, activation, name="head_up_act")
-    return restored(image, conv(x, 3, name="head"), name="unet")
+    return restored(image, conv(x, 3, gain=head_gain, name="head"), name="unet")
