@@ -4,6 +4,7 @@ This is the only file that imports subprocess. A crash, hang or out-of-memory of
 here becomes a DeviceError that names the stage; it never takes the caller down.
 """
 
+import atexit
 import contextlib
 import os
 import pickle
@@ -200,6 +201,8 @@ class Worker:
             self._process = None
 
     def _launch(self) -> subprocess.Popen[bytes]:
+        atexit.unregister(self.close)  # a worker that was started again is registered once
+        atexit.register(self.close)
         self._log.parent.mkdir(parents=True, exist_ok=True)
         with self._log.open("ab") as log:
             self._log_start = log.tell()

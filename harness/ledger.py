@@ -26,6 +26,10 @@ _BIAS_MAX = 0.15
 (docs/latency.md)."""
 
 
+FILE = Path(".results/ledger.jsonl")
+"""Where gate runs on phones keep their pairs, below pytest's root folder."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Entry:
     """Hold one latency that was estimated and measured.

@@ -88,7 +88,7 @@ def latest(root: Path) -> Path:
     Raises:
         ConfigError: there is none.
     """
-    runs = sorted((root / FOLDER).glob("*.jsonl"), key=lambda path: path.stat().st_mtime)
+    runs = sorted((root / FOLDER).glob("[0-9]*.jsonl"), key=lambda path: path.stat().st_mtime)
     if not runs:
         raise ConfigError(f"{root / FOLDER}: no results yet; run `pytest --device=NAME` first")
     return runs[-1]

@@ -15,12 +15,10 @@ from harness.ledger import Account
 from harness.profiles import Target
 from harness.subjects import Subject
 
-DEFAULT = Path(".results/ledger.jsonl")
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `harness ledger`."""
-    parser.add_argument("file", type=Path, nargs="?", default=DEFAULT, metavar="FILE")
+    parser.add_argument("file", type=Path, nargs="?", default=ledger.FILE, metavar="FILE")
     parser.add_argument(
         "--measure", dest="subject", metavar="SUBJECT",
         help="first time what this subject ships to the attached phone, at its scaling sizes, "

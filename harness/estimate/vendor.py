@@ -5,7 +5,6 @@ correction (see `snapdragon.py`) leads from its answer to a phone. Answers are k
 structure: weights do not matter.
 """
 
-import atexit
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -144,10 +143,8 @@ def _versions() -> str:
 
 @functools.cache
 def _worker() -> child.Worker:
-    worker = child.Worker(
+    return child.Worker(
         "harness.estimate.vendor_worker",
         stage="Qualcomm performance estimator",
         log=cache.root() / "logs" / "qnn-estimator.log",
     )
-    atexit.register(worker.close)
-    return worker

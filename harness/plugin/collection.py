@@ -7,13 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from harness import goldens, images, profiles, subjects
+from harness import goldens, images, ledger, profiles, subjects
 from harness.devices.connect import Origin, PhoneSetup, connect
 from harness.devices.device import Device
+from harness.devices.emulated import Emulated
 from harness.errors import HarnessError
 from harness.goldens import Golden
 from harness.images import Size
 from harness.plugin import GATES
+from harness.plugin.ledgering import Ledgered
 from harness.profiles import Target
 from harness.subjects import Budget, Subject, Variant
 
@@ -79,6 +81,7 @@ class Session:
     origin: Origin
     serial: str
     phone_setup: PhoneSetup
+    root: Path
     devices: dict[str, Device] = field(default_factory=dict)
     withheld: dict[tuple[str, str], list[str]] = field(default_factory=dict)
     """Reasons by (target, reason) with the variants that do not ship there."""
@@ -92,12 +95,17 @@ class Session:
             raise self._lost[name]
         if name not in self.devices:
             try:
-                self.devices[name] = connect(
+                device = connect(
                     target,
                     origin=self.origin,
                     serial=self.serial,
                     phone_setup=self.phone_setup,
                     parallel=int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")) > 1,
+                )
+                self.devices[name] = (
+                    device
+                    if isinstance(device, Emulated)
+                    else Ledgered(device, target, self.root / ledger.FILE)
                 )
             except HarnessError as error:
                 self._lost[name] = error  # said once for each test, tried once
@@ -164,6 +172,7 @@ def open_session(config: pytest.Config) -> Session:
         pattern=pattern,
         origin=Origin(config.getoption("origin")),
         serial=config.getoption("serial") or "",
+        root=config.rootpath,
         phone_setup=PhoneSetup(
             benchmark_tool=config.getini("benchmark_tool"),
             benchmark_preset=config.getini("benchmark_preset"),

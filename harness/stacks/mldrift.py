@@ -1,6 +1,5 @@
 """Place and run models on LiteRT's GPU accelerator (ML Drift), on a software Vulkan driver."""
 
-import atexit
 import functools
 import importlib.metadata
 import json
@@ -341,7 +340,7 @@ def _worker(icd: Path) -> child.Worker:
     loader = _loader_folder(icd)
     searched = [str(loader)] if loader else []
     searched += [path for path in [os.environ.get("LD_LIBRARY_PATH")] if path]
-    worker = child.Worker(
+    return child.Worker(
         "harness.stacks.mldrift_worker",
         stage="LiteRT's GPU accelerator",
         log=cache.root() / "logs" / "mldrift.log",
@@ -353,5 +352,3 @@ def _worker(icd: Path) -> child.Worker:
             "LD_LIBRARY_PATH": os.pathsep.join(searched),
         },
     )
-    atexit.register(worker.close)
-    return worker

@@ -1,6 +1,5 @@
 """Place and run models on Snapdragon NPUs: Qualcomm's own compiler and HTP simulator."""
 
-import atexit
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -202,14 +201,12 @@ def _soc_model(target: Target) -> str:
 
 @functools.cache
 def _worker() -> child.Worker:
-    worker = child.Worker(
+    return child.Worker(
         "harness.stacks.qnn_worker",
         stage="Qualcomm HTP simulator",
         log=cache.root() / "logs" / "qnn-simulator.log",
         memory_mib=_MEMORY_MIB,
     )
-    atexit.register(worker.close)
-    return worker
 
 
 def _provenance(model: bytes, target: Target, note: str) -> Provenance:
