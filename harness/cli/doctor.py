@@ -17,6 +17,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--install", choices=("arm64",), help="build a stack that no package brings as it is"
     )
+    parser.add_argument(
+        "--serial", default="", help="also run the benchmark tool on this phone and check its flags"
+    )
+    shared.add_profile_dirs(parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -28,8 +32,30 @@ def run(options: argparse.Namespace) -> int:
         table.add_column(column, overflow="fold")
     for ability, state, remedy in _abilities():
         table.add_row(ability, state, remedy, style="yellow" if remedy else "")
-    shared.console().print(table)
+    console = shared.console()
+    console.print(table)
+    if options.serial:
+        lacking = _examine(options)
+        for line in lacking or ["the benchmark tool can do all that the harness asks of it"]:
+            console.print(f"{options.serial}: {line}")
     return 0
+
+
+def _examine(options: argparse.Namespace) -> list[str]:
+    """Return what the benchmark tool cannot do on a phone.
+
+    Raises:
+        ConfigError: the phone fits no profile, or the tool is none for it.
+        DeviceError: the phone or the tool failed.
+    """
+    from harness.devices import phone, tool_file
+
+    (found,) = phone.attached(shared.load_profiles(options), serial=options.serial)
+    device = phone.Phone(found, "cpu", tool=tool_file.find())
+    try:
+        return device.examine_tool()
+    finally:
+        device.close()
 
 
 def _abilities() -> Iterator[tuple[str, str, str]]:

@@ -92,3 +92,19 @@ def test_compare_tells_a_slower_model_by_its_exit_code(
         main(["compare", *map(str, paths), "--device=pixel4:gpu", f"--serial={plugged.serial}"])
 
     assert ended.value.code == code, capsys.readouterr()
+
+
+@pytest.mark.parametrize(
+    ("build", "words"), [("2025", "can do all that the harness asks"), ("2020", "cannot")]
+)
+def test_doctor_runs_the_tool_on_a_phone_and_says_what_it_lacks(
+    plugged: Plugged, build: str, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plugged.folder.switch(tool_build=build)
+
+    with pytest.raises(SystemExit) as ended:
+        main(["doctor", f"--serial={plugged.serial}"])
+
+    assert ended.value.code == 0
+    lines = " ".join(capsys.readouterr().out.split())
+    assert words in lines[lines.index(f"{plugged.serial}:") :]
