@@ -69,6 +69,7 @@ class Finding(enum.Enum):
     """Classify the joined verdict of a variant on a device at a resolution."""
 
     RIGHT = "in budget and right"
+    PARTIAL = "right as far as tested"
     SLOW = "slow"
     FALLBACK = "fallback"
     WRONG = "wrong numbers"
@@ -98,7 +99,8 @@ def join(verdicts: Sequence[Verdict]) -> tuple[Outcome, Finding, Evidence | None
     failed = {v.gate for v in verdicts if v.outcome is Outcome.FAIL}
     placed = [v for v in verdicts if v.gate == FALLBACK]
     resident = bool(placed) and all(v.outcome is Outcome.PASS for v in placed)
-    finding = Finding.RIGHT
+    tested = {verdict.gate for verdict in verdicts}
+    finding = Finding.RIGHT if tested >= {LATENCY, FALLBACK, FIDELITY} else Finding.PARTIAL
     if FIDELITY in failed:
         finding = Finding.RESIDENT_BUT_WRONG if resident else Finding.WRONG
     elif FALLBACK in failed:

@@ -130,6 +130,19 @@ class Session:
         self.devices.clear()
         return troubles
 
+    def not_shipped(self) -> dict[tuple[str, str], list[str]]:
+        """Return what was not tested by (target, reason), a whole subject as `name.*`."""
+        sizes = {subject.name: len(subject.variants) for subject in self.subjects}
+        shown = {}
+        for key, labels in self.withheld.items():
+            names = [label.partition(".")[0] for label in labels]
+            whole = {name for name in names if names.count(name) == sizes[name] > 1}
+            short = (
+                f"{n}.*" if n in whole else label for n, label in zip(names, labels, strict=True)
+            )
+            shown[key] = list(dict.fromkeys(short))
+        return shown
+
     def cases(self) -> Iterator[Case]:
         """Yield each variant on each device that it ships to, or that is asked for by name."""
         for target in self.targets:

@@ -106,7 +106,7 @@ class Reporter:
         """Print the joined verdicts before pytest's own sections."""
         tw = terminalreporter._tw
         text = terminal.summary(
-            self._records, self._session.withheld, width=tw.fullwidth, color=tw.hasmarkup
+            self._records, self._session.not_shipped(), width=tw.fullwidth, color=tw.hasmarkup
         )
         if text:
             tw.sep("=", "device harness")

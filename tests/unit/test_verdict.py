@@ -51,7 +51,11 @@ def test_one_more_ruling_never_improves_a_joined_one(before: list[Outcome], more
 @pytest.mark.parametrize(
     ("rulings", "finding"),
     [
-        ([ruling(gate.LATENCY), ruling(gate.FALLBACK)], Finding.RIGHT),
+        (
+            [ruling(gate.LATENCY), ruling(gate.FALLBACK), ruling(gate.FIDELITY)],
+            Finding.RIGHT,
+        ),
+        ([ruling(gate.LATENCY), ruling(gate.FALLBACK)], Finding.PARTIAL),
         ([ruling(gate.LATENCY, FAIL), ruling(gate.FALLBACK)], Finding.SLOW),
         ([ruling(gate.SCALING, FAIL), ruling(gate.FALLBACK)], Finding.SLOW),
         ([ruling(gate.LATENCY, FAIL), ruling(gate.FALLBACK, FAIL)], Finding.FALLBACK),
