@@ -128,9 +128,8 @@ class FakeQuantPReLU(keras.layers.PReLU):  # type: ignore[misc]
         return {**super().get_config(), "as_operator": self.as_operator}
 
 
-@keras.saving.register_keras_serializable(package="harness")
-class FakeQuantReLU(keras.layers.Layer):  # type: ignore[misc]
-    """Apply ReLU and round its output."""
+class _RoundedOutput(keras.layers.Layer):  # type: ignore[misc]
+    """Round what a layer without weights writes; its kinds say what that is."""
 
     def __init__(self, *, as_operator: bool = False, **settings: Any) -> None:
         """Make the range of the output."""
@@ -143,6 +142,15 @@ class FakeQuantReLU(keras.layers.Layer):  # type: ignore[misc]
         del input_shape
         self.range.build(None)
 
+    def get_config(self) -> dict[str, Any]:
+        """Return the settings that build this layer again."""
+        return {**super().get_config(), "as_operator": self.as_operator}
+
+
+@keras.saving.register_keras_serializable(package="harness")
+class FakeQuantReLU(_RoundedOutput):
+    """Apply ReLU and round its output."""
+
     def call(self, inputs: Tensor) -> Tensor:
         """Return the same shape."""
         return self.range(keras.ops.relu(inputs))
@@ -151,25 +159,10 @@ class FakeQuantReLU(keras.layers.Layer):  # type: ignore[misc]
         """Return the same shape."""
         return input_shape
 
-    def get_config(self) -> dict[str, Any]:
-        """Return the settings that build this layer again."""
-        return {**super().get_config(), "as_operator": self.as_operator}
-
 
 @keras.saving.register_keras_serializable(package="harness")
-class FakeQuantAdd(keras.layers.Layer):  # type: ignore[misc]
+class FakeQuantAdd(_RoundedOutput):
     """Add tensors of one shape and round the sum."""
-
-    def __init__(self, *, as_operator: bool = False, **settings: Any) -> None:
-        """Make the range of the sum."""
-        super().__init__(**settings)
-        self.as_operator = as_operator
-        self.range = FakeQuant(as_operator=as_operator, name="range")
-
-    def build(self, input_shape: Any) -> None:
-        """Make the range."""
-        del input_shape
-        self.range.build(None)
 
     def call(self, inputs: list[Tensor]) -> Tensor:
         """Return the shape of one of the tensors."""
@@ -181,10 +174,6 @@ class FakeQuantAdd(keras.layers.Layer):  # type: ignore[misc]
     def compute_output_shape(self, input_shape: list[Any]) -> Any:
         """Return the shape of one of the tensors."""
         return input_shape[0]
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the settings that build this layer again."""
-        return {**super().get_config(), "as_operator": self.as_operator}
 
 
 KINDS: dict[type[keras.layers.Layer], type[keras.layers.Layer]] = {

@@ -21,6 +21,7 @@ RUN_LIMIT_S = 120.0
 _MEMORY_MIB = 12_288
 
 
+@functools.cache
 def versions() -> dict[str, str]:
     """Return the versions of the software that this stack runs."""
     return {"ai-edge-litert": importlib.metadata.version("ai-edge-litert")}

@@ -10,7 +10,6 @@ import pytest
 from harness import graph as graphs
 from harness import resizing
 from harness.devices import phone, tool_file
-from harness.devices.adb import Server
 from harness.devices.benchmark_tool import PAPER, ExternalDelegate
 from harness.devices.custody import HOME
 from harness.devices.device_state import Contract
@@ -23,20 +22,6 @@ from harness.stacks import xnnpack
 from harness.subjects import Precision, Variant
 from tests import models, phones
 from tests.phones import EDGETPU, PIXEL_4, QUICK, SIZE, Plugged
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
-        with phones.server() as private:
-            yield private
-
-
-@pytest.fixture
-def plugged(server: Server, tmp_path: Path) -> Iterator[Plugged]:
-    with phones.plugged(tmp_path / "phone", server) as fake:
-        yield fake
 
 
 @pytest.fixture

@@ -7,14 +7,13 @@ many (`make soak` asks for 500).
 import os
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from harness.devices import adb
-from harness.devices.adb import Server
 from harness.devices.custody import HOME
 from harness.devices.fake_phone import faults
 from harness.devices.fake_phone.faults import Fault
@@ -37,20 +36,6 @@ VERBS: dict[str, Callable[[Phone, Variant], object]] = {
     "run": lambda device, variant: device.run(variant, phones.frame()),
     "time": lambda device, variant: device.time(variant, SIZE),
 }
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
-        with phones.server() as private:
-            yield private
-
-
-@pytest.fixture
-def plugged(server: Server, tmp_path: Path) -> Iterator[Plugged]:
-    with phones.plugged(tmp_path / "phone", server) as fake:
-        yield fake
 
 
 @pytest.fixture
