@@ -1,16 +1,25 @@
 """Fit a phone's latency constants, to published figures or to its own kernel benchmarks."""
 
 import argparse
+import math
 import sys
 import tempfile
 from pathlib import Path
 
+import numpy as np
+from rich.table import Table
+
+from harness import estimate
 from harness.cli import shared
 from harness.devices.connect import Origin, connect
 from harness.errors import ConfigError
-from harness.estimate import calibrate, calibrate_npu, calibrate_phone, evaluate, figures
+from harness.estimate import calibrate, calibrate_npu, calibrate_phone, evaluate, figures, fit
 from harness.estimate.calibrate import STARTS, Calibration
+from harness.estimate.figures import Figure
+from harness.estimate.fit import Score
 from harness.estimate.reference.kernel_nets import kernel_nets
+from harness.placement import CPU
+from harness.profiles import Target
 
 _UNITS = {"qnn": "npu", "gpu": "gpu", "cpu": "cpu", "nnapi": "npu"}
 
@@ -27,6 +36,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "of kernel benchmarks on the attached phone",
     )  # fmt: skip
     parser.add_argument("--rows-of", metavar="NAME", help="the phone as the CSV names it")
+    parser.add_argument(
+        "--check", action="store_true",
+        help="score the profile's constants on the figures as they are; fit nothing",
+    )  # fmt: skip
     parser.add_argument("--source", default="", help="where the figures are from, for the profile")
     parser.add_argument("--serial", default="", help="adb serial of the phone to use")
     shared.add_profile_dirs(parser)
@@ -34,26 +47,67 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print an `[[estimates]]` entry for the profile; what it is worth goes to standard error."""
+    if options.check:
+        return _check(options)
     found = _from_figures(options) if options.figures else _from_phone(options)
     print(calibrate.to_toml(found.constants), end="")
-    score, line = found.score, found.macs_only
     print(
-        f"held out by family: {score.rows} rows, median error {score.median_error:.1%}, "
-        f"{score.within_10:.0%} within 10 %, {score.within_25:.0%} within 25 %, Spearman "
-        f"{score.spearman:.2f}; a line in MACs: median error {line.median_error:.1%}",
+        f"held out by family: {_worth(found.score)}; a line in MACs: median error "
+        f"{found.macs_only.median_error:.1%}",
         file=sys.stderr,
     )
     return 0
 
 
-def _from_figures(options: argparse.Namespace) -> Calibration:
+def _check(options: argparse.Namespace) -> int:
+    """Print the profile's estimate of each figure beside what was measured."""
+    target, chosen = _chosen(options)
+    graphs = {f.reference.name: f.reference.graph(options.precision) for f in chosen}
+    unit = CPU if target.delegate == "cpu" else target.delegate
+    found = {
+        name: estimate.estimate(graph, evaluate.whole(graph, unit), target)
+        for name, graph in graphs.items()
+    }
+    table = Table("network", "measured ms", "estimated ms", "90 % interval", "error", box=None,
+                  pad_edge=False)  # fmt: skip
+    inside = 0
+    for figure in chosen:
+        each = found[figure.reference.name]
+        held = each.low_ms <= figure.latency_ms <= each.high_ms
+        inside += held
+        table.add_row(
+            figure.reference.name, f"{figure.latency_ms:.3f}", f"{each.estimate_ms:.3f}",
+            f"{each.low_ms:.3f} - {each.high_ms:.3f}{'' if held else '  outside'}",
+            f"{each.estimate_ms / figure.latency_ms - 1:+.0%}",
+        )  # fmt: skip
+    shared.console().print(table)
+    estimates = np.array([found[f.reference.name].estimate_ms for f in chosen])
+    score = fit.score(estimates, [f.latency_ms for f in chosen])
+    print(f"{target}: {_worth(score)}; {inside} of {len(chosen)} inside the interval")
+    return 0
+
+
+def _worth(score: Score) -> str:
+    ranks = "" if math.isnan(score.spearman) else f", Spearman {score.spearman:.2f}"
+    return (
+        f"{score.rows} rows, median error {score.median_error:.1%}, {score.within_10:.0%} within "
+        f"10 %, {score.within_25:.0%} within 25 %{ranks}"
+    )
+
+
+def _chosen(options: argparse.Namespace) -> tuple[Target, tuple[Figure, ...]]:
     (target,) = shared.every_target(shared.load_profiles(options), [options.device])
-    if not options.rows_of:
-        raise ConfigError("--figures wants --rows-of, the phone as the CSV names it")
+    if not (options.figures and options.rows_of):
+        raise ConfigError("wanted: --figures, and --rows-of with the phone as the CSV names it")
     chosen = figures.choose(
         figures.read(options.figures), device=options.rows_of, precision=options.precision,
         unit=_UNITS[target.delegate],
     )  # fmt: skip
+    return target, chosen
+
+
+def _from_figures(options: argparse.Namespace) -> Calibration:
+    target, chosen = _chosen(options)
     source = options.source or options.figures.name
     if target.delegate == "qnn":
         return calibrate_npu.calibrate_npu(calibrate_npu.gather(chosen), source=source)

@@ -18,7 +18,10 @@ from harness.profiles import EstimateConstants
 _FREE = (
     Free(name="floor_ms", start=0.1, spread=1.0),
     Free(name="vendor_ratio", start=0.7, spread=0.7),
-    Free(name="weight_ms_per_mib", start=0.01, spread=1.0),
+)
+_UNSEEN = (
+    Free(name="apart_ms", start=0.003, spread=1.0),
+    Free(name="arg_max_ms", start=0.1, spread=1.0),
 )
 
 
@@ -67,19 +70,22 @@ def calibrate_npu(samples: Sequence[NpuSample], *, source: str) -> Calibration:
     times = np.array(
         [sample.estimate.time_ms + snapdragon.ports_ms(sample.graph) for sample in samples]
     )
-    weights = np.array([snapdragon.weights_mib(sample.graph) for sample in samples])
+    unseen = {
+        item: np.array([snapdragon.UNSEEN[item.name](sample.graph) for sample in samples])
+        for item in _UNSEEN
+    }
+    priced = {item: counts for item, counts in unseen.items() if counts.any()}
+    free = (*_FREE, *priced)
 
     def predict(values: Mapping[str, float], rows: Sequence[int]) -> NDArray[np.float64]:
         chosen = list(rows)
-        total: NDArray[np.float64] = (
-            values["floor_ms"]
-            + values["vendor_ratio"] * times[chosen]
-            + values["weight_ms_per_mib"] * weights[chosen]
-        )
+        total: NDArray[np.float64] = values["floor_ms"] + values["vendor_ratio"] * times[chosen]
+        for item, counts in priced.items():
+            total += values[item.name] * counts[chosen]
         return total
 
     def train(rows: Sequence[int]) -> dict[str, float]:
-        return fit.fit(_FREE, lambda values: predict(values, rows), [measured[i] for i in rows])
+        return fit.fit(free, lambda values: predict(values, rows), [measured[i] for i in rows])
 
     predicted = fit.held_out(families, lambda rows, test: predict(train(rows), test))
     result = fit.score(predicted, measured)

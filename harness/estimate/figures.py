@@ -9,6 +9,12 @@ from harness.errors import ConfigError
 from harness.estimate.reference.catalogue import REFERENCES, Reference
 
 _COLUMNS = ("model", "precision", "device", "latency_ms")
+_EXPORTS = {
+    ("fcn_resnet50", "84"): "fcn_resnet50_224",
+    ("shufflenet_v2", "175"): "shufflenet_v2_halves",
+    ("shufflenet_v2", "207"): "shufflenet_v2_joins",
+}
+"""References of models that were exported in several ways, told apart by their number of ops."""
 _PRECISIONS = {"float": "float", "fp32": "float", "fp16": "float", "w8a8": "int8", "int8": "int8"}
 
 
@@ -69,9 +75,8 @@ def choose(
 
 
 def _figure(row: dict[str, str], where: str) -> Figure | None:
-    # FCN's older rows were measured at another input size, under another component name.
-    old = row.get("component") == "FCN_ResNet50"
-    name = "fcn_resnet50_224" if old else row["model"]
+    exported = (row["model"], row.get("layers_total") or "")
+    name = _EXPORTS.get(exported, row["model"])
     precision = _PRECISIONS.get(row["precision"])
     units = [u for u in ("npu", "gpu", "cpu") if int(row.get(f"layers_{u}") or 0) > 0]
     if name not in REFERENCES or precision is None or len(units) > 1:

@@ -41,7 +41,7 @@ class Score:
         within_10: Share of rows within 10 % of the measurement.
         within_25: Share of rows within 25 %.
         median_error: Median absolute relative error.
-        spearman: Rank correlation, or NaN under three rows.
+        spearman: Rank correlation; NaN under three rows or where one side is all equal.
     """
 
     rows: int
@@ -158,5 +158,15 @@ def _jacobian(residuals: Callable[[Vector], Vector], x: Vector, base: Vector) ->
 def _spearman(a: Vector, b: Vector) -> float:
     if len(a) < 3:
         return math.nan
-    ranks = [np.argsort(np.argsort(values)).astype(np.float64) for values in (a, b)]
+    ranks = [_ranks(values) for values in (a, b)]
+    if any(np.ptp(values) == 0.0 for values in ranks):
+        return math.nan
     return float(np.corrcoef(ranks[0], ranks[1])[0, 1])
+
+
+def _ranks(values: Vector) -> Vector:
+    """Return the rank of each value; equal values share the mean of theirs."""
+    below = np.sum(values[:, None] > values[None, :], axis=1)
+    equal = np.sum(values[:, None] == values[None, :], axis=1)
+    ranks: Vector = below + (equal - 1) / 2.0
+    return ranks

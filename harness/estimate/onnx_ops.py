@@ -41,7 +41,7 @@ def _conv(w: Writer, op: Op) -> None:
         w.weight(op.inputs[1], (output[3], in_group, *kernel)),
     ]
     if len(op.inputs) > 2 and op.inputs[2] >= 0:
-        inputs.append(w.weight(op.inputs[2], (output[3],), bias=True))
+        inputs.append(w.weight(op.inputs[2], (output[3],), bias_of=op.inputs[0]))
     strides = _strides(op)
     pads = _same_pads(op, data[1:3], output[1:3], kernel, strides, dilations)
     name = w.node(
@@ -65,7 +65,7 @@ def _transpose_conv(w: Writer, op: Op) -> None:
         w.read(op.inputs[2], nchw=True), w.weight(op.inputs[1], (shape[3], shape[0], *shape[1:3])),
     ]  # fmt: skip
     if len(op.inputs) > 3 and op.inputs[3] >= 0:
-        inputs.append(w.weight(op.inputs[3], (shape[0],), bias=True))
+        inputs.append(w.weight(op.inputs[3], (shape[0],), bias_of=op.inputs[2]))
     name = w.node(
         "ConvTranspose", inputs, kernel_shape=list(shape[1:3]), strides=list(strides),
         pads=[pads[0][0], pads[1][0], pads[0][1], pads[1][1]], output_padding=extra,
@@ -76,12 +76,18 @@ def _transpose_conv(w: Writer, op: Op) -> None:
 def _fully_connected(w: Writer, op: Op) -> None:
     features, inner = w.tensor(op.inputs[1]).shape
     output = w.tensor(op.outputs[0]).shape
-    flat = w.node("Reshape", [w.read(op.inputs[0]), w.integers([-1, inner])])
-    inputs = [flat, w.weight(op.inputs[1], (features, inner))]
+    name = w.read(op.inputs[0])
+    if w.tensor(op.inputs[0]).shape[1:] != (inner,):
+        name = w.node("Reshape", [name, w.integers([-1, inner])])
+    computed = op.inputs[1] not in w.weights
+    weights = w.read(op.inputs[1]) if computed else w.weight(op.inputs[1], (features, inner))
+    inputs = [name, weights]
     if len(op.inputs) > 2 and op.inputs[2] >= 0:
-        inputs.append(w.weight(op.inputs[2], (features,), bias=True))
+        inputs.append(w.weight(op.inputs[2], (features,), bias_of=op.inputs[0]))
     name = w.activate(op, w.node("Gemm", inputs, transB=1))
-    w.write(op.outputs[0], w.node("Reshape", [name, w.integers(output)]))
+    if len(output) != 2:
+        name = w.node("Reshape", [name, w.integers(output)])
+    w.write(op.outputs[0], name)
 
 
 def _matmul(w: Writer, op: Op) -> None:
@@ -247,8 +253,11 @@ def _strided_slice(w: Writer, op: Op) -> None:
     ends = [shape[i] if end_mask >> i & 1 else e for i, e in enumerate(ends)]
     axes = w.integers(range(len(begins)))
     inputs = [w.read(op.inputs[0]), w.integers(begins), w.integers(ends), axes, w.integers(strides)]
-    sliced = w.node("Slice", inputs)
-    w.write(op.outputs[0], w.node("Reshape", [sliced, w.integers(w.tensor(op.outputs[0]).shape)]))
+    name = w.node("Slice", inputs)
+    output = w.tensor(op.outputs[0]).shape
+    if len(output) != len(shape):
+        name = w.node("Reshape", [name, w.integers(output)])
+    w.write(op.outputs[0], name)
 
 
 def _split(w: Writer, op: Op) -> None:

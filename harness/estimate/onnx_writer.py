@@ -1,8 +1,9 @@
 """Write a graph's structure as ONNX for the vendor's estimator; runs in the worker process.
 
-Weights are random: the estimate does not depend on them. Layout stays NHWC, with a transpose on
-both sides of each spatial op, which ONNX Runtime cancels. Quantized tensors become uint8 or uint16
-between QuantizeLinear and DequantizeLinear, as Qualcomm's patterns expect.
+Weights are random, and no two tensors alike: the compiler keeps equal constants once, and a
+network whose repeated blocks shared their weights would read half of them. Layout stays NHWC, with
+a transpose on both sides of each spatial op, which ONNX Runtime cancels. Quantized tensors become
+uint8 or uint16 between QuantizeLinear and DequantizeLinear, as Qualcomm's patterns expect.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -29,6 +30,7 @@ _PLAIN = {
     "int64": TensorProto.INT64, "bool": TensorProto.BOOL,
 }  # fmt: skip
 _SCALE = 1.0 / 64.0
+_GOLDEN_RATIO = 0.618034
 _SEED = 20
 
 
@@ -43,7 +45,6 @@ class Writer:
         self._initializers: list[Any] = []
         self._names = 0
         self._scales = scale_numbers(graph)
-        self._noise = np.random.default_rng(_SEED).standard_normal(4099).astype(np.float32) * 0.1
 
     def tensor(self, index: int) -> Tensor:
         """Return a tensor of the graph."""
@@ -69,14 +70,17 @@ class Writer:
         """Add a float constant."""
         return self._initializer(np.asarray(values, dtype=np.float32))
 
-    def weight(self, index: int, shape: Sequence[int], *, bias: bool = False) -> str:
-        """Add random weights of a shape in place of a constant; quantized where it is."""
-        count = int(np.prod(shape))
+    def weight(self, index: int, shape: Sequence[int], *, bias_of: int | None = None) -> str:
+        """Add random weights of a shape in place of a constant; quantized where it is.
+
+        A bias names the tensor that its op reads: the product of the scales is the bias's scale.
+        """
+        random = np.random.default_rng((_SEED, index))
         if self.tensor(index).dtype in ("float32", "float16", "bfloat16"):
-            return self._initializer(np.resize(self._noise, count).reshape(shape))
-        width = np.int32 if bias else np.int8
-        noise = (np.resize(self._noise, count) * 200.0).astype(width).reshape(shape)
-        scale = _SCALE * _SCALE if bias else _SCALE
+            return self._initializer((random.random(shape, dtype=np.float32) - 0.5) * 0.3)
+        width = np.int8 if bias_of is None else np.int32
+        noise = random.integers(-64, 64, shape, dtype=width)
+        scale = _SCALE if bias_of is None else _SCALE * self._scale(bias_of)
         inputs = [self._initializer(noise), self.floats(scale), self._initializer(width(0))]
         return self.node("DequantizeLinear", inputs)
 
@@ -86,12 +90,9 @@ class Writer:
         if tensor.dtype not in _QUANTIZED:
             return self.weight(index, shape)
         _, width, zero_point = _QUANTIZED[tensor.dtype]
-        count = int(np.prod(shape))
-        noise = np.resize(self._noise, count) * 100.0 + zero_point
-        inputs = [
-            self._initializer(noise.astype(width).reshape(shape)),
-            *self._quantization(tensor),
-        ]
+        random = np.random.default_rng((_SEED, index))
+        noise = random.integers(zero_point - 64, zero_point + 64, shape, dtype=width)
+        inputs = [self._initializer(noise), *self._quantization(tensor)]
         return self.node("DequantizeLinear", inputs)
 
     def constant(self, op: Op, position: int) -> list[int]:
@@ -172,8 +173,13 @@ class Writer:
 
     def _quantization(self, tensor: Tensor) -> list[str]:
         _, width, zero_point = _QUANTIZED[tensor.dtype]
-        scale = _SCALE * (1.0 + self._scales[tensor.index] / 1024.0)
+        scale = self._scale(tensor.index)
         return [self.floats(scale), self._initializer(width(zero_point))]
+
+    def _scale(self, index: int) -> float:
+        """Return a scale between half and twice the weights' scale; equal numbers, equal scales."""
+        spread = self._scales.get(index, 0) * _GOLDEN_RATIO % 1.0
+        return _SCALE * float(4.0 ** (spread - 0.5))
 
     def _initializer(self, values: Any) -> str:
         name = self._fresh()

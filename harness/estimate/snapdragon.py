@@ -1,26 +1,30 @@
-"""Lead from the vendor's estimate to a Snapdragon phone: a floor, a factor, the weights.
+"""Lead from the vendor's estimate to a Snapdragon phone: a floor, a factor, two kinds of ops.
 
-The vendor's estimator knows the compute units of one chip generation and prices a graph whose
-weights stream in while it computes. A phone adds a floor for each call into the NPU, runs by its
-own clocks (the factor), and pays for weights that do not stream in for free.
+The vendor's estimator knows one chip generation. A phone adds a floor for each call into the NPU
+and runs by its own clocks (the factor). Two kinds of ops cost a phone what the estimator does not
+see: quantized ops that only clamp or rescale, which the estimator merges into their neighbours and
+a phone runs one by one; and ARG_MAX.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from harness import schema
 from harness.errors import ConfigError
 from harness.estimate import interval, vendor, work
+from harness.estimate.quantization import QUANTIZED
 from harness.estimate.vendor import VendorEstimate
 from harness.graph import Graph
 from harness.profiles import EstimateConstants, Profile
 
 _MIB = 2**20
-_PORT_MS_PER_MIB = 0.1
+_PORT_MS_PER_MIB = 0.12
 """What float32 input and output cost on the estimator's chip, beyond its estimate.
 
-The NPU computes in fp16, so that its float32 ports are converted. Source: round value from the
-rows of Qualcomm AI Hub Models on Galaxy S23, S24 and S25; fitted freely it was 0.09 to 0.14 there.
+The NPU computes in fp16, so that its float32 ports are converted. Source: rows of Qualcomm AI Hub
+Models; the median of free fits on six devices (0.10 to 0.17).
 """
+_APART = frozenset({"QUANTIZE", "RELU", "RELU6", "RELU_0_TO_1", "RELU_N1_TO_1"})
 DELEGATE = "qnn"
 
 
@@ -31,12 +35,14 @@ class Correction:
     Attributes:
         floor_ms: Cost of one call into the NPU.
         vendor_ratio: Phone's time over the vendor's estimate, float ports added to it.
-        weight_ms_per_mib: Cost of reading weights, as stored on the NPU (floats as fp16).
+        apart_ms: Cost of each quantized op that only clamps or rescales; none in float.
+        arg_max_ms: Cost of an ARG_MAX over a million elements, beyond the vendor's estimate.
     """
 
     floor_ms: float
     vendor_ratio: float
-    weight_ms_per_mib: float
+    apart_ms: float = 0.0
+    arg_max_ms: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse constants that cannot be."""
@@ -52,7 +58,7 @@ class NpuCost:
     Attributes:
         compute_ms: The vendor's estimate and the conversion of float ports, times the phone's
             factor.
-        weights_ms: Reading the weights.
+        unseen_ms: Ops whose cost the estimator does not see.
         floor_ms: The call.
         interval_ratio: Times and divided by this is the 90 % interval.
         absolute: Whether figures of this chip are behind it.
@@ -61,7 +67,7 @@ class NpuCost:
     """
 
     compute_ms: float
-    weights_ms: float
+    unseen_ms: float
     floor_ms: float
     interval_ratio: float
     absolute: bool
@@ -71,7 +77,7 @@ class NpuCost:
     @property
     def total_ms(self) -> float:
         """Return the time of the partition."""
-        return self.compute_ms + self.weights_ms + self.floor_ms
+        return self.compute_ms + self.unseen_ms + self.floor_ms
 
 
 def cost(part: Graph, profile: Profile) -> NpuCost:
@@ -96,7 +102,7 @@ def cost(part: Graph, profile: Profile) -> NpuCost:
     widening = 1.0 + found.missing_ops / len(part.ops)
     return NpuCost(
         compute_ms=correction.vendor_ratio * (found.time_ms + ports_ms(part)),
-        weights_ms=correction.weight_ms_per_mib * weights_mib(part),
+        unseen_ms=sum(getattr(correction, name) * count(part) for name, count in UNSEEN.items()),
         floor_ms=correction.floor_ms,
         interval_ratio=widening
         * interval.widen(
@@ -118,13 +124,24 @@ def precision_of(graph: Graph) -> str:
     return max(weight, key=lambda name: weight[name])
 
 
-def weights_mib(graph: Graph) -> float:
-    """Return the MiB of weights as the NPU stores them: floats in two bytes."""
-    weights = work.weight_tensors(graph)
-    used = {i for op in graph.ops for i in op.inputs if i in weights}
-    unpacked = {i for op in graph.ops if work.is_unpacking(graph, op) for i in op.inputs}
-    tensors = [graph.tensors[i] for i in used - unpacked]
-    return sum(work.activation_bytes(tensor, float_bytes=2.0) for tensor in tensors) / _MIB
+def apart(graph: Graph) -> int:
+    """Count the ops that only clamp or rescale quantized tensors."""
+    return sum(
+        op.name in _APART and graph.tensors[op.inputs[0]].dtype in QUANTIZED for op in graph.ops
+    )
+
+
+def arg_max_millions(graph: Graph) -> float:
+    """Return how many million elements the graph's ARG_MAX ops read."""
+    read = [graph.tensors[op.inputs[0]].elements for op in graph.ops if op.name == "ARG_MAX"]
+    return sum(read) / 1e6
+
+
+UNSEEN: Mapping[str, Callable[[Graph], float]] = {
+    "apart_ms": apart, "arg_max_ms": arg_max_millions,
+}  # fmt: skip
+"""What a graph holds of ops whose cost the estimator does not see, by the constant that prices
+one."""
 
 
 def ports_ms(graph: Graph) -> float:

@@ -19,7 +19,7 @@ from harness.graph import Graph, Tensor
 ESTIMATOR_SOC = "52"
 """SA8255 in Qualcomm's table; chip 77 (QCS9075) answers the same. Others have no estimates."""
 
-_FORMAT = 2
+_FORMAT = 4
 _TIMEOUT_S = 300.0
 _KEPT_BYTES_MAX = 1024
 
@@ -104,7 +104,7 @@ def structure_key(graph: Graph) -> str:
     ]  # fmt: skip
     scales = scale_numbers(graph)
     tensors = [
-        (list(t.shape), t.dtype, scales[t.index],
+        (list(t.shape), t.dtype, scales.get(t.index),
          None if t.constant is None else sha256_of(t.constant))
         for t in (graph.tensors[i] for i in used)
     ]  # fmt: skip

@@ -27,7 +27,7 @@ def phone() -> Profile:
     npu = EstimateConstants(
         delegate="qnn",
         precision="float",
-        values={"floor_ms": 0.25, "vendor_ratio": 0.5, "weight_ms_per_mib": 0.01},
+        values={"floor_ms": 0.25, "vendor_ratio": 0.5},
         rows=9,
         error_share=0.1,
         interval_ratio=1.2,

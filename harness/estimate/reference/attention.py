@@ -1,5 +1,8 @@
 """Draw ConvNeXt-Base and ViT-B/16 as exported: layer normalization in parts, one head at a time.
 
+A product of batches of matrices is exported as one fully connected layer per head, whose weights
+are computed: ViT so drawn has 1,541 ops, the measured one 1,577 without its input's normalization.
+
 Sources: arXiv:2201.03545, arXiv:2010.11929; torchvision's cards.
 """
 
@@ -55,13 +58,25 @@ def vit_b_16(net: Draft) -> Node:
 
 
 def _attention(net: Draft, x: Node, heads: int) -> Node:
-    """Attend with one matrix product per head, as the exported network does."""
-    width = net.shape(x)[-1]
+    tokens, width = net.shape(x)[1:]
     # The three projections are one matrix in the original: the parameters are the same.
-    query, key, value = (net.split(net.dense(x, width), heads) for _ in range(3))
-    mixed = []
-    for q, k, v in zip(query, key, value, strict=True):
-        scaled = net.binary("MUL", q, net.constant(1, 1, 1))
-        weights = net.matmul(scaled, net.transpose(k, 0, 2, 1))
-        mixed.append(net.matmul(net.unary("SOFTMAX", weights), v))
-    return net.dense(net.concat(*mixed), width)
+    query, key, value = (
+        net.transpose(net.reshape(net.dense(x, width), tokens, heads, width // heads), 0, 2, 1, 3)
+        for _ in range(3)
+    )
+    query = net.binary("MUL", query, net.constant(1, 1, 1, 1))
+    weights = net.unary("SOFTMAX", _products(net, query, key))
+    mixed = _products(net, weights, value, transposed=True)
+    return net.dense(net.reshape(net.transpose(mixed, 0, 2, 1, 3), tokens, width), width)
+
+
+def _products(net: Draft, left: Node, right: Node, *, transposed: bool = False) -> Node:
+    """Multiply the matrices [1, heads, rows, inner] and [1, heads, columns, inner] head by head."""
+    heads = net.shape(left)[1]
+    products = []
+    for a, b in zip(net.split(left, heads, axis=1), net.split(right, heads, axis=1), strict=True):
+        rows, columns = (net.reshape(part, *net.shape(part)[2:], batch=False) for part in (a, b))
+        if transposed:
+            columns = net.transpose(columns, 1, 0)
+        products.append(net.matrix_product(rows, columns))
+    return net.pack(products)

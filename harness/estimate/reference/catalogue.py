@@ -62,13 +62,23 @@ REFERENCES = {
         _reference("resnet50", "resnet", classifiers.resnet50, 25.56, 4.09),
         _reference("wideresnet50", "resnet", classifiers.wide_resnet50, 68.88, 11.40),
         _reference("resnext50", "resnet", classifiers.resnext50, 25.03, 4.23),
+        _reference("resnext101", "resnet", classifiers.resnext101, 88.79, 16.41),
         _reference("regnet", "regnet", classifiers.regnet_x_3_2gf, 15.30, 3.18),
         _reference("densenet121", "densenet", classifiers.densenet121, 7.98, 2.83),
         _reference("googlenet", "inception", classifiers.googlenet, 6.62, 1.50),
         # torchvision's card counts 5.71 GMAC at 299x299 and the auxiliary head's parameters.
         _reference("inception_v3", "inception", classifiers.inception_v3, 23.8, None),
         _reference("squeezenet1_1", "squeezenet", classifiers.squeezenet_1_1, 1.235, 0.35),
-        _reference("shufflenet_v2", "shufflenet", classifiers.shufflenet_v2_x0_5, 1.367, 0.04),
+        *(
+            _reference(
+                name, "shufflenet",
+                partial(classifiers.shufflenet_v2_x0_5, joins=joins, halves=halves), 1.367, 0.04,
+            )
+            for name, joins, halves in (
+                ("shufflenet_v2", False, False), ("shufflenet_v2_halves", False, True),
+                ("shufflenet_v2_joins", True, True),
+            )
+        ),
         _reference("mobilenet_v2", "mobilenet", inverted.mobilenet_v2, 3.50, 0.30),
         _reference("mobilenet_v3_large", "mobilenet", inverted.mobilenet_v3_large, 5.48, 0.22),
         _reference("efficientnet_b0", "efficientnet", inverted.efficientnet_b0, 5.29, 0.39),
@@ -92,15 +102,16 @@ REFERENCES = {
         ),
         _reference("esrgan", "restoration", restoration.esrgan, 16.7, None),
         _reference(
-            "fcn_resnet50", "segmentation", partial(restoration.fcn_resnet50, side_px=520),
+            "fcn_resnet50", "fcn", partial(restoration.fcn_resnet50, side_px=520),
             33.0, 138.0,
         ),
         _reference(
-            "fcn_resnet50_224", "segmentation", partial(restoration.fcn_resnet50, side_px=224),
-            33.0, None,
+            "fcn_resnet50_224", "fcn",
+            partial(restoration.fcn_resnet50, side_px=224, classes=False), 33.0, None,
         ),
+        _reference("unet_segmentation", "unet", restoration.unet, 31.04, None),
         _reference(
-            "deeplabv3_plus_mobilenet", "segmentation", restoration.deeplab_v3_plus_mobilenet,
+            "deeplabv3_plus_mobilenet", "deeplab", restoration.deeplab_v3_plus_mobilenet,
             5.80, None,
         ),
     )

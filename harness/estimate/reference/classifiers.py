@@ -36,7 +36,7 @@ def resnet_trunk(
         groups: Groups of the 3x3 convolution (ResNeXt, arXiv:1611.05431).
         dilated: Whether the last two stages dilate where they would stride.
     """
-    x = net.pool(net.pad(net.strided(x, 64, 7), 1), "MAX", 3, stride=2, padding="VALID")
+    x = padded_max_pool(net, net.strided(x, 64, 7))
     rate = 1
     for stage, depth in enumerate(depths):
         inner = width * 2**stage
@@ -55,6 +55,11 @@ def resnet_trunk(
     return x
 
 
+def padded_max_pool(net: Draft, x: Node) -> Node:
+    """Halve height and width by PyTorch's padded maximum: a PAD, then no padding."""
+    return net.requantize(net.pool(net.pad(x, 1), "MAX", 3, stride=2, padding="VALID"))
+
+
 def _residual_block(
     net: Draft, x: Node, inner: int, outer: int, stride: int, groups: int, rate: int,
     bottleneck: bool,
@@ -66,7 +71,7 @@ def _residual_block(
     if stride > 1:
         y = net.strided(y, inner, 3, groups=groups)
     else:
-        y = net.conv(y, inner, 3, groups=groups, dilation=rate)
+        y = net.dilated(y, inner, rate) if rate > 1 else net.conv(y, inner, 3, groups=groups)
     return net.conv(y, outer, 1, act="NONE")
 
 
@@ -90,6 +95,11 @@ def resnext50(net: Draft) -> Node:
     return net.classify(resnet_trunk(net, _input(net), (3, 4, 6, 3), width=128, groups=32))
 
 
+def resnext101(net: Draft) -> Node:
+    """Draw ResNeXt-101 32x8d."""
+    return net.classify(resnet_trunk(net, _input(net), (3, 4, 23, 3), width=256, groups=32))
+
+
 def regnet_x_3_2gf(net: Draft) -> Node:
     """Draw RegNetX-3.2GF (arXiv:2003.13678): groups of 48 channels."""
     x = net.strided(_input(net), 32, 3)
@@ -110,21 +120,24 @@ def regnet_x_3_2gf(net: Draft) -> Node:
 
 def densenet121(net: Draft) -> Node:
     """Draw DenseNet-121 (arXiv:1608.06993); the normalization before a convolution cannot fold."""
-    x = net.strided(_input(net), 64, 7)
-    x = net.pool(net.pad(x, 1), "MAX", 3, stride=2, padding="VALID")
+    x = padded_max_pool(net, net.strided(_input(net), 64, 7))
     for stage, depth in enumerate((6, 12, 24, 16)):
-        features = [x]
-        for _ in range(depth):
+        features, joined = [x], list[Node]()
+        for layer in range(depth):
             y = net.conv(_norm_relu(net, x), 128, 1)
             net.parameters -= 32  # the second convolution of a layer has no normalization
             features.append(net.conv(y, 32, act="NONE", norm=False))
-            # torchvision joins all features again before each layer.
-            x = net.concat(*(net.requantize(feature) for feature in features))
+            # torchvision joins all features again before each layer. In int8 they are quantized
+            # again where the join's scale changes; the measured graph has as many ops as if
+            # every second join's did.
+            kept = joined if layer % 2 else []
+            joined = [*kept, *(net.requantize(feature) for feature in features[len(kept) :])]
+            x = net.concat(*joined)
         if stage < 3:
             channels = net.shape(x)[-1] // 2
             net.parameters -= channels
             x = net.conv(_norm_relu(net, x), channels, 1, act="NONE", norm=False)
-            x = net.pool(x, "AVERAGE", 2, stride=2, padding="VALID")
+            x = net.requantize(net.pool(x, "AVERAGE", 2, stride=2, padding="VALID"))
     return net.classify(_norm_relu(net, x))
 
 
@@ -132,7 +145,9 @@ def _norm_relu(net: Draft, x: Node) -> Node:
     channels = net.shape(x)[-1]
     net.parameters += 2 * channels
     scaled = net.binary("MUL", x, net.constant(1, 1, 1, channels))
-    return net.binary("ADD", scaled, net.constant(1, 1, 1, channels), act="RELU")
+    act = "NONE" if net.quantized else "RELU"
+    shifted = net.binary("ADD", scaled, net.constant(1, 1, 1, channels), act=act)
+    return net.unary("RELU", shifted) if net.quantized else shifted
 
 
 def googlenet(net: Draft) -> Node:
@@ -176,7 +191,7 @@ def inception_v3(net: Draft) -> Node:
     three = net.conv(net.conv(net.conv(x, 64, 1), 96), 96, stride=2, padding="VALID")
     x = net.concat(
         net.conv(x, 384, stride=2, padding="VALID"), three,
-        net.pool(x, "MAX", 3, stride=2, padding="VALID"),
+        net.requantize(net.pool(x, "MAX", 3, stride=2, padding="VALID")),
     )  # fmt: skip
     for inner in (128, 160, 160, 192):
         seven = net.conv(net.conv(net.conv(x, inner, 1), inner, (1, 7)), 192, (7, 1))
@@ -188,7 +203,7 @@ def inception_v3(net: Draft) -> Node:
     x = net.concat(
         net.conv(net.conv(x, 192, 1), 320, stride=2, padding="VALID"),
         net.conv(seven, 192, stride=2, padding="VALID"),
-        net.pool(x, "MAX", 3, stride=2, padding="VALID"),
+        net.requantize(net.pool(x, "MAX", 3, stride=2, padding="VALID")),
     )
     for _ in range(2):
         a, b = net.conv(x, 384, 1), net.conv(net.conv(x, 448, 1), 384)
@@ -201,7 +216,7 @@ def inception_v3(net: Draft) -> Node:
 
 
 def _mean_pool(net: Draft, x: Node) -> Node:
-    return net.pool(net.pad(x, 1), "AVERAGE", 3, padding="VALID")
+    return net.requantize(net.pool(net.pad(x, 1), "AVERAGE", 3, padding="VALID"))
 
 
 def squeezenet_1_1(net: Draft) -> Node:
@@ -216,18 +231,26 @@ def squeezenet_1_1(net: Draft) -> Node:
     return net.mean(net.conv(x, 1000, 1, norm=False), keep_dims=False)
 
 
-def shufflenet_v2_x0_5(net: Draft) -> Node:
-    """Draw ShuffleNet v2 x0.5 (arXiv:1807.11164)."""
-    x = net.pool(net.pad(net.strided(_input(net), 24, 3), 1), "MAX", 3, stride=2, padding="VALID")
+def shufflenet_v2_x0_5(net: Draft, *, joins: bool = False, halves: bool = False) -> Node:
+    """Draw ShuffleNet v2 x0.5 (arXiv:1807.11164).
+
+    Args:
+        net: Where to draw.
+        joins: Whether int8 quantizes again both inputs of every concatenation.
+        halves: Whether int8 quantizes again the half that passes a unit untouched.
+    """
+    join = net.requantize if joins else lambda x: x
+    pass_on = net.requantize if halves else lambda x: x
+    x = padded_max_pool(net, net.strided(_input(net), 24, 3))
     for repeats, channels in ((4, 48), (8, 96), (4, 192)):
         half = channels // 2
         left = net.conv(_strided_depthwise(net, x), half, 1)
         right = net.conv(_strided_depthwise(net, net.conv(x, half, 1)), half, 1)
-        x = _shuffle(net, net.concat(left, right))
+        x = _shuffle(net, net.concat(join(left), join(right)))
         for _ in range(repeats - 1):
             left, right = (net.half(x, i) for i in range(2))
             right = net.conv(net.depthwise(net.conv(right, half, 1), act="NONE"), half, 1)
-            x = _shuffle(net, net.concat(left, right))
+            x = _shuffle(net, net.concat(join(pass_on(left)), join(right)))
     return net.classify(net.conv(x, 1024, 1))
 
 
@@ -237,5 +260,5 @@ def _strided_depthwise(net: Draft, x: Node) -> Node:
 
 def _shuffle(net: Draft, x: Node) -> Node:
     _, height, width, channels = net.shape(x)
-    grouped = net.reshape(x, height * width, 2, channels // 2)
-    return net.reshape(net.transpose(grouped, 0, 1, 3, 2), height, width, channels)
+    grouped = net.reshape(x, height, width, 2, channels // 2)
+    return net.reshape(net.transpose(grouped, 0, 1, 2, 4, 3), height, width, channels)

@@ -5,12 +5,11 @@ before it, and a clamp is the fused activation of its op.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from math import prod
 from typing import Any
 
 from harness import graph as graphs
-from harness.graph import Graph, Op, Quantization, Tensor
+from harness.graph import Graph, Op, Tensor
 
 Node = int
 """A tensor of a draft, by index."""
@@ -97,6 +96,16 @@ class Draft:
         inputs = [x, self.constant(1, kernel, kernel, channels), self._bias(channels)]
         return self._activated("DEPTHWISE_CONV_2D", inputs, shape, options, act)
 
+    def transpose_conv(self, x: Node, channels: int) -> Node:
+        """Double height and width by a 2x2 transposed convolution with a bias."""
+        _, height, width, in_channels = self.shape(x)
+        shape = (1, 2 * height, 2 * width, channels)
+        self.parameters += 4 * in_channels * channels + channels
+        options = {"padding": _PADDING_NUMBERS["VALID"], "stride_h": 2, "stride_w": 2}
+        size = self._tensor("size", (4,), dtype="int32", data=_int32(shape))
+        inputs = [size, self.constant(channels, 2, 2, in_channels), x, self._bias(channels)]
+        return self._activated("TRANSPOSE_CONV", inputs, shape, options, "NONE")
+
     def dense(self, x: Node, features: int, *, act: str = "NONE") -> Node:
         """Add a fully connected layer over the last axis."""
         shape = self.shape(x)
@@ -130,6 +139,10 @@ class Draft:
             self.pad(x, kernel // 2), channels, kernel, stride=2, padding="VALID", **options
         )
 
+    def dilated(self, x: Node, channels: int, rate: int, **options: Any) -> Node:
+        """Add a dilated 3x3 convolution as exporters leave it: a PAD, then no padding."""
+        return self.conv(self.pad(x, rate), channels, 3, dilation=rate, padding="VALID", **options)
+
     def classify(self, x: Node, classes: int = 1000) -> Node:
         """Average over pixels and connect to the classes, as classifiers end in PyTorch."""
         return self.dense(self.mean(x, keep_dims=False), classes)
@@ -155,17 +168,14 @@ class Draft:
         return self.op("CONCATENATION", list(nodes), shape, options)
 
     def requantize(self, x: Node) -> Node:
-        """Give an int8 tensor another scale, as exporters do before a concatenation."""
+        """Give an int8 tensor another scale, as exporters do around ops that keep theirs."""
         if not self.quantized:
             return x
-        output = self.op("QUANTIZE", [x], self.shape(x), {})
-        scaled = Quantization(scales=(1 / 32,), zero_points=(0,), axis=0)
-        self._tensors[output] = replace(self._tensors[output], quantization=scaled)
-        return output
+        return self.op("QUANTIZE", [x], self.shape(x), {})
 
-    def reshape(self, x: Node, *shape: int) -> Node:
-        """Change the shape, given without the batch axis of 1."""
-        wanted = (1, *shape)
+    def reshape(self, x: Node, *shape: int, batch: bool = True) -> Node:
+        """Change the shape, given without the batch axis of 1; `batch` says whether it has one."""
+        wanted = (1, *shape) if batch else shape
         target = self._tensor("shape", (len(wanted),), dtype="int32", data=_int32(wanted))
         return self.op("RESHAPE", [x, target], wanted, {})
 
@@ -228,10 +238,17 @@ class Draft:
         self.parameters += channels
         return self.op("PRELU", [x, self.constant(1, 1, channels)], self.shape(x), {})
 
-    def matmul(self, a: Node, b: Node) -> Node:
-        """Multiply the last two axes of two runtime tensors."""
-        shape = (*self.shape(a)[:-1], self.shape(b)[-1])
-        return self.op("BATCH_MATMUL", [a, b], shape, {"adj_x": False, "adj_y": False})
+    def matrix_product(self, rows: Node, columns: Node) -> Node:
+        """Multiply [n, inner] and [m, inner] to [n, m] by a FULLY_CONNECTED of computed weights."""
+        shape = (self.shape(rows)[0], self.shape(columns)[0])
+        options = {"fused_activation_function": 0, "keep_num_dims": False}
+        return self.op("FULLY_CONNECTED", [rows, columns, -1], shape, options)
+
+    def pack(self, nodes: Sequence[Node]) -> Node:
+        """Stack tensors to [1, count, ...]."""
+        shape = (len(nodes), *self.shape(nodes[0]))
+        packed = self.op("PACK", nodes, shape, {"axis": 0, "values_count": len(nodes)})
+        return self.reshape(packed, *shape)
 
     def constant(self, *shape: int) -> Node:
         """Add a constant of the activations' dtype."""

@@ -1,9 +1,10 @@
 """Draw the super-resolution and dense-prediction networks of the Snapdragon figures.
 
 Sources: arXiv:2303.04336 (QuickSRNet), arXiv:1809.00219 (ESRGAN), arXiv:2107.10833 (Real-ESRGAN),
-arXiv:1411.4038 (FCN), arXiv:1802.02611 (DeepLabV3+). Input sizes are those of Qualcomm's AI Hub
-Models: 128x128 for super-resolution by 4, 520x520 for segmentation with the class of each pixel as
-output (the older FCN_ResNet50 rows: 224x224).
+arXiv:1411.4038 (FCN), arXiv:1802.02611 (DeepLabV3+), arXiv:1505.04597 (UNet). Input sizes are those
+of Qualcomm's AI Hub Models: 128x128 for super-resolution by 4, 520x520 for segmentation with the
+class of each pixel as output (the older FCN_ResNet50 rows: 224x224, without classes), 640x1280 for
+UNet.
 """
 
 from harness.estimate.reference.classifiers import resnet_trunk
@@ -63,11 +64,27 @@ def _dense_block(net: Draft, x: Node) -> Node:
     return net.add(x, net.conv(net.concat(*parts), 64, act="NONE", norm=False))
 
 
-def fcn_resnet50(net: Draft, side_px: int) -> Node:
-    """Draw FCN on a dilated ResNet-50, with the class of each pixel."""
+def unet(net: Draft) -> Node:
+    """Draw UNet with 64 to 1024 channels and TRANSPOSE_CONV, padded to keep the size."""
+    x = net.input(640, 1280, 3)
+    skips = []
+    for channels in (64, 128, 256, 512):
+        skips.append(net.conv(net.conv(x, channels), channels))
+        x = net.pool(skips[-1], "MAX", 2, stride=2, padding="VALID")
+    x = net.conv(net.conv(x, 1024), 1024)
+    for channels in (512, 256, 128, 64):
+        # In int8 the skip, which the pooling reads too, is quantized again for its join.
+        x = net.concat(net.requantize(skips.pop()), net.transpose_conv(x, channels))
+        x = net.conv(net.conv(x, channels), channels)
+    return net.conv(x, 2, 1, act="NONE", norm=False)
+
+
+def fcn_resnet50(net: Draft, side_px: int, *, classes: bool = True) -> Node:
+    """Draw FCN on a dilated ResNet-50; `classes` adds the class of each pixel."""
     x = resnet_trunk(net, net.input(side_px, side_px, 3), (3, 4, 6, 3), dilated=True)
     x = net.conv(net.conv(x, 512), 21, 1, act="NONE", norm=False)
-    return net.classes_of_pixels(net.resize(x, side_px, side_px))
+    x = net.resize(x, side_px, side_px)
+    return net.classes_of_pixels(x) if classes else x
 
 
 def deeplab_v3_plus_mobilenet(net: Draft) -> Node:
@@ -84,7 +101,7 @@ def deeplab_v3_plus_mobilenet(net: Draft) -> Node:
         low = x if channels == 24 else low
     height, width = net.shape(x)[1:3]
     branches = [net.conv(x, 256, 1)]
-    branches += [net.conv(x, 256, 3, dilation=rate) for rate in (6, 12, 18)]
+    branches += [net.dilated(x, 256, rate) for rate in (6, 12, 18)]
     branches.append(net.resize(net.conv(net.mean(x), 256, 1), height, width))
     x = net.conv(net.concat(*branches), 256, 1)
     skip = net.conv(low, 48, 1)

@@ -73,6 +73,26 @@ def test_calibrate_prints_an_entry_for_the_profile(
     assert "held out by family: 3 rows" in printed.err
 
 
+def test_calibrate_checks_the_profiles_constants_on_new_figures(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = ["model,precision,device,latency_ms", "mobilenet_v1,float,mine,14.0",
+            "squeezenet1_0,float,mine,23900.0", "resnet18,float,theirs,40.0"]  # fmt: skip
+    path = tmp_path / "figures.csv"
+    path.write_text("\n".join(rows) + "\n", encoding="utf-8")
+
+    code = command("calibrate", "--check", "--device=pixel4:cpu", "--figures", path,
+                   "--rows-of=mine")  # fmt: skip
+
+    lines = capsys.readouterr().out.splitlines()
+    assert code == 0
+    assert "outside" not in lines[1]
+    assert lines[2].split()[0] == "squeezenet1_0"
+    assert lines[2].split()[-2:] == ["outside", "-100%"]
+    assert "2 rows" in lines[3]
+    assert "1 of 2 inside the interval" in lines[3]
+
+
 def test_calibrate_from_figures_wants_the_phones_name_in_them(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

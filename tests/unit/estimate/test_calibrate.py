@@ -103,6 +103,16 @@ def test_a_score_counts_rows_within_their_tolerance() -> None:
     assert found.median_error == pytest.approx(0.145)
 
 
+def test_equal_predictions_share_their_rank() -> None:
+    found = fit.score(np.array([1.0, 1.0, 2.0]), [1.0, 2.0, 3.0])
+
+    assert found.spearman == pytest.approx(np.sqrt(3.0) / 2.0)
+
+
+def test_a_constant_prediction_has_no_rank_correlation() -> None:
+    assert np.isnan(fit.score(np.ones(3), [1.0, 2.0, 3.0]).spearman)
+
+
 def test_the_interval_covers_nine_of_ten_held_out_rows() -> None:
     generator = np.random.default_rng(0)
     measured = np.ones(200)

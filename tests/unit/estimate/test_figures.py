@@ -36,10 +36,23 @@ def test_rows_on_two_units_and_unknown_networks_are_left_out(tmp_path: Path) -> 
     assert figures.read(path) == ()
 
 
-def test_older_rows_of_fcn_are_of_its_smaller_input(tmp_path: Path) -> None:
-    path = write(tmp_path, "fcn_resnet50,FCN_ResNet50,float,S24,6.4,NPU,84,0,0")
+@pytest.mark.parametrize(
+    ("model", "layers", "reference"),
+    [
+        ("fcn_resnet50", 84, "fcn_resnet50_224"),
+        ("fcn_resnet50", 88, "fcn_resnet50"),
+        ("shufflenet_v2", 162, "shufflenet_v2"),
+        ("shufflenet_v2", 175, "shufflenet_v2_halves"),
+        ("shufflenet_v2", 207, "shufflenet_v2_joins"),
+    ],
+)
+def test_exports_of_one_model_are_told_apart_by_their_ops(
+    tmp_path: Path, model: str, layers: int, reference: str
+) -> None:
+    row = f"{model},M,float,S24,6.4,NPU,{layers},0,0,{layers}"
+    path = write(tmp_path, row, header=f"{HEADER},layers_total")
 
-    assert figures.read(path)[0].reference.name == "fcn_resnet50_224"
+    assert figures.read(path)[0].reference.name == reference
 
 
 def test_a_plain_csv_of_four_columns_is_enough(tmp_path: Path) -> None:

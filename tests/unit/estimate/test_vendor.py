@@ -82,19 +82,17 @@ def test_a_part_takes_the_unpacking_of_its_weights_along() -> None:
     assert not produced & set(part.inputs)
 
 
-def test_float_weights_take_two_bytes_on_the_npu_and_int8_weights_one() -> None:
-    floats, bytes_ = (snapdragon.weights_mib(net(precision=p)) for p in ("float", "int8"))
-
-    # Kernels shrink by 2; int32 biases are twice as large as fp16 ones.
-    kernels = (3 * 3 * 3 * 8 + 2 * 3 * 3 * 8 * 8) / 2**20
-    assert floats == 2 * kernels + 3 * 8 * 2 / 2**20
-    assert bytes_ == kernels + 3 * 8 * 4 / 2**20
+def clamped(*, precision: str) -> Graph:
+    draft = Draft(precision=precision)
+    x = draft.conv(draft.input(8, 8, 3), 8, act="RELU")
+    x = draft.requantize(draft.conv(x, 8, act="RELU6"))
+    return draft.finish(draft.unary("RELU", draft.add(x, x)))
 
 
-def test_half_precision_files_have_the_weights_of_float_files() -> None:
-    full, half = (graphs.parse(models.unet(fp16_weights=h)) for h in (False, True))
-
-    assert snapdragon.weights_mib(half) == snapdragon.weights_mib(full)
+def test_only_quantized_clamps_and_rescalings_of_their_own_are_apart() -> None:
+    # RELU6, QUANTIZE and RELU; the clamp that is fused into the first convolution is not.
+    assert snapdragon.apart(clamped(precision="int8")) == 3
+    assert snapdragon.apart(clamped(precision="float")) == 0
 
 
 def test_the_precision_of_a_graph_is_that_of_most_macs() -> None:
@@ -105,22 +103,30 @@ def test_the_precision_of_a_graph_is_that_of_most_macs() -> None:
     assert snapdragon.precision_of(graphs.parse(models.unet(fp16_weights=True))) == "float"
 
 
-def test_only_what_is_quantized_again_gets_a_scale_of_its_own() -> None:
+def test_ops_that_only_move_numbers_keep_their_scale_and_others_make_one() -> None:
     draft = Draft(precision="int8")
     x = draft.conv(draft.input(8, 8, 3), 8)
-    again = draft.requantize(x)
-    y = draft.add(again, again)
-    graph = draft.finish(y)
+    padded = draft.pad(x, 1)
+    again = draft.requantize(padded)
+    pooled = draft.pool(again, "MAX", 2, stride=2)
+    y = draft.concat(pooled, pooled)
+    graph = draft.finish(draft.add(y, y))
 
     numbers = scale_numbers(graph)
 
-    assert (numbers[x], numbers[again], numbers[y]) == (0, 1, 0)
+    assert numbers[x] == numbers[padded]
+    assert numbers[again] == numbers[pooled] == numbers[y]
+    assert len({numbers[i] for i in (graph.inputs[0], x, again, graph.outputs[0])}) == 4
+
+
+def test_a_floating_point_graph_has_no_scales() -> None:
+    assert scale_numbers(net()) == {}
 
 
 def test_only_float_ports_are_converted() -> None:
     floats, bytes_ = (snapdragon.ports_ms(net(precision=p)) for p in ("float", "int8"))
 
-    assert floats == 0.1 * (16 * 16 * 3 + 16 * 16 * 8) * 4 / 2**20
+    assert floats == 0.12 * (16 * 16 * 3 + 16 * 16 * 8) * 4 / 2**20
     assert bytes_ == 0.0
 
 
