@@ -19,7 +19,7 @@ from harness.graph import Graph, Tensor
 ESTIMATOR_SOC = "52"
 """SA8255 in Qualcomm's table; chip 77 (QCS9075) answers the same. Others have no estimates."""
 
-_FORMAT = 4
+_FORMAT = 5
 _TIMEOUT_S = 300.0
 _KEPT_BYTES_MAX = 1024
 

@@ -11,8 +11,9 @@ from harness.graph import Graph
 
 _PROVIDER = "QNNExecutionProvider"
 _ARCHITECTURE = "73"
-_OPTIMIZATION = "3"
-"""For inference, not for a fast preparation: what Qualcomm's delegate for LiteRT asks for."""
+_OPTIMIZATION = "2"
+"""For inference: the default of Qualcomm's delegate for LiteRT. Level 3 takes twice as long or far
+longer, and its estimates are no closer to phones (docs/latency.md)."""
 
 
 def estimate(graph: Graph, soc_number: str) -> dict[str, float]:
