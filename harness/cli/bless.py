@@ -113,7 +113,10 @@ def _baselines(subject: Subject, options: argparse.Namespace) -> Iterator[Baseli
             Target(profile=profile, delegate=profile.default_delegate) for profile in known.values()
         )
     for target in targets:
-        device = connect(target, origin=options.origin, serial=options.serial)
+        device = connect(
+            target, origin=options.origin, serial=options.serial,
+            phone_setup=shared.phone_setup(options),
+        )  # fmt: skip
         name = target.profile.name
         try:
             for variant in subject.variants:

@@ -1,9 +1,10 @@
-"""Fit a phone's latency constants, to published figures or to its own kernel benchmarks."""
+"""Fit a phone's latency constants, to published figures or to networks that it ran itself."""
 
 import argparse
 import math
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +14,10 @@ from harness import estimate
 from harness.cli import shared
 from harness.devices.connect import Origin, connect
 from harness.errors import ConfigError
-from harness.estimate import calibrate, calibrate_npu, calibrate_phone, evaluate, figures, fit
-from harness.estimate.calibrate import STARTS, Calibration
-from harness.estimate.figures import Figure
+from harness.estimate import calibrate, calibrate_npu, figures, fit, phone_samples, snapdragon
+from harness.estimate.calibrate import STARTS, Sample
 from harness.estimate.fit import Score
-from harness.estimate.reference.kernel_nets import kernel_nets
-from harness.placement import CPU
+from harness.estimate.reference.phone_nets import kernel_nets, whole_nets
 from harness.profiles import Target
 
 _UNITS = {"qnn": "npu", "gpu": "gpu", "cpu": "cpu", "nnapi": "npu"}
@@ -33,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--figures", type=Path, metavar="CSV",
         help="figures of whole networks (columns model, precision, device, latency_ms) in place "
-        "of kernel benchmarks on the attached phone",
+        "of networks timed now on the attached phone",
     )  # fmt: skip
     parser.add_argument("--rows-of", metavar="NAME", help="the phone as the CSV names it")
     parser.add_argument(
@@ -41,15 +40,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="score the profile's constants on the figures as they are; fit nothing",
     )  # fmt: skip
     parser.add_argument("--source", default="", help="where the figures are from, for the profile")
-    parser.add_argument("--serial", default="", help="adb serial of the phone to use")
+    shared.add_phone(parser)
     shared.add_profile_dirs(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Print an `[[estimates]]` entry for the profile; what it is worth goes to standard error."""
+    (target,) = shared.every_target(shared.load_profiles(options), [options.device])
+    start = STARTS.get((target.delegate, options.precision))
+    if start is None:
+        raise ConfigError(f"{target}: no model of {options.precision} to fit")
+    samples, source = (_published if options.figures else _measured)(options, target)
     if options.check:
-        return _check(options)
-    found = _from_figures(options) if options.figures else _from_phone(options)
+        return _check(target, samples)
+    if target.delegate == snapdragon.DELEGATE:
+        found = calibrate_npu.calibrate_npu(samples, precision=options.precision, source=source)
+    else:
+        found = calibrate.calibrate(
+            samples, delegate=target.delegate, precision=options.precision, start=start,
+            source=source,
+        )  # fmt: skip
     print(calibrate.to_toml(found.constants), end="")
     print(
         f"held out by family: {_worth(found.score)}; a line in MACs: median error "
@@ -59,31 +69,24 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _check(options: argparse.Namespace) -> int:
-    """Print the profile's estimate of each figure beside what was measured."""
-    target, chosen = _chosen(options)
-    graphs = {f.reference.name: f.reference.graph(options.precision) for f in chosen}
-    unit = CPU if target.delegate == "cpu" else target.delegate
-    found = {
-        name: estimate.estimate(graph, evaluate.whole(graph, unit), target)
-        for name, graph in graphs.items()
-    }
+def _check(target: Target, samples: Sequence[Sample]) -> int:
+    """Print the profile's estimate of each network beside what was measured."""
+    found = [estimate.estimate(sample.graph, sample.placement, target) for sample in samples]
     table = Table("network", "measured ms", "estimated ms", "90 % interval", "error", box=None,
                   pad_edge=False)  # fmt: skip
     inside = 0
-    for figure in chosen:
-        each = found[figure.reference.name]
-        held = each.low_ms <= figure.latency_ms <= each.high_ms
+    for sample, each in zip(samples, found, strict=True):
+        held = each.low_ms <= sample.measured_ms <= each.high_ms
         inside += held
         table.add_row(
-            figure.reference.name, f"{figure.latency_ms:.3f}", f"{each.estimate_ms:.3f}",
+            sample.name, f"{sample.measured_ms:.3f}", f"{each.estimate_ms:.3f}",
             f"{each.low_ms:.3f} - {each.high_ms:.3f}{'' if held else '  outside'}",
-            f"{each.estimate_ms / figure.latency_ms - 1:+.0%}",
+            f"{each.estimate_ms / sample.measured_ms - 1:+.0%}",
         )  # fmt: skip
     shared.console().print(table)
-    estimates = np.array([found[f.reference.name].estimate_ms for f in chosen])
-    score = fit.score(estimates, [f.latency_ms for f in chosen])
-    print(f"{target}: {_worth(score)}; {inside} of {len(chosen)} inside the interval")
+    estimates = np.array([each.estimate_ms for each in found])
+    score = fit.score(estimates, [sample.measured_ms for sample in samples])
+    print(f"{target}: {_worth(score)}; {inside} of {len(samples)} inside the interval")
     return 0
 
 
@@ -95,40 +98,31 @@ def _worth(score: Score) -> str:
     )
 
 
-def _chosen(options: argparse.Namespace) -> tuple[Target, tuple[Figure, ...]]:
-    (target,) = shared.every_target(shared.load_profiles(options), [options.device])
-    if not (options.figures and options.rows_of):
-        raise ConfigError("wanted: --figures, and --rows-of with the phone as the CSV names it")
+def _published(options: argparse.Namespace, target: Target) -> tuple[tuple[Sample, ...], str]:
+    """Return the networks of a table with their figures, and the name of the source."""
+    if not options.rows_of:
+        raise ConfigError("--figures wants --rows-of, the phone as the CSV names it")
     chosen = figures.choose(
         figures.read(options.figures), device=options.rows_of, precision=options.precision,
         unit=_UNITS[target.delegate],
     )  # fmt: skip
-    return target, chosen
+    samples = figures.draw(chosen, delegate=target.delegate, precision=options.precision)
+    return samples, options.source or options.figures.name
 
 
-def _from_figures(options: argparse.Namespace) -> Calibration:
-    target, chosen = _chosen(options)
-    source = options.source or options.figures.name
-    if target.delegate == "qnn":
-        return calibrate_npu.calibrate_npu(calibrate_npu.gather(chosen), source=source)
-    start = STARTS.get((target.delegate, options.precision))
-    if start is None:
-        raise ConfigError(f"{target}: no model of {options.precision} to fit")
-    return calibrate.calibrate(
-        evaluate.roofline_samples(chosen, delegate=target.delegate, drawn=options.precision),
-        delegate=target.delegate, precision=options.precision, start=start, source=source,
+def _measured(options: argparse.Namespace, target: Target) -> tuple[tuple[Sample, ...], str]:
+    """Return networks that the attached phone timed now, and the name of the source."""
+    nets = (*kernel_nets(options.precision), *whole_nets(options.precision))
+    device = connect(
+        target, origin=Origin.PHONE, serial=options.serial,
+        phone_setup=shared.phone_setup(options),
     )  # fmt: skip
-
-
-def _from_phone(options: argparse.Namespace) -> Calibration:
-    (target,) = shared.every_target(shared.load_profiles(options), [options.device])
-    device = connect(target, origin=Origin.PHONE, serial=options.serial)
     try:
         with tempfile.TemporaryDirectory() as folder:
-            return calibrate_phone.calibrate_phone(
-                kernel_nets(options.precision), target=target, precision=options.precision,
-                time=device.time, place=device.place, folder=Path(folder),
-                source=options.source or f"kernel benchmarks on {device.fingerprint}",
+            samples = phone_samples.measure(
+                nets, target=target, precision=options.precision, time=device.time,
+                place=device.place, folder=Path(folder),
             )  # fmt: skip
+        return samples, options.source or f"networks timed on {device.fingerprint}"
     finally:
         device.close()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from harness import graph, resizing, sequential
 from harness.cli import shared
-from harness.devices.connect import Origin, PhoneSetup, connect
+from harness.devices.connect import Origin, connect
 from harness.devices.phone import Phone
 from harness.errors import DeviceError
 from harness.images import Size
@@ -16,9 +16,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("candidate", type=Path, metavar="CANDIDATE.tflite")
     parser.add_argument("baseline", type=Path, metavar="BASELINE.tflite")
     parser.add_argument("--device", required=True, metavar="NAME[:DELEGATE]")
-    parser.add_argument("--serial", default="", help="adb serial of the phone to use")
     parser.add_argument("--size", metavar="WxH", help="resolution, default the candidate's own")
-    parser.add_argument("--preset", default="standard", help="standard or paper")
+    shared.add_phone(parser)
     shared.add_profile_dirs(parser)
 
 
@@ -34,7 +33,7 @@ def run(options: argparse.Namespace) -> int:
         target,
         origin=Origin.PHONE,
         serial=options.serial,
-        phone_setup=PhoneSetup(benchmark_preset=options.preset),
+        phone_setup=shared.phone_setup(options),
     )
     if not isinstance(device, Phone):
         raise DeviceError(f"{target}: only a phone can be timed")

@@ -5,7 +5,7 @@ import asyncio
 import contextlib
 from pathlib import Path
 
-from harness import cache
+from harness import cache, profiles
 from harness.cli import shared
 
 
@@ -28,6 +28,8 @@ async def _serve(options: argparse.Namespace) -> None:
     from harness.devices.fake_phone import folder as folders
     from harness.devices.fake_phone.daemon import Daemon
 
+    known = profiles.load_all([profiles.shipped_folder()]).values()
+    name = next((one.name for one in known if one.matches(options.model)), "NAME")
     place = options.folder or cache.root() / "fake-phone"
     folder = folders.create(place, model=options.model, api_level=options.api_level)
     async with Daemon(folder, port=options.port) as daemon:
@@ -35,6 +37,6 @@ async def _serve(options: argparse.Namespace) -> None:
         serial = f"127.0.0.1:{daemon.port}"
         console.print(f"A fake {options.model} listens on {serial}. In another terminal:")
         console.print(f"  export HARNESS_BENCHMARK_TOOL={folder.tool}", soft_wrap=True)
-        console.print(f"  pytest --device=pixel4 --serial={serial}", soft_wrap=True)
+        console.print(f"  pytest --device={name} --serial={serial}", soft_wrap=True)
         console.print("Its numbers are labelled FAKE. Stop it with Ctrl-C.")
         await asyncio.Event().wait()

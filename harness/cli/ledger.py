@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "and put each beside its estimate",
     )  # fmt: skip
     parser.add_argument("--device", metavar="NAME[:DELEGATE]", help="the phone to measure on")
-    parser.add_argument("--serial", default="", help="adb serial of the phone to use")
+    shared.add_phone(parser)
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     shared.add_golden_dir(parser)
     shared.add_profile_dirs(parser)
@@ -37,7 +37,7 @@ def run(options: argparse.Namespace) -> int:
         if not options.device:
             raise ConfigError("--measure wants --device, the phone to measure on")
         for target in shared.every_target(shared.load_profiles(options), [options.device]):
-            _measure(shared.load_subject(options), target, options.serial, options.file)
+            _measure(shared.load_subject(options), target, options)
     accounts = ledger.accounts(ledger.read(options.file))
     if options.json:
         print(json.dumps(schema.dump(accounts), indent=1))
@@ -53,7 +53,7 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _measure(subject: Subject, target: Target, serial: str, path: Path) -> None:
+def _measure(subject: Subject, target: Target, options: argparse.Namespace) -> None:
     """Time what ships to a phone and append each pair to the ledger.
 
     Raises:
@@ -65,7 +65,10 @@ def _measure(subject: Subject, target: Target, serial: str, path: Path) -> None:
     shipped = [v for v in subject.variants if not subject.withheld_because(*names, v.name)]
     if not shipped or subject.scaling is None:
         raise ConfigError(f"{subject.name}: nothing ships to {target}, or it has no [scaling]")
-    phone = connect(target, origin=Origin.PHONE, serial=serial)
+    phone = connect(
+        target, origin=Origin.PHONE, serial=options.serial,
+        phone_setup=shared.phone_setup(options),
+    )  # fmt: skip
     paper = connect(target, origin=Origin.EMULATED)
     try:
         for variant in shipped:
@@ -74,7 +77,7 @@ def _measure(subject: Subject, target: Target, serial: str, path: Path) -> None:
                 if not isinstance(measured, Latency) or not isinstance(estimated, Estimate):
                     raise ConfigError(f"{target}: this device does not measure")
                 entry = ledger.pair(target, size, estimated=estimated, measured=measured)
-                ledger.append(path, entry)
+                ledger.append(options.file, entry)
     finally:
         phone.close()
         paper.close()

@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from harness import profiles, subjects
-from harness.devices.connect import Origin
+from harness.devices.connect import Origin, PhoneSetup
 from harness.errors import ConfigError, StackMissing
 from harness.evidence import sha256_of
 from harness.profiles import Profile, Target
@@ -56,7 +56,7 @@ def train_extra_missing(error: ModuleNotFoundError) -> StackMissing:
 
 
 def add_origin(parser: argparse.ArgumentParser) -> None:
-    """Add `--origin` and `--serial`, as pytest has them, for commands that ask devices."""
+    """Add `--origin`, as pytest has it, and `add_phone`, for commands that ask devices."""
     parser.add_argument(
         "--origin",
         type=Origin,
@@ -65,7 +65,24 @@ def add_origin(parser: argparse.ArgumentParser) -> None:
         metavar="{auto,phone,emulated}",
         help="where facts come from; default emulated",
     )
+    add_phone(parser)
+
+
+def add_phone(parser: argparse.ArgumentParser) -> None:
+    """Add `--serial`, and what pytest reads from its ini file, for commands that measure."""
     parser.add_argument("--serial", default="", help="adb serial of the phone to use")
+    parser.add_argument("--preset", default="standard", help="standard or paper")
+    parser.add_argument(
+        "--external-delegate", action="append", default=[], metavar="'DELEGATE PATH [OPTIONS]'",
+        help="library on the phone for a delegate that the benchmark tool does not have",
+    )  # fmt: skip
+
+
+def phone_setup(options: argparse.Namespace) -> PhoneSetup:
+    """Return what the options of `add_phone` say of measuring."""
+    return PhoneSetup(
+        benchmark_preset=options.preset, external_delegates=tuple(options.external_delegate)
+    )
 
 
 def load_profiles(options: argparse.Namespace) -> dict[str, Profile]:

@@ -1,6 +1,7 @@
 """Prepare a phone to run the benchmark tool: its files, its settings, one run at a time."""
 
 import contextlib
+import posixpath
 import shlex
 import signal
 import time
@@ -272,9 +273,9 @@ class Bench:
     def _libraries(self) -> str:
         """Return shell that lets an external delegate find the vendor's libraries."""
         external = self._measuring.external
-        if external is None or not external.library_path:
+        if external is None or "/" not in external.path:
             return ""
-        folder = shlex.quote(external.library_path)
+        folder = shlex.quote(posixpath.dirname(external.path))
         return f"export LD_LIBRARY_PATH={folder} ADSP_LIBRARY_PATH={folder}; "
 
     def state(self, *, sentinel_mask: str | None = None) -> State:

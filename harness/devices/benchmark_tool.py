@@ -53,14 +53,13 @@ class ExternalDelegate:
     """Name a delegate library to load, such as Qualcomm's QNN or MediaTek's Neuron.
 
     Attributes:
-        path: The library on the phone.
+        path: The library on the phone; the vendor's other libraries lie beside it, DSP code
+            included.
         options: Its options, written `key:value;key:value`.
-        library_path: Folder on the phone of the vendor's other libraries, DSP code included.
     """
 
     path: str
     options: str = ""
-    library_path: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

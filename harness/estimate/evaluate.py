@@ -12,48 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.estimate import calibrate, calibrate_npu, figures, fit, interval
-from harness.estimate.calibrate import STARTS, Calibration, Sample
-from harness.estimate.figures import Figure
+from harness.estimate.calibrate import STARTS, Calibration
 from harness.estimate.fit import Score
-from harness.evidence import Evidence, Provenance
-from harness.graph import Graph
-from harness.placement import CPU, NodePlacement, Placement
 
 _ROWS_MIN = 10
 _HEADER = (
     "| device | precision | model | rows | within 10 % | within 25 % | median error | Spearman "
     "| coverage |\n|---|---|---|---|---|---|---|---|---|"
 )
-
-
-def roofline_samples(chosen: Sequence[Figure], *, delegate: str, drawn: str) -> list[Sample]:
-    """Draw the networks of figures for the roofline.
-
-    Args:
-        chosen: Figures of one device, precision and unit.
-        delegate: What they ran through.
-        drawn: Precision to draw them in; a GPU computes int8 networks in float.
-    """
-    graphs = {f.reference.name: f.reference.graph(drawn) for f in chosen}
-    return [
-        Sample(
-            name=figure.reference.name,
-            family=figure.reference.family,
-            graph=graphs[figure.reference.name],
-            placement=whole(graphs[figure.reference.name], CPU if delegate == "cpu" else delegate),
-            measured_ms=figure.latency_ms,
-        )
-        for figure in chosen
-    ]
-
-
-def whole(graph: Graph, unit: str) -> Placement:
-    """Return the placement of a graph that runs wholly on one unit."""
-    return Placement(
-        nodes=tuple(NodePlacement(index=op.index, op=op.name, unit=unit) for op in graph.ops),
-        partitions=1,
-        provenance=Provenance(evidence=Evidence.RULES, device="whole", variant_sha256=""),
-    )
 
 
 def coverage(
@@ -85,12 +51,15 @@ def main(path: Path) -> None:
         delegate = "qnn" if unit == "npu" else "gpu"
         drawn = precision if unit == "npu" else "float"
         plain = calibrate.calibrate(
-            roofline_samples(chosen, delegate=delegate, drawn=drawn), delegate=delegate,
+            figures.draw(chosen, delegate=delegate, precision=drawn), delegate=delegate,
             precision=precision, start=STARTS[delegate, drawn], source=str(path.name),
         )  # fmt: skip
         name = f"{device} ({unit.upper()})"
         if unit == "npu":
-            found = calibrate_npu.calibrate_npu(calibrate_npu.gather(chosen), source=path.name)
+            found = calibrate_npu.calibrate_npu(
+                figures.draw(chosen, delegate=delegate, precision=drawn), precision=precision,
+                source=path.name,
+            )  # fmt: skip
             _print(name, precision, "vendor + correction", found, families, measured)
         _print(name, precision, "plain roofline", plain, families, measured)
         _print_score(name, precision, "MACs and a floor", plain.macs_only, "")

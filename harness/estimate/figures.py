@@ -6,7 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import ConfigError
+from harness.estimate.calibrate import Sample
 from harness.estimate.reference.catalogue import REFERENCES, Reference
+from harness.evidence import Evidence, Provenance
+from harness.graph import Graph
+from harness.placement import NodePlacement, Placement
 
 _COLUMNS = ("model", "precision", "device", "latency_ms")
 _EXPORTS = {
@@ -72,6 +76,36 @@ def choose(
         known = ", ".join(sorted({f.device for f in figures}))
         raise ConfigError(f"no {precision} figures of {device!r} on {unit}; devices: {known}")
     return tuple(chosen)
+
+
+def draw(chosen: Sequence[Figure], *, delegate: str, precision: str) -> tuple[Sample, ...]:
+    """Draw the networks of figures as samples to fit to or to check on.
+
+    Args:
+        chosen: Figures of one device, precision and unit.
+        delegate: What they ran through, wholly.
+        precision: To draw them in; a GPU computes int8 networks in float.
+    """
+    graphs = {f.reference.name: f.reference.graph(precision) for f in chosen}
+    return tuple(
+        Sample(
+            name=figure.reference.name,
+            family=figure.reference.family,
+            graph=graphs[figure.reference.name],
+            placement=whole(graphs[figure.reference.name], delegate),
+            measured_ms=figure.latency_ms,
+        )
+        for figure in chosen
+    )
+
+
+def whole(graph: Graph, unit: str) -> Placement:
+    """Return the placement of a graph that runs wholly on one unit."""
+    return Placement(
+        nodes=tuple(NodePlacement(index=op.index, op=op.name, unit=unit) for op in graph.ops),
+        partitions=1,
+        provenance=Provenance(evidence=Evidence.RULES, device="whole", variant_sha256=""),
+    )
 
 
 def _figure(row: dict[str, str], where: str) -> Figure | None:

@@ -1,16 +1,22 @@
 """Calibration through the real path: a fake phone on a real adb server."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from harness.devices.adb import Server
-from harness.estimate.calibrate_phone import calibrate_phone
-from harness.estimate.reference.kernel_nets import kernel_nets
-from harness.profiles import Target
+from harness.devices.benchmark_tool import ExternalDelegate
+from harness.estimate import phone_samples
+from harness.estimate.calibrate import STARTS, Sample, calibrate
+from harness.estimate.calibrate_npu import calibrate_npu
+from harness.estimate.reference.phone_nets import kernel_nets, whole_nets
+from harness.profiles import Accelerator, Target
 from tests import phones
-from tests.phones import PIXEL_4
+from tests.phones import PIXEL_4, QUICK
+
+HTP = Accelerator(name="htp", delegate="qnn", source="a test")
 
 
 @pytest.fixture(scope="module")
@@ -21,24 +27,46 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
             yield private
 
 
-def test_a_phone_on_a_cable_gives_a_profile_its_constants(server: Server, tmp_path: Path) -> None:
-    nets = [net for net in kernel_nets("float") if net.name.startswith(("conv", "add-32px"))]
-
-    with phones.plugged(tmp_path / "phone", server) as fake:
-        device = fake.phone()
+def measured(server: Server, folder: Path, delegate: str) -> tuple[Sample, ...]:
+    """Time three kernel benchmarks and a whole network on a fake phone."""
+    nets = [net for net in kernel_nets("float") if net.name.startswith(("conv", "add-32px"))][:3]
+    whole = [net for net in whole_nets("float") if net.name == "squeezenet1_1"]
+    library = ExternalDelegate(path="/data/local/tmp/qnn/libQnnTFLiteDelegate.so")
+    how = replace(QUICK, external=library) if delegate == "qnn" else QUICK
+    profile = replace(PIXEL_4, accelerators=(*PIXEL_4.accelerators, HTP))
+    with phones.plugged(folder / "phone", server) as fake:
+        device = fake.phone(delegate, how)
         try:
-            found = calibrate_phone(
-                nets[:4],
-                target=Target(profile=PIXEL_4, delegate=device.delegate),
-                precision="float",
-                time=device.time,
-                place=device.place,
-                folder=tmp_path,
-                source="a fake phone",
-            )
+            return phone_samples.measure(
+                (*nets, *whole), target=Target(profile=profile, delegate=delegate),
+                precision="float", time=device.time, place=device.place, folder=folder,
+            )  # fmt: skip
         finally:
             device.close()
 
-    assert 2 <= found.constants.rows <= 4
-    assert found.constants.delegate == device.delegate
+
+def test_a_phone_on_a_cable_gives_a_profile_its_constants(server: Server, tmp_path: Path) -> None:
+    samples = measured(server, tmp_path, "nnapi")
+
+    found = calibrate(
+        samples, delegate="nnapi", precision="float", start=STARTS["nnapi", "float"],
+        source="a fake phone",
+    )  # fmt: skip
+
+    assert found.constants.rows == 4
     assert all(value > 0.0 for value in found.constants.values.values())
+
+
+def test_a_snapdragon_on_a_cable_gives_the_correction_of_the_vendors_estimate(
+    server: Server, tmp_path: Path
+) -> None:
+    pytest.importorskip("onnxruntime_qnn")
+    pytest.importorskip("onnx")
+    samples = measured(server, tmp_path, "qnn")
+
+    found = calibrate_npu(samples, precision="float", source="a fake phone")
+
+    assert found.constants.delegate == "qnn"
+    assert set(found.constants.values) == {"floor_ms", "vendor_ratio"}
+    # The fake phone is this host's CPU: slower than an NPU.
+    assert found.constants.values["vendor_ratio"] > 0.7

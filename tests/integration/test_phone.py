@@ -150,7 +150,6 @@ def test_an_external_delegate_is_placed_by_its_name(plugged: Plugged, variant: V
     external = ExternalDelegate(
         path="/data/local/tmp/qnn/libQnnTFLiteDelegate.so",
         options="backend_type:htp",
-        library_path="/data/local/tmp/qnn",
     )
     device = plugged.phone("qnn", replace(QUICK, external=external))
 

@@ -18,12 +18,14 @@ _OPTIONS = {
     "FullyConnectedOptions", "MAX_POOL_2D": "Pool2DOptions", "MEAN": "ReducerOptions",
     "MUL": "MulOptions", "PAD": "PadOptions", "RESHAPE": "ReshapeOptions", "RESIZE_BILINEAR":
     "ResizeBilinearOptions", "RESIZE_NEAREST_NEIGHBOR": "ResizeNearestNeighborOptions",
-    "SOFTMAX": "SoftmaxOptions", "TRANSPOSE_CONV": "TransposeConvOptions",
+    "SOFTMAX": "SoftmaxOptions", "SPLIT": "SplitOptions", "TRANSPOSE_CONV": "TransposeConvOptions",
 }  # fmt: skip
-_WITHOUT_OPTIONS = frozenset({"HARD_SWISH", "LOGISTIC", "PRELU", "QUANTIZE", "RELU", "RELU6"})
+_WITHOUT_OPTIONS = frozenset(
+    {"HARD_SWISH", "LOGISTIC", "PRELU", "QUANTIZE", "RELU", "RELU6", "RELU_0_TO_1"}
+)
 _INT8_VERSIONS = {
     "CONV_2D": 3, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 4, "HARD_SWISH": 1, "PRELU": 1,
-    "RESHAPE": 1, "TRANSPOSE_CONV": 3,
+    "RELU_0_TO_1": 1, "RESHAPE": 1, "TRANSPOSE_CONV": 3,
 }  # fmt: skip
 """Versions of ops with int8 activations where it is not 2. Source: LiteRT, op_version.cc."""
 _FLOAT_VERSIONS = {"TRANSPOSE_CONV": 3}

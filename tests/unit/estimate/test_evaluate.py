@@ -15,15 +15,6 @@ def test_a_family_that_is_off_does_not_widen_its_own_interval() -> None:
     assert evaluate.coverage(families, predicted, [1.0] * 10) == pytest.approx(0.9)
 
 
-def test_a_whole_placement_puts_every_op_on_the_unit() -> None:
-    graph = REFERENCES["quicksrnetsmall"].graph("float")
-
-    placed = evaluate.whole(graph, "gpu")
-
-    assert {node.unit for node in placed.nodes} == {"gpu"}
-    assert len(placed.nodes) == len(graph.ops)
-
-
 def test_the_table_scores_the_roofline_beside_a_line_in_macs(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -79,3 +79,12 @@ def test_a_device_without_figures_is_an_error_that_lists_the_known(tmp_path: Pat
 
     with pytest.raises(ConfigError, match="devices: S24"):
         figures.choose(rows, device="S99", precision="int8", unit="npu")
+
+
+def test_a_figure_is_drawn_wholly_on_the_unit_it_ran_on(tmp_path: Path) -> None:
+    chosen = figures.read(write(tmp_path, "resnet18,ResNet18,w8a8,S24,0.29,NPU,41,0,0"))
+
+    (sample,) = figures.draw(chosen, delegate="qnn", precision="int8")
+
+    assert (sample.name, sample.family, sample.measured_ms) == ("resnet18", "resnet", 0.29)
+    assert [node.unit for node in sample.placement.nodes] == ["qnn"] * len(sample.graph.ops)

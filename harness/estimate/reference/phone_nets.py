@@ -1,23 +1,29 @@
-"""Draw small networks that each repeat one op, to calibrate a phone from its own timings."""
+"""Draw what a phone times to be calibrated: networks that repeat one op, and whole networks."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from harness.estimate.reference.catalogue import REFERENCES
 from harness.estimate.reference.draft import Draft, Node
 from harness.graph import Graph
 
 _REPEATS = 6
 _SIDES_PX = (32, 96, 288)
 _CHANNELS = (16, 64)
+_WHOLE = (
+    "mobilenet_v2", "mobilenet_v3_large", "squeezenet1_1", "resnet18", "resnet50", "googlenet",
+    "quicksrnetsmall", "quicksrnetlarge",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
-class KernelNet:
-    """Hold a network that maps an image to an image and repeats one op.
+class PhoneNet:
+    """Hold a network for a phone to time.
 
     Attributes:
-        name: Such as `conv_3x3-96px-64c`.
-        family: Networks that are held out together: those of one size.
+        name: Such as `conv_3x3-96px-64c` or `resnet18`.
+        family: Networks that are held out together: those that repeat an op at one size, or those
+            of one design.
         graph: Without weights.
     """
 
@@ -26,8 +32,14 @@ class KernelNet:
     graph: Graph
 
 
-def kernel_nets(precision: str) -> tuple[KernelNet, ...]:
-    """Draw the kernel benchmarks of one precision, float or int8."""
+def whole_nets(precision: str) -> tuple[PhoneNet, ...]:
+    """Draw known whole networks in one precision, float or int8."""
+    chosen = (REFERENCES[name] for name in _WHOLE)
+    return tuple(PhoneNet(name=r.name, family=r.family, graph=r.graph(precision)) for r in chosen)
+
+
+def kernel_nets(precision: str) -> tuple[PhoneNet, ...]:
+    """Draw the kernel benchmarks of one precision, float or int8: each repeats one op."""
     return tuple(
         _net(kind, layer, side, channels, precision)
         for side in _SIDES_PX
@@ -38,13 +50,13 @@ def kernel_nets(precision: str) -> tuple[KernelNet, ...]:
 
 def _net(
     kind: str, layer: Callable[[Draft, Node], Node], side: int, channels: int, precision: str
-) -> KernelNet:
+) -> PhoneNet:
     draft = Draft(precision=precision)
     x = draft.conv(draft.input(side, side, 3), channels, 1, norm=False)
     for _ in range(_REPEATS):
         x = layer(draft, x)
     x = draft.conv(x, 3, 1, act="NONE", norm=False)
-    return KernelNet(
+    return PhoneNet(
         name=f"{kind}-{side}px-{channels}c",
         family=f"{side}px-{channels}c",
         graph=draft.finish(x),

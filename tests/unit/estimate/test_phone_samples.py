@@ -9,10 +9,10 @@ import pytest
 from harness import graph as graphs
 from harness.errors import ConfigError
 from harness.estimate import model
-from harness.estimate.calibrate_phone import calibrate_phone
+from harness.estimate.calibrate import STARTS, calibrate
+from harness.estimate.phone_samples import measure
 from harness.estimate.reference import write
-from harness.estimate.reference.catalogue import REFERENCES
-from harness.estimate.reference.kernel_nets import KernelNet, kernel_nets
+from harness.estimate.reference.phone_nets import PhoneNet, kernel_nets, whole_nets
 from harness.evidence import Evidence, Provenance
 from harness.images import Size
 from harness.latency import Estimate, Latency, summarize
@@ -53,19 +53,30 @@ def test_kernel_benchmarks_run_and_are_what_was_drawn(precision: str) -> None:
         assert tuple(fed["shape"]) == parsed.tensors[parsed.outputs[0]].shape
 
 
-def test_a_whole_reference_network_can_be_written_for_a_phone() -> None:
-    graph = REFERENCES["mobilenet_v1"].graph("int8")
+@pytest.mark.parametrize("precision", ["float", "int8"])
+def test_whole_networks_can_be_written_for_a_phone_and_run(precision: str) -> None:
+    from ai_edge_litert.interpreter import Interpreter
 
-    parsed = graphs.parse(write.write(graph))
+    for net in whole_nets(precision):
+        data = write.write(net.graph)
+        parsed = graphs.parse(data)
+        interpreter = Interpreter(model_content=data)
+        interpreter.allocate_tensors()
 
-    assert parsed.macs == graph.macs
-    assert parsed.weight_bytes == graph.weight_bytes
+        assert [op.name for op in parsed.ops] == [op.name for op in net.graph.ops]
+        assert parsed.macs == net.graph.macs
+        assert parsed.weight_bytes == net.graph.weight_bytes
 
 
 def test_a_phones_constants_are_found_from_its_kernel_benchmarks(tmp_path: Path) -> None:
-    found = calibrate_phone(
+    samples = measure(
         kernel_nets("float"), target=TARGET, precision="float", time=time, place=place,
-        folder=tmp_path, source="the brick, today",
+        folder=tmp_path,
+    )  # fmt: skip
+
+    found = calibrate(
+        samples, delegate="nnapi", precision="float", start=STARTS["nnapi", "float"],
+        source="the brick, today",
     )  # fmt: skip
 
     # Launches and the floor cannot be told apart well by nets of one length; their sum can.
@@ -80,12 +91,13 @@ def test_networks_that_fall_back_are_left_out(tmp_path: Path) -> None:
     def refuse(variant: Variant, size: Size) -> Placement:
         return phones.place(graphs.load(variant.path), on_cpu={"RESIZE_BILINEAR"})
 
-    found = calibrate_phone(
+    samples = measure(
         kernel_nets("float"), target=TARGET, precision="float", time=time, place=refuse,
-        folder=tmp_path, source="the brick, today",
+        folder=tmp_path,
     )  # fmt: skip
 
-    assert found.constants.rows == 30
+    assert len(samples) == 30
+    assert not any(sample.name.startswith("resize") for sample in samples)
 
 
 def test_an_estimate_cannot_calibrate(tmp_path: Path) -> None:
@@ -97,14 +109,14 @@ def test_an_estimate_cannot_calibrate(tmp_path: Path) -> None:
         )  # fmt: skip
 
     with pytest.raises(ConfigError, match="attach the phone"):
-        calibrate_phone(
+        measure(
             kernel_nets("float")[:1], target=TARGET, precision="float", time=guess, place=place,
-            folder=tmp_path, source="",
+            folder=tmp_path,
         )  # fmt: skip
 
 
 def test_an_op_that_cannot_be_written_is_named() -> None:
-    net: KernelNet = kernel_nets("float")[0]
+    net: PhoneNet = kernel_nets("float")[0]
     strange = replace(
         net.graph, ops=(replace(net.graph.ops[0], name="SEGMENT_SUM"), *net.graph.ops[1:])
     )

@@ -1,14 +1,13 @@
-"""Fit a phone's own constants from kernel benchmarks that it ran."""
+"""Time networks on a phone as samples to fit its constants to."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from harness import graph as graphs
 from harness.errors import ConfigError
-from harness.estimate import calibrate
-from harness.estimate.calibrate import STARTS, Calibration, Sample
+from harness.estimate.calibrate import Sample
 from harness.estimate.reference import write
-from harness.estimate.reference.kernel_nets import KernelNet
+from harness.estimate.reference.phone_nets import PhoneNet
 from harness.evidence import sha256_of
 from harness.images import Size
 from harness.latency import Estimate, Latency
@@ -24,44 +23,32 @@ Place = Callable[[Variant, Size], Placement]
 _PRECISIONS = {"float": Precision.FP32, "int8": Precision.INT8_PTQ}
 
 
-def calibrate_phone(
-    nets: Sequence[KernelNet], *, target: Target, precision: str, time: Time, place: Place,
-    folder: Path, source: str,
-) -> Calibration:  # fmt: skip
-    """Time kernel benchmarks on a phone and fit its roofline.
+def measure(
+    nets: Sequence[PhoneNet], *, target: Target, precision: str, time: Time, place: Place,
+    folder: Path,
+) -> tuple[Sample, ...]:  # fmt: skip
+    """Time networks on a phone.
 
     Networks that do not run wholly on one unit are left out: their time is not that unit's.
 
     Args:
-        nets: From `kernel_nets`, or other drawn networks.
+        nets: From `kernel_nets` and `whole_nets`, or others.
         target: The phone and the delegate they run through.
         precision: float or int8, as the networks were drawn.
         time: Measures one file at a size.
         place: Says which op ran where.
         folder: Takes the .tflite files.
-        source: Names the phone and the day, for the profile.
 
     Raises:
-        ConfigError: the device estimates instead of measuring, nothing is known of the delegate,
-            or fewer than two families ran wholly on one unit.
+        ConfigError: the device estimates instead of measuring.
         DeviceError, MeasurementError: as `time` and `place`.
     """
-    start = STARTS.get((target.delegate, precision))
-    if start is None:
-        known = ", ".join(f"{delegate} {name}" for delegate, name in STARTS)
-        raise ConfigError(f"{target}: nothing to start from for {precision}; known: {known}")
-    samples = []
-    for net in nets:
-        sample = _sample(net, target, precision, time, place, folder)
-        if sample is not None:
-            samples.append(sample)
-    return calibrate.calibrate(
-        samples, delegate=target.delegate, precision=precision, start=start, source=source
-    )
+    found = (_sample(net, target, precision, time, place, folder) for net in nets)
+    return tuple(sample for sample in found if sample is not None)
 
 
 def _sample(
-    net: KernelNet, target: Target, precision: str, time: Time, place: Place, folder: Path
+    net: PhoneNet, target: Target, precision: str, time: Time, place: Place, folder: Path
 ) -> Sample | None:
     """Measure one network, or return None where its ops ran on two units."""
     model = write.write(net.graph)
@@ -69,7 +56,7 @@ def _sample(
     path.write_bytes(model)
     variant = Variant(
         name=net.name, precision=_PRECISIONS[precision], path=path, sha256=sha256_of(model),
-        limits=Limits(source="a kernel benchmark, not a restoration model"),
+        limits=Limits(source="timed for calibration, its weights are random"),
     )  # fmt: skip
     _, height, width, _ = net.graph.tensors[net.graph.inputs[0]].shape
     size = Size(width_px=width, height_px=height)
