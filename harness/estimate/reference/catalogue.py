@@ -102,16 +102,16 @@ REFERENCES = {
         ),
         _reference("esrgan", "restoration", restoration.esrgan, 16.7, None),
         _reference(
-            "fcn_resnet50", "fcn", partial(restoration.fcn_resnet50, side_px=520),
+            "fcn_resnet50", "segmentation", partial(restoration.fcn_resnet50, side_px=520),
             33.0, 138.0,
         ),
         _reference(
-            "fcn_resnet50_224", "fcn",
+            "fcn_resnet50_224", "segmentation",
             partial(restoration.fcn_resnet50, side_px=224, classes=False), 33.0, None,
         ),
-        _reference("unet_segmentation", "unet", restoration.unet, 31.04, None),
+        _reference("unet_segmentation", "segmentation", restoration.unet, 31.04, None),
         _reference(
-            "deeplabv3_plus_mobilenet", "deeplab", restoration.deeplab_v3_plus_mobilenet,
+            "deeplabv3_plus_mobilenet", "segmentation", restoration.deeplab_v3_plus_mobilenet,
             5.80, None,
         ),
     )
