@@ -64,7 +64,6 @@ class NpuCost:
         interval_ratio: Times and divided by this is the 90 % interval.
         absolute: Whether figures of this chip are behind it.
         basis: What it rests on, in one line.
-        missing_ops: Ops that the vendor's estimator has no cost for.
     """
 
     compute_ms: float
@@ -73,7 +72,6 @@ class NpuCost:
     interval_ratio: float
     absolute: bool
     basis: str
-    missing_ops: int
 
     @property
     def total_ms(self) -> float:
@@ -100,7 +98,7 @@ def cost(part: Graph, profile: Profile) -> NpuCost:
     )
     found = vendor.estimate(part)
     # Ops without a cost make the estimate too small by an unknown amount: widen by their share.
-    widening = 1.0 + found.missing_ops / len(part.ops)
+    widening = 1.0 + len(found.uncosted) / len(part.ops)
     return NpuCost(
         compute_ms=correction.vendor_ratio * (found.time_ms + ports_ms(part)),
         unseen_ms=sum(getattr(correction, name) * count(part) for name, count in UNSEEN.items()),
@@ -111,7 +109,6 @@ def cost(part: Graph, profile: Profile) -> NpuCost:
         ),
         absolute=entry.rows > 0 and precision_of(part) != work.INT16,
         basis=_basis(entry, found),
-        missing_ops=found.missing_ops,
     )
 
 
@@ -170,5 +167,6 @@ def _basis(entry: EstimateConstants, found: VendorEstimate) -> str:
         if entry.rows
         else "constants of another chip stand in, ratios only"
     )
-    missing = f"; {found.missing_ops} ops without a vendor cost" if found.missing_ops else ""
+    names = ", ".join(f"{found.uncosted.count(n)} {n}" for n in dict.fromkeys(found.uncosted))
+    missing = f"; ops without a vendor cost: {names}" if names else ""
     return f"Qualcomm's estimator with a {entry.precision} correction {rests}{missing}"

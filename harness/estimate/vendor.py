@@ -19,7 +19,7 @@ from harness.graph import Graph, Tensor
 ESTIMATOR_SOC = "52"
 """SA8255 in Qualcomm's table; chip 77 (QCS9075) answers the same. Others have no estimates."""
 
-_FORMAT = 5
+_FORMAT = 6
 _TIMEOUT_S = 300.0
 _KEPT_BYTES_MAX = 1024
 
@@ -30,21 +30,11 @@ class VendorEstimate:
 
     Attributes:
         time_ms: Milliseconds of one inference.
-        low_ms: Its lower estimate.
-        high_ms: Its upper estimate.
-        read_bytes: Inputs and weights read from main memory.
-        written_bytes: Outputs written to main memory.
-        spilled_bytes: Intermediate results moved out of and back into on-chip memory.
-        missing_ops: Ops that the estimator has no cost for.
+        uncosted: The estimator's word for each op that it has no cost for, such as `Concat`.
     """
 
     time_ms: float
-    low_ms: float
-    high_ms: float
-    read_bytes: int
-    written_bytes: int
-    spilled_bytes: int
-    missing_ops: int
+    uncosted: tuple[str, ...]
 
 
 def estimate(graph: Graph) -> VendorEstimate:
@@ -58,8 +48,8 @@ def estimate(graph: Graph) -> VendorEstimate:
     bare = without_weights(graph)
 
     def ask() -> VendorEstimate:
-        numbers = _worker().call("estimate", bare, ESTIMATOR_SOC, timeout_s=_TIMEOUT_S)
-        return _parse(numbers)
+        time_us, uncosted = _worker().call("estimate", bare, ESTIMATOR_SOC, timeout_s=_TIMEOUT_S)
+        return VendorEstimate(time_ms=time_us / 1e3, uncosted=uncosted)
 
     return cache.remember("vendor-estimate", structure_key(bare), ask)
 
@@ -117,19 +107,6 @@ def _bare(tensor: Tensor) -> Tensor:
         tensor.dtype in ("int32", "int64") and len(tensor.constant) <= _KEPT_BYTES_MAX
     )
     return tensor if keep else replace(tensor, constant=b"")
-
-
-def _parse(numbers: dict[str, float]) -> VendorEstimate:
-    time = "Simulated (Accelerator exec time us"
-    return VendorEstimate(
-        time_ms=numbers[f"{time})"] / 1e3,
-        low_ms=numbers[f"{time} (lower estimate))"] / 1e3,
-        high_ms=numbers[f"{time} (upper estimate))"] / 1e3,
-        read_bytes=int(numbers["Input Fill"]),
-        written_bytes=int(numbers["Output Spill"]),
-        spilled_bytes=int(numbers["Intermediate Fill"] + numbers["Intermediate Spill"]),
-        missing_ops=int(numbers.get("Missing Ops (Number of Ops with no Costs associated)", 0)),
-    )
 
 
 @functools.cache

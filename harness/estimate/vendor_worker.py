@@ -11,20 +11,22 @@ from harness.graph import Graph
 
 _PROVIDER = "QNNExecutionProvider"
 _ARCHITECTURE = "73"
+_TIME = "Simulated (Accelerator exec time us)"
 _OPTIMIZATION = "2"
 """For inference: the default of Qualcomm's delegate for LiteRT. Level 3 takes twice as long or far
 longer, and its estimates are no closer to phones (docs/latency.md)."""
 
 
-def estimate(graph: Graph, soc_number: str) -> dict[str, float]:
-    """Finalize a graph for a chip and return what the estimator wrote.
+def estimate(graph: Graph, soc_number: str) -> tuple[float, tuple[str, ...]]:
+    """Finalize a graph for a chip and read what the estimator wrote.
 
     Args:
         graph: Wholly on the NPU; constants may be empty, but for shapes and axes.
         soc_number: The chip's number in Qualcomm's table, one that the estimator knows.
 
     Returns:
-        Numbers by their name in the profile, such as `Simulated (Accelerator exec time us)`.
+        Microseconds of one inference, and the estimator's word for each op that it has no cost
+        for, such as `Concat`.
 
     Raises:
         StackMissing: onnxruntime-qnn is not installed.
@@ -35,10 +37,10 @@ def estimate(graph: Graph, soc_number: str) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         profile = Path(folder, "profile.csv")
         _finalize(model, soc_number, profile)
-        numbers = _read(profile) if profile.exists() else {}
-    if not numbers:
+        found = _read(profile) if profile.exists() else None
+    if found is None:
         raise DeviceError(f"Qualcomm's estimator gave no estimate for chip {soc_number}")
-    return numbers
+    return found
 
 
 def _write(graph: Graph) -> bytes:
@@ -95,14 +97,18 @@ def _finalize(model: bytes, soc_number: str, profile: Path) -> None:
         raise ModelError(f"Qualcomm's provider does not take the graph: {text}") from None
 
 
-def _read(profile: Path) -> dict[str, float]:
-    """Return the estimator's numbers; empty where the chip has no estimates."""
+def _read(profile: Path) -> tuple[float, tuple[str, ...]] | None:
+    """Return time and ops without a cost; None where the chip has no estimates.
+
+    An op without a cost has a row for each of its tiles, all of one number: `Concat122 : OpId_7`.
+    """
     with profile.open(newline="") as file:
-        rows = [row for row in csv.reader(file) if len(row) >= 7]
-    start = next((i for i, row in enumerate(rows) if row[6] == "Performance Estimates"), None)
-    if start is None:
-        return {}
-    return {row[6]: float(row[2]) for row in rows[start + 1 :]}
+        rows = [(row[6], row[2]) for row in csv.reader(file) if len(row) >= 7]
+    time_us = next((value for name, value in rows if name == _TIME), None)
+    if time_us is None:
+        return None
+    uncosted = sorted({name for name, _ in rows if " : OpId_" in name})
+    return float(time_us), tuple(name.split(" : ")[0].rstrip("0123456789") for name in uncosted)
 
 
 if __name__ == "__main__":

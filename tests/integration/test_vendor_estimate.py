@@ -43,7 +43,6 @@ def test_an_estimate_is_the_floor_and_the_vendors_time_with_float_ports() -> Non
     found = estimate.estimate(graph, whole(graph, "htp"), Target(profile=phone(), delegate="qnn"))
 
     assert said.time_ms > 0.0
-    assert said.low_ms <= said.time_ms <= said.high_ms
     ports_ms = 0.12 * 2 * 16 * 16 * 3 * 4 / 2**20  # float32 image in and out
     assert found.estimate_ms == pytest.approx(0.25 + 0.5 * (said.time_ms + ports_ms), rel=1e-4)
     assert found.high_ms == pytest.approx(1.2 * found.estimate_ms)

@@ -2,6 +2,7 @@
 
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +13,9 @@ from harness.estimate import snapdragon, vendor, vendor_worker
 from harness.estimate.quantization import scale_numbers
 from harness.estimate.reference.draft import Draft
 from harness.graph import Graph
+from harness.profiles import EstimateConstants
 from tests import models
+from tests.unit.estimate import phones
 
 
 def net(*, channels: int = 8, precision: str = "float") -> Graph:
@@ -143,3 +146,40 @@ def test_a_missing_package_is_named_with_the_command_that_adds_it(
 
     with pytest.raises(StackMissing, match=r"pytest-device-harness\[qualcomm\]"):
         vendor_worker.estimate(net(), vendor.ESTIMATOR_SOC)
+
+
+def test_an_op_without_a_cost_counts_once_however_many_tiles_it_was_cut_into(
+    tmp_path: Path,
+) -> None:
+    rows = ["0,BACKEND,0,US,BACKEND,ROOT,Performance Estimates"]
+    said = {
+        "Simulated (Accelerator exec time us)": 429707,
+        "Simulated (Accelerator exec time us (lower estimate))": 386934,
+        "Missing Ops (Number of Ops with no Costs associated)": 4,
+    }
+    rows += [f"0,BACKEND,{value},US,BACKEND,SUB-EVENT,{name}" for name, value in said.items()]
+    rows += ["0,BACKEND,0,US,BACKEND,SUB-EVENT,Concat122 : OpId_212"] * 3
+    rows += ["0,BACKEND,0,US,BACKEND,SUB-EVENT,Concat122 : OpId_98"]
+    profile = tmp_path / "profile.csv"
+    profile.write_text("\n".join(rows) + "\n", encoding="utf-8")
+
+    assert vendor_worker._read(profile) == (429707.0, ("Concat", "Concat"))
+    profile.write_text("no estimates here\n", encoding="utf-8")
+    assert vendor_worker._read(profile) is None
+
+
+def test_ops_without_a_cost_widen_the_interval_by_their_share_and_are_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    npu = EstimateConstants(
+        delegate="qnn", precision="float", values={"floor_ms": 0.1, "vendor_ratio": 1.0}, rows=9,
+        error_share=0.1, interval_ratio=1.2, source="round numbers for tests",
+    )  # fmt: skip
+    said = vendor.VendorEstimate(time_ms=2.0, uncosted=("Concat", "Concat"))
+    monkeypatch.setattr(vendor, "estimate", lambda graph: said)
+
+    found = snapdragon.cost(net(), phones.phone(npu))
+
+    assert len(net().ops) == 4
+    assert found.interval_ratio == pytest.approx(1.5 * 1.2)
+    assert found.basis.endswith("ops without a vendor cost: 2 Concat")
