@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness import schema
@@ -69,7 +69,9 @@ def load(subject: Subject) -> tuple[Baseline, ...]:
 
 def store(subject: Subject, baselines: Sequence[Baseline]) -> Path:
     """Write a subject's baselines in a stable order; only `harness bless` calls this."""
-    ordered = sorted(baselines, key=lambda baseline: baseline.key)
+    # A count taken now is an int, one read back a float: written alike, so that diffs stay small.
+    alike = (replace(baseline, value=float(baseline.value)) for baseline in baselines)
+    ordered = sorted(alike, key=lambda baseline: baseline.key)
     text = json.dumps(schema.dump(_File(baselines=tuple(ordered))), indent=1)
     path = path_of(subject)
     path.write_text(text + "\n", encoding="utf-8")

@@ -112,10 +112,12 @@ class TestBaselines:
     def test_what_is_stored_is_read_back_in_a_stable_order(self, subject: Subject) -> None:
         known = baselines.load(subject)
         assert len(known) == 8
+        blessed = baselines.path_of(subject).read_bytes()
 
         baselines.store(subject, list(reversed(known)))
 
         assert baselines.load(subject) == known
+        assert baselines.path_of(subject).read_bytes() == blessed
 
     def test_a_subject_that_was_never_blessed_has_none(self, subject: Subject) -> None:
         baselines.path_of(subject).unlink()
