@@ -9,6 +9,12 @@ from harness.graph import Graph
 CPU = "cpu"
 """Unit of a node that the delegate did not take: it runs on the fallback CPU kernels."""
 
+XNNPACK = "xnnpack"
+"""Unit of a node that XNNPACK took: the CPU too, by its vectorized kernels."""
+
+ON_CPU = frozenset({CPU, XNNPACK})
+"""Units that are the CPU."""
+
 UNKNOWN = "unknown"
 """Unit of a node that ran, but whose unit could not be told; such a placement proves nothing."""
 

@@ -7,6 +7,8 @@ from harness.advice.editor import Editor
 from harness.graph import Graph, Op
 
 _SAME = 0
+_RELU = 1
+_FUSES_RELU = frozenset({"ADD", "CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "MUL", "SUB"})
 _INT8_VERSIONS = {
     "CONV_2D": 3, "DEPTHWISE_CONV_2D": 3, "TRANSPOSE_CONV": 3, "FULLY_CONNECTED": 4,
     "RESIZE_BILINEAR": 3, "RESIZE_NEAREST_NEIGHBOR": 3, "SUB": 3,
@@ -68,18 +70,36 @@ def convolve_then_shuffle(model: bytes) -> bytes | None:
 
 
 def relu_for_prelu(model: bytes) -> bytes | None:
-    """Turn each PRELU into RELU."""
+    """Turn each PRELU into RELU, fused into the op before it where an exporter would."""
     graph = graphs.parse(model)
     if not any(op.name == "PRELU" for op in graph.ops):
         return None
     editor = Editor(model)
-    for op, stored in zip(graph.ops, list(editor.ops), strict=True):
-        if op.name == "PRELU":
+    stored = list(editor.ops)
+    kept: dict[int, object] = dict(enumerate(stored))
+    for op in graph.ops:
+        if op.name != "PRELU":
+            continue
+        before = _only_producer(graph, op)
+        if before is None:
             version = 2 if graph.tensors[op.outputs[0]].dtype == "int8" else 1
-            editor.ops[op.index] = editor.op(
-                "RELU", version, op.inputs[:1], stored.outputs.tolist(), "", {}
-            )
+            kept[op.index] = editor.op("RELU", version, op.inputs[:1], op.outputs, "", {})
+        else:
+            stored[before.index].builtinOptions.fusedActivationFunction = _RELU
+            stored[before.index].outputs = stored[op.index].outputs
+            del kept[op.index]
+    editor.ops[:] = kept.values()
     return editor.write()
+
+
+def _only_producer(graph: Graph, op: Op) -> Op | None:
+    """Return the op whose activation an op of its own is, if it can have it fused."""
+    data = op.inputs[0]
+    alone = data not in graph.outputs and sum(data in other.inputs for other in graph.ops) == 1
+    made = [other for other in graph.ops if other.outputs == (data,)]
+    if not alone or not made or made[0].name not in _FUSES_RELU:
+        return None
+    return None if made[0].options.get("fused_activation_function") else made[0]
 
 
 def int8_for_int16(model: bytes) -> bytes | None:

@@ -5,6 +5,7 @@ import math
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +14,13 @@ from rich.table import Table
 from harness import estimate
 from harness.cli import shared
 from harness.devices.connect import Origin, connect
-from harness.errors import ConfigError
+from harness.errors import ConfigError, DeviceError
 from harness.estimate import calibrate, calibrate_npu, figures, fit, phone_samples, snapdragon
 from harness.estimate.calibrate import STARTS, Sample
 from harness.estimate.fit import Score
+from harness.estimate.phone_samples import Timed
 from harness.estimate.reference.phone_nets import kernel_nets, whole_nets
+from harness.estimate.roofline import Rates
 from harness.profiles import Target
 
 _UNITS = {"qnn": "npu", "gpu": "gpu", "cpu": "cpu", "nnapi": "npu"}
@@ -50,15 +53,32 @@ def run(options: argparse.Namespace) -> int:
     start = STARTS.get((target.delegate, options.precision))
     if start is None:
         raise ConfigError(f"{target}: no model of {options.precision} to fit")
-    samples, source = (_published if options.figures else _measured)(options, target)
+    timed, source = (_published if options.figures else _measured)(options, target)
     if options.check:
-        return _check(target, samples)
+        _check(target, timed.samples)
+    else:
+        _fit(timed.samples, target, start, source, options)
+    if timed.stopped_by is not None:
+        raise DeviceError(
+            f"{timed.stopped_by}; the result above rests on the {len(timed.samples)} networks "
+            "timed before. Attach the phone and run again for all"
+        )
+    return 0
+
+
+def _fit(
+    samples: Sequence[Sample], target: Target, start: Rates, source: str,
+    options: argparse.Namespace,
+) -> None:  # fmt: skip
+    """Print the profile's entry; what it is worth goes to standard error."""
     if target.delegate == snapdragon.DELEGATE:
         found = calibrate_npu.calibrate_npu(samples, precision=options.precision, source=source)
     else:
         found = calibrate.calibrate(
             samples, delegate=target.delegate, precision=options.precision, start=start,
             source=source,
+            # Published networks are few and alike; a phone's own are made to tell these apart.
+            channel_multiples=() if options.figures else calibrate.CHANNEL_MULTIPLES,
         )  # fmt: skip
     print(calibrate.to_toml(found.constants), end="")
     print(
@@ -66,10 +86,9 @@ def run(options: argparse.Namespace) -> int:
         f"{found.macs_only.median_error:.1%}",
         file=sys.stderr,
     )
-    return 0
 
 
-def _check(target: Target, samples: Sequence[Sample]) -> int:
+def _check(target: Target, samples: Sequence[Sample]) -> None:
     """Print the profile's estimate of each network beside what was measured."""
     found = [estimate.estimate(sample.graph, sample.placement, target) for sample in samples]
     table = Table("network", "measured ms", "estimated ms", "90 % interval", "error", box=None,
@@ -87,7 +106,6 @@ def _check(target: Target, samples: Sequence[Sample]) -> int:
     estimates = np.array([each.estimate_ms for each in found])
     score = fit.score(estimates, [sample.measured_ms for sample in samples])
     print(f"{target}: {_worth(score)}; {inside} of {len(samples)} inside the interval")
-    return 0
 
 
 def _worth(score: Score) -> str:
@@ -98,7 +116,7 @@ def _worth(score: Score) -> str:
     )
 
 
-def _published(options: argparse.Namespace, target: Target) -> tuple[tuple[Sample, ...], str]:
+def _published(options: argparse.Namespace, target: Target) -> tuple[Timed, str]:
     """Return the networks of a table with their figures, and the name of the source."""
     if not options.rows_of:
         raise ConfigError("--figures wants --rows-of, the phone as the CSV names it")
@@ -107,22 +125,29 @@ def _published(options: argparse.Namespace, target: Target) -> tuple[tuple[Sampl
         unit=_UNITS[target.delegate],
     )  # fmt: skip
     samples = figures.draw(chosen, delegate=target.delegate, precision=options.precision)
-    return samples, options.source or options.figures.name
+    return Timed(samples=samples), options.source or options.figures.name
 
 
-def _measured(options: argparse.Namespace, target: Target) -> tuple[tuple[Sample, ...], str]:
+def _measured(options: argparse.Namespace, target: Target) -> tuple[Timed, str]:
     """Return networks that the attached phone timed now, and the name of the source."""
     nets = (*kernel_nets(options.precision), *whole_nets(options.precision))
     device = connect(
         target, origin=Origin.PHONE, serial=options.serial,
         phone_setup=shared.phone_setup(options),
     )  # fmt: skip
+    timed = Timed(samples=())
     try:
         with tempfile.TemporaryDirectory() as folder:
-            samples = phone_samples.measure(
+            timed = phone_samples.measure(
                 nets, target=target, precision=options.precision, time=device.time,
                 place=device.place, folder=Path(folder),
+                say=lambda line: print(line, file=sys.stderr),
             )  # fmt: skip
-        return samples, options.source or f"networks timed on {device.fingerprint}"
     finally:
-        device.close()
+        try:
+            device.close()
+        except DeviceError as error:
+            if not timed.samples:
+                raise
+            timed = replace(timed, stopped_by=timed.stopped_by or error)
+    return timed, options.source or f"networks timed on {device.fingerprint}"

@@ -15,11 +15,10 @@ from harness.devices.op_profile import ProfileRow, total_ms
 from harness.devices.runtime_info import RuntimeNode
 from harness.errors import MeasurementError
 from harness.graph import Graph
-from harness.placement import CPU, NodePlacement, partition
+from harness.placement import CPU, XNNPACK, NodePlacement, partition
 
 CPU_DELEGATES = ("XNNPack", "YNNPack")
 """Beginnings of delegate names, after `TfLite`, whose nodes run on the CPU."""
-XNNPACK_UNIT = "xnnpack"
 _OWN_NAMES = {
     "nnapi": ("TfLiteNnapiDelegate",),
     "gpu": ("TfLiteGpuDelegate", "TfLiteGpuDelegateV2", "LITERT_CL", "LITERT_WEBGPU"),
@@ -243,9 +242,7 @@ def _units(graph: Graph, taken: Sequence[str], traces: Traces) -> list[tuple[str
             reason = f"the {traces.delegate} delegate was created but took no node"
         units.append((CPU, reason))
     if traces.delegate == "cpu":
-        return [
-            (XNNPACK_UNIT, "") if name else unit for name, unit in zip(taken, units, strict=True)
-        ]
+        return [(XNNPACK, "") if name else unit for name, unit in zip(taken, units, strict=True)]
     if traces.delegate == "nnapi" and any(taken):
         return _nnapi_units(graph, taken, units, traces)
     return units

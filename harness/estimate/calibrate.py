@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from harness.errors import ConfigError
 from harness.estimate import fit, interval, kernels, roofline
 from harness.estimate.fit import Free, Score
-from harness.estimate.roofline import Demand, Rates
+from harness.estimate.roofline import Rates
 from harness.graph import Graph
 from harness.placement import Placement
 from harness.profiles import EstimateConstants
@@ -102,10 +102,25 @@ _FREE = {
     "dense_gmacs_per_s": 0.7, "depthwise_gmacs_per_s": 0.7, "off_chip_gb_per_s": 0.5,
     "dispatch_us": 0.7, "floor_ms": 0.7,
 }  # fmt: skip
+_FREE_IF_ASKED = {
+    "transposed_operations": Free(name="transpose_conv_ratio", start=2.0, spread=0.7),
+    "reference_operations": Free(
+        name="reference_gops_per_s", start=roofline.REFERENCE_GOPS_PER_S, spread=0.7
+    ),
+}
+"""What is fitted only where a measured network asks for it, by what it asks for."""
+CHANNEL_MULTIPLES = (4.0, 8.0, 16.0, 32.0)
+"""What a unit may pad channels to: widths of vector registers and matrix units."""
 
 
 def calibrate(
-    samples: Sequence[Sample], *, delegate: str, precision: str, start: Rates, source: str
+    samples: Sequence[Sample],
+    *,
+    delegate: str,
+    precision: str,
+    start: Rates,
+    source: str,
+    channel_multiples: Sequence[float] = (),
 ) -> Calibration:
     """Fit the roofline of one delegate and precision, leave one family out for its error.
 
@@ -115,6 +130,8 @@ def calibrate(
         precision: float or int8.
         start: Where to start, and what is not fitted.
         source: Where the figures come from.
+        channel_multiples: Choose among these what channels are padded to; that wants networks of
+            several channel counts. Without, it is the start's.
 
     Raises:
         ConfigError: fewer than two families, so that nothing can be held out.
@@ -123,28 +140,27 @@ def calibrate(
     families = [sample.family for sample in samples]
     if len(set(families)) < 2:
         raise ConfigError("calibration needs networks of two families or more to hold one out")
-    asked = [_demands(sample, start) for sample in samples]
-    measured = [sample.measured_ms for sample in samples]
+    starts = [replace(start, channel_multiple=m) for m in channel_multiples] or [start]
+    tables = [_Table(samples, one) for one in starts]
+    measured = np.array([sample.measured_ms for sample in samples])
 
-    def train(rows: Sequence[int]) -> Rates:
-        values = fit.fit(
-            [Free(name=k, start=getattr(start, k), spread=v) for k, v in _FREE.items()],
-            lambda values: _predict(samples, asked, rows, _tie(start, values)),
-            [measured[i] for i in rows],
-        )
-        return _tie(start, values)
+    def train(rows: Sequence[int]) -> tuple[_Table, Rates]:
+        found = [(table, table.fit(rows, measured[rows])) for table in tables]
+        return min(found, key=lambda one: fit.misfit(one[0].predict(rows, one[1]), measured[rows]))
 
-    predicted = fit.held_out(
-        families, lambda rows, test: _predict(samples, asked, test, train(rows))
-    )
-    result = fit.score(predicted, measured)
+    def predict(rows: Sequence[int], test: Sequence[int]) -> NDArray[np.float64]:
+        table, rates = train(rows)
+        return table.predict(test, rates)
+
+    predicted = fit.held_out(families, predict)
+    result = fit.score(predicted, measured.tolist())
     constants = EstimateConstants(
         delegate=delegate,
         precision=precision,
-        values=_rounded(train(range(len(samples)))),
+        values=_rounded(train(range(len(samples)))[1]),
         rows=len(samples),
         error_share=round(result.median_error, 3),
-        interval_ratio=round(interval.ratio(predicted.tolist(), measured), 3),
+        interval_ratio=round(interval.ratio(predicted.tolist(), measured.tolist()), 3),
         source=source,
         fitted_gmacs_max=largest_gmacs([sample.graph for sample in samples]),
     )
@@ -152,12 +168,58 @@ def calibrate(
         constants=constants,
         held_out_ms=tuple(predicted.tolist()),
         score=result,
-        macs_only=macs_only([sample.graph.macs for sample in samples], families, measured),
+        macs_only=macs_only([sample.graph.macs for sample in samples], families, measured.tolist()),
     )
 
 
+class _Table:
+    """Hold what the kernels of all samples ask of a unit, ready to cost under any rates."""
+
+    def __init__(self, samples: Sequence[Sample], start: Rates) -> None:
+        self._start = start
+        self._asked = [
+            [roofline.demand(sample.graph, kernel, start) for kernel in fused]
+            for sample in samples
+            for fused in [kernels.fuse(sample.graph, sample.placement)]
+        ]
+        room = start.on_chip_mib * _MIB
+        self._resident = [float(sample.graph.weight_bytes <= room) for sample in samples]
+
+    def fit(self, rows: Sequence[int], measured_ms: NDArray[np.float64]) -> Rates:
+        """Return the rates that are closest to some samples."""
+        predict = self._predictor(rows)
+        asked = [demand for row in rows for demand in self._asked[row]]
+        told = [
+            item for name, item in _FREE_IF_ASKED.items()
+            if any(getattr(demand, name) for demand in asked)
+        ]  # fmt: skip
+        free = [Free(name=k, start=getattr(self._start, k), spread=v) for k, v in _FREE.items()]
+        values = fit.fit(
+            [*free, *told], lambda values: predict(_tie(self._start, values)), measured_ms.tolist()
+        )
+        return _tie(self._start, values)
+
+    def predict(self, rows: Sequence[int], rates: Rates) -> NDArray[np.float64]:
+        """Return the milliseconds of some samples."""
+        return self._predictor(rows)(rates)
+
+    def _predictor(self, rows: Sequence[int]) -> Callable[[Rates], NDArray[np.float64]]:
+        counts = [len(self._asked[row]) for row in rows]
+        demands = roofline.stack([demand for row in rows for demand in self._asked[row]])
+        resident = np.repeat([self._resident[row] for row in rows], counts)
+        begins = np.cumsum([0, *counts[:-1]])
+
+        def predict(rates: Rates) -> NDArray[np.float64]:
+            each = roofline.costs_ms(demands, rates, weights_resident=resident)
+            total: NDArray[np.float64] = rates.floor_ms + np.add.reduceat(each, begins)
+            return total
+
+        return predict
+
+
 def _rounded(rates: Rates) -> dict[str, float]:
-    return {name: float(f"{value:.4g}") for name, value in vars(rates).items()}
+    known = {name: value for name, value in vars(rates).items() if value is not None}
+    return {name: float(f"{value:.4g}") for name, value in known.items()}
 
 
 def largest_gmacs(graphs: Sequence[Graph]) -> float:
@@ -171,26 +233,6 @@ def _tie(start: Rates, values: Mapping[str, float]) -> Rates:
         **values,
         vector_gops_per_s=values["depthwise_gmacs_per_s"],
         on_chip_gb_per_s=values["off_chip_gb_per_s"] * _ON_CHIP_RATIO,
-    )
-
-
-def _demands(sample: Sample, start: Rates) -> Demand:
-    fused = kernels.fuse(sample.graph, sample.placement)
-    return roofline.stack([roofline.demand(sample.graph, kernel, start) for kernel in fused])
-
-
-def _predict(
-    samples: Sequence[Sample], asked: Sequence[Demand], rows: Sequence[int], rates: Rates
-) -> NDArray[np.float64]:
-    room = rates.on_chip_mib * _MIB
-    return np.array(
-        [
-            rates.floor_ms
-            + roofline.total_ms(
-                asked[i], rates, weights_resident=samples[i].graph.weight_bytes <= room
-            )
-            for i in rows
-        ]
     )
 
 

@@ -103,6 +103,11 @@ def held_out(
     return predictions
 
 
+def misfit(predicted_ms: Vector, measured_ms: Vector) -> float:
+    """Return how far predictions are off in log, robustly: what `fit` makes small."""
+    return _robust(np.log(predicted_ms / measured_ms))
+
+
 def score(predicted_ms: Vector, measured_ms: Sequence[float]) -> Score:
     """Score predictions against measurements, in the measures that latency papers use."""
     measured = np.asarray(measured_ms, dtype=np.float64)
@@ -120,9 +125,7 @@ def _minimize(residuals: Callable[[Vector], Vector], start: Vector, pull: Vector
     """Run damped Gauss-Newton on soft-L1 residuals with a ridge to the start."""
 
     def objective(x: Vector) -> float:
-        scaled = (residuals(x) / _ROBUST_SCALE) ** 2
-        robust = 2.0 * (np.sqrt(1.0 + scaled) - 1.0) * _ROBUST_SCALE**2
-        return float(np.sum(robust) + np.sum((pull * (x - start)) ** 2))
+        return _robust(residuals(x)) + float(np.sum((pull * (x - start)) ** 2))
 
     x, damping, best = start.copy(), 1e-2, objective(start)
     for _ in range(_STEPS_MAX):
@@ -144,6 +147,12 @@ def _minimize(residuals: Callable[[Vector], Vector], start: Vector, pull: Vector
             if damping > 1e6:
                 break
     return x
+
+
+def _robust(residuals: Vector) -> float:
+    """Return the sum of squares of small residuals, which grows linearly for large ones."""
+    scaled = (residuals / _ROBUST_SCALE) ** 2
+    return float(np.sum(2.0 * (np.sqrt(1.0 + scaled) - 1.0))) * _ROBUST_SCALE**2
 
 
 def _jacobian(residuals: Callable[[Vector], Vector], x: Vector, base: Vector) -> Vector:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from harness.errors import ModelError
 from harness.estimate import work
 from harness.graph import Graph, Op
-from harness.placement import CPU, Placement
+from harness.placement import ON_CPU, Placement
 
 _CLAMPS = frozenset({"RELU", "RELU6", "RELU_N1_TO_1", "RELU_0_TO_1"})
 _ACTIVATIONS = _CLAMPS | {
@@ -28,7 +28,7 @@ class Kernel:
     Attributes:
         ops: Indices of its ops, in execution order.
         label: Such as `CONV_2D+PRELU #3-4`.
-        unit: The accelerator's name, or `cpu`.
+        unit: The accelerator's name, `cpu` or `xnnpack`.
         precision: float, int8 or int16.
         work: Of the main op.
         fused_operations: Vector multiply-adds of the ops fused into it.
@@ -52,7 +52,8 @@ def fuse(graph: Graph, placement: Placement) -> tuple[Kernel, ...]:
     """Group the ops of a placed graph into kernels, in execution order.
 
     A PAD goes into the unpadded convolution that alone reads it; an activation goes into the op
-    that alone feeds it: clamps on every unit, other activations on accelerators only.
+    that alone feeds it: clamps on every unit, other activations on accelerators only. Nothing is
+    fused on the CPU that has only a reference kernel there.
 
     Raises:
         ModelError: an op has no rule, or the placement is of another graph.
@@ -117,7 +118,10 @@ def _fused_source(
     if last.name in ("PAD", "PADV2") and len(group) == 1:
         unpadded = op.options.get("padding") == _VALID_PADDING
         return group if op.name in _TAKES_PAD and unpadded else None
-    fusible = _CLAMPS if units[op.index] == CPU else _ACTIVATIONS
+    on_cpu = units[op.index] in ON_CPU
+    if on_cpu and work.has_only_reference_kernel(graph, op):
+        return None
+    fusible = _CLAMPS if on_cpu else _ACTIVATIONS
     return group if op.name in fusible and last.name in _TAKES_ACTIVATION else None
 
 
@@ -127,7 +131,8 @@ def _kernel(
     main = group[1] if len(group) > 1 and group[0].name in ("PAD", "PADV2") else group[0]
     inside = {i for op in group for i in op.outputs}
     read = dict.fromkeys(i for op in group for i in op.inputs if i >= 0 and i not in inside)
-    counted = {op.index: work.work_of(graph, op) for op in group}
+    on_cpu = units[main.index] in ON_CPU
+    counted = {op.index: work.work_of(graph, op, on_cpu=on_cpu) for op in group}
     span = f"#{group[0].index}" + (f"-{group[-1].index}" if len(group) > 1 else "")
     return Kernel(
         ops=tuple(op.index for op in group),

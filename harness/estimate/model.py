@@ -14,7 +14,7 @@ from harness.estimate.snapdragon import NpuCost
 from harness.evidence import Evidence, Provenance
 from harness.graph import Graph
 from harness.latency import Estimate
-from harness.placement import CPU, Placement
+from harness.placement import ON_CPU, Placement
 from harness.profiles import Target
 
 _MIB = 2**20
@@ -117,16 +117,20 @@ def _break_down(graph: Graph, placement: Placement, target: Target) -> Breakdown
     grounds = _Grounds(target, graph.macs)
     fused = kernels.fuse(graph, placement)
     by_vendor = target.delegate == snapdragon.DELEGATE
-    costs, parts = [], []
+    costs, parts, names = [], [], set[str]()
     for kernel in fused:
-        if by_vendor and kernel.unit != CPU:
+        if by_vendor and kernel.unit not in ON_CPU:
             continue
         ground = grounds.of(kernel.unit, kernel.precision)
         resident = graph.weight_bytes <= ground.rates.on_chip_mib * _MIB
         cost = roofline.cost(graph, kernel, ground.rates, weights_resident=resident)
         costs.append(cost)
-        fell_back = kernel.unit == CPU and target.delegate != "cpu"
-        parts.append(_part(kernel.label, cost.total_ms, ground, fell_back=fell_back))
+        borrowed = kernel.work.kind == work.REFERENCE and not ground.rates.reference_gops_per_s
+        fell_back = kernel.unit in ON_CPU and target.delegate != "cpu"
+        part = _part(kernel.label, cost.total_ms, ground, fell_back=fell_back)
+        parts.append(replace(part, absolute=part.absolute and not borrowed))
+        if borrowed:
+            names.update(graph.ops[i].name for i in kernel.ops)
     stretches = _stretches(graph, placement)
     npu = _npu_costs(graph, placement, target, stretches) if by_vendor else {}
     for label, found in npu.items():
@@ -139,6 +143,11 @@ def _break_down(graph: Graph, placement: Placement, target: Target) -> Breakdown
     if costs:
         parts += _joints(graph, stretches, grounds.used(), with_floor=not npu)
     bases = [*(ground.basis for ground in grounds.used()), *(found.basis for found in npu.values())]
+    if names:
+        bases.append(
+            f"{', '.join(sorted(names))} in int8 has only reference kernels on the CPU, whose rate "
+            "on this phone is not known: an x86 host's stands in, ratios only"
+        )
     return Breakdown(
         parts=tuple(parts),
         kernels=tuple(costs),
@@ -163,7 +172,7 @@ class _Grounds:
         self._found: dict[tuple[str, str], Ground] = {}
 
     def of(self, unit: str, precision: str) -> Ground:
-        key = ("cpu" if unit == CPU else self._target.delegate, precision)
+        key = ("cpu" if unit in ON_CPU else self._target.delegate, precision)
         if key not in self._found:
             found = constants.ground(self._target.profile, *key)
             ratio = interval.widen(
@@ -185,7 +194,7 @@ def _part(label: str, ms: float, ground: Ground, *, fell_back: bool = False) -> 
 
 def _stretches(graph: Graph, placement: Placement) -> tuple[tuple[int, ...], ...]:
     units = {node.index: node.unit for node in placement.nodes}
-    stretches = placements.partition(graph, [units[op.index] != CPU for op in graph.ops])
+    stretches = placements.partition(graph, [units[op.index] not in ON_CPU for op in graph.ops])
     # What is unpacked once, at load, neither runs nor hands over at each inference.
     idle = {op.index for op in graph.ops if work.is_unpacking(graph, op)}
     running = (tuple(index for index in stretch if index not in idle) for stretch in stretches)
@@ -201,7 +210,7 @@ def _npu_costs(
             vendor.part(graph, stretch), target.profile
         )
         for stretch in stretches
-        if units[stretch[0]] != CPU
+        if units[stretch[0]] not in ON_CPU
     }
 
 

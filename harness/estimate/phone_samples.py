@@ -1,10 +1,11 @@
 """Time networks on a phone as samples to fit its constants to."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from harness import graph as graphs
-from harness.errors import ConfigError
+from harness.errors import ConfigError, DeviceError, MeasurementError
 from harness.estimate.calibrate import Sample
 from harness.estimate.reference import write
 from harness.estimate.reference.phone_nets import PhoneNet
@@ -20,16 +21,33 @@ Time = Callable[[Variant, Size], Latency | Estimate]
 Place = Callable[[Variant, Size], Placement]
 """Such as `Device.place`."""
 
+
+@dataclass(frozen=True, kw_only=True)
+class Timed:
+    """Hold the networks that a phone timed.
+
+    Attributes:
+        samples: In the order they ran.
+        stopped_by: What ended the list early, or None.
+    """
+
+    samples: tuple[Sample, ...]
+    stopped_by: DeviceError | None = None
+
+
+_FAMILIES_MIN = 2
+"""As `calibrate` wants."""
 _PRECISIONS = {"float": Precision.FP32, "int8": Precision.INT8_PTQ}
 
 
 def measure(
     nets: Sequence[PhoneNet], *, target: Target, precision: str, time: Time, place: Place,
-    folder: Path,
-) -> tuple[Sample, ...]:  # fmt: skip
+    folder: Path, say: Callable[[str], None],
+) -> Timed:  # fmt: skip
     """Time networks on a phone.
 
-    Networks that do not run wholly on one unit are left out: their time is not that unit's.
+    Networks that do not run wholly on one unit are left out, as their time is not that unit's, and
+    those whose measurement is void. A phone that fails ends the list early.
 
     Args:
         nets: From `kernel_nets` and `whole_nets`, or others.
@@ -38,19 +56,33 @@ def measure(
         time: Measures one file at a size.
         place: Says which op ran where.
         folder: Takes the .tflite files.
+        say: Takes a line on each network as it is done.
 
     Raises:
         ConfigError: the device estimates instead of measuring.
-        DeviceError, MeasurementError: as `time` and `place`.
+        DeviceError: the phone failed before enough was timed to fit anything.
     """
-    found = (_sample(net, target, precision, time, place, folder) for net in nets)
-    return tuple(sample for sample in found if sample is not None)
+    samples: list[Sample] = []
+    for number, net in enumerate(nets, 1):
+        try:
+            found = _sample(net, target, precision, time, place, folder)
+        except MeasurementError as error:
+            found = f"left out: {error}"
+        except DeviceError as error:
+            if len({sample.family for sample in samples}) < _FAMILIES_MIN:
+                raise
+            return Timed(samples=tuple(samples), stopped_by=error)
+        if isinstance(found, Sample):
+            samples.append(found)
+        what = f"{found.measured_ms:.3f} ms" if isinstance(found, Sample) else found
+        say(f"{number} of {len(nets)}: {net.name}: {what}")
+    return Timed(samples=tuple(samples))
 
 
 def _sample(
     net: PhoneNet, target: Target, precision: str, time: Time, place: Place, folder: Path
-) -> Sample | None:
-    """Measure one network, or return None where its ops ran on two units."""
+) -> Sample | str:
+    """Measure one network, or say why it is left out."""
     model = write.write(net.graph)
     path = folder / f"{net.name}.tflite"
     path.write_bytes(model)
@@ -61,8 +93,10 @@ def _sample(
     _, height, width, _ = net.graph.tensors[net.graph.inputs[0]].shape
     size = Size(width_px=width, height_px=height)
     placement = place(variant, size)
-    if placement.unattributed or (target.delegate != CPU and placement.cpu_ops):
-        return None
+    if placement.unattributed:
+        return "left out: it is not known which unit ran it"
+    if target.delegate != CPU and placement.cpu_ops:
+        return f"left out: falls back to the CPU ({placement.fallbacks[0].op})"
     measured = time(variant, size)
     if not isinstance(measured, Latency):
         raise ConfigError(f"{target}: an estimate cannot calibrate; attach the phone")

@@ -6,15 +6,25 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from harness import schema
 from harness.estimate import work
 from harness.estimate.kernels import Kernel
 from harness.graph import Graph
+from harness.placement import ON_CPU
 from harness.profiles import EstimateConstants
 
+REFERENCE_GOPS_PER_S = 0.3
+"""Rate of reference kernels where none was measured.
+
+Source: LiteRT 2.3 on an x86 host, 3.1 to 3.6 ns per element; no phone's figure is public, so what
+rests on it is relative.
+"""
 _GIGA = 1e9
 _MIB = 2**20
+Vector = NDArray[np.float64]
+_TRANSPOSED = "transposed"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +45,8 @@ class Rates:
         floor_ms: Cost of one inference before any kernel runs.
         crossing_us: Cost of handing over between two partitions.
         crossing_gb_per_s: Rate at which the tensors between two partitions are copied.
+        reference_gops_per_s: Elements per second of ops for which the CPU has only reference
+            kernels; None where no figure is known and `REFERENCE_GOPS_PER_S` stands in.
     """
 
     dense_gmacs_per_s: float
@@ -50,10 +62,12 @@ class Rates:
     floor_ms: float
     crossing_us: float
     crossing_gb_per_s: float
+    reference_gops_per_s: float | None = None
 
     def __post_init__(self) -> None:
         """Refuse a rate that cannot be: everything here is positive."""
-        wrong = sorted(name for name, value in vars(self).items() if not 0.0 < value < 1e9)
+        known = {name: value for name, value in vars(self).items() if value is not None}
+        wrong = sorted(name for name, value in known.items() if not 0.0 < value < 1e9)
         if wrong:
             raise ValueError(f"{', '.join(wrong)} must be positive and finite")
         if self.off_chip_gb_per_s > self.on_chip_gb_per_s:
@@ -65,8 +79,10 @@ class Demand:
     """Hold what a kernel asks of a unit: padded operations and bytes."""
 
     dense_operations: float
+    transposed_operations: float
     depthwise_operations: float
     vector_operations: float
+    reference_operations: float
     activation_bytes: float
     weight_bytes: float
 
@@ -103,21 +119,27 @@ def rates(constants: EstimateConstants, *, where: str) -> Rates:
 
 
 def demand(graph: Graph, kernel: Kernel, rate: Rates) -> Demand:
-    """Count what a kernel asks of a unit, with channels padded to the unit's multiple."""
+    """Count what a kernel asks of a unit, with channels padded to the unit's multiple.
+
+    The CPU pads the channels produced, an accelerator those summed over as well.
+
+    Source: XNNPACK's matrix kernels take the inner axis in steps of one and tile the output.
+    """
     main = kernel.work
-    dense = depthwise = vector = 0.0
-    if main.kind == work.DENSE:
-        padding = _padding(main.in_channels, rate) * _padding(main.out_channels, rate)
-        transposed = any(graph.ops[i].name == "TRANSPOSE_CONV" for i in kernel.ops)
-        dense = main.operations * padding * (rate.transpose_conv_ratio if transposed else 1.0)
-    elif main.kind == work.DEPTHWISE:
-        depthwise = main.operations * _padding(main.out_channels, rate)
-    else:
-        vector = float(main.operations)
+    operations = float(main.operations)
+    if main.kind in (work.DENSE, work.DEPTHWISE):
+        operations *= _padding(main.out_channels, rate)
+        if kernel.unit not in ON_CPU:
+            operations *= _padding(main.in_channels, rate)
+    kind = main.kind
+    if any(graph.ops[i].name == "TRANSPOSE_CONV" for i in kernel.ops):
+        kind = _TRANSPOSED
     return Demand(
-        dense_operations=dense,
-        depthwise_operations=depthwise,
-        vector_operations=vector + kernel.fused_operations,
+        dense_operations=operations if kind == work.DENSE else 0.0,
+        transposed_operations=operations if kind == _TRANSPOSED else 0.0,
+        depthwise_operations=operations if kind == work.DEPTHWISE else 0.0,
+        vector_operations=(operations if kind == work.VECTOR else 0.0) + kernel.fused_operations,
+        reference_operations=operations if kind == work.REFERENCE else 0.0,
         activation_bytes=sum(
             work.activation_bytes(graph.tensors[i], float_bytes=rate.float_bytes)
             for i in (*kernel.reads, *kernel.writes)
@@ -140,48 +162,38 @@ def cost(graph: Graph, kernel: Kernel, rate: Rates, *, weights_resident: bool) -
     """
     asked = demand(graph, kernel, rate)
     off_chip = min(1.0, max(0.0, asked.working_set_bytes / (rate.on_chip_mib * _MIB) - 1.0))
-    per_byte = off_chip / rate.off_chip_gb_per_s + (1.0 - off_chip) / rate.on_chip_gb_per_s
     weight_rate = rate.on_chip_gb_per_s if weights_resident else rate.off_chip_gb_per_s
-    compute_s = (
-        asked.dense_operations / rate.dense_gmacs_per_s
-        + asked.depthwise_operations / rate.depthwise_gmacs_per_s
-        + asked.vector_operations / rate.vector_gops_per_s
-    ) / _GIGA
-    memory_s = (asked.activation_bytes * per_byte + asked.weight_bytes / weight_rate) / _GIGA
     return KernelCost(
         kernel=kernel,
-        compute_ms=compute_s * 1e3,
-        memory_ms=memory_s * 1e3,
+        compute_ms=_compute_ns(asked, rate) / 1e6,
+        memory_ms=_memory_ns(asked, rate, off_chip, weight_rate) / 1e6,
         dispatch_ms=rate.dispatch_us / 1e3,
         working_set_bytes=asked.working_set_bytes,
         off_chip_share=off_chip,
     )
 
 
-def total_ms(demands: Demand, rate: Rates, *, weights_resident: bool) -> float:
+def costs_ms(demands: Demand, rate: Rates, *, weights_resident: Vector) -> Vector:
     """Return the milliseconds of many kernels at once, as `cost` would one by one.
 
     Args:
-        demands: Each field an array with one entry per kernel.
+        demands: From `stack`.
         rate: Of the kernels' unit and precision.
-        weights_resident: Whether all weights of the model stay on chip between inferences.
+        weights_resident: For each kernel, 1 where the weights of its model stay on chip between
+            inferences, else 0.
     """
-    room = rate.on_chip_mib * _MIB
-    off_chip = np.clip(np.asarray(demands.working_set_bytes) / room - 1.0, 0.0, 1.0)
-    per_byte = off_chip / rate.off_chip_gb_per_s + (1.0 - off_chip) / rate.on_chip_gb_per_s
-    weight_rate = rate.on_chip_gb_per_s if weights_resident else rate.off_chip_gb_per_s
-    compute = (
-        np.asarray(demands.dense_operations) / rate.dense_gmacs_per_s
-        + np.asarray(demands.depthwise_operations) / rate.depthwise_gmacs_per_s
-        + np.asarray(demands.vector_operations) / rate.vector_gops_per_s
+    sets = np.asarray(demands.working_set_bytes)
+    off_chip = np.clip(sets / (rate.on_chip_mib * _MIB) - 1.0, 0.0, 1.0)
+    weight_rate = np.where(weights_resident, rate.on_chip_gb_per_s, rate.off_chip_gb_per_s)
+    busy_ns = np.maximum(
+        _compute_ns(demands, rate), _memory_ns(demands, rate, off_chip, weight_rate)
     )
-    memory = demands.activation_bytes * per_byte + np.asarray(demands.weight_bytes) / weight_rate
-    busy_ms = float(np.sum(np.maximum(compute, memory))) / _GIGA * 1e3
-    return busy_ms + len(off_chip) * rate.dispatch_us / 1e3
+    found: Vector = busy_ns / 1e6 + rate.dispatch_us / 1e3
+    return found
 
 
 def stack(demands: Sequence[Demand]) -> Demand:
-    """Put the demands of many kernels into arrays, for `total_ms`."""
+    """Put the demands of many kernels into arrays, one entry per kernel, for `costs_ms`."""
     names = [field.name for field in dataclasses.fields(Demand)]
     columns: dict[str, Any] = {
         name: np.array([getattr(one, name) for one in demands]) for name in names
@@ -193,6 +205,23 @@ def crossing_ms(graph: Graph, tensors: Iterable[int], rate: Rates) -> float:
     """Return the milliseconds of one hand-over that copies some tensors between partitions."""
     moved = sum(graph.tensors[i].size_bytes for i in tensors)
     return rate.crossing_us / 1e3 + moved / (rate.crossing_gb_per_s * _GIGA) * 1e3
+
+
+def _compute_ns(asked: Demand, rate: Rates) -> Any:
+    """Return the nanoseconds of arithmetic: a number for one kernel, an array for many."""
+    dense = asked.dense_operations + rate.transpose_conv_ratio * asked.transposed_operations
+    return (
+        dense / rate.dense_gmacs_per_s
+        + asked.depthwise_operations / rate.depthwise_gmacs_per_s
+        + asked.vector_operations / rate.vector_gops_per_s
+        + asked.reference_operations / (rate.reference_gops_per_s or REFERENCE_GOPS_PER_S)
+    )
+
+
+def _memory_ns(asked: Demand, rate: Rates, off_chip: Any, weight_rate: Any) -> Any:
+    """Return the nanoseconds of memory traffic: a number for one kernel, an array for many."""
+    per_byte = off_chip / rate.off_chip_gb_per_s + (1.0 - off_chip) / rate.on_chip_gb_per_s
+    return asked.activation_bytes * per_byte + asked.weight_bytes / weight_rate
 
 
 def _padding(channels: int, rate: Rates) -> float:

@@ -12,6 +12,7 @@ from harness.graph import Graph, Op, Tensor
 DENSE = "dense"
 DEPTHWISE = "depthwise"
 VECTOR = "vector"
+REFERENCE = "reference"
 MOVE = "move"
 
 FLOAT = "float"
@@ -48,14 +49,22 @@ _MOVES = frozenset({
     "UNPACK",
 })  # fmt: skip
 
+# In 8 bits the CPU has only TFLite's reference kernels for these: one thread, one element after the
+# other. Source: XNNPACK delegate of LiteRT 2.3 (takes them in float only); timed one by one on an
+# x86 host, 3.1 to 3.6 ns per element against 0.05 to 0.08 for ADD and MUL.
+_REFERENCE_INT8_OPS = frozenset(
+    {"HARD_SWISH", "PRELU", "RELU", "RELU6", "RELU_0_TO_1", "RELU_N1_TO_1"}
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
     """Hold what one op asks for.
 
     Attributes:
-        kind: dense, depthwise, vector or move: which rate its arithmetic runs at.
-        operations: Multiply-accumulates, or multiply-adds for a vector op; 0 for a move.
+        kind: dense, depthwise, vector, reference or move: which rate its arithmetic runs at.
+        operations: Multiply-accumulates; multiply-adds for a vector op, elements for a reference
+            kernel, 0 for a move.
         in_channels: Channels summed over, 0 where the notion does not apply.
         out_channels: Channels produced, 0 where the notion does not apply.
     """
@@ -66,8 +75,13 @@ class Work:
     out_channels: int = 0
 
 
-def work_of(graph: Graph, op: Op) -> Work:
+def work_of(graph: Graph, op: Op, *, on_cpu: bool) -> Work:
     """Count the work of one op.
+
+    Args:
+        graph: The graph that it is of.
+        op: The op.
+        on_cpu: Whether it runs on the CPU.
 
     Raises:
         ModelError: there is no rule for the op.
@@ -82,6 +96,8 @@ def work_of(graph: Graph, op: Op) -> Work:
         raise ModelError(f"op #{op.index} {op.name} has no output; the latency model needs one")
     if op.name == "DEPTHWISE_CONV_2D":
         return Work(kind=DEPTHWISE, operations=op.macs, out_channels=output.shape[-1])
+    if on_cpu and has_only_reference_kernel(graph, op):
+        return Work(kind=REFERENCE, operations=output.elements)
     if op.name in _VECTOR_OPS:
         return Work(kind=VECTOR, operations=_VECTOR_OPS[op.name] * output.elements)
     if op.name in _REDUCTIONS:
@@ -117,6 +133,11 @@ def precision_of(graph: Graph, op: Op) -> str:
     if dtype in ("int8", "uint8", "int4", "uint4"):
         return INT8
     return INT16 if dtype in ("int16", "uint16") else FLOAT
+
+
+def has_only_reference_kernel(graph: Graph, op: Op) -> bool:
+    """Return whether the CPU has no vectorized kernel for an op in its precision."""
+    return op.name in _REFERENCE_INT8_OPS and precision_of(graph, op) == INT8
 
 
 def is_unpacking(graph: Graph, op: Op) -> bool:

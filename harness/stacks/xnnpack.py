@@ -15,7 +15,6 @@ from harness.placement import CPU, NodePlacement, Placement
 from harness.stacks import feeding
 from harness.stacks.feeding import Values
 
-UNIT = "xnnpack"
 RUN_LIMIT_S = 120.0
 """Longest inference that is waited for; 16x8 kernels take about 3 s for 5 GMAC."""
 _MEMORY_MIB = 12_288
@@ -73,7 +72,7 @@ def place(model: bytes, graph: Graph) -> Placement:
     )
     return Placement(
         nodes=tuple(
-            NodePlacement(index=op.index, op=op.name, unit=UNIT)
+            NodePlacement(index=op.index, op=op.name, unit=placement.XNNPACK)
             if inside
             else NodePlacement(
                 index=op.index,

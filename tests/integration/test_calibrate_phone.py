@@ -39,8 +39,8 @@ def measured(server: Server, folder: Path, delegate: str) -> tuple[Sample, ...]:
         try:
             return phone_samples.measure(
                 (*nets, *whole), target=Target(profile=profile, delegate=delegate),
-                precision="float", time=device.time, place=device.place, folder=folder,
-            )  # fmt: skip
+                precision="float", time=device.time, place=device.place, folder=folder, say=str,
+            ).samples  # fmt: skip
         finally:
             device.close()
 

@@ -19,6 +19,8 @@ class Reference:
         draw: Draws it.
         parameters_millions: Of its card, without auxiliary heads.
         gmacs: Of its card, at its input size, or None where the card has none.
+        fuses_clamps: Whether its quantized form was exported by TensorFlow's converter, which fuses
+            RELU6 into the op before it.
     """
 
     name: str
@@ -26,23 +28,39 @@ class Reference:
     draw: Callable[[Draft], Node]
     parameters_millions: float
     gmacs: float | None
+    fuses_clamps: bool = False
 
     def graph(self, precision: str) -> Graph:
         """Draw the network; `precision` is float or int8."""
-        draft = Draft(precision=precision)
+        draft = Draft(precision=precision, fuses_clamps=self.fuses_clamps)
         return draft.finish(self.draw(draft))
 
 
 def _reference(
-    name: str, family: str, draw: Callable[[Draft], Node], millions: float, gmacs: float | None
+    name: str,
+    family: str,
+    draw: Callable[[Draft], Node],
+    millions: float,
+    gmacs: float | None,
+    *,
+    fuses_clamps: bool = False,
 ) -> Reference:
-    return Reference(name=name, family=family, draw=draw, parameters_millions=millions, gmacs=gmacs)
+    return Reference(
+        name=name,
+        family=family,
+        draw=draw,
+        parameters_millions=millions,
+        gmacs=gmacs,
+        fuses_clamps=fuses_clamps,
+    )
 
 
 REFERENCES = {
     reference.name: reference
     for reference in (
-        _reference("mobilenet_v1", "mobilenet", mobile.mobilenet_v1, 4.24, 0.569),
+        _reference(
+            "mobilenet_v1", "mobilenet", mobile.mobilenet_v1, 4.24, 0.569, fuses_clamps=True
+        ),
         _reference("squeezenet1_0", "squeezenet", mobile.squeezenet_1_0, 1.248, 0.86),
         _reference("inception_v4", "inception", mobile.inception_v4, 42.7, 12.27),
         _reference("inception_resnet_v2", "inception", mobile.inception_resnet_v2, 55.8, 13.2),
@@ -50,7 +68,7 @@ REFERENCES = {
             _reference(
                 f"efficientnet_lite{i}", "efficientnet_lite",
                 partial(mobile.efficientnet_lite, side_px=side, width=width, depth=depth),
-                millions, gmacs,
+                millions, gmacs, fuses_clamps=True,
             )
             # The README counts 5 % more: operations that are not multiply-accumulates.
             for i, side, width, depth, millions, gmacs in (

@@ -24,13 +24,15 @@ class Draft:
 
     Attributes:
         quantized: Whether activations are int8.
+        fuses_clamps: Whether RELU6 is fused in quantized networks too.
         parameters: Trainable parameters as cards publish them: batch normalization counts two
             per channel, and a convolution that has it counts no bias.
     """
 
-    def __init__(self, *, precision: str = "float") -> None:
+    def __init__(self, *, precision: str = "float", fuses_clamps: bool = False) -> None:
         """Start an empty network; `precision` is float or int8."""
         self.quantized = precision != "float"
+        self.fuses_clamps = fuses_clamps
         self._dtype = "float32" if precision == "float" else "int8"
         self._bias_dtype = "float32" if precision == "float" else "int32"
         self._tensors: list[Tensor] = []
@@ -281,8 +283,9 @@ class Draft:
         act: str,
     ) -> Node:
         """Add an op with a clamp fused into it, or followed by any other activation."""
-        # Exporters of quantized networks leave RELU6 an op of its own.
-        apart = act not in _ACTIVATION_NUMBERS or (act == "RELU6" and self.quantized)
+        # Most exporters of quantized networks leave RELU6 an op of its own.
+        left = act == "RELU6" and self.quantized and not self.fuses_clamps
+        apart = left or act not in _ACTIVATION_NUMBERS
         fused = "NONE" if apart else act
         numbered = {**options, "fused_activation_function": _ACTIVATION_NUMBERS[fused]}
         x = self.op(name, inputs, shape, numbered)

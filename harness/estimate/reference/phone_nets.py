@@ -9,7 +9,7 @@ from harness.graph import Graph
 
 _REPEATS = 6
 _SIDES_PX = (32, 96, 288)
-_CHANNELS = (16, 64)
+_CHANNELS = (8, 24, 64)
 _WHOLE = (
     "mobilenet_v2", "mobilenet_v3_large", "squeezenet1_1", "resnet18", "resnet50", "googlenet",
     "quicksrnetsmall", "quicksrnetlarge",
@@ -71,12 +71,21 @@ def _conv_1x1(draft: Draft, x: Node) -> Node:
     return draft.conv(x, draft.shape(x)[-1], 1, norm=False)
 
 
+def _transpose_conv(draft: Draft, x: Node) -> Node:
+    """Enlarge by a transposed convolution and shrink again."""
+    return draft.pool(draft.transpose_conv(x, draft.shape(x)[-1]), "MAX", 2, stride=2)
+
+
 def _depthwise(draft: Draft, x: Node) -> Node:
     return draft.depthwise(x, act="RELU", norm=False)
 
 
 def _add(draft: Draft, x: Node) -> Node:
     return draft.add(x, x)
+
+
+def _prelu(draft: Draft, x: Node) -> Node:
+    return draft.prelu(x)
 
 
 def _enlarge(draft: Draft, x: Node) -> Node:
@@ -95,8 +104,10 @@ def _shuffle(draft: Draft, x: Node) -> Node:
 _LAYERS: dict[str, Callable[[Draft, Node], Node]] = {
     "conv_3x3": _conv_3x3,
     "conv_1x1": _conv_1x1,
+    "transpose_conv": _transpose_conv,
     "depthwise": _depthwise,
     "add": _add,
+    "prelu": _prelu,
     "resize": _enlarge,
     "depth_to_space": _shuffle,
 }

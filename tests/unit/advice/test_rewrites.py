@@ -7,11 +7,13 @@ from harness import graph as graphs
 from harness import resizing
 from harness.advice import channels, rewrites
 from harness.advice.rewrites import Rewrite
+from harness.estimate.reference import write
+from harness.estimate.reference.draft import Draft
 from tests import models
 
 
-def ops(model: bytes) -> set[str]:
-    return {op.name for op in graphs.parse(model).ops}
+def ops(model: bytes) -> list[str]:
+    return [op.name for op in graphs.parse(model).ops]
 
 
 def run(model: bytes) -> np.ndarray:
@@ -74,6 +76,23 @@ def test_prelu_becomes_relu(dtype: str) -> None:
     assert changed is not None
     assert "PRELU" not in ops(changed)
     assert graphs.parse(changed).macs == graphs.parse(model).macs
+    assert run(changed).shape == run(model).shape
+    # As an exporter does: fused into the convolution before it.
+    assert len(ops(changed)) == len(ops(model)) - ops(model).count("PRELU")
+    fused = [op.options["fused_activation_function"] for op in graphs.parse(changed).ops
+             if op.name == "CONV_2D"]  # fmt: skip
+    assert fused.count(1) == ops(model).count("PRELU")
+
+
+def test_a_prelu_whose_input_others_read_becomes_an_op_of_its_own() -> None:
+    draft = Draft()
+    x = draft.conv(draft.input(8, 8, 4), 4, act="NONE")
+    model = write.write(draft.finish(draft.add(draft.prelu(x), x)))
+
+    changed = rewrites.relu_for_prelu(model)
+
+    assert changed is not None
+    assert ops(changed) == ["CONV_2D", "RELU", "ADD"]
     assert run(changed).shape == run(model).shape
 
 

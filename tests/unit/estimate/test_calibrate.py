@@ -12,6 +12,7 @@ from harness.errors import ConfigError
 from harness.estimate import calibrate, fit, interval, kernels, model, roofline
 from harness.estimate.calibrate import STARTS, Sample
 from harness.estimate.reference.draft import Draft
+from harness.estimate.reference.phone_nets import kernel_nets
 from harness.estimate.roofline import Rates
 from harness.graph import Graph
 from harness.profiles import EstimateConstants
@@ -62,6 +63,32 @@ def test_planted_constants_are_found_and_held_out_nets_are_predicted() -> None:
     assert found.score.median_error < 0.05
     assert found.score.median_error < found.macs_only.median_error
     assert found.constants.rows == 8
+
+
+def test_what_only_some_networks_ask_for_is_found_and_so_are_the_padded_channels() -> None:
+    truth = replace(
+        TRUTH, transpose_conv_ratio=5.0, reference_gops_per_s=0.2, channel_multiple=16.0
+    )
+    target = phones.target("cpu", phones.constants("cpu", "int8", **vars(truth)))
+    rows = []
+    for net in kernel_nets("int8"):
+        placement = phones.place(net.graph, unit="cpu")
+        ms = model.break_down(net.graph, placement, target).total_ms
+        rows.append(
+            Sample(name=net.name, family=net.family, graph=net.graph, placement=placement,
+                   measured_ms=ms)
+        )  # fmt: skip
+    start = replace(truth, transpose_conv_ratio=2.0, reference_gops_per_s=None)
+
+    found = calibrate.calibrate(
+        rows, delegate="cpu", precision="int8", start=start, source="planted",
+        channel_multiples=calibrate.CHANNEL_MULTIPLES,
+    )  # fmt: skip
+
+    assert found.constants.values["channel_multiple"] == 16.0
+    assert found.constants.values["transpose_conv_ratio"] == pytest.approx(5.0, rel=0.05)
+    assert found.constants.values["reference_gops_per_s"] == pytest.approx(0.2, rel=0.05)
+    assert found.score.median_error < 0.05
 
 
 def test_one_broken_row_does_not_move_the_constants_far() -> None:
@@ -137,12 +164,12 @@ def test_many_kernels_at_once_cost_what_they_cost_one_by_one() -> None:
         found = model.break_down(graph, placed, phones.target())
         fused = kernels.fuse(graph, placed)
         rates = Rates(**phones.RATES)
-        resident = graph.weight_bytes <= rates.on_chip_mib * 2**20
+        resident = np.full(len(fused), graph.weight_bytes <= rates.on_chip_mib * 2**20)
 
         demands = roofline.stack([roofline.demand(graph, kernel, rates) for kernel in fused])
-        at_once = roofline.total_ms(demands, rates, weights_resident=resident)
+        at_once = roofline.costs_ms(demands, rates, weights_resident=resident)
 
-        assert at_once + rates.floor_ms == pytest.approx(found.total_ms)
+        assert at_once.sum() + rates.floor_ms == pytest.approx(found.total_ms)
 
 
 def test_constants_survive_the_way_into_a_profile() -> None:

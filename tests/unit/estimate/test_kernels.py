@@ -30,6 +30,19 @@ def test_prelu_is_fused_on_an_accelerator_and_launched_on_the_cpu() -> None:
 
     assert labels(draft, x) == ["CONV_2D+PRELU #0-1"]
     assert labels(draft, x, unit="cpu") == ["CONV_2D #0", "PRELU #1"]
+    assert labels(draft, x, unit="xnnpack") == ["CONV_2D #0", "PRELU #1"]
+
+
+def test_the_cpu_fuses_no_clamp_of_eight_bit_tensors_that_it_has_no_fast_kernel_for() -> None:
+    draft = Draft(precision="int8")
+    x = draft.unary("RELU", draft.conv(draft.input(8, 8, 4), 4, act="NONE"))
+    graph = draft.finish(x)
+
+    on_cpu = kernels.fuse(graph, phones.place(graph, unit="cpu"))
+
+    assert labels(draft, x) == ["CONV_2D+RELU #0-1"]
+    assert [kernel.label for kernel in on_cpu] == ["CONV_2D #0", "RELU #1"]
+    assert (on_cpu[1].work.kind, on_cpu[1].work.operations) == ("reference", 8 * 8 * 4)
 
 
 def test_an_activation_of_a_tensor_that_others_read_is_not_fused() -> None:

@@ -72,6 +72,32 @@ def test_channels_are_padded_to_the_accelerators_multiple() -> None:
     assert seventeen > 1.5 * sixteen
 
 
+def test_the_cpu_pads_the_channels_it_produces_and_not_those_it_sums_over() -> None:
+    draft = Draft()
+    graph = draft.finish(draft.conv(draft.input(32, 32, 3), 9))
+
+    on_cpu = estimate.break_down(graph, phones.place(graph, unit="cpu"), phones.target("cpu"))
+    on_unit = estimate.break_down(graph, phones.place(graph), phones.target())
+
+    assert on_cpu.kernels[0].compute_ms == pytest.approx(graph.macs * 16 / 9 / 100e9 * 1e3)
+    assert on_unit.kernels[0].compute_ms == pytest.approx(on_cpu.kernels[0].compute_ms * 8 / 3)
+
+
+def test_an_op_with_only_a_reference_kernel_costs_its_elements_and_is_relative() -> None:
+    draft = Draft(precision="int8")
+    graph = draft.finish(draft.prelu(draft.conv(draft.input(64, 64, 16), 16)))
+    known = phones.constants("cpu", "int8", reference_gops_per_s=0.25)
+
+    guessed = estimate.estimate(graph, phones.place(graph, unit="cpu"), phones.target("cpu"))
+    found = estimate.break_down(graph, phones.place(graph, unit="cpu"), phones.target("cpu", known))
+
+    assert not guessed.absolute
+    assert "PRELU in int8 has only reference kernels on the CPU" in guessed.basis
+    assert found.kernels[1].compute_ms == pytest.approx(64 * 64 * 16 / 0.25e9 * 1e3)
+    assert all(part.absolute for part in found.parts)
+    assert not any("reference" in basis for basis in found.bases)
+
+
 def test_an_op_without_a_rule_is_an_error_that_names_it() -> None:
     graph = net(ops=("SEGMENT_SUM",))
 
@@ -107,6 +133,16 @@ def test_the_cpu_delegate_does_not_count_as_fallback() -> None:
 
     found = estimate.estimate(graph, phones.place(graph, unit="cpu"), phones.target("cpu"))
 
+    assert found.cpu_share == 0.0
+
+
+def test_ops_that_xnnpack_leaves_to_other_kernels_of_the_cpu_are_handed_over_for_nothing() -> None:
+    graph = net(ops=("TANH",))
+    split = phones.place(graph, unit="xnnpack", on_cpu={"TANH"})
+
+    found = estimate.estimate(graph, split, phones.target("cpu"))
+
+    assert "crossings between partitions" not in found.shares
     assert found.cpu_share == 0.0
 
 

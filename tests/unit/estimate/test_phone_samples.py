@@ -1,5 +1,6 @@
 """A phone's own timings give its constants by the same path as published figures."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 
 from harness import graph as graphs
-from harness.errors import ConfigError
+from harness.errors import ConfigError, DeviceError, MeasurementError
 from harness.estimate import model
 from harness.estimate.calibrate import STARTS, calibrate
 from harness.estimate.phone_samples import measure
@@ -39,7 +40,7 @@ def time(variant: Variant, size: Size) -> Latency:
 def test_kernel_benchmarks_run_and_are_what_was_drawn(precision: str) -> None:
     from ai_edge_litert.interpreter import Interpreter
 
-    for net in kernel_nets(precision)[:6]:
+    for net in kernel_nets(precision)[:8]:
         data = write.write(net.graph)
         parsed = graphs.parse(data)
         interpreter = Interpreter(model_content=data)
@@ -71,8 +72,8 @@ def test_whole_networks_can_be_written_for_a_phone_and_run(precision: str) -> No
 def test_a_phones_constants_are_found_from_its_kernel_benchmarks(tmp_path: Path) -> None:
     samples = measure(
         kernel_nets("float"), target=TARGET, precision="float", time=time, place=place,
-        folder=tmp_path,
-    )  # fmt: skip
+        folder=tmp_path, say=str,
+    ).samples  # fmt: skip
 
     found = calibrate(
         samples, delegate="nnapi", precision="float", start=STARTS["nnapi", "float"],
@@ -82,7 +83,7 @@ def test_a_phones_constants_are_found_from_its_kernel_benchmarks(tmp_path: Path)
     # Launches and the floor cannot be told apart well by nets of one length; their sum can.
     dense = found.constants.values["dense_gmacs_per_s"]
     assert dense == pytest.approx(phones.RATES["dense_gmacs_per_s"], rel=0.1)
-    assert found.constants.rows == 36
+    assert found.constants.rows == 72
     assert found.score.median_error < 0.10
     assert found.constants.source == "the brick, today"
 
@@ -91,13 +92,59 @@ def test_networks_that_fall_back_are_left_out(tmp_path: Path) -> None:
     def refuse(variant: Variant, size: Size) -> Placement:
         return phones.place(graphs.load(variant.path), on_cpu={"RESIZE_BILINEAR"})
 
+    said: list[str] = []
     samples = measure(
         kernel_nets("float"), target=TARGET, precision="float", time=time, place=refuse,
-        folder=tmp_path,
+        folder=tmp_path, say=said.append,
+    ).samples  # fmt: skip
+
+    assert len(samples) == 63
+    assert not any(sample.name.startswith("resize") for sample in samples)
+    assert len(said) == 72
+    assert "7 of 72: resize-32px-8c: left out: falls back to the CPU (RESIZE_BILINEAR)" in said
+
+
+def failing(after: int, error: Exception) -> Callable[[Variant, Size], Latency]:
+    """Return a phone that times some networks and then fails once."""
+    timed: list[str] = []
+
+    def answer(variant: Variant, size: Size) -> Latency:
+        timed.append(variant.name)
+        if len(timed) == after + 1:
+            raise error
+        return time(variant, size)
+
+    return answer
+
+
+def test_a_void_measurement_is_left_out_with_its_reason(tmp_path: Path) -> None:
+    said: list[str] = []
+    samples = measure(
+        kernel_nets("float")[:4], target=TARGET, precision="float",
+        time=failing(1, MeasurementError("too hot")), place=place, folder=tmp_path,
+        say=said.append,
+    ).samples  # fmt: skip
+
+    assert len(samples) == 3
+    assert said[1] == "2 of 4: conv_1x1-32px-8c: left out: too hot"
+
+
+def test_what_a_phone_timed_before_it_was_unplugged_is_kept(tmp_path: Path) -> None:
+    timed = measure(
+        kernel_nets("float"), target=TARGET, precision="float",
+        time=failing(20, DeviceError("the phone is gone")), place=place, folder=tmp_path, say=str,
     )  # fmt: skip
 
-    assert len(samples) == 30
-    assert not any(sample.name.startswith("resize") for sample in samples)
+    assert len(timed.samples) == 20
+    assert str(timed.stopped_by) == "the phone is gone"
+
+
+def test_a_phone_that_is_unplugged_too_early_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(DeviceError, match="gone"):
+        measure(
+            kernel_nets("float"), target=TARGET, precision="float",
+            time=failing(5, DeviceError("gone")), place=place, folder=tmp_path, say=str,
+        )  # fmt: skip
 
 
 def test_an_estimate_cannot_calibrate(tmp_path: Path) -> None:
@@ -111,7 +158,7 @@ def test_an_estimate_cannot_calibrate(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="attach the phone"):
         measure(
             kernel_nets("float")[:1], target=TARGET, precision="float", time=guess, place=place,
-            folder=tmp_path,
+            folder=tmp_path, say=str,
         )  # fmt: skip
 
 
