@@ -26,7 +26,7 @@ soak: $(VENV)/dev.stamp           ## Inject 500 random faults into a fake phone,
 
 stacks: $(VENV)/dev.stamp         ## Install every host stack this machine can run (Debian, root).
 	apt-get update -qq
-	apt-get install -y -qq --no-install-recommends chromium qemu-user gcc libc6-dev
+	apt-get install -y -qq --no-install-recommends chromium adb qemu-user gcc libc6-dev
 	$(BIN)/harness doctor --install arm64
 	$(BIN)/harness doctor
 

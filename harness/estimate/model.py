@@ -146,7 +146,7 @@ def _break_down(graph: Graph, placement: Placement, target: Target) -> Breakdown
     if names:
         bases.append(
             f"{', '.join(sorted(names))} in int8 has only reference kernels on the CPU, whose rate "
-            "on this phone is not known: an x86 host's stands in, ratios only"
+            "on this phone is not known: counted instructions stand in, ratios only"
         )
     return Breakdown(
         parts=tuple(parts),
