@@ -108,8 +108,8 @@ _FREE_IF_ASKED = {
     "transposed_operations": "transpose_conv_ratio",
     "reference_operations": "reference_gops_per_s",
 }
-_FREE_IF_ASKED_SPREAD = 0.7
 """What is fitted only where a measured network asks for it, by what it asks for."""
+_FREE_IF_ASKED_SPREAD = 0.7
 CHANNEL_MULTIPLES = (4.0, 8.0, 16.0, 32.0)
 """What a unit may pad channels to: widths of vector registers and matrix units."""
 

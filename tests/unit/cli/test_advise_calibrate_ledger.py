@@ -6,11 +6,19 @@ from pathlib import Path
 
 import pytest
 
-from harness import ledger, schema
+from harness import graph, ledger, schema
+from harness.cli import calibrate
+from harness.errors import DeviceError
+from harness.evidence import Evidence, Provenance
+from harness.images import Size
+from harness.latency import Latency, summarize
 from harness.ledger import Entry
+from harness.placement import Placement
 from harness.profiles import EstimateConstants
+from harness.subjects import Variant
 from tests import models
 from tests.tiny import command
+from tests.unit.estimate import phones
 
 
 def printed_by(capsys: pytest.CaptureFixture[str]) -> str:
@@ -91,6 +99,45 @@ def test_calibrate_checks_the_profiles_constants_on_new_figures(
     assert lines[2].split()[-2:] == ["outside", "-100%"]
     assert "2 rows" in lines[3]
     assert "1 of 2 inside the interval" in lines[3]
+
+
+class Unplugged:
+    """Answer as a phone that is gone after some networks, and cannot be tidied up either."""
+
+    fingerprint = "a phone of glass"
+
+    def __init__(self, networks: int) -> None:
+        self._left = networks
+
+    def place(self, variant: Variant, size: Size) -> Placement:
+        return phones.place(graph.load(variant.path), unit="xnnpack")
+
+    def time(self, variant: Variant, size: Size) -> Latency:
+        self._left -= 1
+        if self._left < 0:
+            raise DeviceError("it is gone")
+        provenance = Provenance(evidence=Evidence.FAKE, device="", variant_sha256="")
+        return summarize([1.0], first_ms=1.0, init_ms=1.0, provenance=provenance)
+
+    def close(self) -> None:
+        raise DeviceError("it is still gone")
+
+
+@pytest.mark.parametrize(("networks", "printed"), [(12, "rows = 12"), (3, "")])
+def test_calibrate_keeps_what_was_timed_before_the_phone_was_unplugged(
+    networks: int, printed: str, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setattr(calibrate, "connect", lambda *_, **__: Unplugged(networks))
+
+    assert command("calibrate", "--device=pixel4:cpu") == 2
+
+    said = capsys.readouterr()
+    assert printed in said.out
+    assert bool(said.out) == bool(printed)
+    assert f"{networks} of 80: " in said.err
+    assert "gone" in said.err
+    assert ("rests on the 12 networks" in said.err) == bool(printed)
 
 
 def test_calibrate_from_figures_wants_the_phones_name_in_them(
