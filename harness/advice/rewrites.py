@@ -1,13 +1,14 @@
 """Rewrite a model's ops into ones that accelerators take or compute faster."""
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from harness import graph as graphs
 from harness.advice.editor import Editor
 from harness.graph import Graph, Op
 
 _SAME = 0
-_RELU = 1
+_NONE, _RELU = 0, 1
 _FUSES_RELU = frozenset({"ADD", "CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "MUL", "SUB"})
 _INT8_VERSIONS = {
     "CONV_2D": 3, "DEPTHWISE_CONV_2D": 3, "TRANSPOSE_CONV": 3, "FULLY_CONNECTED": 4,
@@ -75,8 +76,7 @@ def relu_for_prelu(model: bytes) -> bytes | None:
     if not any(op.name == "PRELU" for op in graph.ops):
         return None
     editor = Editor(model)
-    stored = list(editor.ops)
-    kept: dict[int, object] = dict(enumerate(stored))
+    kept: dict[int, Any] = dict(enumerate(editor.ops))
     for op in graph.ops:
         if op.name != "PRELU":
             continue
@@ -85,9 +85,8 @@ def relu_for_prelu(model: bytes) -> bytes | None:
             version = 2 if graph.tensors[op.outputs[0]].dtype == "int8" else 1
             kept[op.index] = editor.op("RELU", version, op.inputs[:1], op.outputs, "", {})
         else:
-            stored[before.index].builtinOptions.fusedActivationFunction = _RELU
-            stored[before.index].outputs = stored[op.index].outputs
-            del kept[op.index]
+            kept[before.index].builtinOptions.fusedActivationFunction = _RELU
+            kept[before.index].outputs = kept.pop(op.index).outputs
     editor.ops[:] = kept.values()
     return editor.write()
 
@@ -99,7 +98,7 @@ def _only_producer(graph: Graph, op: Op) -> Op | None:
     made = [other for other in graph.ops if other.outputs == (data,)]
     if not alone or not made or made[0].name not in _FUSES_RELU:
         return None
-    return None if made[0].options.get("fused_activation_function") else made[0]
+    return made[0] if made[0].options.get("fused_activation_function") == _NONE else None
 
 
 def int8_for_int16(model: bytes) -> bytes | None:

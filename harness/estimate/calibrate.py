@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from harness.errors import ConfigError
 from harness.estimate import fit, interval, kernels, roofline
 from harness.estimate.fit import Free, Score
+from harness.estimate.kernels import Kernel
 from harness.estimate.roofline import Rates
 from harness.graph import Graph
 from harness.placement import Placement
@@ -100,6 +101,8 @@ instructions of a convolution of the same MACs on Arm (counted under QEMU for Pi
 multiples are assumptions that no public row tests.
 """
 
+FAMILIES_MIN = 2
+"""Families that a calibration wants: one to fit to, one to hold out."""
 _FREE = {
     "dense_gmacs_per_s": 0.7, "depthwise_gmacs_per_s": 0.7, "off_chip_gb_per_s": 0.5,
     "dispatch_us": 0.7, "floor_ms": 0.7,
@@ -138,30 +141,30 @@ def calibrate(
         ConfigError: fewer than two families, so that nothing can be held out.
         ModelError: a network holds an op without a rule.
     """
-    families = [sample.family for sample in samples]
-    if len(set(families)) < 2:
-        raise ConfigError("calibration needs networks of two families or more to hold one out")
+    families = families_of(samples)
+    measured = [sample.measured_ms for sample in samples]
+    fused = [kernels.fuse(sample.graph, sample.placement) for sample in samples]
     starts = [replace(start, channel_multiple=m) for m in channel_multiples] or [start]
-    tables = [_Table(samples, one) for one in starts]
-    measured = np.array([sample.measured_ms for sample in samples])
+    tables = [_Table(samples, fused, one) for one in starts]
 
     def train(rows: Sequence[int]) -> tuple[_Table, Rates]:
-        found = [(table, table.fit(rows, measured[rows])) for table in tables]
-        return min(found, key=lambda one: fit.misfit(one[0].predict(rows, one[1]), measured[rows]))
+        chosen = [measured[i] for i in rows]
+        found = [(table, table.fit(rows, chosen)) for table in tables]
+        return min(found, key=lambda one: fit.misfit(one[0].predict(rows, one[1]), chosen))
 
     def predict(rows: Sequence[int], test: Sequence[int]) -> NDArray[np.float64]:
         table, rates = train(rows)
         return table.predict(test, rates)
 
     predicted = fit.held_out(families, predict)
-    result = fit.score(predicted, measured.tolist())
+    result = fit.score(predicted, measured)
     constants = EstimateConstants(
         delegate=delegate,
         precision=precision,
         values=_rounded(train(range(len(samples)))[1]),
         rows=len(samples),
         error_share=round(result.median_error, 3),
-        interval_ratio=round(interval.ratio(predicted.tolist(), measured.tolist()), 3),
+        interval_ratio=round(interval.ratio(predicted.tolist(), measured), 3),
         source=source,
         fitted_gmacs_max=largest_gmacs([sample.graph for sample in samples]),
     )
@@ -169,24 +172,25 @@ def calibrate(
         constants=constants,
         held_out_ms=tuple(predicted.tolist()),
         score=result,
-        macs_only=macs_only([sample.graph.macs for sample in samples], families, measured.tolist()),
+        macs_only=macs_only([sample.graph.macs for sample in samples], families, measured),
     )
 
 
 class _Table:
     """Hold what the kernels of all samples ask of a unit, ready to cost under any rates."""
 
-    def __init__(self, samples: Sequence[Sample], start: Rates) -> None:
+    def __init__(
+        self, samples: Sequence[Sample], fused: Sequence[Sequence[Kernel]], start: Rates
+    ) -> None:
         self._start = start
         self._asked = [
-            [roofline.demand(sample.graph, kernel, start) for kernel in fused]
-            for sample in samples
-            for fused in [kernels.fuse(sample.graph, sample.placement)]
+            [roofline.demand(sample.graph, kernel, start) for kernel in launched]
+            for sample, launched in zip(samples, fused, strict=True)
         ]
         room = start.on_chip_mib * _MIB
-        self._resident = [float(sample.graph.weight_bytes <= room) for sample in samples]
+        self._resident = [sample.graph.weight_bytes <= room for sample in samples]
 
-    def fit(self, rows: Sequence[int], measured_ms: NDArray[np.float64]) -> Rates:
+    def fit(self, rows: Sequence[int], measured_ms: Sequence[float]) -> Rates:
         """Return the rates that are closest to some samples."""
         predict = self._predictor(rows)
         asked = [demand for row in rows for demand in self._asked[row]]
@@ -199,7 +203,7 @@ class _Table:
         values = fit.fit(
             [Free(name=name, start=starts[name], spread=v) for name, v in spreads.items()],
             lambda values: predict(_tie(self._start, values)),
-            measured_ms.tolist(),
+            measured_ms,
         )
         return _tie(self._start, values)
 
@@ -227,6 +231,18 @@ def _rounded(rates: Rates) -> dict[str, float]:
 
 def _known(rates: Rates) -> dict[str, float]:
     return {name: value for name, value in vars(rates).items() if value is not None}
+
+
+def families_of(samples: Sequence[Sample]) -> list[str]:
+    """Return the family of each sample.
+
+    Raises:
+        ConfigError: fewer than `FAMILIES_MIN`, so that nothing can be held out.
+    """
+    families = [sample.family for sample in samples]
+    if len(set(families)) < FAMILIES_MIN:
+        raise ConfigError("calibration needs networks of two families or more to hold one out")
+    return families
 
 
 def largest_gmacs(graphs: Sequence[Graph]) -> float:

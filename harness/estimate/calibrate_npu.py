@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.errors import ConfigError
 from harness.estimate import calibrate, fit, interval, snapdragon, vendor
 from harness.estimate.calibrate import Calibration, Sample
 from harness.estimate.fit import Free
@@ -34,9 +33,7 @@ def calibrate_npu(samples: Sequence[Sample], *, precision: str, source: str) -> 
         StackMissing: the `qualcomm` extra is not installed.
         ModelError, DeviceError: as `vendor.estimate`.
     """
-    families = [sample.family for sample in samples]
-    if len(set(families)) < 2:
-        raise ConfigError("calibration needs networks of two families or more to hold one out")
+    families = calibrate.families_of(samples)
     measured = [sample.measured_ms for sample in samples]
     graphs = [sample.graph for sample in samples]
     times = np.array(

@@ -103,9 +103,9 @@ def held_out(
     return predictions
 
 
-def misfit(predicted_ms: Vector, measured_ms: Vector) -> float:
+def misfit(predicted_ms: Vector, measured_ms: Sequence[float]) -> float:
     """Return how far predictions are off in log, robustly: what `fit` makes small."""
-    return _robust(np.log(predicted_ms / measured_ms))
+    return _robust(np.log(predicted_ms / np.asarray(measured_ms, dtype=np.float64)))
 
 
 def score(predicted_ms: Vector, measured_ms: Sequence[float]) -> Score:

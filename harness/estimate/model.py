@@ -117,7 +117,7 @@ def _break_down(graph: Graph, placement: Placement, target: Target) -> Breakdown
     grounds = _Grounds(target, graph.macs)
     fused = kernels.fuse(graph, placement)
     by_vendor = target.delegate == snapdragon.DELEGATE
-    costs, parts, names = [], [], set[str]()
+    costs, parts, guessed = [], [], set[str]()
     for kernel in fused:
         if by_vendor and kernel.unit not in ON_CPU:
             continue
@@ -125,12 +125,12 @@ def _break_down(graph: Graph, placement: Placement, target: Target) -> Breakdown
         resident = graph.weight_bytes <= ground.rates.on_chip_mib * _MIB
         cost = roofline.cost(graph, kernel, ground.rates, weights_resident=resident)
         costs.append(cost)
-        borrowed = kernel.work.kind == work.REFERENCE and not ground.rates.reference_gops_per_s
         fell_back = kernel.unit in ON_CPU and target.delegate != "cpu"
         part = _part(kernel.label, cost.total_ms, ground, fell_back=fell_back)
-        parts.append(replace(part, absolute=part.absolute and not borrowed))
-        if borrowed:
-            names.update(graph.ops[i].name for i in kernel.ops)
+        if kernel.work.kind == work.REFERENCE and ground.rates.reference_gops_per_s is None:
+            part = replace(part, absolute=False)
+            guessed.update(graph.ops[i].name for i in kernel.ops)
+        parts.append(part)
     stretches = _stretches(graph, placement)
     npu = _npu_costs(graph, placement, target, stretches) if by_vendor else {}
     for label, found in npu.items():
@@ -143,10 +143,10 @@ def _break_down(graph: Graph, placement: Placement, target: Target) -> Breakdown
     if costs:
         parts += _joints(graph, stretches, grounds.used(), with_floor=not npu)
     bases = [*(ground.basis for ground in grounds.used()), *(found.basis for found in npu.values())]
-    if names:
+    if guessed:
         bases.append(
-            f"{', '.join(sorted(names))} in int8 has only reference kernels on the CPU, whose rate "
-            "on this phone is not known: counted instructions stand in, ratios only"
+            f"{', '.join(sorted(guessed))} in int8 has only reference kernels on the CPU, whose "
+            "rate on this phone is not known: counted instructions stand in, ratios only"
         )
     return Breakdown(
         parts=tuple(parts),

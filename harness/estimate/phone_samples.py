@@ -6,7 +6,7 @@ from pathlib import Path
 
 from harness import graph as graphs
 from harness.errors import ConfigError, DeviceError, MeasurementError
-from harness.estimate.calibrate import Sample
+from harness.estimate.calibrate import FAMILIES_MIN, Sample
 from harness.estimate.reference import write
 from harness.estimate.reference.phone_nets import PhoneNet
 from harness.evidence import sha256_of
@@ -35,8 +35,6 @@ class Timed:
     stopped_by: DeviceError | None = None
 
 
-_FAMILIES_MIN = 2
-"""As `calibrate` wants."""
 _PRECISIONS = {"float": Precision.FP32, "int8": Precision.INT8_PTQ}
 
 
@@ -67,14 +65,16 @@ def measure(
         try:
             found = _sample(net, target, precision, time, place, folder)
         except MeasurementError as error:
-            found = f"left out: {error}"
+            found = str(error)
         except DeviceError as error:
-            if len({sample.family for sample in samples}) < _FAMILIES_MIN:
+            if len({sample.family for sample in samples}) < FAMILIES_MIN:
                 raise
             return Timed(samples=tuple(samples), stopped_by=error)
         if isinstance(found, Sample):
             samples.append(found)
-        what = f"{found.measured_ms:.3f} ms" if isinstance(found, Sample) else found
+            what = f"{found.measured_ms:.3f} ms"
+        else:
+            what = f"left out: {found}"
         say(f"{number} of {len(nets)}: {net.name}: {what}")
     return Timed(samples=tuple(samples))
 
@@ -94,9 +94,9 @@ def _sample(
     size = Size(width_px=width, height_px=height)
     placement = place(variant, size)
     if placement.unattributed:
-        return "left out: it is not known which unit ran it"
+        return "it is not known which unit ran it"
     if target.delegate != CPU and placement.cpu_ops:
-        return f"left out: falls back to the CPU ({placement.fallbacks[0].op})"
+        return f"falls back to the CPU ({placement.fallbacks[0].op})"
     measured = time(variant, size)
     if not isinstance(measured, Latency):
         raise ConfigError(f"{target}: an estimate cannot calibrate; attach the phone")

@@ -23,8 +23,6 @@ The last is an assumption, so what rests on this is relative. An x86 host does 0
 """
 _GIGA = 1e9
 _MIB = 2**20
-Vector = NDArray[np.float64]
-_TRANSPOSED = "transposed"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,20 +124,16 @@ def demand(graph: Graph, kernel: Kernel, rate: Rates) -> Demand:
     Source: XNNPACK's matrix kernels take the inner axis in steps of one and tile the output.
     """
     main = kernel.work
-    operations = float(main.operations)
-    if main.kind in (work.DENSE, work.DEPTHWISE):
-        operations *= _padding(main.out_channels, rate)
-        if kernel.unit not in ON_CPU:
-            operations *= _padding(main.in_channels, rate)
-    kind = main.kind
-    if any(graph.ops[i].name == "TRANSPOSE_CONV" for i in kernel.ops):
-        kind = _TRANSPOSED
+    operations = main.operations * _padding(main.out_channels, rate)
+    if kernel.unit not in ON_CPU:
+        operations *= _padding(main.in_channels, rate)
+    by_kind = {main.kind: operations}
     return Demand(
-        dense_operations=operations if kind == work.DENSE else 0.0,
-        transposed_operations=operations if kind == _TRANSPOSED else 0.0,
-        depthwise_operations=operations if kind == work.DEPTHWISE else 0.0,
-        vector_operations=(operations if kind == work.VECTOR else 0.0) + kernel.fused_operations,
-        reference_operations=operations if kind == work.REFERENCE else 0.0,
+        dense_operations=by_kind.get(work.DENSE, 0.0),
+        transposed_operations=by_kind.get(work.TRANSPOSED, 0.0),
+        depthwise_operations=by_kind.get(work.DEPTHWISE, 0.0),
+        vector_operations=by_kind.get(work.VECTOR, 0.0) + kernel.fused_operations,
+        reference_operations=by_kind.get(work.REFERENCE, 0.0),
         activation_bytes=sum(
             work.activation_bytes(graph.tensors[i], float_bytes=rate.float_bytes)
             for i in (*kernel.reads, *kernel.writes)
@@ -173,14 +167,16 @@ def cost(graph: Graph, kernel: Kernel, rate: Rates, *, weights_resident: bool) -
     )
 
 
-def costs_ms(demands: Demand, rate: Rates, *, weights_resident: Vector) -> Vector:
+def costs_ms(
+    demands: Demand, rate: Rates, *, weights_resident: NDArray[np.bool_]
+) -> NDArray[np.float64]:
     """Return the milliseconds of many kernels at once, as `cost` would one by one.
 
     Args:
         demands: From `stack`.
         rate: Of the kernels' unit and precision.
-        weights_resident: For each kernel, 1 where the weights of its model stay on chip between
-            inferences, else 0.
+        weights_resident: For each kernel, whether all weights of its model stay on chip between
+            inferences.
     """
     sets = np.asarray(demands.working_set_bytes)
     off_chip = np.clip(sets / (rate.on_chip_mib * _MIB) - 1.0, 0.0, 1.0)
@@ -188,7 +184,7 @@ def costs_ms(demands: Demand, rate: Rates, *, weights_resident: Vector) -> Vecto
     busy_ns = np.maximum(
         _compute_ns(demands, rate), _memory_ns(demands, rate, off_chip, weight_rate)
     )
-    found: Vector = busy_ns / 1e6 + rate.dispatch_us / 1e3
+    found: NDArray[np.float64] = busy_ns / 1e6 + rate.dispatch_us / 1e3
     return found
 
 
@@ -225,7 +221,7 @@ def _memory_ns(asked: Demand, rate: Rates, off_chip: Any, weight_rate: Any) -> A
 
 
 def _padding(channels: int, rate: Rates) -> float:
-    """Return the channels after padding over the channels."""
+    """Return the channels after padding over the channels; 1 where there are none to pad."""
     if channels <= 0:
         return 1.0
     multiple = int(rate.channel_multiple)

@@ -10,6 +10,7 @@ from harness.errors import ModelError
 from harness.graph import Graph, Op, Tensor
 
 DENSE = "dense"
+TRANSPOSED = "transposed"
 DEPTHWISE = "depthwise"
 VECTOR = "vector"
 REFERENCE = "reference"
@@ -61,7 +62,8 @@ class Work:
     """Hold what one op asks for.
 
     Attributes:
-        kind: dense, depthwise, vector, reference or move: which rate its arithmetic runs at.
+        kind: dense, transposed, depthwise, vector, reference or move: which rate its arithmetic
+            runs at.
         operations: Multiply-accumulates; multiply-adds for a vector op, elements for a reference
             kernel, 0 for a move.
         in_channels: Channels summed over, 0 where the notion does not apply.
@@ -87,8 +89,9 @@ def work_of(graph: Graph, op: Op, *, on_cpu: bool) -> Work:
     """
     if op.name in _DENSE_OPS:
         in_channels, out_channels = _channels(graph, op)
+        kind = TRANSPOSED if op.name == "TRANSPOSE_CONV" else DENSE
         return Work(
-            kind=DENSE, operations=op.macs, in_channels=in_channels, out_channels=out_channels
+            kind=kind, operations=op.macs, in_channels=in_channels, out_channels=out_channels
         )
     output = graph.tensors[op.outputs[0]] if op.outputs else None
     if output is None:
