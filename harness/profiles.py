@@ -87,6 +87,8 @@ class EstimateConstants:
         interval_ratio: Estimate times and divided by this is the 90 % interval.
         source: The figures they were fitted to.
         fitted_gmacs_max: GMACs of the largest network among them; beyond it the interval widens.
+        rows_of: Device of the published rows that `values` were fitted to, as they name it; empty
+            where they come from elsewhere.
     """
 
     delegate: str
@@ -97,6 +99,7 @@ class EstimateConstants:
     interval_ratio: float
     source: str
     fitted_gmacs_max: float | None = None
+    rows_of: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

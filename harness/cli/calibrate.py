@@ -4,7 +4,7 @@ import argparse
 import math
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,22 +15,37 @@ from harness import estimate
 from harness.cli import shared
 from harness.devices.connect import Origin, connect
 from harness.errors import ConfigError, DeviceError
-from harness.estimate import calibrate, calibrate_npu, figures, fit, phone_samples, snapdragon
+from harness.estimate import (
+    calibrate,
+    calibrate_npu,
+    evaluate,
+    figures,
+    fit,
+    phone_samples,
+    published,
+    snapdragon,
+)
 from harness.estimate.calibrate import STARTS, Sample
 from harness.estimate.fit import Score
 from harness.estimate.phone_samples import Timed
 from harness.estimate.reference.phone_nets import kernel_nets, whole_nets
 from harness.estimate.roofline import Rates
-from harness.profiles import Target
+from harness.profiles import Profile, Target
 
+_ALL = "all"
 _UNITS = {"qnn": "npu", "gpu": "gpu", "cpu": "cpu", "nnapi": "npu"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `harness calibrate`."""
-    parser.add_argument(
-        "--device", required=True, metavar="NAME[:DELEGATE]", help="phone the constants are for"
-    )
+    chosen = parser.add_mutually_exclusive_group(required=True)
+    chosen.add_argument("--device", metavar="NAME[:DELEGATE]", help="phone the constants are for")
+    chosen.add_argument(
+        "--published", metavar="NAME",
+        help="fit the constants of a profile again to the published rows that they name, say "
+        "whether the profile holds them, and print the table of errors; `all` for every profile "
+        "and every published device",
+    )  # fmt: skip
     parser.add_argument("--precision", choices=("float", "int8"), default="float")
     parser.add_argument(
         "--figures", type=Path, metavar="CSV",
@@ -49,6 +64,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print an `[[estimates]]` entry for the profile; what it is worth goes to standard error."""
+    if options.published:
+        return _refit(shared.load_profiles(options), options.published)
     (target,) = shared.every_target(shared.load_profiles(options), [options.device])
     start = STARTS.get((target.delegate, options.precision))
     if start is None:
@@ -64,6 +81,36 @@ def run(options: argparse.Namespace) -> int:
             "timed before. Attach the phone and run again for all"
         )
     return 0
+
+
+def _refit(known: Mapping[str, Profile], name: str) -> int:
+    """Print the published rows' constants; say where a profile holds others, and the errors."""
+    if name != _ALL and name not in known:
+        raise ConfigError(f"--published {name}: no such profile; {_ALL} or {', '.join(known)}")
+    chosen = [
+        (profile.name, entry)
+        for profile in known.values()
+        for entry in profile.estimates
+        if name in (_ALL, profile.name) and entry.rows_of
+    ]
+    if not chosen:
+        raise ConfigError(f"{name}: its constants do not come from published rows")
+    found = {}
+    same = True
+    for phone, entry in chosen:
+        key = (entry.rows_of, entry.delegate, entry.precision)
+        if key not in found:
+            found[key] = published.fit(published.choose(key[0], delegate=key[1], precision=key[2]))
+        fitted = published.as_entry(found[key].constants, entry)
+        others = published.differences(entry, fitted)
+        same = same and not others
+        print(f"# {phone}: {'; '.join(others) or 'as the profile has them'}")
+        print(calibrate.to_toml(fitted))
+    devices = {entry.rows_of for _, entry in chosen}
+    scored = [row for row in published.rows() if name == _ALL or row.device in devices]
+    for line in evaluate.table(scored):
+        print(line, file=sys.stderr)
+    return 0 if same else 1
 
 
 def _fit(

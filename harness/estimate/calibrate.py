@@ -292,6 +292,7 @@ def to_toml(constants: EstimateConstants) -> str:
             if constants.fitted_gmacs_max is not None
             else []
         ),
+        *([f"rows_of = {json.dumps(constants.rows_of)}"] if constants.rows_of else []),
         f"source = {json.dumps(constants.source, ensure_ascii=False)}",
         "",
         "[estimates.values]",

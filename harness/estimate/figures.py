@@ -32,6 +32,7 @@ class Figure:
         device: As the source names it.
         unit: npu, gpu or cpu: where all of its ops ran.
         latency_ms: Milliseconds of one inference.
+        delegate: What it ran through: nnapi, gpu, qnn or cpu.
     """
 
     reference: Reference
@@ -39,13 +40,15 @@ class Figure:
     device: str
     unit: str
     latency_ms: float
+    delegate: str
 
 
 def read(path: Path) -> tuple[Figure, ...]:
     """Read the figures that have a reference network and ran wholly on one unit.
 
-    The CSV has the columns model, precision, device and latency_ms; component, primary_unit and
-    layers_npu, layers_gpu, layers_cpu are understood where they are there. Rows of other models or
+    The CSV has the columns model, precision, device and latency_ms; component, primary_unit,
+    delegate and layers_npu, layers_gpu, layers_cpu are understood where they are there; without a
+    delegate, an NPU was reached through qnn. Rows of other models or
     precisions, and rows that ran on two units, are left out.
 
     Raises:
@@ -121,10 +124,12 @@ def _figure(row: dict[str, str], where: str) -> Figure | None:
         latency_ms = 0.0
     if not 0.0 < latency_ms < 1e9:
         raise ConfigError(f"{where}: latency_ms = {row['latency_ms']!r} is not positive")
+    unit = units[0] if units else (row.get("primary_unit") or "cpu").lower()
     return Figure(
         reference=REFERENCES[name],
         precision=precision,
         device=row["device"],
-        unit=units[0] if units else (row.get("primary_unit") or "cpu").lower(),
+        unit=unit,
         latency_ms=latency_ms,
+        delegate=row.get("delegate") or {"npu": "qnn"}.get(unit, unit),
     )

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.estimate import evaluate
+from harness.estimate import evaluate, figures
 from harness.estimate.reference.catalogue import REFERENCES
 
 
@@ -15,9 +15,7 @@ def test_a_family_that_is_off_does_not_widen_its_own_interval() -> None:
     assert evaluate.coverage(families, predicted, [1.0] * 10) == pytest.approx(0.9)
 
 
-def test_the_table_scores_the_roofline_beside_a_line_in_macs(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_table_scores_the_roofline_beside_a_line_in_macs(tmp_path: Path) -> None:
     names = [
         "mobilenet_v1", "mobilenet_v2", "mobilenet_v3_large", "squeezenet1_0", "squeezenet1_1",
         "googlenet", "resnet18", "resnet50", "regnet", "shufflenet_v2",
@@ -30,9 +28,8 @@ def test_the_table_scores_the_roofline_beside_a_line_in_macs(
     header = "model,precision,device,latency_ms,primary_unit,layers_gpu"
     path.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
 
-    evaluate.main(path)
+    lines = list(evaluate.table(figures.read(path)))
 
-    lines = capsys.readouterr().out.splitlines()
     assert [line.split("|")[3].strip() for line in lines[2:]] == [
         "plain roofline", "MACs and a floor",
     ]  # fmt: skip
