@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -14,7 +15,7 @@ from harness.devices.emulated import Emulated
 from harness.errors import HarnessError
 from harness.goldens import Golden
 from harness.images import Size
-from harness.plugin import GATES
+from harness.plugin import FIXTURES, GATES, ini, option
 from harness.plugin.ledgering import Ledgered
 from harness.profiles import Target
 from harness.subjects import Budget, Subject, Variant
@@ -171,9 +172,9 @@ class Session:
 def open_session(config: pytest.Config) -> Session:
     """Read profiles and subjects for a run; a mistake in them ends pytest with one line."""
     try:
-        folders = [profiles.shipped_folder(), *config.getini("profile_dirs")]
-        targets = profiles.select(profiles.load_all(folders), config.getoption("device"))
-        pattern = config.getoption("subject")
+        folders = [profiles.shipped_folder(), *ini(config, "profile_dirs")]
+        targets = profiles.select(profiles.load_all(folders), option(config, "device"))
+        pattern = option(config, "subject")
         folder = golden_dir(config)
         user_tests = config.args_source is pytest.Config.ArgsSource.ARGS
         found = () if user_tests and not folder.is_dir() else subjects.load_all(folder, pattern)
@@ -183,20 +184,20 @@ def open_session(config: pytest.Config) -> Session:
         targets=targets,
         subjects=found,
         pattern=pattern,
-        origin=Origin(config.getoption("origin")),
-        serial=config.getoption("serial") or "",
+        origin=Origin(option(config, "origin")),
+        serial=option(config, "serial") or "",
         root=config.rootpath,
         phone_setup=PhoneSetup(
-            benchmark_tool=config.getini("benchmark_tool"),
-            benchmark_preset=config.getini("benchmark_preset"),
-            external_delegates=tuple(config.getini("external_delegates")),
+            benchmark_tool=ini(config, "benchmark_tool"),
+            benchmark_preset=ini(config, "benchmark_preset"),
+            external_delegates=tuple(ini(config, "external_delegates")),
         ),
     )
 
 
 def golden_dir(config: pytest.Config) -> Path:
     """Return the folder of subjects: ini `golden_dir` beside the ini file, else ./golden."""
-    named: str = config.getini("golden_dir")
+    named: str = ini(config, "golden_dir")
     if not named:
         return config.invocation_params.dir / "golden"
     return (config.inipath.parent if config.inipath else config.rootpath) / named
@@ -205,20 +206,26 @@ def golden_dir(config: pytest.Config) -> Path:
 class Collector:
     """Parametrize tests by case, and give the shipped gates short node ids."""
 
-    def __init__(self, session: Session) -> None:
-        """Collect for a session."""
+    def __init__(self, session: Session, fixtures: ModuleType) -> None:
+        """Collect for a session, with the module that holds the fixtures of the gates."""
         self._session = session
+        self._fixtures = {name: getattr(fixtures, name) for name in FIXTURES}
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_pycollect_makemodule(
         self, module_path: Path, parent: pytest.Collector
     ) -> pytest.Module | None:
-        """Name the shipped gates `test_latency.py::...` wherever the package is installed."""
+        """Name the shipped gates `test_latency.py::...` wherever the package is installed.
+
+        They get the fixtures of the gates as their own, which go before those that a project
+        defines under the same names, such as a `device` of PyTorch.
+        """
         if module_path.parent != GATES:
             return None
         module: pytest.Module = pytest.Module.from_parent(
             parent, path=module_path, nodeid=module_path.name
         )
+        vars(module.obj).update(self._fixtures)
         return module
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:

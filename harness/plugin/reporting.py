@@ -13,7 +13,7 @@ from harness.errors import (
     MeasurementError,
     StackMissing,
 )
-from harness.plugin import fixtures
+from harness.plugin import fixtures, stands_back
 from harness.plugin.collection import CASE, Session
 from harness.report import terminal
 from harness.results import Record
@@ -40,10 +40,11 @@ class Reporter:
         self._troubles: list[str] = []
         config.stash[fixtures.SESSION] = session
 
-    def pytest_report_header(self) -> str:
-        """Say which phones are tested and where facts may come from."""
+    def pytest_report_header(self, config: pytest.Config) -> list[str]:
+        """Say which phones are tested, where facts may come from, and which names are others'."""
         names = ", ".join(str(target) for target in self._session.targets)
-        return f"device harness: {names} (origin {self._session.origin.value})"
+        line = f"device harness: {names} (origin {self._session.origin.value})"
+        return [line, *filter(None, [stands_back(config)])]
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(

@@ -33,4 +33,4 @@ def test_another_origin_is_a_usage_error_that_names_the_three(pytester: pytest.P
     result = pytester.runpytest("--device=pixel4", "--origin=cloud")
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["*--origin*invalid choice: 'cloud'*auto*phone*emulated*"])
+    result.stderr.fnmatch_lines(["*-origin*invalid choice: 'cloud'*auto*phone*emulated*"])
