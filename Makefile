@@ -4,7 +4,11 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: gate test check bench soak stacks clean
+PLUGINS := $(addprefix pytest-,asyncio benchmark check clarity cov django env forked html \
+	httpserver instafail metadata mock order picked playwright randomly repeat rerunfailures \
+	socket split subtests sugar timeout xdist)
+
+.PHONY: gate test check plugins bench soak stacks clean
 
 gate: $(VENV)/gate.stamp          ## Run the main job: every gate on one device.
 	$(BIN)/pytest --device=$(DEVICE)
@@ -17,6 +21,10 @@ check: $(VENV)/dev.stamp          ## Lint, type-check and check the order of roo
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+plugins: $(VENV)/dev.stamp        ## Run beside the most used pytest plugins, installed apart.
+	$(PIP) --upgrade --target .cache/plugins $(PLUGINS)
+	HARNESS_TEST_PLUGINS=$(CURDIR)/.cache/plugins $(BIN)/pytest tests/plugin/test_other_plugins.py
 
 bench: $(VENV)/dev.stamp          ## Measure this project's own speed, as ratios.
 	$(BIN)/pytest tests/benchmarks --benchmark-only
