@@ -29,28 +29,38 @@ _HALVINGS = 6
 
 @dataclass(frozen=True, kw_only=True)
 class Effect:
-    """Hold what a rewrite does on one phone.
+    """The effect of a rewrite on one phone.
 
     Attributes:
         target: Such as `pixel4:nnapi`.
-        before_ms: Estimate of the model as it is.
-        after_ms: Estimate of the rewritten model, or None where it could not be had.
+        before: Estimate of the model as it is.
+        after: Estimate of the rewritten model, or None where it could not be had.
         cpu_ops_before: Ops that fall back as it is.
-        cpu_ops_after: Ops that fall back once rewritten.
+        cpu_ops_after: Ops that fall back once rewritten, or None where it could not be had.
         problem: Why there is no estimate, or ''.
     """
 
     target: str
-    before_ms: float
-    after_ms: float | None
+    before: Estimate
+    after: Estimate | None
     cpu_ops_before: int
-    cpu_ops_after: int
+    cpu_ops_after: int | None
     problem: str = ""
+
+    @property
+    def absolute(self) -> bool:
+        """Return whether its milliseconds mean anything, and not only their ratio."""
+        return self.before.absolute and (self.after is None or self.after.absolute)
+
+    @property
+    def ratio(self) -> float | None:
+        """Return the estimate after the rewrite over the one before, or None without one."""
+        return None if self.after is None else self.after.estimate_ms / self.before.estimate_ms
 
 
 @dataclass(frozen=True, kw_only=True)
 class Advice:
-    """Hold one rewrite and what it gains; the model must be trained again after any.
+    """One rewrite and what it gains; the model must be trained again after any.
 
     Attributes:
         rewrite: What is rewritten.
@@ -70,7 +80,7 @@ class Advice:
 
 @dataclass(frozen=True, kw_only=True)
 class Limit:
-    """Hold the largest model or resolution that a budget allows on one phone.
+    """The largest model or resolution that a budget allows on one phone.
 
     Attributes:
         estimate: Of that model or resolution.
@@ -83,6 +93,16 @@ class Limit:
     size: Size
     gmacs: float
     macs_share: float
+
+
+def unjudgeable(model: bytes, target: Target, place: Place) -> str:
+    """Return why no budget in milliseconds can be answered for a phone, or ''.
+
+    Raises:
+        HarnessError: the model cannot be placed or estimated.
+    """
+    found, _ = _estimate(model, target, place)
+    return "" if found.absolute else found.basis
 
 
 def advise(model: bytes, targets: Sequence[Target], place: Place) -> tuple[Advice, ...]:
@@ -109,7 +129,10 @@ def advise(model: bytes, targets: Sequence[Target], place: Place) -> tuple[Advic
 def largest_size(
     model: bytes, target: Target, place: Place, *, budget_ms: float, sizes: Sequence[Size]
 ) -> Limit | None:
-    """Return the largest of some resolutions whose estimate is in budget, or None.
+    """Return the largest of some resolutions that keeps a budget, or None.
+
+    As in the latency gate, an estimate keeps a budget if its whole interval does, and if figures
+    of this phone are behind it.
 
     Raises:
         HarnessError: the model cannot be resized, placed or estimated.
@@ -117,7 +140,7 @@ def largest_size(
     for size in sorted(sizes, key=lambda size: -size.megapixels):
         resized = resizing.resize(model, width_px=size.width_px, height_px=size.height_px)
         found, _ = _estimate(resized, target, place)
-        if found.estimate_ms <= budget_ms:
+        if _keeps(found, budget_ms):
             gmacs = graphs.parse(resized).macs / 1e9
             return Limit(estimate=found, size=size, gmacs=gmacs, macs_share=1.0)
     return None
@@ -126,7 +149,8 @@ def largest_size(
 def mac_target(model: bytes, target: Target, place: Place, *, budget_ms: float) -> Limit | None:
     """Return the most MACs within a budget, by thinning all channels alike; None if none fits.
 
-    The thinned model is really written, placed and estimated at each step of a bisection.
+    A budget is kept as `largest_size` says. The thinned model is really written, placed and
+    estimated at each step of a bisection.
 
     Raises:
         HarnessError: the model cannot be placed or estimated.
@@ -162,7 +186,11 @@ def _bisect(fits: Callable[[float], bool]) -> float | None:
 
 def _fits(model: bytes, factor: float, target: Target, place: Place, budget_ms: float) -> bool:
     thinned = model if factor == 1.0 else _thin(model, factor)
-    return _estimate(thinned, target, place)[0].estimate_ms <= budget_ms
+    return _keeps(_estimate(thinned, target, place)[0], budget_ms)
+
+
+def _keeps(found: Estimate, budget_ms: float) -> bool:
+    return found.absolute and found.high_ms <= budget_ms
 
 
 def _thin(model: bytes, factor: float) -> bytes:
@@ -199,23 +227,22 @@ def _advice(
     effects = []
     for target in targets:
         was, placed = before[str(target)]
+        now, moved, problem = None, None, ""
         try:
             now, moved = _estimate(changed, target, place)
         except HarnessError as error:
-            effects.append(
-                Effect(
-                    target=str(target), before_ms=was.estimate_ms, after_ms=None,
-                    cpu_ops_before=placed.cpu_ops, cpu_ops_after=0, problem=str(error),
-                )
-            )  # fmt: skip
-            continue
+            problem = str(error)
         effects.append(
             Effect(
-                target=str(target), before_ms=was.estimate_ms, after_ms=now.estimate_ms,
-                cpu_ops_before=placed.cpu_ops, cpu_ops_after=moved.cpu_ops,
+                target=str(target),
+                before=was,
+                after=now,
+                cpu_ops_before=placed.cpu_ops,
+                cpu_ops_after=None if moved is None else moved.cpu_ops,
+                problem=problem,
             )
-        )  # fmt: skip
-    ratios = [e.after_ms / e.before_ms for e in effects if e.after_ms is not None]
+        )
+    ratios = [effect.ratio for effect in effects if effect.ratio is not None]
     mean = math.exp(sum(math.log(r) for r in ratios) / len(ratios)) if ratios else 1.0
     return Advice(
         rewrite=name,

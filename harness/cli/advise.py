@@ -9,15 +9,19 @@ from pathlib import Path
 from rich.table import Table
 
 from harness import advice, resizing, schema
-from harness.advice import Advice, Limit
+from harness.advice import Advice, Effect, Limit
 from harness.cli import shared
 from harness.devices.connect import Origin, connect
 from harness.errors import ConfigError
 from harness.evidence import sha256_of
 from harness.graph import Graph
 from harness.images import Size
+from harness.latency import Estimate
 from harness.placement import Placement
 from harness.profiles import Target
+
+_Answer = tuple[Limit | None, Limit | None] | str
+"""The largest resolution and the most MACs within a budget, or why there is no answer."""
 
 _SIZES = ("256x256", "512x288", "768x432", "1024x576", "1280x720", "1920x1080")
 
@@ -53,13 +57,16 @@ def run(options: argparse.Namespace) -> int:
             if options.budget_ms is not None
         }
     if options.json:
-        print(json.dumps({"advice": schema.dump(found), "limits": schema.dump(limits)}, indent=1))
+        print(json.dumps({"advice": schema.dump(found), "limits": _as_json(limits)}, indent=1))
         return 0
     console = shared.console()
     console.print(_table(found) if found else "no rewrite applies to this model")
-    for target, (largest, thinned) in limits.items():
-        console.print(f"{target} in {options.budget_ms:g} ms: {_limit_text(largest, thinned)}")
-    console.print("Estimates of rewritten files with zero weights: train the changed network.")
+    for line in _relative(found):
+        console.print(line)
+    for target, answer in limits.items():
+        console.print(f"{target} in {options.budget_ms:g} ms: {_limit_text(answer)}")
+    if found:
+        console.print("Estimates of rewritten files with zero weights: train the changed network.")
     return 0
 
 
@@ -94,9 +101,10 @@ def _place(folder: Path, model: bytes, graph: Graph, target: Target) -> Placemen
         device.close()
 
 
-def _limits(
-    model: bytes, target: Target, place: advice.Place, budget_ms: float
-) -> tuple[Limit | None, Limit | None]:
+def _limits(model: bytes, target: Target, place: advice.Place, budget_ms: float) -> _Answer:
+    why = advice.unjudgeable(model, target, place)
+    if why:
+        return why
     sizes = [Size.parse(size) for size in _SIZES]
     return (
         advice.largest_size(model, target, place, budget_ms=budget_ms, sizes=sizes),
@@ -104,27 +112,67 @@ def _limits(
     )
 
 
-def _limit_text(largest: Limit | None, thinned: Limit | None) -> str:
-    size = f"largest resolution {largest.size}" if largest else "no resolution fits"
+def _as_json(limits: dict[str, _Answer]) -> dict[str, object]:
+    return {
+        target: {"error": answer} if isinstance(answer, str) else schema.dump(answer)
+        for target, answer in limits.items()
+    }
+
+
+def _limit_text(answer: _Answer) -> str:
+    if isinstance(answer, str):
+        return f"no answer, estimates here are relative: {answer}; attach this phone to judge it"
+    largest, thinned = answer
+    size = "no resolution fits with its whole interval"
+    if largest is not None:
+        size = f"largest resolution {largest.size}, {_interval(largest.estimate)} ms"
     if thinned is None:
         return f"{size}; no pruning of channels alone fits at this one"
-    return f"{size}; at {thinned.size} up to {thinned.gmacs:.2f} GMAC ({thinned.macs_share:.0%})"
+    return (
+        f"{size}; at {thinned.size} up to {thinned.gmacs:.2f} GMAC ({thinned.macs_share:.0%}), "
+        f"{_interval(thinned.estimate)} ms"
+    )
+
+
+def _interval(found: Estimate) -> str:
+    return f"{found.estimate_ms:.3g} ({found.low_ms:.3g} to {found.high_ms:.3g})"
 
 
 def _table(found: tuple[Advice, ...]) -> Table:
     table = Table(box=None, pad_edge=False)
-    for column in ("rewrite", "gain", "phone", "ms", "CPU ops", "GMAC"):
+    for column in ("rewrite", "gain", "phone", "ms (90 % interval)", "CPU ops", "GMAC"):
         table.add_column(column, overflow="fold")
     for one in found:
         for number, effect in enumerate(one.effects):
             first = number == 0
-            after = f"{effect.after_ms:.3g}" if effect.after_ms is not None else effect.problem
+            after = "?" if effect.cpu_ops_after is None else str(effect.cpu_ops_after)
             table.add_row(
                 one.rewrite if first else "",
                 f"{one.gain_share:+.0%}" if first else "",
                 effect.target,
-                f"{effect.before_ms:.3g} -> {after}",
-                f"{effect.cpu_ops_before} -> {effect.cpu_ops_after}",
+                _change(effect),
+                f"{effect.cpu_ops_before} -> {after}",
                 f"{one.gmacs_before:.2f} -> {one.gmacs_after:.2f}" if first else "",
             )
     return table
+
+
+def _change(effect: Effect) -> str:
+    """Return milliseconds where figures of the phone are behind them, else their ratio."""
+    if effect.absolute:
+        after = effect.problem if effect.after is None else _interval(effect.after)
+        return f"{_interval(effect.before)} -> {after}"
+    return effect.problem if effect.ratio is None else f"relative: x {effect.ratio:.2f}"
+
+
+def _relative(found: tuple[Advice, ...]) -> list[str]:
+    """Return, once for each phone, why its estimates are only relative."""
+    reasons = {
+        effect.target: (effect.after or effect.before).basis
+        if effect.before.absolute
+        else effect.before.basis
+        for one in found
+        for effect in one.effects
+        if not effect.absolute
+    }
+    return [f"{target} is relative only: {why}" for target, why in reasons.items()]

@@ -3,6 +3,7 @@
 import argparse
 import functools
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from harness import culprit, goldens, graph, images, resizing, subjects
 from harness.cli import shared
 from harness.culprit import Run
 from harness.errors import ConfigError
+from harness.evidence import Evidence
 from harness.graph import Graph
 from harness.images import Pixels
 from harness.profiles import Target
@@ -19,12 +21,15 @@ from harness.stacks.feeding import Values
 from harness.subjects import SUBJECT_FILE
 
 _SEED = 1
+_CPU_KERNELS = "LiteRT's CPU kernels (XNNPACK) on this host"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `harness bisect`."""
     parser.add_argument("model", type=Path, metavar="MODEL.tflite")
-    parser.add_argument("--device", required=True, metavar="NAME[:DELEGATE]")
+    parser.add_argument(
+        "--device", required=True, metavar="NAME[:DELEGATE]", help="whose arithmetic is in question"
+    )
     parser.add_argument(
         "--against",
         choices=("fp32", "cpu"),
@@ -35,7 +40,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--reference", type=Path, metavar="FP32.tflite", help="default: its subject's FP32 variant"
     )
     parser.add_argument("--frame", type=Path, metavar="IMAGE", help="default: its subject's first")
-    parser.add_argument("--tolerance-db", type=float, default=culprit.TOLERANCE_DB)
+    parser.add_argument(
+        "--tolerance-db",
+        type=float,
+        default=culprit.TOLERANCE_DB,
+        metavar="DB",
+        help="least signal to error of an inner tensor, default %(default)g (an error of 18 %%)",
+    )
     shared.add_profile_dirs(parser)
 
 
@@ -44,30 +55,63 @@ def run(options: argparse.Namespace) -> int:
     (target,) = shared.every_target(shared.load_profiles(options), [options.device])
     graph.load(options.model)
     model = options.model.read_bytes()
-    reference = model
+    path, reference = options.model, model
     if options.against == "fp32":
         path = options.reference or _subject_of(options.model).reference.path
         graph.load(path)
         reference = path.read_bytes()
+    arithmetic = _arithmetic(target)
+    if arithmetic.run is xnnpack.execute and model == reference:
+        raise ConfigError(_same(target, against_cpu=options.against == "cpu"))
     found = culprit.search(
         model,
         reference,
         _frame(options, model),
-        run=_runner(target),
+        run=arithmetic.run,
         run_reference=xnnpack.execute,
         tolerance_db=options.tolerance_db,
     )
+    print(f"{options.model.name}: {arithmetic.name} [{arithmetic.evidence.value}]")
+    print(f"reference, {path.name}: {_CPU_KERNELS}")
     print("\n".join(culprit.lines(found)))
     return 1 if found.culprit else 0
 
 
-def _runner(target: Target) -> Run:
+@dataclass(frozen=True, kw_only=True)
+class _Arithmetic:
+    """What stands in for a phone's arithmetic.
+
+    Attributes:
+        name: For a person.
+        evidence: How strong a stand-in it is.
+        run: Runs models by it.
+    """
+
+    name: str
+    evidence: Evidence
+    run: Run
+
+
+def _arithmetic(target: Target) -> _Arithmetic:
     """Return what stands in for the phone's arithmetic."""
     if target.delegate == "qnn":
-        return functools.partial(_on, qnn.execute, target)
+        return _Arithmetic(
+            name=f"Qualcomm's HTP simulator for {target}",
+            evidence=Evidence.VENDOR,
+            run=functools.partial(_on, qnn.execute, target),
+        )
     if target.delegate == "gpu":
-        return functools.partial(_on, mldrift.execute, target)
-    return xnnpack.execute
+        return _Arithmetic(
+            name=f"LiteRT's GPU accelerator on software Vulkan for {target}",
+            evidence=Evidence.VENDOR,
+            run=functools.partial(_on, mldrift.execute, target),
+        )
+    stands_in = "" if target.delegate == "cpu" else f"; {target.delegate}'s own is not at hand"
+    return _Arithmetic(
+        name=f"{_CPU_KERNELS} for {target}{stands_in}",
+        evidence=Evidence.HOST,
+        run=xnnpack.execute,
+    )
 
 
 def _on(
@@ -78,6 +122,16 @@ def _on(
     inputs: Sequence[Values],
 ) -> Sequence[Values]:
     return execute(model, parsed, target, inputs)
+
+
+def _same(target: Target, *, against_cpu: bool) -> str:
+    """Return why a comparison would prove nothing, and what to ask for instead."""
+    what = "--against=cpu" if against_cpu else "the FP32 export against itself"
+    instead = "against FP32 (--against=fp32)" if against_cpu else "a variant with its FP32 export"
+    return (
+        f"{target}: no arithmetic of {target.delegate} but {_CPU_KERNELS} is at hand, so {what} "
+        f"would compare them with themselves; compare {instead}, or name a phone's qnn or gpu"
+    )
 
 
 def _subject_of(model: Path) -> subjects.Subject:
@@ -92,19 +146,25 @@ def _subject_of(model: Path) -> subjects.Subject:
 
 def _frame(options: argparse.Namespace, model: bytes) -> Pixels:
     """Return the frame to compare on, of the model's own size."""
-    _, height_px, width_px, channels = resizing.image_shape(graph.parse(model))
+    shape = resizing.image_shape(graph.parse(model))
     if options.frame is not None:
-        return _cut(images.load(options.frame), height_px, width_px, str(options.frame))
+        return _cut(images.load(options.frame), shape, str(options.frame))
     if (options.model.resolve().parent / SUBJECT_FILE).exists():
         subject = _subject_of(options.model)
         for name in goldens.names(subject):
             frame, _ = goldens.load_frame(subject, name)
-            return _cut(frame, height_px, width_px, name)
-    noise = np.random.default_rng(_SEED).random((1, height_px, width_px, channels))
-    return noise.astype(np.float32)
+            return _cut(frame, shape, name)
+    return np.random.default_rng(_SEED).random(shape).astype(np.float32)
 
 
-def _cut(frame: Pixels, height_px: int, width_px: int, name: str) -> Pixels:
+def _cut(frame: Pixels, shape: tuple[int, ...], name: str) -> Pixels:
+    _, height_px, width_px, channels = shape
+    if frame.shape[3] != channels:
+        order = " (channels first: export it channels last)" if shape[1] == frame.shape[3] else ""
+        raise ConfigError(
+            f"{name}: has {frame.shape[3]} channels, the model takes {list(shape)}{order}; "
+            "without --frame and subject noise of that shape is compared"
+        )
     if frame.shape[1] < height_px or frame.shape[2] < width_px:
         raise ConfigError(f"{name}: is smaller than the model's input {width_px}x{height_px}")
     return np.ascontiguousarray(frame[:, :height_px, :width_px])

@@ -15,7 +15,7 @@ from harness.devices.connect import Origin, connect
 from harness.errors import DeviceError, ModelError
 from harness.graph import Graph
 from harness.images import Size
-from harness.placement import CPU, Placement
+from harness.placement import CPU, UNKNOWN, NodePlacement, Placement
 from harness.profiles import Target
 from harness.subjects import Variant
 
@@ -115,12 +115,14 @@ def _print_placement(console: Console, target: str, placement: Placement | str) 
         console.print(f"{target}: {placement}", style="red")
         return
     units = Counter(node.unit for node in placement.nodes)
-    counts = ", ".join(f"{count} on {unit}" for unit, count in units.items())
-    console.print(
-        f"{target}: {counts}; {placement.partitions} partitions "
-        f"[{placement.provenance.evidence.value}]",
-        markup=False,
-    )
+    counts = ", ".join(f"{count} on {unit}" for unit, count in units.items() if unit != UNKNOWN)
+    if units[UNKNOWN]:
+        unknown = f"{units[UNKNOWN]} of {len(placement.nodes)} ops unknown"
+        line = f"{unknown}; {counts}" if counts else unknown
+    else:
+        partitions = shared.counted(placement.partitions, "partition")
+        line = f"{counts}; {partitions} [{placement.provenance.evidence.value}]"
+    console.print(f"{target}: {line}")
     for node in placement.nodes:
         style = "yellow" if node.unit == CPU else ""
         line = f"  #{node.index:<3} {node.op:<24} {node.unit}"
@@ -130,23 +132,37 @@ def _print_placement(console: Console, target: str, placement: Placement | str) 
 
 
 def _matrix(placements: dict[str, Placement | str]) -> Table:
+    """Return one row per target; what is not known says so, and never looks like 0."""
     table = Table(box=None, pad_edge=False)
-    for column in ("device", "CPU ops", "partitions", "evidence", "first reason"):
-        table.add_column(column, overflow="fold")
+    for column in ("device", "CPU ops", "partitions", "evidence"):
+        table.add_column(column, no_wrap=True)
+    table.add_column("first reason", overflow="fold", min_width=24)
     for target, placement in placements.items():
         if isinstance(placement, str):
-            table.add_row(target, "?", "?", "-", placement, style="red")
+            table.add_row(target, "unknown", "unknown", "none", placement, style="red")
             continue
-        first = placement.fallbacks[0] if placement.fallbacks else None
+        unknown = placement.unattributed
+        untold = [node for node in placement.nodes if node.unit == UNKNOWN]
+        first = next(iter((*placement.fallbacks, *untold)), None)
+        known = f"{placement.cpu_ops}/{len(placement.nodes)}"
         table.add_row(
             target,
-            f"{placement.cpu_ops}/{len(placement.nodes)}",
-            str(placement.partitions),
-            placement.provenance.evidence.value,
-            f"{first.op} #{first.index}: {first.reason}" if first else "",
+            (f"{known}, {unknown} unknown" if placement.cpu_ops else "unknown")
+            if unknown
+            else known,
+            "unknown" if unknown else str(placement.partitions),
+            "none" if unknown == len(placement.nodes) else placement.provenance.evidence.value,
+            _reason(first),
             style="yellow" if first else "",
         )
     return table
+
+
+def _reason(node: NodePlacement | None) -> str:
+    if node is None:
+        return ""
+    why = node.reason or "no reason known"
+    return why if node.unit == UNKNOWN else f"{node.op} #{node.index}: {why}"
 
 
 def _as_json(parsed: Graph, placements: dict[str, Placement | str]) -> dict[str, Any]:

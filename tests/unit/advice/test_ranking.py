@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness import advice
+from harness import advice, profiles
 from harness import graph as graphs
 from harness.errors import ModelError
 from harness.graph import Graph
@@ -21,6 +21,10 @@ def refuse_transposed(model: bytes, graph: Graph, target: Target) -> Placement:
     return phones.place(graph, on_cpu={"TRANSPOSE_CONV"})
 
 
+def nnapi(model: bytes, graph: Graph, target: Target) -> Placement:
+    return phones.place(graph)
+
+
 def refuse_shuffling(model: bytes, graph: Graph, target: Target) -> Placement:
     if any(op.name == "DEPTH_TO_SPACE" for op in graph.ops):
         raise ModelError("this stack cannot place DEPTH_TO_SPACE")
@@ -36,8 +40,8 @@ def test_the_rewrite_that_ends_fallback_is_first_and_shows_both_sides() -> None:
     assert found[0].gain_share > 0.3
     (effect,) = found[0].effects
     assert (effect.cpu_ops_before, effect.cpu_ops_after) == (2, 0)
-    assert effect.after_ms is not None
-    assert effect.after_ms < effect.before_ms
+    assert effect.after is not None
+    assert effect.after.estimate_ms < effect.before.estimate_ms
     assert [a.gain_share for a in found] == sorted((a.gain_share for a in found), reverse=True)
 
 
@@ -54,7 +58,8 @@ def test_a_rewrite_that_cannot_be_placed_says_why_and_gains_nothing() -> None:
 
     (shuffled,) = [a for a in found if "DEPTH_TO_SPACE" in a.rewrite]
     assert shuffled.effects[0].problem == "this stack cannot place DEPTH_TO_SPACE"
-    assert shuffled.effects[0].after_ms is None
+    assert shuffled.effects[0].after is None
+    assert shuffled.effects[0].cpu_ops_after is None
     assert shuffled.gain_share == 0.0
 
 
@@ -64,7 +69,9 @@ def test_the_largest_resolution_in_budget_is_the_last_that_fits() -> None:
         size: advice.largest_size(model, PHONE, refuse_transposed, budget_ms=1e9, sizes=[size])
         for size in SIZES
     }
-    budget_ms = estimates[SIZES[2]].estimate.estimate_ms  # type: ignore[union-attr]
+    wanted = estimates[SIZES[2]]
+    assert wanted is not None
+    budget_ms = wanted.estimate.high_ms
 
     found = advice.largest_size(model, PHONE, refuse_transposed, budget_ms=budget_ms, sizes=SIZES)
 
@@ -80,14 +87,40 @@ def test_the_mac_target_fits_the_budget_and_more_does_not() -> None:
     assert full is not None
     assert full.macs_share == 1.0
     floor_ms = phones.RATES["floor_ms"]
-    budget_ms = floor_ms + 0.5 * (full.estimate.estimate_ms - floor_ms)
+    ratio = full.estimate.high_ms / full.estimate.estimate_ms
+    budget_ms = (floor_ms + 0.5 * (full.estimate.estimate_ms - floor_ms)) * ratio
 
     found = advice.mac_target(draft, PHONE, refuse_transposed, budget_ms=budget_ms)
 
     assert found is not None
     assert 0.0 < found.macs_share < 1.0
     assert found.gmacs == pytest.approx(found.macs_share * whole.macs / 1e9)
-    assert found.estimate.estimate_ms <= budget_ms
+    assert found.estimate.high_ms <= budget_ms
+
+
+def test_a_budget_inside_the_interval_is_not_kept() -> None:
+    model = models.conv_net(depth=4, channels=64, size_px=64)
+    size = [Size(width_px=64, height_px=64)]
+    full = advice.largest_size(model, PHONE, refuse_transposed, budget_ms=1e9, sizes=size)
+    assert full is not None
+    budget_ms = (full.estimate.estimate_ms + full.estimate.high_ms) / 2.0
+
+    found = advice.largest_size(model, PHONE, refuse_transposed, budget_ms=budget_ms, sizes=size)
+
+    assert found is None
+
+
+def test_a_phone_without_figures_has_no_budget_answer() -> None:
+    phone = profiles.select(profiles.load_all([profiles.shipped_folder()]), ["mate30pro"])[0]
+    model = models.conv_net()
+
+    assert "no figure of mate30pro is public" in advice.unjudgeable(model, phone, nnapi)
+    assert advice.mac_target(model, phone, nnapi, budget_ms=1e9) is None
+    assert advice.largest_size(model, phone, nnapi, budget_ms=1e9, sizes=SIZES) is None
+    assert advice.unjudgeable(model, PHONE, refuse_transposed) == ""
+    assert not any(
+        effect.absolute for a in advice.advise(model, [phone], nnapi) for effect in a.effects
+    )
 
 
 def test_a_budget_below_the_floor_has_no_mac_target() -> None:

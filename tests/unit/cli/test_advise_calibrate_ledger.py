@@ -53,6 +53,45 @@ def test_advise_prints_a_table(model: Path, capsys: pytest.CaptureFixture[str]) 
     assert "train the changed network" in printed
 
 
+def test_advise_gives_an_interval_where_the_phone_has_figures(
+    model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command("advise", model, "--device=pixel4", "--budget-ms=50", "--json") == 0
+
+    answer = json.loads(capsys.readouterr().out)
+    (before,) = {effect["before"]["estimate_ms"] for effect in answer["advice"][0]["effects"]}
+    largest = answer["limits"]["pixel4:nnapi"][0]["estimate"]
+    assert answer["advice"][0]["effects"][0]["before"]["low_ms"] < before
+    assert largest["high_ms"] <= 50.0
+
+
+def test_advise_answers_no_budget_for_a_phone_without_figures(
+    model: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
+    assert command("advise", model, "--device=mate30pro", "--budget-ms=50") == 0
+
+    printed = printed_by(capsys)
+    assert "relative: x 0." in printed
+    assert "mate30pro:nnapi is relative only: no figure of mate30pro is public" in printed
+    assert "mate30pro:nnapi in 50 ms: no answer" in printed
+    assert "attach this phone" in printed
+    assert "largest resolution" not in printed
+
+
+def test_advise_without_a_rewrite_speaks_of_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "wide.tflite"
+    path.write_bytes(models.conv_net(channels=32))
+
+    assert command("advise", path, "--device=pixel4") == 0
+
+    printed = printed_by(capsys)
+    assert "no rewrite applies to this model" in printed
+    assert "Estimates of rewritten files" not in printed
+
+
 def test_advise_refuses_a_budget_of_nothing(
     model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.stacks import qnn
 from tests import models, tiny
 
 _MODELS = {
@@ -77,6 +78,28 @@ def test_all_compares_every_delegate_of_every_phone(
     assert code == 0
     for target in ("pixel4:nnapi", "pixel4:cpu", "mate30pro:nnapi", "reno3:nnapi"):
         assert target in out
+
+
+def test_what_is_not_known_does_not_look_like_no_cpu_op(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(qnn, "missing", lambda: "the compiler is not installed")
+
+    tiny.command("inspect", folder / "portable.tflite", "--device=galaxy_s24,pixel4:cpu")
+    rows = [line for line in capsys.readouterr().out.splitlines() if "galaxy_s24" in line]
+    tiny.command("inspect", folder / "portable.tflite", "--device=galaxy_s24")
+    alone = capsys.readouterr().out
+
+    (row,) = rows
+    assert row.split()[:4] == ["galaxy_s24:qnn", "unknown", "unknown", "none"]
+    assert "the compiler is not installed" in row
+    assert "galaxy_s24:qnn: 16 of 16 ops unknown\n" in alone
+
+
+def test_one_partition_is_not_plural(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tiny.command("inspect", folder / "portable.tflite", "--device=pixel4")
+
+    assert "; 1 partition [RULES]" in capsys.readouterr().out
 
 
 def test_json_holds_the_same_for_machines(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
