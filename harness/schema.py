@@ -107,11 +107,24 @@ def _convert(kind: Any, data: object, where: str) -> Any:
     if origin in (dict, Mapping):
         if not isinstance(data, Mapping):
             raise ConfigError(f"{where}: expected a table, found {_name(data)}")
-        value_kind = typing.get_args(kind)[1]
-        return {str(k): _convert(value_kind, v, f"{where}.{k}") for k, v in data.items()}
+        key_kind, value_kind = typing.get_args(kind)
+        return {
+            _key(key_kind, k, where): _convert(value_kind, v, f"{where}.{k}")
+            for k, v in data.items()
+        }
     if dataclasses.is_dataclass(kind):
         return _convert_dataclass(typing.cast(type, kind), data, where)
     return _convert_scalar(kind, data, where)
+
+
+def _key(kind: Any, data: object, where: str) -> str | int:
+    """Return the key of a table; JSON writes whole numbers as text."""
+    if kind is not int:
+        return str(data)
+    try:
+        return int(str(data))
+    except ValueError:
+        raise ConfigError(f"{where}: expected a whole number as key, found {_name(data)}") from None
 
 
 def _convert_optional(kind: Any, data: object, where: str) -> Any:

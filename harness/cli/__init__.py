@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from harness import __version__
+from harness import __version__, cache
 from harness.cli import (
     advise,
     bisect,
@@ -46,6 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         code = 0
     except KeyboardInterrupt:
         code = 130
+    if trouble := cache.trouble():
+        print(f"harness: {trouble}", file=sys.stderr)
     sys.exit(code)
 
 

@@ -6,7 +6,8 @@ another CPU, published op rules, or a fitted estimate.
 
 import functools
 from dataclasses import replace
-from pathlib import Path
+
+import numpy as np
 
 from harness import cache, graph, resizing
 from harness.devices import numerics
@@ -49,10 +50,12 @@ class Emulated:
         model, parsed = self._sized(variant, Size.of(frame))
         chosen = numerics.choose(self._target, variant.precision, parsed)
         key = cache.key_of(
-            chosen.name, chosen.versions, sha256_of(model), sha256_of(frame.tobytes()),
-            str(self._target),
+            numerics.__name__, chosen.name, chosen.versions, sha256_of(model), frame.shape,
+            sha256_of(frame.tobytes()), self._target, variant.precision,
         )  # fmt: skip
-        pixels = cache.remember("outputs", key, lambda: chosen.run(model, parsed, frame))
+        pixels = cache.remember(
+            "outputs", key, lambda: chosen.run(model, parsed, frame), kind=np.ndarray
+        )
         return Output(
             pixels=pixels,
             provenance=Provenance(
@@ -99,8 +102,7 @@ class Emulated:
         )
 
     def close(self) -> None:
-        """Stop the worker processes."""
-        xnnpack.worker().close()
+        """Release nothing: worker processes are shared by all devices and end with this one."""
 
     @functools.lru_cache(maxsize=256)  # noqa: B019 - one device lives as long as the run
     def _place(self, variant: Variant, size: Size, with_memory: bool) -> Placement:
@@ -120,20 +122,13 @@ class Emulated:
     @functools.lru_cache(maxsize=16)  # noqa: B019 - one device lives as long as the run
     def _sized(self, variant: Variant, size: Size) -> tuple[bytes, Graph]:
         data = variant.read()
-
-        def resize() -> tuple[bytes, Graph]:
-            model = resizing.resize(data, width_px=size.width_px, height_px=size.height_px)
-            return model, graph.parse(model, name=str(variant.path))
-
-        key = cache.key_of(variant.sha256, str(variant.path), str(size), _reader_sha256())
-        return cache.remember("resized", key, resize)
-
-
-@functools.cache
-def _reader_sha256() -> str:
-    """Return a hash of the code that resizes and reads models, so that a fix of it counts."""
-    sources = [Path(module.__file__ or "") for module in (graph, resizing)]
-    return sha256_of(b"".join(source.read_bytes() for source in sources))
+        model = cache.remember(
+            "resized",
+            cache.key_of(resizing.__name__, sha256_of(data), size),
+            lambda: resizing.resize(data, width_px=size.width_px, height_px=size.height_px),
+            kind=bytes,
+        )
+        return model, graph.parse(model, name=str(variant.path))
 
 
 def _unknown(model: bytes, parsed: Graph, fingerprint: str, why: str) -> Placement:

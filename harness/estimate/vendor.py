@@ -19,7 +19,6 @@ from harness.graph import Graph, Tensor
 ESTIMATOR_SOC = "52"
 """SA8255 in Qualcomm's table; chip 77 (QCS9075) answers the same. Others have no estimates."""
 
-_FORMAT = 6
 _TIMEOUT_S = 300.0
 _KEPT_BYTES_MAX = 1024
 
@@ -51,7 +50,7 @@ def estimate(graph: Graph) -> VendorEstimate:
         time_us, uncosted = _worker().call("estimate", bare, ESTIMATOR_SOC, timeout_s=_TIMEOUT_S)
         return VendorEstimate(time_ms=time_us / 1e3, uncosted=uncosted)
 
-    return cache.remember("vendor-estimate", structure_key(bare), ask)
+    return cache.remember("vendor-estimate", structure_key(bare), ask, kind=VendorEstimate)
 
 
 def part(graph: Graph, ops: Sequence[int]) -> Graph:
@@ -99,7 +98,7 @@ def structure_key(graph: Graph) -> str:
         for t in (graph.tensors[i] for i in used)
     ]  # fmt: skip
     wiring = [[number[i] for i in graph.inputs], [number[i] for i in graph.outputs]]
-    return cache.key_of(_FORMAT, ESTIMATOR_SOC, _versions(), ops, tensors, wiring)
+    return cache.key_of(__name__, ESTIMATOR_SOC, _versions(), ops, tensors, wiring)
 
 
 def _bare(tensor: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from harness import gate, results, schema
+from harness import cache, gate, results, schema
 from harness.errors import (
     GateError,
     HarnessError,
@@ -117,6 +117,9 @@ class Reporter:
                 tw.line(f"results: {self._writer.path.relative_to(shown)}")
         for trouble in self._troubles:
             tw.line(f"not released: {trouble}", red=True)
+        cache.root()  # with pytest-xdist only the workers have used it
+        if trouble := cache.trouble():
+            tw.line(trouble, yellow=True)
         yield
 
     def pytest_sessionfinish(self) -> None:

@@ -141,8 +141,10 @@ def instructions(model: bytes, target: Target) -> float:
             f"then run `{arm64_sysroot.COMMAND}`"
         )
     cpu = arm64_cpu.describe(target.profile.cpu)
-    key = cache.key_of(sha256_of(model), cpu.proc_cpuinfo, cpu.emulator_cpu, versions())
-    counted: float = cache.remember("instructions", key, lambda: _count(model, manifest, cpu))
+    key = cache.key_of(__name__, sha256_of(model), cpu, versions())
+    counted: float = cache.remember(
+        "instructions", key, lambda: _count(model, manifest, cpu), kind=float
+    )
     return counted
 
 
@@ -178,7 +180,7 @@ def _manifest() -> Manifest:
 
 def _root(base: Path, cpu: CpuDescription) -> Path:
     """Return a root of the emulated file system in which the CPU is described."""
-    root = base / "cpu" / cache.key_of(cpu.proc_cpuinfo, cpu.sys_files)[:16]
+    root = base / "cpu" / cache.key_of(arm64_cpu.__name__, cpu)[:16]
     if root.exists():
         return root
     root.parent.mkdir(exist_ok=True)

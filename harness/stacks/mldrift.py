@@ -5,8 +5,8 @@ import importlib.metadata
 import json
 import os
 import re
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from harness import cache, child, cutting, placement
@@ -87,11 +87,11 @@ def place(model: bytes, graph: Graph, target: Target) -> Placement:
         ModelError: the accelerator cannot compile the model.
         DeviceError: the accelerator or the driver crashed or hung.
     """
-    key = cache.key_of("mldrift", 2, sha256_of(model), versions())
-    reasons: dict[int, str] | str
-    reasons = cache.remember("placement", key, lambda: _reasons(model, graph))
-    if isinstance(reasons, str):
-        raise DeviceError(reasons)
+    key = cache.key_of(__name__, "model", sha256_of(model), versions())
+    found = cache.remember("placement", key, lambda: _reasons(model, graph), kind=_Reasons)
+    if found.died:
+        raise DeviceError(found.died)
+    reasons = found.refused
     on_gpu = frozenset(op.index for op in graph.ops if op.index not in reasons)
     return Placement(
         nodes=tuple(
@@ -151,8 +151,16 @@ def execute(
     return feeding.read(graph, stored)
 
 
-def _reasons(model: bytes, graph: Graph) -> dict[int, str] | str:
-    """Return why each op that stays on the CPU does, by op index; or how the accelerator died."""
+@dataclass(frozen=True, kw_only=True)
+class _Reasons:
+    """Why each op that stays on the CPU does, by op index; or how the accelerator died."""
+
+    refused: Mapping[int, str] = field(default_factory=dict)
+    died: str = ""
+
+
+def _reasons(model: bytes, graph: Graph) -> _Reasons:
+    """Let the accelerator compile a model and explain what it leaves to the CPU."""
     worker = _worker(_installed_icd())
     try:
         accelerated, text = worker.call("compile", model, timeout_s=_COMPILE_LIMIT_S)
@@ -160,9 +168,9 @@ def _reasons(model: bytes, graph: Graph) -> dict[int, str] | str:
         died = _first_death(worker, model, graph)
         if died is None:
             raise
-        return f"LiteRT's GPU accelerator dies compiling this model: {died}"
+        return _Reasons(died=f"LiteRT's GPU accelerator dies compiling this model: {died}")
     if accelerated:
-        return {}
+        return _Reasons()
     refused = refused_ops(text)
     reasons: dict[int, str] = {}
     for op in graph.ops:
@@ -188,7 +196,7 @@ def _reasons(model: bytes, graph: Graph) -> dict[int, str] | str:
                 reasons[op.index] = "it unpacks the weights of an op that stays on the CPU"
         elif op.index not in taken:
             reasons.setdefault(op.index, left)
-    return reasons
+    return _Reasons(refused=reasons)
 
 
 def _first_death(worker: child.Worker, model: bytes, graph: Graph) -> str | None:
@@ -230,8 +238,8 @@ def _probe(
             return f"{_DIED} {error}"
         return text
 
-    key = cache.key_of("mldrift-op", 2, sha256_of(part), versions())
-    return cache.remember("placement", key, ask), names
+    key = cache.key_of(__name__, "op", sha256_of(part), versions())
+    return cache.remember("placement", key, ask, kind=str), names
 
 
 def refused_ops(text: str) -> dict[str, str]:

@@ -127,8 +127,8 @@ def split(model: bytes, graph: Graph, soc_model: str) -> Split:
         ModelError: the compiler cannot read the model.
     """
     check_installed()
-    key = cache.key_of("split", 1, sha256_of(model), soc_model, versions())
-    return cache.remember("qnn", key, lambda: _split(model, graph, soc_model))
+    key = cache.key_of(__name__, "split", sha256_of(model), soc_model, versions())
+    return cache.remember("qnn", key, lambda: _split(model, graph, soc_model), kind=Split)
 
 
 def compile_step(model: bytes, step: Step, soc_model: str) -> Context:
@@ -141,14 +141,13 @@ def compile_step(model: bytes, step: Step, soc_model: str) -> Context:
         DeviceError: the compiler crashed, hung or ran out of memory.
     """
     check_installed()
-    key = cache.key_of("context", 1, sha256_of(model), step.ops, step.inputs, step.outputs,
-                       soc_model, versions())  # fmt: skip
+    key = cache.key_of(__name__, "context", sha256_of(model), step, soc_model, versions())
     binary = cache.root() / "qnn" / key[:2] / f"{key}.bin"
 
     def make() -> Context:
         return _compile(model, step, soc_model, binary)
 
-    context = cache.remember("qnn", key, make)
+    context = cache.remember("qnn", key, make, kind=Context)
     if not binary.exists():
         context = make()
     return replace(context, path=binary)  # the cache may have moved since it was made

@@ -66,9 +66,12 @@ def place(model: bytes, graph: Graph) -> Placement:
         ModelError: LiteRT refuses the model.
         DeviceError: LiteRT crashed or hung.
     """
-    key = cache.key_of("xnnpack", sha256_of(model), versions())
-    taken: list[bool] = cache.remember(
-        "placement", key, lambda: worker().call("delegated", model, timeout_s=RUN_LIMIT_S)
+    key = cache.key_of(__name__, sha256_of(model), versions())
+    taken: tuple[bool, ...] = cache.remember(
+        "placement",
+        key,
+        lambda: worker().call("delegated", model, timeout_s=RUN_LIMIT_S),
+        kind=tuple[bool, ...],
     )
     return Placement(
         nodes=tuple(

@@ -124,3 +124,16 @@ def _summary(result: pytest.RunResult) -> list[str]:
     start = next(i for i, line in enumerate(lines) if "= device harness =" in line)
     stop = next(i for i, line in enumerate(lines) if line.startswith("results: "))
     return [line.rstrip() for line in lines[start : stop + 1]]
+
+
+def test_a_cache_that_cannot_be_written_is_one_line_and_changes_no_ruling(
+    project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_cache = project.runpytest_subprocess("--device=pixel4")
+    monkeypatch.setenv("HARNESS_CACHE", "/proc/zz")
+
+    without = project.runpytest_subprocess("--device=pixel4")
+
+    assert without.parseoutcomes() == with_cache.parseoutcomes()
+    said = [line for line in without.outlines if "/proc/zz" in line]
+    assert [line.partition(" (")[0] for line in said] == ["the cache /proc/zz cannot be written"]

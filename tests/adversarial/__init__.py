@@ -1,0 +1,1 @@
+"""Faults planted on purpose: each must be seen, and nothing else."""
