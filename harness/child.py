@@ -1,11 +1,15 @@
 """Run other programs and native code in child processes, with limits on time and memory.
 
 This is the only file that imports subprocess. A crash, hang or out-of-memory of what runs
-here becomes a DeviceError that names the stage; it never takes the caller down.
+here becomes a DeviceError that names the stage; it never takes the caller down. A child ends
+with the process that started it, even where that one is killed, and may use no more processor
+time than its limit allows on every core, and no more memory than the machine has.
 """
 
 import atexit
 import contextlib
+import ctypes
+import functools
 import os
 import pickle
 import re
@@ -15,8 +19,10 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -27,6 +33,10 @@ if TYPE_CHECKING:
     import asyncio
 
 _LOG_TAIL_BYTES = 2000
+_PR_SET_PDEATHSIG = 1
+"""Source: <linux/prctl.h>."""
+_MACHINE_SHARE = 0.9
+"""Share of the machine's memory that one child may fill; the rest keeps the machine alive."""
 _CAUSE = re.compile(r"error|fatal|fail|abort|terminate|cannot|refuse", re.IGNORECASE)
 _NEWS = re.compile(r"(INFO|WARNING|VERBOSE|[IW]\d{4} )")
 
@@ -56,7 +66,8 @@ def run(
         command: Program and arguments.
         stage: What is being done, for messages, such as `Qualcomm compile for SM8650`.
         timeout_s: Wall-clock limit; the whole process group is killed after it.
-        memory_mib: Limit of the address space, or None.
+        memory_mib: Limit of the address space; None for a program that may leave a server
+            behind, as adb does: neither its memory nor its processor time is limited.
         env: Added to this process's environment.
         cwd: Working folder.
         stdin: What the program reads.
@@ -70,6 +81,8 @@ def run(
             command, memory_mib=memory_mib, env=env, cwd=cwd,
             stdin=subprocess.PIPE, stdout=out, stderr=err,
         )  # fmt: skip
+        if memory_mib is not None:
+            _allow_cpu(process.pid, timeout_s)
         try:
             process.communicate(stdin, timeout=timeout_s)
         except subprocess.TimeoutExpired:
@@ -130,7 +143,8 @@ class Worker:
     """Keep a Python module running as a child and ask it things, one at a time.
 
     The module calls `serve` under `if __name__ == "__main__"`. A worker that crashed or ran
-    past its limit is started again by the next call.
+    past its limit is started again by the next call. Threads may share it: each call waits for
+    the one before it. It stops with `close`, and with this process.
     """
 
     def __init__(
@@ -158,6 +172,7 @@ class Worker:
         self._env = env
         self._process: subprocess.Popen[bytes] | None = None
         self._log_start = 0
+        self._lock = threading.RLock()
 
     def call(self, verb: str, /, *args: Any, timeout_s: float, **kwargs: Any) -> Any:
         """Ask the worker to do a verb with picklable arguments and return its answer.
@@ -166,9 +181,16 @@ class Worker:
             HarnessError: what the verb raised, of the same kind.
             DeviceError: the worker crashed, ran out of memory or gave no answer in time.
         """
+        with self._lock:
+            return self._call(verb, args, kwargs, timeout_s)
+
+    def _call(
+        self, verb: str, args: tuple[Any, ...], kwargs: Mapping[str, Any], timeout_s: float
+    ) -> Any:
         if self._process is not None and self._process.poll() is not None:
-            self.close()  # it died between calls; that is not this call's doing
+            self._stop()  # it died between calls; that is not this call's doing
         process = self._process or self._launch()
+        _allow_cpu(process.pid, timeout_s)
         assert process.stdin is not None
         assert process.stdout is not None
         try:
@@ -176,37 +198,42 @@ class Worker:
             process.stdin.flush()
             answer = pickle.loads(_read_message(process.stdout, timeout_s))
         except TimeoutError:
-            self.close()
+            self._stop()
             raise DeviceError(
                 f"{self._stage}: {verb} gave no answer within {timeout_s:g} s; it was stopped"
             ) from None
         except (EOFError, BrokenPipeError):
             exit_code = process.wait()
-            self.close()
+            self._stop()
             why = _log_line(self._log, self._log_start)
             raise DeviceError(
                 f"{self._stage}: {verb} crashed ({_exit_name(exit_code)}): {why}"
             ) from None
         except BaseException:
-            self.close()  # interrupted between question and answer: the pipe is out of step
+            self._stop()  # interrupted between question and answer: the pipe is out of step
             raise
         if isinstance(answer, HarnessError):
             raise answer
         return answer
 
     def close(self) -> None:
-        """Stop the worker and everything it started."""
+        """Stop the worker and everything it started, once no call is under way."""
+        with self._lock:
+            self._stop()
+
+    def _stop(self) -> None:
+        """Stop the worker at once; also at the end of this process, where no thread may wait."""
         if self._process is not None:
             _kill(self._process)
             self._process = None
 
     def _launch(self) -> subprocess.Popen[bytes]:
-        atexit.unregister(self.close)  # a worker that was started again is registered once
-        atexit.register(self.close)
-        self._log.parent.mkdir(parents=True, exist_ok=True)
-        with self._log.open("ab") as log:
-            self._log_start = log.tell()
-            self._process = _start(
+        atexit.unregister(self._stop)  # a worker that was started again is registered once
+        atexit.register(self._stop)
+        with self._open_log() as log:
+            self._log_start = log.tell() if log.seekable() else 0
+            started = _starter(os.getpid()).submit(
+                _start,
                 [sys.executable, "-m", self._module],
                 memory_mib=self._memory_mib,
                 env=self._env,
@@ -215,7 +242,16 @@ class Worker:
                 stdout=subprocess.PIPE,
                 stderr=log,
             )
+            self._process = started.result()
         return self._process
+
+    def _open_log(self) -> BinaryIO:
+        """Open the log; where it cannot be written, what the worker prints is lost."""
+        try:
+            self._log.parent.mkdir(parents=True, exist_ok=True)
+            return self._log.open("ab")
+        except OSError:
+            return open(os.devnull, "ab")
 
 
 def serve(verbs: Mapping[str, Callable[..., Any]]) -> None:
@@ -253,11 +289,20 @@ def _start(
     stdout: BinaryIO | int,
     stderr: BinaryIO | int,
 ) -> subprocess.Popen[bytes]:
+    parent, bound, die_with_parent = os.getpid(), _machine_bytes(), _prctl()
+
     def limit() -> None:
         os.setpgid(0, 0)
+        if die_with_parent is not None:
+            die_with_parent(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+            if os.getppid() != parent:
+                os._exit(1)  # it was killed before this child could ask to be told
         if memory_mib is not None:
             size = memory_mib * 2**20
             resource.setrlimit(resource.RLIMIT_AS, (size, size))
+            # Address space may be reserved and never touched; data is what fills the machine.
+            data = min(size, bound)
+            resource.setrlimit(resource.RLIMIT_DATA, (data, data))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
     try:
@@ -269,6 +314,44 @@ def _start(
         )  # fmt: skip
     except (FileNotFoundError, PermissionError) as error:
         raise StackMissing(f"{command[0]}: cannot be run ({error.strerror})") from None
+
+
+@functools.cache
+def _prctl() -> Callable[..., int] | None:
+    """Return Linux's prctl, looked up before a fork; None elsewhere."""
+    return ctypes.CDLL(None).prctl if sys.platform == "linux" else None
+
+
+@functools.cache
+def _starter(pid: int) -> ThreadPoolExecutor:
+    """Return the thread of a process that starts its workers; a fork has no copy of it.
+
+    Linux tells a child of the end of the *thread* that started it, so it must be one that lives
+    as long as this process.
+    """
+    return ThreadPoolExecutor(max_workers=1, thread_name_prefix="harness-starter")
+
+
+@functools.cache
+def _machine_bytes() -> int:
+    """Return what one child may fill of the memory of this machine."""
+    return int(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") * _MACHINE_SHARE)
+
+
+def _allow_cpu(pid: int, timeout_s: float) -> None:
+    """Let a child use the time of a call on every core, and no more; it is killed by SIGXCPU.
+
+    The wall-clock limit ends with the process that counts it; this one does not.
+    """
+    if sys.platform != "linux":
+        return
+    with contextlib.suppress(OSError, IndexError):  # it has ended already
+        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+        used_s = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        limit_s = int(used_s + timeout_s * (os.cpu_count() or 1)) + 2
+        hard = resource.prlimit(pid, resource.RLIMIT_CPU)[1]
+        limit_s = limit_s if hard == resource.RLIM_INFINITY else min(limit_s, hard)
+        resource.prlimit(pid, resource.RLIMIT_CPU, (limit_s, hard))
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
@@ -320,6 +403,9 @@ def _last_line(text: str) -> str:
 
 def _log_line(log: Path, start: int) -> str:
     """Return the cause that the end of a log names, as far as it was written since `start`."""
-    with log.open("rb") as file:
-        file.seek(max(start, log.stat().st_size - _LOG_TAIL_BYTES))
-        return _last_line(file.read().decode("utf-8", errors="replace"))
+    try:
+        with log.open("rb") as file:
+            file.seek(max(start, log.stat().st_size - _LOG_TAIL_BYTES))
+            return _last_line(file.read().decode("utf-8", errors="replace"))
+    except OSError:
+        return _last_line("")

@@ -48,11 +48,20 @@ def hang(note: str) -> None:
     time.sleep(1000)
 
 
+def burn() -> None:
+    """Keep a core busy and never answer."""
+    while True:
+        pass
+
+
 def swallow(mib: int) -> int:
     return len(bytearray(mib * 2**20))
 
 
 if __name__ == "__main__":
     child.serve(
-        {f.__name__: f for f in (pid, echo, chatter, refuse, crash, leave, surprise, hang, swallow)}
+        {
+            f.__name__: f
+            for f in (pid, echo, chatter, refuse, crash, leave, surprise, hang, burn, swallow)
+        }
     )

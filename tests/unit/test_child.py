@@ -2,9 +2,12 @@
 
 import os
 import signal
+import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -31,8 +34,8 @@ def is_alive(pid: int) -> bool:
     return state not in "ZX"
 
 
-def wait_until_dead(pid: int) -> None:
-    deadline = time.monotonic() + 10.0
+def wait_until_dead(pid: int, *, limit_s: float = 10.0) -> None:
+    deadline = time.monotonic() + limit_s
     while is_alive(pid):
         assert time.monotonic() < deadline, f"process {pid} is still alive"
         time.sleep(0.01)
@@ -197,6 +200,105 @@ class TestWorker:
         )  # fmt: skip
 
         wait_until_dead(int(done.stdout))
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="a parent's death is Linux's to tell")
+    def test_a_busy_worker_ends_with_a_process_that_is_killed(self, tmp_path: Path) -> None:
+        """A native call does not read its pipe, so it would never learn that nobody waits."""
+        parent = burning_parent(tmp_path, timeout_s=300.0)
+        burner = int(read_when_written(tmp_path / "pid"))
+
+        parent.kill()
+        parent.wait()
+
+        wait_until_dead(burner)
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="prlimit is Linux's")
+    def test_a_busy_worker_ends_though_nobody_watches_the_clock(self, tmp_path: Path) -> None:
+        parent = burning_parent(tmp_path, timeout_s=0.5)
+        burner = int(read_when_written(tmp_path / "pid"))
+
+        parent.send_signal(signal.SIGSTOP)
+        try:
+            wait_until_dead(burner, limit_s=60.0)
+        finally:
+            parent.kill()
+            parent.wait()
+
+    def test_it_outlives_the_thread_that_made_the_first_call(self, worker: Worker) -> None:
+        pids: list[int] = []
+        thread = threading.Thread(target=lambda: pids.append(worker.call("pid", timeout_s=30.0)))
+        thread.start()
+        thread.join()
+
+        assert worker.call("pid", timeout_s=30.0) == pids[0]
+
+    def test_threads_share_it(self, worker: Worker) -> None:
+        def ask(number: int) -> list[tuple[int, str]]:
+            return [worker.call("echo", number, "x" * 200_000, timeout_s=60.0) for _ in range(10)]
+
+        with ThreadPoolExecutor(max_workers=4) as threads:
+            answers = list(threads.map(ask, range(4)))
+
+        assert answers == [[(number, "x" * 200_000)] * 10 for number in range(4)]
+
+    def test_it_may_not_fill_the_machine(self, tmp_path: Path) -> None:
+        worker = Worker(
+            "tests.unit.child_worker",
+            stage="the test",
+            log=tmp_path / "log",
+            memory_mib=10**7,
+            env={"PYTHONPATH": str(_ROOT)},
+        )
+        machine_mib = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2**20
+
+        try:
+            with pytest.raises(DeviceError, match="swallow: out of memory"):
+                worker.call("swallow", machine_mib, timeout_s=60.0)
+        finally:
+            worker.close()
+
+    def test_a_log_that_cannot_be_written_costs_only_the_log(self, tmp_path: Path) -> None:
+        (tmp_path / "file").touch()
+        worker = Worker(
+            "tests.unit.child_worker",
+            stage="the test",
+            log=tmp_path / "file" / "log",
+            env={"PYTHONPATH": str(_ROOT)},
+        )
+
+        try:
+            assert worker.call("echo", 1, timeout_s=30.0) == (1,)
+            with pytest.raises(DeviceError, match=r"crash crashed \(SIGSEGV\): it did not say why"):
+                worker.call("crash", int(signal.SIGSEGV), timeout_s=30.0)
+        finally:
+            worker.close()
+
+
+def burning_parent(folder: Path, *, timeout_s: float) -> subprocess.Popen[bytes]:
+    """Start a process whose worker keeps a core busy, and writes its id to `pid`."""
+    return subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "from pathlib import Path\nfrom harness.child import Worker\n"
+            f"folder = Path({str(folder)!r})\n"
+            "worker = Worker('tests.unit.child_worker', stage='x', log=folder / 'log')\n"
+            "pid = worker.call('pid', timeout_s=30.0)\n"
+            "(folder / 'pid').write_text(str(pid))\n"
+            f"worker.call('burn', timeout_s={timeout_s})\n",
+        ],
+        env={**os.environ, "PYTHONPATH": str(_ROOT)},
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def read_when_written(path: Path) -> str:
+    deadline = time.monotonic() + 30.0
+    while not (path.exists() and path.read_text()):
+        assert time.monotonic() < deadline, f"{path} was not written"
+        time.sleep(0.01)
+    time.sleep(0.3)  # for the call after it to be under way
+    return path.read_text()
 
 
 def test_this_process_has_no_child_left() -> None:
