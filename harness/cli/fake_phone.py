@@ -25,6 +25,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 async def _serve(options: argparse.Namespace) -> None:
+    from harness.devices.fake_phone import authorization
     from harness.devices.fake_phone import folder as folders
     from harness.devices.fake_phone.daemon import Daemon
 
@@ -38,5 +39,7 @@ async def _serve(options: argparse.Namespace) -> None:
         console.print(f"A fake {options.model} listens on {serial}. In another terminal:")
         console.print(f"  export HARNESS_BENCHMARK_TOOL={folder.tool}", soft_wrap=True)
         console.print(f"  pytest --device={name} --serial={serial}", soft_wrap=True)
+        if not authorization.owners_keys():
+            console.print("You have no adb key yet, and only yours is let in: `adb start-server`.")
         console.print("Its numbers are labelled FAKE. Stop it with Ctrl-C.")
         await asyncio.Event().wait()

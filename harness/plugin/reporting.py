@@ -117,7 +117,8 @@ class Reporter:
                 tw.line(f"results: {self._writer.path.relative_to(shown)}")
         for trouble in self._troubles:
             tw.line(f"not released: {trouble}", red=True)
-        cache.root()  # with pytest-xdist only the workers have used it
+        if self._records:
+            cache.root()  # with pytest-xdist only the workers have used it
         if trouble := cache.trouble():
             tw.line(trouble, yellow=True)
         yield

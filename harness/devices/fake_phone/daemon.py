@@ -2,7 +2,8 @@
 
     async with Daemon(folder) as daemon:      # then: adb connect 127.0.0.1:{daemon.port}
 
-The daemon speaks adb's device side over TCP on the loopback interface only. Commands run in
+The daemon speaks adb's device side over TCP on the loopback interface only, and only with an adb
+server that signs with a key of this user: other users reach the same interface. Commands run in
 this computer's shell with the phone's folder in place of /data, /sys and parts of /proc, and
 with the folder's own `getprop`, `dumpsys`, `taskset` and so on first on the PATH.
 
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import Self
 
 from harness import child
-from harness.devices.fake_phone import faults
+from harness.devices.fake_phone import authorization, faults
 from harness.devices.fake_phone.faults import Fault
 from harness.devices.fake_phone.folder import Folder
 
@@ -30,6 +31,8 @@ _FEATURES = "shell_v2,cmd,stat_v2,ls_v2"
 _PUMP_BYTES = 65_536
 _AUTH_TOKEN = 1
 _AUTH_SIGNATURE = 2
+_SIGNATURES_MAX = 32
+"""Keys that one adb server may try; it has few."""
 
 
 class Daemon:
@@ -144,18 +147,26 @@ class _Line:
         self._writer = writer
         self._streams: dict[int, Stream] = {}
         self._next = 1
+        self._token = b""
+        self._signatures = 0
+        self._trusted = False
 
     async def serve(self) -> None:
         while True:
             command, arg0, arg1, length, _, _ = _HEADER.unpack(
                 await self._reader.readexactly(_HEADER.size)
             )
+            if length > _MOST_BYTES:
+                return
             data = await self._reader.readexactly(length)
             if command == b"CNXN":
-                await self._greet()
+                self._trusted = False
+                await self._challenge()
             elif command == b"AUTH":
-                if arg0 == _AUTH_SIGNATURE:  # of a key it does not know; the public key comes next
-                    await self.send(b"AUTH", _AUTH_TOKEN, 0, os.urandom(20))
+                if arg0 == _AUTH_SIGNATURE and not self._trusted:
+                    await self._check(data)
+            elif not self._trusted:
+                continue  # as adbd does: nothing is open to whom it does not know
             elif command == b"OPEN":
                 self._open(arg0, data.rstrip(b"\0").decode())
             elif arg1 in self._streams:
@@ -163,18 +174,32 @@ class _Line:
                 if command == b"WRTE":
                     await self.send(b"OKAY", arg1, arg0)
 
+    async def _challenge(self) -> None:
+        if faults.present(self.daemon.folder, Fault.OFFLINE):
+            return
+        self._token = os.urandom(authorization.TOKEN_BYTES)
+        await self.send(b"AUTH", _AUTH_TOKEN, 0, self._token)
+
+    async def _check(self, signature: bytes) -> None:
+        """Let a server in that signed the token with a key of this user; else ask for another."""
+        self._signatures += 1
+        keys = authorization.owners_keys()
+        if faults.present(self.daemon.folder, Fault.UNAUTHORIZED):
+            keys = ()
+        if self._token and any(key.signed(self._token, signature) for key in keys):
+            self._token, self._trusted = b"", True
+            await self._greet()
+        elif self._signatures < _SIGNATURES_MAX:
+            await self._challenge()
+
     async def _greet(self) -> None:
         folder = self.daemon.folder
-        if faults.present(folder, Fault.UNAUTHORIZED):
-            await self.send(b"AUTH", _AUTH_TOKEN, 0, os.urandom(20))
-            return
         banner = (
             f"device::ro.product.name={folder.getprop('ro.product.name')};"
             f"ro.product.model={folder.getprop('ro.product.model')};"
             f"ro.product.device={folder.getprop('ro.product.device')};features={_FEATURES}"
         )
-        if not faults.present(folder, Fault.OFFLINE):
-            await self.send(b"CNXN", _VERSION, _MOST_BYTES, banner.encode())
+        await self.send(b"CNXN", _VERSION, _MOST_BYTES, banner.encode())
 
     def _open(self, remote: int, name: str) -> None:
         stream = Stream(self, self._next, remote)
