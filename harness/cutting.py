@@ -6,10 +6,10 @@ Only the file is rewritten: no native code runs, and every op keeps its options 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from harness import flatbuffer
 from harness.errors import ModelError
 
 
@@ -36,7 +36,7 @@ def cut(
     Raises:
         ModelError: the ops read a tensor that is neither fed, constant nor computed by them.
     """
-    whole = schema.ModelT.InitFromPackedBuf(model, 0)
+    whole = flatbuffer.unpack(model)
     graph = whole.subgraphs[0]
     kept_ops = [graph.operators[index] for index in ops]
     wanted = {int(i) for op in kept_ops for i in (*op.inputs, *op.outputs) if i >= 0}
@@ -58,9 +58,7 @@ def cut(
     subgraph.inputs = np.array([places[i] for i in inputs], dtype=np.int32)
     subgraph.outputs = np.array([places[i] for i in outputs], dtype=np.int32)
     part.subgraphs = [subgraph]
-    builder = flatbuffers.Builder(len(model))
-    builder.Finish(part.Pack(builder), b"TFL3")
-    return bytes(builder.Output())
+    return flatbuffer.pack(part)
 
 
 def _prepare(tensors: Mapping[int, Any], names: Mapping[int, str], inputs: Sequence[int]) -> None:
@@ -78,7 +76,7 @@ def show(model: bytes, tensors: Sequence[int]) -> bytes:
     Raises:
         ModelError: nothing computes one of the tensors.
     """
-    graph = schema.ModelT.InitFromPackedBuf(model, 0).subgraphs[0]
+    graph = flatbuffer.unpack(model).subgraphs[0]
     return cut(
         model,
         ops=range(len(graph.operators)),

@@ -6,9 +6,8 @@ ModelError.
 
 import functools
 import re
-import struct
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -16,127 +15,25 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from harness import flatbuffer, shapes
 from harness.errors import ModelError
+from harness.flatbuffer import DAMAGE
+from harness.nodes import ACTIVATIONS, PADDINGS, Graph, Op, Quantization, Tensor, names_of
 
-DAMAGE = (
-    struct.error, LookupError, ValueError, TypeError, ArithmeticError, AttributeError,
-    MemoryError, RecursionError,
-)  # fmt: skip
-"""What the flatbuffers reader, and code that trusts what it read, raise on a damaged file."""
+__all__ = [
+    "ACTIVATIONS", "DAMAGE", "PADDINGS", "Graph", "Op", "Quantization", "Tensor", "count_macs",
+    "load", "parse",
+]  # fmt: skip
 
 _ELEMENTS_MAX = 2**40
-_VECTOR_MAX = 200_000
-_BYTES_PER_ELEMENT = {
-    "float64": 8.0, "int64": 8.0, "uint64": 8.0, "complex64": 8.0,
-    "float32": 4.0, "int32": 4.0, "uint32": 4.0,
-    "float16": 2.0, "int16": 2.0, "uint16": 2.0, "bfloat16": 2.0,
-    "int8": 1.0, "uint8": 1.0, "bool": 1.0, "int4": 0.5, "uint4": 0.5, "int2": 0.25,
-}  # fmt: skip
-
-
-@dataclass(frozen=True, kw_only=True)
-class Quantization:
-    """Hold the affine mapping of a tensor: real = scale * (stored - zero_point)."""
-
-    scales: tuple[float, ...]
-    zero_points: tuple[int, ...]
-    axis: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Tensor:
-    """Hold one tensor: NHWC shape, dtype in NumPy's words, and its constant data if it has any."""
-
-    index: int
-    name: str
-    shape: tuple[int, ...]
-    dtype: str
-    quantization: Quantization | None = None
-    constant: bytes | None = field(default=None, repr=False)
-
-    @property
-    def elements(self) -> int:
-        """Return the number of elements."""
-        return prod(self.shape)
-
-    @property
-    def size_bytes(self) -> int:
-        """Return the bytes that the tensor's elements take."""
-        return int(self.elements * _BYTES_PER_ELEMENT.get(self.dtype, 4.0))
-
-    def values(self) -> np.ndarray[Any, Any] | None:
-        """Return the constant data as an array of the tensor's shape, or None.
-
-        Raises:
-            ModelError: the stored bytes do not fit the shape.
-        """
-        if self.constant is None:
-            return None
-        try:
-            return np.frombuffer(self.constant, dtype=self.dtype).reshape(self.shape)
-        except (TypeError, ValueError) as error:
-            raise ModelError(f"tensor {self.name!r}: constant data does not fit: {error}") from None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Op:
-    """Hold one node; `inputs` has -1 for an omitted optional input.
-
-    Attributes:
-        macs: Multiply-accumulates of one inference; 0 for ops that have none.
-    """
-
-    index: int
-    name: str
-    version: int
-    inputs: tuple[int, ...]
-    outputs: tuple[int, ...]
-    options: Mapping[str, Any]
-    macs: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Graph:
-    """Hold the one subgraph of a model, in execution order."""
-
-    tensors: tuple[Tensor, ...]
-    ops: tuple[Op, ...]
-    inputs: tuple[int, ...]
-    outputs: tuple[int, ...]
-    size_bytes: int
-
-    @property
-    def macs(self) -> int:
-        """Return the multiply-accumulates of one inference."""
-        return sum(op.macs for op in self.ops)
-
-    @property
-    def weight_bytes(self) -> int:
-        """Return the bytes of all constant tensors."""
-        return sum(t.size_bytes for t in self.tensors if t.constant is not None)
-
-    @functools.cached_property
-    def peak_activation_bytes(self) -> int:
-        """Return the most bytes of activations that are alive at one time, in file order."""
-        last_use = {i: len(self.ops) for i in self.outputs}
-        for op in self.ops:
-            for i in op.inputs:
-                last_use[i] = max(last_use.get(i, -1), op.index)
-        alive = set(self.inputs)
-        peak = sum(self.tensors[i].size_bytes for i in alive)
-        for op in self.ops:
-            alive |= set(op.outputs)
-            peak = max(peak, sum(self.tensors[i].size_bytes for i in alive))
-            alive = {i for i in alive if last_use.get(i, -1) > op.index}
-        return peak
-
-    def input_tensors(self, op: Op) -> list[Tensor]:
-        """Return the tensors an op reads, constants included, omitted ones left out."""
-        return [self.tensors[i] for i in op.inputs if i >= 0]
-
-    def runtime_inputs(self, op: Op) -> list[Tensor]:
-        """Return the tensors an op reads that are not constant."""
-        return [t for t in self.input_tensors(op) if t.constant is None]
+_RANK_MAX = 8
+"""Source: TFLite's kernels take at most 5 to 8 dimensions; XNNPACK_MAX_TENSOR_DIMS is 6."""
+_OPS_MAX = 5_000
+_SHARING_MAX = 64
+"""How many tensors may share the data of one buffer, if it is all that the file holds."""
+_CUSTOM_NAME_MAX = 256
+_UNSIZED = frozenset({"string", "resource", "variant"})
+"""Types whose elements have no fixed number of bytes."""
 
 
 def load(path: Path) -> Graph:
@@ -158,20 +55,14 @@ def parse(data: bytes, *, name: str = "model") -> Graph:
     Raises:
         ModelError: truncated, damaged, not a TFLite file, or of a kind the harness does not read.
     """
-    if len(data) < 16 or data[4:8] != b"TFL3":
-        raise ModelError(
-            f"{name}: not a .tflite file (no TFL3 identifier in {len(data)} bytes); "
-            "export the model again or fetch the whole file"
-        )
     try:
-        return _read_model(data)
+        flatbuffer.check(data)
+        graph = _read_model(data)
+        return replace(graph, believed=shapes.check(graph))
     except ModelError as error:
         raise ModelError(f"{name}: {error}") from None
     except DAMAGE as error:
-        raise ModelError(
-            f"{name}: damaged .tflite file ({type(error).__name__}: {error}); "
-            "export the model again or fetch the whole file"
-        ) from None
+        raise ModelError(f"{name}: {flatbuffer.damaged(error)}") from None
 
 
 def _read_model(data: bytes) -> Graph:
@@ -180,96 +71,119 @@ def _read_model(data: bytes) -> Graph:
     if subgraphs != 1:
         raise ModelError(f"has {subgraphs} subgraphs; the harness reads models with exactly one")
     subgraph = model.Subgraphs(0)
-    codes = [model.OperatorCodes(i) for i in _indices(model.OperatorCodesLength(), data)]
+    if subgraph.OperatorsLength() > _OPS_MAX:
+        raise ModelError(f"has {subgraph.OperatorsLength()} ops; the harness reads {_OPS_MAX}")
+    file = memoryview(data)
+    codes = [_read_code(model.OperatorCodes(i)) for i in range(model.OperatorCodesLength())]
     tensors = tuple(
-        _read_tensor(model, subgraph.Tensors(i), i, data)
-        for i in _indices(subgraph.TensorsLength(), data)
+        _read_tensor(model, subgraph.Tensors(i), i, file) for i in range(subgraph.TensorsLength())
     )
     ops = tuple(
         _read_op(codes, subgraph.Operators(i), i, tensors)
-        for i in _indices(subgraph.OperatorsLength(), data)
+        for i in range(subgraph.OperatorsLength())
     )
     graph = Graph(
         tensors=tensors,
         ops=ops,
-        inputs=tuple(int(subgraph.Inputs(i)) for i in _indices(subgraph.InputsLength(), data)),
-        outputs=tuple(int(subgraph.Outputs(i)) for i in _indices(subgraph.OutputsLength(), data)),
+        inputs=_integers(subgraph.InputsAsNumpy()),
+        outputs=_integers(subgraph.OutputsAsNumpy()),
         size_bytes=len(data),
     )
     _check_wiring(graph)
+    if graph.weight_bytes > _SHARING_MAX * len(data):
+        raise ModelError(
+            f"has constants of {graph.weight_bytes} bytes in a file of {len(data)}: its tensors "
+            "share their data; the harness does not read it, export the model again"
+        )
     return graph
 
 
-def _indices(length: int, data: bytes) -> range:
-    """Return range(length) after checking that so many entries can fit in the file."""
-    if length < 0 or length > min(_VECTOR_MAX, len(data) // 4):
-        raise ModelError(f"claims {length} entries in a file of {len(data)} bytes")
-    return range(length)
+def _integers(vector: Any) -> tuple[int, ...]:
+    """Return a vector as the generated reader gives it: an array, or 0 where it is left out."""
+    return tuple(np.atleast_1d(vector).tolist()) if isinstance(vector, np.ndarray) else ()
 
 
-def _read_tensor(model: Any, tensor: Any, index: int, data: bytes) -> Tensor:
-    shape = tuple(int(tensor.Shape(i)) for i in _indices(tensor.ShapeLength(), data))
+def _read_tensor(model: Any, tensor: Any, index: int, file: memoryview) -> Tensor:
     name = (tensor.Name() or b"").decode("utf-8", errors="replace")
+    if tensor.ShapeLength() > _RANK_MAX:
+        raise ModelError(
+            f"tensor {name!r:.80} has {tensor.ShapeLength()} dimensions; "
+            f"the harness reads {_RANK_MAX}"
+        )
+    shape = _integers(tensor.ShapeAsNumpy())
     if any(size < 0 for size in shape) or prod(shape) > _ELEMENTS_MAX:
-        raise ModelError(f"tensor {name!r} has the impossible shape {shape}")
+        raise ModelError(f"tensor {name!r:.80} has the impossible shape {shape}")
     dtype = _TENSOR_TYPES.get(tensor.Type())
     if dtype is None:
-        raise ModelError(f"tensor {name!r} has unknown type {tensor.Type()}")
+        raise ModelError(f"tensor {name!r:.80} has unknown type {tensor.Type()}")
     if not 0 <= tensor.Buffer() < model.BuffersLength():
-        raise ModelError(f"tensor {name!r} names buffer {tensor.Buffer()}, which does not exist")
+        raise ModelError(
+            f"tensor {name!r:.80} names buffer {tensor.Buffer()}, which does not exist"
+        )
     buffer = model.Buffers(tensor.Buffer())
     if buffer.Offset() > 1:
-        raise ModelError(f"tensor {name!r} is stored outside the flatbuffer; not supported")
-    constant = None
-    if tensor.Buffer() > 0 and buffer.DataLength() > 0:
-        constant = buffer.DataAsNumpy().tobytes()
-    return Tensor(
+        raise ModelError(f"tensor {name!r:.80} is stored outside the flatbuffer; not supported")
+    read = Tensor(
         index=index,
         name=name,
         shape=shape,
         dtype=dtype,
-        quantization=_read_quantization(tensor.Quantization(), data),
-        constant=constant,
+        quantization=_read_quantization(tensor.Quantization()),
+        constant=flatbuffer.data_of(buffer, file) if tensor.Buffer() > 0 else None,
     )
+    is_dense = tensor.Sparsity() is None and dtype not in _UNSIZED
+    if read.constant is not None and is_dense and len(read.constant) != read.size_bytes:
+        raise ModelError(
+            f"tensor {name!r:.80} of shape {list(shape)} takes {read.size_bytes} bytes, "
+            f"and its constant data are {len(read.constant)}; export the model again"
+        )
+    return read
 
 
-def _read_quantization(quantization: Any, data: bytes) -> Quantization | None:
+def _read_quantization(quantization: Any) -> Quantization | None:
     if quantization is None or quantization.ScaleLength() == 0:
         return None
     return Quantization(
-        scales=tuple(
-            float(quantization.Scale(i)) for i in _indices(quantization.ScaleLength(), data)
-        ),
-        zero_points=tuple(
-            int(quantization.ZeroPoint(i)) for i in _indices(quantization.ZeroPointLength(), data)
-        ),
+        scales=tuple(quantization.ScaleAsNumpy().tolist()),
+        zero_points=_integers(quantization.ZeroPointAsNumpy()),
         axis=int(quantization.QuantizedDimension()),
     )
 
 
-def _read_op(codes: Sequence[Any], operator: Any, index: int, tensors: Sequence[Tensor]) -> Op:
-    code = codes[operator.OpcodeIndex()]
-    builtin = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
-    name = _BUILTIN_OPS.get(builtin)
-    if name is None:
-        raise ModelError(f"op #{index} has unknown builtin code {builtin}")
+def _read_code(code: Any) -> tuple[str, int]:
+    """Return the name and version of an op code; '' for a builtin that is not known."""
+    name = _BUILTIN_OPS.get(max(code.BuiltinCode(), code.DeprecatedBuiltinCode()), "")
     if name == "CUSTOM":
         name = (code.CustomCode() or b"CUSTOM").decode("utf-8", errors="replace")
-    limit = range(len(tensors) + 1)
-    inputs = tuple(int(operator.Inputs(i)) for i in limit[: operator.InputsLength()])
-    outputs = tuple(int(operator.Outputs(i)) for i in limit[: operator.OutputsLength()])
+        if len(name) > _CUSTOM_NAME_MAX:
+            raise ModelError(f"names a custom op {name!r:.80}... of {len(name)} letters")
+    return name, int(code.Version())
+
+
+def _read_op(
+    codes: Sequence[tuple[str, int]], operator: Any, index: int, tensors: Sequence[Tensor]
+) -> Op:
+    code = operator.OpcodeIndex()
+    if code >= len(codes):
+        raise ModelError(f"op #{index} names op code {code}, which does not exist")
+    name, version = codes[code]
+    if not name:
+        raise ModelError(f"op #{index} has an unknown builtin code")
+    inputs = _integers(operator.InputsAsNumpy())
+    outputs = _integers(operator.OutputsAsNumpy())
     if any(not -1 <= i < len(tensors) for i in inputs) or any(
         not 0 <= i < len(tensors) for i in outputs
     ):
         raise ModelError(f"op #{index} {name} names tensors that do not exist")
-    options = _read_options(operator)
+    if not outputs:
+        raise ModelError(f"op #{index} {name} has no output; the harness reads ops that have one")
     return Op(
         index=index,
         name=name,
-        version=int(code.Version()),
+        version=version,
         inputs=inputs,
         outputs=outputs,
-        options=options,
+        options=_read_options(operator),
         macs=count_macs(name, inputs, outputs, tensors),
     )
 
@@ -320,22 +234,20 @@ def _check_wiring(graph: Graph) -> None:
     for i in (*graph.inputs, *graph.outputs):
         if not 0 <= i < len(graph.tensors):
             raise ModelError(f"names tensor {i} as input or output, which does not exist")
-    producer = {i: op.index for op in graph.ops for i in op.outputs}
+    given = {*graph.inputs, *(t.index for t in graph.tensors if t.constant is not None)}
+    producer: dict[int, int] = {}
+    for op in graph.ops:
+        for i in op.outputs:
+            if i in given or i in producer:
+                raise ModelError(
+                    f"op #{op.index} {op.name} computes a tensor that has a value already"
+                )
+            producer[i] = op.index
     for op in graph.ops:
         # A tensor with no data that nobody produces is legal when it is empty or a variable.
         if any(producer.get(i, -1) >= op.index for i in op.inputs):
             raise ModelError(f"op #{op.index} {op.name} reads a tensor before it is computed")
 
 
-def _names(cls: type) -> Iterator[tuple[int, str]]:
-    for name, value in vars(cls).items():
-        if isinstance(value, int):
-            yield value, name
-
-
-_BUILTIN_OPS = dict(_names(schema.BuiltinOperator))
-_TENSOR_TYPES = {value: name.lower() for value, name in _names(schema.TensorType)}
-ACTIVATIONS = dict(_names(schema.ActivationFunctionType))
-"""Names of fused activations by their number in an op's `fused_activation_function`."""
-PADDINGS = dict(_names(schema.Padding))
-"""Names of paddings by their number in an op's `padding`."""
+_BUILTIN_OPS = dict(names_of(schema.BuiltinOperator))
+_TENSOR_TYPES = {value: name.lower() for value, name in names_of(schema.TensorType)}

@@ -389,10 +389,11 @@ def _resize(model: ModelBuilder, x: int, op: str, version: int | None, options: 
 
 def _blocks(model: ModelBuilder, x: int, op: str, version: int | None, options: Any) -> int:
     batch, height, width, depth = model.shape(x)
+    block = options.get("block_size", 2)
     if op == "DEPTH_TO_SPACE":
-        y = model.activation((batch, 2 * height, 2 * width, depth // 4))
+        y = model.activation((batch, block * height, block * width, depth // max(1, block) ** 2))
     else:
-        y = model.activation((batch, height // 2, width // 2, depth * 4))
+        y = model.activation((batch, height // block, width // block, depth * block**2))
     model.op(op, [x], [y], version=version, **{"block_size": 2} | options)
     return y
 
@@ -437,6 +438,37 @@ def _reduce(model: ModelBuilder, x: int, op: str, version: int | None, options: 
     return y
 
 
+def _arg(model: ModelBuilder, x: int, op: str, version: int | None, options: Any) -> int:
+    y = model.activation(model.shape(x)[:-1])
+    model.op(op, [x, model.constant([len(model.shape(x)) - 1])], [y], version=version, **options)
+    return y
+
+
+def _matmul(model: ModelBuilder, x: int, op: str, version: int | None, options: Any) -> int:
+    *head, rows, _ = model.shape(x)
+    y = model.activation((*head, rows, rows))
+    model.op(op, [x, x], [y], version=version, **{"adj_y": True} | options)
+    return y
+
+
+def _stack(model: ModelBuilder, x: int, op: str, version: int | None, options: Any) -> int:
+    y = model.activation((2, *model.shape(x)))
+    model.op(op, [x, x], [y], version=version, **{"axis": 0, "values_count": 2} | options)
+    return y
+
+
+def _whole(model: ModelBuilder, x: int, op: str, version: int | None, options: Any) -> int:
+    """Slice or tile to the same shape."""
+    shape = model.shape(x)
+    ones, zeros = model.constant([1] * len(shape)), model.constant([0] * len(shape))
+    bounds = {"SLICE": [zeros, model.constant(shape)], "TILE": [ones],
+              "STRIDED_SLICE": [zeros, model.constant(shape), ones]}  # fmt: skip
+    y = model.activation(shape)
+    known = {"begin_mask": 0, "end_mask": 0} if op == "STRIDED_SLICE" else {}
+    model.op(op, [x, *bounds[op]], [y], version=version, **known | options)
+    return y
+
+
 def _transpose(model: ModelBuilder, x: int, op: str, version: int | None, options: Any) -> int:
     shape = model.shape(x)
     order = [0, *range(2, len(shape)), 1]
@@ -471,6 +503,8 @@ _RECIPES: dict[str, _Recipe] = {
     "CONCATENATION": _concatenation, "PAD": _pad, "PADV2": _pad, "MIRROR_PAD": _pad,
     "MAX_POOL_2D": _pool, "AVERAGE_POOL_2D": _pool, "MEAN": _reduce, "SUM": _reduce,
     "REDUCE_MAX": _reduce, "REDUCE_MIN": _reduce, "REDUCE_PROD": _reduce,
+    "ARG_MAX": _arg, "ARG_MIN": _arg, "BATCH_MATMUL": _matmul, "PACK": _stack, "SLICE": _whole,
+    "STRIDED_SLICE": _whole, "TILE": _whole,
     "TRANSPOSE": _transpose, "RESHAPE": _reshape, "QUANTIZE": _quantize,
     "DEQUANTIZE": _dequantize, "ADD": _twice, "SUB": _twice, "MUL": _twice, "DIV": _twice,
     "MINIMUM": _twice, "MAXIMUM": _twice, "SQUARED_DIFFERENCE": _twice, "POW": _twice,

@@ -6,9 +6,10 @@ New and resized weights are zeros: an edited file is for placing and costing, no
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
+
+from harness import flatbuffer
 
 _TYPES = {name.lower(): value for name, value in vars(schema.TensorType).items() if name.isupper()}
 _NAMES = {value: name for name, value in _TYPES.items()}
@@ -22,14 +23,12 @@ class Editor:
 
     def __init__(self, model: bytes) -> None:
         """Unpack a model that `graph.parse` has read."""
-        self._model = schema.ModelT.InitFromPackedBuf(model, 0)
+        self._model = flatbuffer.unpack(model)
         self._graph = self._model.subgraphs[0]
 
     def write(self) -> bytes:
         """Return the edited model."""
-        builder = flatbuffers.Builder(1024)
-        builder.Finish(self._model.Pack(builder), b"TFL3")
-        return bytes(builder.Output())
+        return flatbuffer.pack(self._model)
 
     @property
     def ops(self) -> list[Any]:

@@ -79,10 +79,11 @@ def _headline(path: Path, parsed: Graph) -> str:
         f"{list(parsed.tensors[i].shape)} {parsed.tensors[i].dtype}"
         for i in (*parsed.inputs, *parsed.outputs)
     )
+    belief = f"\n{parsed.belief}" if parsed.believed else ""
     return (
         f"{path.name}: {len(parsed.ops)} ops, {parsed.macs / 1e9:.3f} GMAC, "
         f"weights {parsed.weight_bytes / 2**20:.2f} MiB, "
-        f"peak activations {parsed.peak_activation_bytes / 2**20:.2f} MiB\n{shapes}"
+        f"peak activations {parsed.peak_activation_bytes / 2**20:.2f} MiB\n{shapes}{belief}"
     )
 
 
@@ -168,6 +169,7 @@ def _reason(node: NodePlacement | None) -> str:
 def _as_json(parsed: Graph, placements: dict[str, Placement | str]) -> dict[str, Any]:
     return {
         "macs": parsed.macs,
+        "believed_shapes_of": list(parsed.believed),
         "weight_bytes": parsed.weight_bytes,
         "peak_activation_bytes": parsed.peak_activation_bytes,
         "ops": [

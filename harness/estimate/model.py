@@ -148,6 +148,8 @@ def _break_down(graph: Graph, placement: Placement, target: Target) -> Breakdown
             f"{', '.join(sorted(guessed))} in int8 has only reference kernels on the CPU, whose "
             "rate on this phone is not known: counted instructions stand in, ratios only"
         )
+    if graph.believed:
+        bases.append(graph.belief)
     return Breakdown(
         parts=tuple(parts),
         kernels=tuple(costs),

@@ -1,1 +1,1 @@
-"""Faults planted on purpose: each must be seen, and nothing else."""
+"""Faults and inputs made on purpose: each must be seen, end in a clear error, and nothing else."""
