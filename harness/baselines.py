@@ -1,12 +1,15 @@
 """Read and write golden/<subject>/baselines.json: facts that a person accepted."""
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness import schema
+from harness.errors import ConfigError
 from harness.evidence import Evidence
+from harness.images import Size
 from harness.subjects import Subject
 
 
@@ -38,6 +41,12 @@ class Baseline:
     spread: float
     because: str
 
+    def __post_init__(self) -> None:
+        """Refuse a spread that would allow anything, or nothing."""
+        if self.spread < 0.0:
+            raise ValueError(f"spread {self.spread:g} is negative")
+        Size.parse(self.resolution)
+
     @property
     def key(self) -> tuple[str, ...]:
         """Return what the fact is about."""
@@ -64,7 +73,13 @@ def load(subject: Subject) -> tuple[Baseline, ...]:
         ConfigError: the file is wrong.
     """
     path = path_of(subject)
-    return schema.load_json(_File, path).baselines if path.exists() else ()
+    if not path.exists():
+        return ()
+    found = schema.load_json(_File, path).baselines
+    for key, count in Counter(baseline.key for baseline in found).items():
+        if count > 1:
+            raise ConfigError(f"{path}: {count} baselines for {' '.join(key)}; keep one")
+    return found
 
 
 def store(subject: Subject, baselines: Sequence[Baseline]) -> Path:

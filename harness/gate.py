@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from harness.baselines import Baseline
-from harness.evidence import Provenance
+from harness.evidence import Evidence, Provenance
 from harness.fidelity import Fidelity
 from harness.latency import Estimate, Latency
 from harness.placement import NodePlacement, Placement
@@ -26,6 +26,9 @@ from harness.verdict import (
     Sense,
     Verdict,
 )
+
+_ATTACHED = (Evidence.PHONE, Evidence.FAKE)
+"""Evidence that only an attached phone gives; a run on this host owes none of it."""
 
 
 class Check(Protocol):
@@ -311,3 +314,27 @@ def no_regression(
         REGRESSION, metric, observed, limit, sense, provenance,
         because=f"blessed {baseline.value:.4g} ({baseline.because})",
     )  # fmt: skip
+
+
+def unobserved(
+    observed: Iterable[tuple[str, Evidence]], accepted: Iterable[Baseline]
+) -> tuple[Verdict, ...]:
+    """Rule INCONCLUSIVE on each blessed metric that a run did not observe (R2).
+
+    Args:
+        observed: Metric and evidence of each fact of the run.
+        accepted: What a person accepted for the same variant, target and resolution.
+    """
+    facts = tuple(observed)
+    metrics = {metric for metric, _ in facts}
+    attached = any(evidence in _ATTACHED for _, evidence in facts)
+    return tuple(
+        inconclusive(
+            REGRESSION,
+            baseline.metric,
+            f"{baseline.metric} {baseline.value:.4g} [{baseline.evidence.value}] is blessed, and "
+            "this run observed no such number: what it needs is gone or not installed",
+        )
+        for baseline in accepted
+        if baseline.metric not in metrics and (baseline.evidence in _ATTACHED) is attached
+    )

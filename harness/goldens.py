@@ -4,6 +4,7 @@ The FP32 output is stored clipped to [0, 1] in 16 bits, so that a repository sta
 alone limits the PSNR of a perfect output to about 107 dB.
 """
 
+import json
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from harness import images
+from harness import images, schema
 from harness.errors import BlessedDataError
 from harness.evidence import sha256_of
 from harness.images import Pixels, Size
@@ -44,6 +45,102 @@ class Golden:
     size: Size
 
 
+@dataclass(frozen=True, kw_only=True)
+class BlessedFrame:
+    """A frame and its sharp target as a person accepted them, by the hashes of their pixels.
+
+    Attributes:
+        name: Name of the frame.
+        frame_sha256: Of the frame.
+        target_sha256: Of the sharp target; '' where there is none.
+    """
+
+    name: str
+    frame_sha256: str
+    target_sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class _List:
+    frames: tuple[BlessedFrame, ...] = ()
+
+
+def _list_path(subject: Subject) -> Path:
+    return subject.references / "frames.json"
+
+
+def blessed(subject: Subject) -> dict[str, BlessedFrame]:
+    """Return what was blessed, by name of the frame; nothing where nothing has been yet.
+
+    Raises:
+        ConfigError: the list is wrong.
+    """
+    path = _list_path(subject)
+    frames = schema.load_json(_List, path).frames if path.exists() else ()
+    return {frame.name: frame for frame in frames}
+
+
+def changes(subject: Subject) -> tuple[str, ...]:
+    """Say how today's frames and targets differ from the blessed ones, one line each.
+
+    Raises:
+        ConfigError: the list of blessed frames is wrong.
+        BlessedDataError: an image cannot be read.
+    """
+    accepted = blessed(subject)
+    today = {name: _hashed(subject, name) for name in names(subject)}
+    lines = [f"frame {name} is missing" for name in accepted if name not in today]
+    for name, frame in today.items():
+        if name not in accepted:
+            lines.append(f"frame {name} is not blessed")
+        elif frame.frame_sha256 != accepted[name].frame_sha256:
+            lines.append(f"frame {name} has changed")
+        elif frame.target_sha256 != accepted[name].target_sha256:
+            lines.append(f"the sharp target of frame {name} {_what(frame, accepted[name])}")
+    return tuple(lines)
+
+
+def _what(now: BlessedFrame, then: BlessedFrame) -> str:
+    if not now.target_sha256:
+        return "is missing"
+    return "has changed" if then.target_sha256 else "is not blessed"
+
+
+def store_list(subject: Subject) -> Path:
+    """Write which frames and targets are blessed; drop the references of those that are not.
+
+    Only `harness bless` and `init` call this, after `store` for each frame.
+    """
+    frames = tuple(_hashed(subject, name) for name in names(subject))
+    for path in subject.references.glob("*.npz"):
+        if path.stem not in {frame.name for frame in frames}:
+            path.unlink()
+    text = json.dumps(schema.dump(_List(frames=frames)), indent=1)
+    path = _list_path(subject)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text + "\n", encoding="utf-8")
+    return path
+
+
+def _hashed(subject: Subject, name: str) -> BlessedFrame:
+    frame, target = load_frame(subject, name)
+    return BlessedFrame(
+        name=name,
+        frame_sha256=_frame_sha256(frame),
+        target_sha256="" if target is None else _frame_sha256(target),
+    )
+
+
+def expected(subject: Subject) -> tuple[str, ...]:
+    """Return the names of a subject's frames, and of those that were blessed and are gone.
+
+    Raises:
+        ConfigError: the list of blessed frames is wrong.
+    """
+    references = {path.stem for path in subject.references.glob("*.npz")}
+    return tuple(sorted({*names(subject), *blessed(subject), *references}))
+
+
 def names(subject: Subject) -> tuple[str, ...]:
     """Return the names of a subject's frames, without reading them."""
     if subject.frame_names:
@@ -71,9 +168,14 @@ def load(subject: Subject, name: str) -> Golden:
     Raises:
         BlessedDataError: a part is missing or damaged, or was made from another model or frame.
     """
-    frame, target = load_frame(subject, name)
-    path = subject.references / f"{name}.npz"
     remedy = f"run `harness bless {subject.name}` and commit what it writes"
+    path = subject.references / f"{name}.npz"
+    accepted = blessed(subject).get(name)
+    if name not in names(subject):
+        raise BlessedDataError(
+            f"{subject.frames}: frame {name} was blessed and is gone; put it back, or {remedy}"
+        )
+    frame, target = load_frame(subject, name)
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             levels = stored["output"]
@@ -87,6 +189,12 @@ def load(subject: Subject, name: str) -> Golden:
         raise BlessedDataError(f"{path}: damaged reference ({levels.dtype}); {remedy}")
     if frame_sha256 != _frame_sha256(frame):
         raise BlessedDataError(f"{path}: stale, the frame has changed since; {remedy}")
+    if accepted is None:
+        raise BlessedDataError(f"{_list_path(subject)}: does not list frame {name}; {remedy}")
+    today = _hashed(subject, name)
+    if today.target_sha256 != accepted.target_sha256:
+        what = _what(today, accepted)
+        raise BlessedDataError(f"{subject.frames}: the sharp target of {name} {what}; {remedy}")
     if model_sha256 != subject.reference.sha256:
         raise BlessedDataError(f"{path}: stale, made by another FP32 model; {remedy}")
     output = levels.astype(np.float32) / np.float32(_LEVELS)

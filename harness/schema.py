@@ -8,6 +8,7 @@ import dataclasses
 import enum
 import functools
 import json
+import math
 import tomllib
 import types
 import typing
@@ -34,7 +35,7 @@ def load_toml(cls: type[T], path: Path) -> T:
         raise ConfigError(f"{path}: cannot be read ({error})") from None
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: not valid TOML: {error}") from None
-    return parse(cls, data, where=str(path))
+    return _parse_file(cls, data, path)
 
 
 def load_json(cls: type[T], path: Path) -> T:
@@ -49,7 +50,25 @@ def load_json(cls: type[T], path: Path) -> T:
         raise ConfigError(f"{path}: no such file") from None
     except (OSError, UnicodeDecodeError, RecursionError, ValueError) as error:
         raise ConfigError(f"{path}: not valid JSON: {error}") from None
+    return _parse_file(cls, data, path)
+
+
+def _parse_file(cls: type[T], data: object, path: Path) -> T:
+    """Build a dataclass from a file that people keep: no number in it is infinite or NaN."""
+    _refuse_non_finite(data, str(path))
     return parse(cls, data, where=str(path))
+
+
+def _refuse_non_finite(data: object, where: str) -> None:
+    """Refuse `inf` and `nan`, which as limit or spread would pass everything or nothing."""
+    if isinstance(data, float) and not math.isfinite(data):
+        raise ConfigError(f"{where}: {data} is no number to judge by; write a finite one")
+    if isinstance(data, Mapping):
+        for key, item in data.items():
+            _refuse_non_finite(item, f"{where}: {key}")
+    if isinstance(data, list):
+        for index, item in enumerate(data):
+            _refuse_non_finite(item, f"{where}[{index}]")
 
 
 def parse(cls: type[T], data: object, *, where: str) -> T:

@@ -263,11 +263,27 @@ def load(folder: Path) -> Subject:
     names = [variant.name for variant in subject.variants]
     if len(set(names)) < len(names):
         raise ConfigError(f"{path}: two variants have the same name")
-    for budget in subject.budgets:
-        Size.parse(budget.resolution)
+    for number, budget in enumerate(subject.budgets):
+        where = f"{path}: budgets[{number}]"
+        try:
+            Size.parse(budget.resolution)
+        except ConfigError as error:
+            raise ConfigError(f"{where}: {error}") from None
+        for earlier, other in enumerate(subject.budgets[:number]):
+            if _about(other) == _about(budget):
+                raise ConfigError(
+                    f"{where} is about the same devices, delegates, variants and resolution "
+                    f"({budget.resolution}) as budgets[{earlier}]; keep one"
+                )
     if subject.scaling is not None and len(subject.scaling.sizes) < 2:
         raise ConfigError(f"{path}: scaling needs two or more resolutions")
     return _with_folder(subject, folder.resolve())
+
+
+def _about(budget: Budget) -> tuple[object, ...]:
+    """Return what a budget speaks of, whatever the order of its patterns."""
+    patterns = (budget.devices, budget.delegates, budget.variants)
+    return (*(frozenset(names) for names in patterns), budget.resolution)
 
 
 def _with_folder(subject: Subject, folder: Path) -> Subject:

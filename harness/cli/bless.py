@@ -61,6 +61,7 @@ def run(options: argparse.Namespace) -> int:
     _rewrite_hashes(subject.folder / SUBJECT_FILE, hashes)
     for name, (frame, output) in references.items():
         goldens.store(subject, name, frame=frame, fp32_output=output)
+    goldens.store_list(subject)
     path = baselines.store(subject, [*kept, *accepted])
     console.print(f"Blessed {subject.name}: {len(references)} goldens, {path.name}.")
     return 0
@@ -100,6 +101,9 @@ def _reference_changes(subject: Subject, references: dict[str, tuple[Pixels, Pix
             match = fidelity.compare(Output(pixels=output, provenance=made), blessed)
             change = f"{match.psnr_db:.1f} dB"
         table.add_row(name, str(Size.of(frame)), change)
+    for name in goldens.expected(subject):
+        if name not in references:
+            table.add_row(name, "", "its frame is gone, dropped")
     return table
 
 

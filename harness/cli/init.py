@@ -149,6 +149,7 @@ def _write(
         pixels, _ = goldens.load_frame(subject, frame)
         outputs[frame] = (pixels, _run(exports[Precision.FP32].data, pixels))
         goldens.store(subject, frame, frame=pixels, fp32_output=outputs[frame][1])
+    goldens.store_list(subject)
     measured = {p: _limits(export, outputs) for p, export in exports.items()}
     toml.write_text(_toml(name, measured, size, budget_ms), encoding="utf-8")
 

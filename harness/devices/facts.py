@@ -12,6 +12,8 @@ from harness.scaling import Point, Scaling
 from harness.subjects import Subject, Variant
 from harness.verdict import Sense
 
+QUALITY = "quality_db"
+"""The metric that depends on which frames there are."""
 _INSTRUCTIONS_SPREAD_SHARE = 0.005
 """Source: facts/arm64_emulation.md, repeats spread by 0.15 %; gate on a band of 0.5 %."""
 
@@ -108,7 +110,7 @@ def _quality(device: Device, subject: Subject, variant: Variant, size: Size) -> 
         return ()
     return (
         Fact(
-            metric="quality_db",
+            metric=QUALITY,
             value=sum(scores) / len(scores),
             spread=0.01,
             sense=Sense.AT_LEAST,

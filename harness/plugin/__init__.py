@@ -14,7 +14,7 @@ import pytest
 
 GATES = Path(__file__).parent.parent / "gates"
 FIXTURES = frozenset(
-    {"device", "subject", "variant", "golden", "size", "budget", "baseline", "check"}
+    {"device", "subject", "variant", "golden", "size", "budget", "baseline", "accepted", "check"}
 )
 """What a test that is written for the harness asks for."""
 

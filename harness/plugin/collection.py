@@ -8,11 +8,11 @@ from types import ModuleType
 
 import pytest
 
-from harness import goldens, images, ledger, profiles, subjects
+from harness import baselines, goldens, images, ledger, profiles, subjects
 from harness.devices.connect import Origin, PhoneSetup, connect
 from harness.devices.device import Device
 from harness.devices.emulated import Emulated
-from harness.errors import HarnessError
+from harness.errors import ConfigError, HarnessError
 from harness.goldens import Golden
 from harness.images import Size
 from harness.plugin import FIXTURES, GATES, ini, option
@@ -243,7 +243,8 @@ class Collector:
         elif "golden" in names:
             cases = [case for base in self._session.cases() for case in _by_frame(base)]
         elif names & {"size", "budget"}:
-            cases = [case for base in self._session.cases() for case in _by_size(base)]
+            blessed = "accepted" in names
+            cases = [c for base in self._session.cases() for c in _by_size(base, blessed=blessed)]
         else:
             cases = list(self._session.cases())
         metafunc.parametrize(CASE, cases, ids=[str(case) for case in cases])
@@ -267,12 +268,17 @@ def _tests_something(item: pytest.Item) -> bool:
 def _by_frame(case: Case) -> list[Case]:
     """Return a case per golden frame; one without a frame where there are none, to say so."""
     assert case.subject is not None
-    names = goldens.names(case.subject)
+    names = goldens.expected(case.subject)
     return [replace(case, frame=name) for name in names] or [replace(case, frame="no_frame")]
 
 
-def _by_size(case: Case) -> list[Case]:
-    """Return a case per resolution that has a budget; else the sizes of any budget or frame."""
+def _by_size(case: Case, *, blessed: bool = False) -> list[Case]:
+    """Return a case per resolution that has a budget; else the sizes of any budget or frame.
+
+    Args:
+        case: A variant on a target.
+        blessed: Whether to add the resolutions that have baselines.
+    """
     assert case.subject is not None
     assert case.variant is not None
     profile, delegate = case.target.profile.name, case.target.delegate
@@ -281,4 +287,18 @@ def _by_size(case: Case) -> list[Case]:
     if not sizes:
         names = goldens.names(case.subject)
         sizes = {images.size_of(case.subject.frames / f"{name}.blurred.png") for name in names}
+    if blessed:
+        sizes |= _blessed_sizes(case)
     return [replace(case, size=size) for size in sorted(sizes, key=lambda s: s.megapixels)]
+
+
+def _blessed_sizes(case: Case) -> set[Size]:
+    """Return the resolutions at which something was accepted for a case."""
+    assert case.subject is not None
+    assert case.variant is not None
+    about = (case.variant.name, case.target.profile.name, case.target.delegate)
+    try:
+        accepted = baselines.load(case.subject)
+    except ConfigError:
+        return set()  # each test that asks for baselines says what is wrong with them
+    return {Size.parse(b.resolution) for b in accepted if b.key[: len(about)] == about}

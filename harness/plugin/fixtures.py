@@ -66,6 +66,16 @@ def golden(harness_case: Case, request: pytest.FixtureRequest) -> Golden:
 
 
 @pytest.fixture
+def accepted(harness_case: Case) -> tuple[Baseline, ...]:
+    """Return all that a person accepted for this variant on this device at this size."""
+    case = harness_case
+    assert case.subject is not None
+    assert case.variant is not None
+    key = (case.variant.name, case.target.profile.name, case.target.delegate, str(case.size))
+    return tuple(b for b in baselines.load(case.subject) if b.key[: len(key)] == key)
+
+
+@pytest.fixture
 def baseline(harness_case: Case) -> Callable[[str, str], Baseline | None]:
     """Return a look-up of what a person accepted, by metric and evidence, for this case."""
     assert harness_case.subject is not None

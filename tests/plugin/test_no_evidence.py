@@ -1,5 +1,6 @@
 """What is missing is never a pass: goldens, limits, budgets, baselines, targets."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,7 @@ def test_a_missing_reference_is_an_error_that_names_bless(
 def test_no_frames_at_all_is_an_error(project: pytest.Pytester, subject: Path) -> None:
     for path in (subject / "frames").glob("*.blurred.png"):
         path.unlink()
+    shutil.rmtree(subject / "references")
 
     outcomes, text = _run(project, "fidelity")
 
@@ -100,9 +102,12 @@ def test_a_missing_scaling_budget_is_an_error(project: pytest.Pytester, subject:
     assert "has no [scaling]" in text
 
 
-def test_a_missing_sharp_target_is_inconclusive(project: pytest.Pytester, subject: Path) -> None:
+def test_a_frame_that_never_had_a_sharp_target_is_inconclusive(
+    project: pytest.Pytester, subject: Path
+) -> None:
     for path in (subject / "frames").glob("*.sharp.png"):
         path.unlink()
+    tiny.bless(project.path / "golden")
 
     result = project.runpytest("--device=pixel4", "-k", "sharp_target")
 
