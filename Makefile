@@ -8,10 +8,16 @@ PLUGINS := $(addprefix pytest-,asyncio benchmark check clarity cov django env fo
 	httpserver instafail metadata mock order picked playwright randomly repeat rerunfailures \
 	socket split subtests sugar timeout xdist)
 
-.PHONY: gate test check plugins bench soak stacks clean
+.PHONY: gate gate-all test check plugins bench soak stacks clean
 
 gate: $(VENV)/gate.stamp          ## Run the main job: every gate on one device.
 	$(BIN)/pytest --device=$(DEVICE)
+
+gate-all: $(VENV)/dev.stamp       ## Run every gate on every target that a shipped subject has baselines for.
+	$(BIN)/pytest --origin=emulated --device=$$($(BIN)/python .ci/blessed_targets.py golden)
+# Of the example, whose fallback gate fails on purpose, all that must hold.
+	$(BIN)/pytest --origin=emulated --device=$$($(BIN)/python .ci/blessed_targets.py examples) \
+	    -o golden_dir=examples -k 'not stays_on_the_accelerator'
 
 test: $(VENV)/dev.stamp           ## Run the project's own tests.
 	$(BIN)/pytest --benchmark-skip

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from rich.table import Table
 
-from harness import cache
+from harness import cache, extras
 from harness.cli import shared
 from harness.errors import ConfigError, StackMissing
 from harness.stacks import arm64, arm64_sysroot, mldrift, qnn, xnnpack
@@ -66,7 +66,7 @@ def _abilities() -> Iterator[tuple[str, str, str]]:
     yield _stack("Snapdragon NPU (Qualcomm's compiler)", qnn.missing, qnn.versions)
     yield _benchmark_tool()
     trainable = importlib.util.find_spec("tensorflow") is not None
-    remedy = "" if trainable else "pip install 'pytest-device-harness[train]'"
+    remedy = "" if trainable else extras.install_command("train")
     yield "training and export", "TensorFlow" if trainable else "missing", remedy
 
 

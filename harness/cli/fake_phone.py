@@ -38,7 +38,7 @@ async def _serve(options: argparse.Namespace) -> None:
         serial = f"127.0.0.1:{daemon.port}"
         console.print(f"A fake {options.model} listens on {serial}. In another terminal:")
         console.print(f"  export HARNESS_BENCHMARK_TOOL={folder.tool}", soft_wrap=True)
-        console.print(f"  pytest --device={name} --serial={serial}", soft_wrap=True)
+        console.print(f"  pytest --device={name}:cpu --serial={serial}", soft_wrap=True)
         if not authorization.owners_keys():
             console.print("You have no adb key yet, and only yours is let in: `adb start-server`.")
         console.print("Its numbers are labelled FAKE. Stop it with Ctrl-C.")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from harness import profiles, subjects
+from harness import extras, profiles, subjects
 from harness.devices.connect import Origin, PhoneSetup
 from harness.errors import ConfigError, StackMissing
 from harness.evidence import sha256_of
@@ -55,9 +55,7 @@ def hush_tensorflow() -> None:
 
 def train_extra_missing(error: ModuleNotFoundError) -> StackMissing:
     """Return what to say where the extra `train` is not installed."""
-    return StackMissing(
-        f"{error.name} is not installed; pip install 'pytest-device-harness[train]' adds it"
-    )
+    return StackMissing(f"{error.name} is not installed; {extras.install_command('train')}")
 
 
 def add_origin(parser: argparse.ArgumentParser) -> None:

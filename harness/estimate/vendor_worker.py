@@ -4,7 +4,7 @@ import csv
 import tempfile
 from pathlib import Path
 
-from harness import child
+from harness import child, extras
 from harness import graph as graphs
 from harness.errors import DeviceError, ModelError, StackMissing
 from harness.graph import Graph
@@ -58,9 +58,7 @@ def _write(graph: Graph) -> bytes:
 
 
 def _missing(error: ImportError) -> StackMissing:
-    return StackMissing(
-        f"{error.name} is not installed; pip install 'pytest-device-harness[qualcomm]' adds it"
-    )
+    return StackMissing(f"{error.name} is not installed; {extras.install_command('qualcomm')}")
 
 
 def _finalize(model: bytes, soc_number: str, profile: Path) -> None:

