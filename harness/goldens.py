@@ -4,6 +4,7 @@ The FP32 output is stored clipped to [0, 1] in 16 bits, so that a repository sta
 alone limits the PSNR of a perfect output to about 107 dB.
 """
 
+import io
 import json
 import zipfile
 import zlib
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from harness import images, schema
+from harness import files, images, schema
 from harness.errors import BlessedDataError
 from harness.evidence import sha256_of
 from harness.images import Pixels, Size
@@ -176,13 +177,15 @@ def load(subject: Subject, name: str) -> Golden:
             f"{subject.frames}: frame {name} was blessed and is gone; put it back, or {remedy}"
         )
     frame, target = load_frame(subject, name)
+    if not path.exists():
+        raise BlessedDataError(f"{path}: the FP32 reference is missing; {remedy}")
+    data = files.read(path, at_most_bytes=files.IMAGE_BYTES_MAX, error=BlessedDataError)
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+        _refuse_bomb(data)
+        with np.load(io.BytesIO(data), allow_pickle=False) as stored:
             levels = stored["output"]
             frame_sha256 = str(stored["frame_sha256"])
             model_sha256 = str(stored["model_sha256"])
-    except FileNotFoundError:
-        raise BlessedDataError(f"{path}: the FP32 reference is missing; {remedy}") from None
     except _DAMAGE as error:
         raise BlessedDataError(f"{path}: damaged reference ({error}); {remedy}") from None
     if levels.dtype != np.uint16 or levels.ndim != 4:
@@ -233,6 +236,13 @@ def refuse_non_finite(subject: Subject, name: str, fp32_output: Pixels) -> None:
             f"{subject.name}: the FP32 output of frame {name} is not finite ({bad} values); "
             "no variant can be compared with it, export the FP32 model again"
         )
+
+
+def _refuse_bomb(data: bytes) -> None:
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        size_bytes = sum(entry.file_size for entry in archive.infolist())
+    if size_bytes > files.IMAGE_BYTES_MAX:
+        raise ValueError(f"{size_bytes / 2**20:.0f} MiB when unpacked")
 
 
 def _frame_sha256(frame: Pixels) -> str:

@@ -15,14 +15,14 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from harness import flatbuffer, shapes
+from harness import files, flatbuffer, shapes
 from harness.errors import ModelError
 from harness.flatbuffer import DAMAGE
 from harness.nodes import ACTIVATIONS, PADDINGS, Graph, Op, Quantization, Tensor, names_of
 
 __all__ = [
     "ACTIVATIONS", "DAMAGE", "PADDINGS", "Graph", "Op", "Quantization", "Tensor", "count_macs",
-    "load", "parse",
+    "load", "parse", "read",
 ]  # fmt: skip
 
 _ELEMENTS_MAX = 2**40
@@ -42,11 +42,16 @@ def load(path: Path) -> Graph:
     Raises:
         ModelError: the file is missing or cannot be read as a model.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise ModelError(f"{path}: cannot be read ({error.strerror})") from None
-    return parse(data, name=str(path))
+    return parse(read(path), name=str(path))
+
+
+def read(path: Path) -> bytes:
+    """Return the bytes of a .tflite file, not looked at yet.
+
+    Raises:
+        ModelError: the file is missing, no regular file or larger than a .tflite can be.
+    """
+    return files.read(path, at_most_bytes=files.MODEL_BYTES_MAX, error=ModelError)
 
 
 def parse(data: bytes, *, name: str = "model") -> Graph:

@@ -1,19 +1,36 @@
 """Read frames, and hold what a model made of them."""
 
+import contextlib
 import functools
+import io
 import math
 import re
+import struct
+import warnings
+import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
+from harness import files
 from harness.errors import BlessedDataError, ConfigError, ModelError
 from harness.evidence import Provenance
 from harness.graph import Tensor
+
+PIXELS_MAX = 2**25
+"""Most pixels of an image: 7680x4320 fits, and takes 400 MB as float32 RGB."""
+
+_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
+_DAMAGE = (
+    OSError, ValueError, SyntaxError, LookupError, EOFError, TypeError, AttributeError,
+    ArithmeticError, MemoryError, struct.error, zlib.error, Image.DecompressionBombError,
+)  # fmt: skip
+"""What Pillow raises on a file that is no image, or a damaged one."""
 
 Pixels = NDArray[np.float32]
 """An image as float32 [1, H, W, 3], sRGB, 0 black and 1 white."""
@@ -77,11 +94,8 @@ def load(path: Path) -> Pixels:
 @functools.lru_cache(maxsize=16)
 def _decode(path: Path, _modified_ns: int, _size_bytes: int) -> Pixels:
     """Decode an image once for as long as its file stays as it is; read-only."""
-    try:
-        with Image.open(path) as image:
-            stored = np.asarray(image.convert("RGB"), dtype=np.float32)
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError, ValueError) as error:
-        raise BlessedDataError(f"{path}: not a readable image ({error})") from None
+    with opened(path) as image:
+        stored = np.asarray(image.convert("RGB"), dtype=np.float32)
     pixels = (stored / np.float32(255.0))[np.newaxis]
     pixels.flags.writeable = False
     return pixels
@@ -93,11 +107,32 @@ def size_of(path: Path) -> Size:
     Raises:
         BlessedDataError: the file is missing or is not an image.
     """
+    with opened(path) as image:
+        return Size(width_px=image.width, height_px=image.height)
+
+
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[Image.Image]:
+    """Open an image file of at most 33 megapixels; its pixels are not decoded yet.
+
+    Raises:
+        BlessedDataError: the file, or what is done with it, shows that it is no such image.
+    """
+    data = files.read(path, at_most_bytes=files.IMAGE_BYTES_MAX, error=BlessedDataError)
     try:
-        with Image.open(path) as image:
-            return Size(width_px=image.width, height_px=image.height)
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError, ValueError) as error:
-        raise BlessedDataError(f"{path}: not a readable image ({error})") from None
+        with warnings.catch_warnings():
+            # Pillow only warns of up to 179 megapixels, and decodes them.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            image = Image.open(io.BytesIO(data), formats=_FORMATS)
+        with image:
+            if image.width * image.height > PIXELS_MAX:
+                raise ValueError(
+                    f"{image.width}x{image.height}; at most {PIXELS_MAX / 1e6:.0f} megapixels "
+                    "are read"
+                )
+            yield image
+    except _DAMAGE as error:
+        raise BlessedDataError(f"{path}: not a readable image ({error!s:.200})") from None
 
 
 def to_stored(pixels: Pixels, tensor: Tensor) -> NDArray[Any]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness import schema
+from harness import files, schema
 from harness.errors import ConfigError
 from harness.evidence import Evidence
 from harness.images import Size
@@ -126,10 +126,10 @@ def read(path: Path) -> tuple[Entry, ...]:
     if not path.exists():
         return ()
     entries = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(files.read_text(path, error=ConfigError).splitlines(), 1):
         try:
             data = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ConfigError(f"{path}: line {number}: not JSON: {error}") from None
         entry = schema.parse(Entry, data, where=f"{path}: line {number}")
         if not all(0.0 < ms < math.inf for ms in (entry.estimate_ms, entry.measured_ms)):

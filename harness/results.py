@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harness import evidence, schema
+from harness import evidence, files, schema
 from harness.errors import ConfigError
 from harness.verdict import Verdict
 
@@ -68,14 +68,11 @@ def load(path: Path) -> Iterator[Record]:
     Raises:
         ConfigError: the file is missing or another line cannot be read.
     """
-    try:
-        lines = path.read_bytes().splitlines()
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
+    lines = files.read(path, at_most_bytes=files.TEXT_BYTES_MAX, error=ConfigError).splitlines()
     for number, line in enumerate(lines, start=1):
         try:
             data = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             if number == len(lines):
                 return
             raise ConfigError(f"{path}:{number}: not a JSON line") from None

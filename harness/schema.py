@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+from harness import files
 from harness.errors import ConfigError
 
 T = TypeVar("T")
@@ -27,13 +28,12 @@ def load_toml(cls: type[T], path: Path) -> T:
     Raises:
         ConfigError: the file is missing, is not TOML or does not fit the dataclass.
     """
+    text = _read(path)
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigError(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read ({error})") from None
-    except tomllib.TOMLDecodeError as error:
+        data = tomllib.loads(text)
+    except RecursionError:
+        raise ConfigError(f"{path}: not valid TOML: it is nested too deeply") from None
+    except ValueError as error:
         raise ConfigError(f"{path}: not valid TOML: {error}") from None
     return _parse_file(cls, data, path)
 
@@ -44,11 +44,12 @@ def load_json(cls: type[T], path: Path) -> T:
     Raises:
         ConfigError: the file is missing, is not JSON or does not fit the dataclass.
     """
+    text = _read(path)
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigError(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError, RecursionError, ValueError) as error:
+        data = json.loads(text)
+    except RecursionError:
+        raise ConfigError(f"{path}: not valid JSON: it is nested too deeply") from None
+    except ValueError as error:
         raise ConfigError(f"{path}: not valid JSON: {error}") from None
     return _parse_file(cls, data, path)
 
@@ -69,6 +70,12 @@ def _refuse_non_finite(data: object, where: str) -> None:
     if isinstance(data, list):
         for index, item in enumerate(data):
             _refuse_non_finite(item, f"{where}[{index}]")
+
+
+def _read(path: Path) -> str:
+    if not path.exists():
+        raise ConfigError(f"{path}: no such file")
+    return files.read_text(path, error=ConfigError)
 
 
 def parse(cls: type[T], data: object, *, where: str) -> T:

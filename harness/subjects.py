@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
-from harness import schema
+from harness import files, schema
 from harness.errors import BlessedDataError, ConfigError
 from harness.evidence import sha256_of
 from harness.images import Size
@@ -90,12 +90,7 @@ class Variant:
         Raises:
             BlessedDataError: the file is missing or is not the blessed one.
         """
-        try:
-            data = self.path.read_bytes()
-        except OSError as error:
-            raise BlessedDataError(
-                f"{self.path}: cannot be read ({error.strerror}); export the variant again"
-            ) from None
+        data = files.read(self.path, at_most_bytes=files.MODEL_BYTES_MAX, error=BlessedDataError)
         if sha256_of(data) != self.sha256:
             raise BlessedDataError(
                 f"{self.path}: content changed since it was blessed (sha256 "

@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.table import Table
 
 from harness import advice, resizing, schema
+from harness import graph as graphs
 from harness.advice import Advice, Effect, Limit
 from harness.cli import shared
 from harness.devices.connect import Origin, connect
@@ -74,13 +75,9 @@ def _read(path: Path, size: str | None) -> bytes:
     """Read a model, resized where a size is given.
 
     Raises:
-        ConfigError: the file cannot be read.
-        ModelError: it cannot be resized.
+        ModelError: the file cannot be read, or not resized.
     """
-    try:
-        model = path.read_bytes()
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
+    model = graphs.read(path)
     if size is None:
         return model
     wanted = Size.parse(size)

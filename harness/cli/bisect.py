@@ -54,7 +54,7 @@ def run(options: argparse.Namespace) -> int:
     """Print the error along the graph; ends with 1 if an op leaves the tolerance."""
     (target,) = shared.every_target(shared.load_profiles(options), [options.device])
     graph.load(options.model)
-    model = options.model.read_bytes()
+    model = graph.read(options.model)
     path, reference = options.model, model
     if options.against == "fp32":
         path = options.reference or _subject_of(options.model).reference.path

@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from harness import baselines, fidelity, goldens, graph, profiles, resizing, subjects
+from harness import baselines, fidelity, files, goldens, graph, profiles, resizing, subjects
 from harness.baselines import Baseline
 from harness.cli import shared
 from harness.devices import facts
@@ -68,10 +68,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise BlessedDataError(f"{path}: cannot be read ({error.strerror})") from None
+    return files.read(path, at_most_bytes=files.MODEL_BYTES_MAX, error=BlessedDataError)
 
 
 def _reference(subject: Subject, name: str) -> tuple[Pixels, Pixels]:
@@ -176,7 +173,7 @@ def _confirmed(yes: bool, name: str) -> bool:
 
 def _rewrite_hashes(path: Path, hashes: dict[str, str]) -> None:
     """Replace old hashes in subject.toml, leaving every other byte as a person wrote it."""
-    text = path.read_text(encoding="utf-8")
+    text = files.read_text(path, error=ConfigError)
     for old, new in hashes.items():
         if old != new:
             if text.count(old) != 1:

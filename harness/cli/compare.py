@@ -39,8 +39,8 @@ def run(options: argparse.Namespace) -> int:
         raise DeviceError(f"{target}: only a phone can be timed")
     try:
         comparison = device.compare(
-            shared.loose_variant(options.candidate, options.candidate.read_bytes()),
-            shared.loose_variant(options.baseline, options.baseline.read_bytes()),
+            shared.loose_variant(options.candidate, graph.read(options.candidate)),
+            shared.loose_variant(options.baseline, graph.read(options.baseline)),
             size,
         )
     finally:

@@ -9,11 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image
-
 from harness import fidelity, goldens, graph, images, resizing, subjects
 from harness.cli import shared
-from harness.errors import BlessedDataError, ConfigError, ModelError
+from harness.errors import ConfigError, ModelError
 from harness.evidence import Evidence, Provenance, now_utc, sha256_of
 from harness.images import Output, Pixels, Size
 from harness.stacks import xnnpack
@@ -78,7 +76,7 @@ def _read_models(paths: Sequence[Path]) -> dict[Precision, _Export]:
     exports: dict[Precision, _Export] = {}
     for path in paths:
         graph.load(path)
-        data = path.read_bytes()
+        data = graph.read(path)
         precision = precision_of(path.name, data)
         if precision in exports:
             raise ConfigError(f"{path}: a second {precision.value} model; give one of each kind")
@@ -156,14 +154,11 @@ def _write(
 
 def _crop(source: Path, size: Size, to: Path) -> None:
     """Cut the middle of an image; never scaled, so that its sharpness stays what it is."""
-    try:
-        with Image.open(source) as image:
-            left = (image.width - size.width_px) // 2
-            top = (image.height - size.height_px) // 2
-            box = (left, top, left + size.width_px, top + size.height_px)
-            image.convert("RGB").crop(box).save(to)
-    except OSError as error:
-        raise BlessedDataError(f"{source}: not a readable image ({error})") from None
+    with images.opened(source) as image:
+        left = (image.width - size.width_px) // 2
+        top = (image.height - size.height_px) // 2
+        box = (left, top, left + size.width_px, top + size.height_px)
+        image.convert("RGB").crop(box).save(to)
 
 
 def _run(data: bytes, frame: Pixels) -> Pixels:

@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print the model's ops, or its placement."""
     parsed = graph.load(options.model)
-    data = options.model.read_bytes()
+    data = graph.read(options.model)
     size = Size.parse(options.size) if options.size else None
     if size is not None:
         data = resizing.resize(data, width_px=size.width_px, height_px=size.height_px)
@@ -47,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
     if size is None and targets:
         _, height_px, width_px, _ = resizing.image_shape(parsed)
         size = Size(width_px=width_px, height_px=height_px)
-    variant = shared.loose_variant(options.model, options.model.read_bytes())
+    variant = shared.loose_variant(options.model, graph.read(options.model))
     placements = {str(t): _place(t, variant, size) for t in targets if size is not None}
     if options.json:
         print(json.dumps(_as_json(parsed, placements), indent=1))

@@ -1,0 +1,62 @@
+"""Read files: regular ones only, up to a size, so that no pipe hangs and nothing fills memory."""
+
+import os
+import stat
+from pathlib import Path
+
+from harness.errors import HarnessError
+
+MODEL_BYTES_MAX = 2**31 - 1
+"""Source: a flatbuffer's offsets are 32 bits with a sign."""
+IMAGE_BYTES_MAX = 2**28
+"""A 16-bit image of 33 megapixels without compression has 2**27.6."""
+TEXT_BYTES_MAX = 2**26
+
+
+def read(path: Path, *, at_most_bytes: int, error: type[HarnessError]) -> bytes:
+    """Return a file's bytes.
+
+    Args:
+        path: A regular file; links to one are followed.
+        at_most_bytes: Largest size that is read.
+        error: What to raise.
+
+    Raises:
+        HarnessError: of the kind given; the file is missing, no regular file, or too large.
+    """
+    try:
+        # Without O_NONBLOCK, opening a pipe waits for someone to write to it.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            state = os.fstat(descriptor)
+            if not stat.S_ISREG(state.st_mode):
+                kind = "a folder" if stat.S_ISDIR(state.st_mode) else "a pipe, socket or device"
+                raise error(f"{path}: cannot be read (it is {kind}; give a regular file)")
+            with os.fdopen(descriptor, "rb", closefd=False) as file:
+                data = file.read(at_most_bytes + 1) if state.st_size <= at_most_bytes else None
+        finally:
+            os.close(descriptor)
+    except OSError as failure:
+        raise error(f"{path}: cannot be read ({failure.strerror})") from None
+    except ValueError as failure:  # a name with a NUL
+        raise error(f"{str(path)!r:.200}: cannot be read ({failure})") from None
+    except MemoryError:
+        raise error(f"{path}: cannot be read (there is no memory for it)") from None
+    if data is None or len(data) > at_most_bytes:
+        raise error(
+            f"{path}: cannot be read (larger than {at_most_bytes / 2**20:.0f} MiB, the most that "
+            "is read of such a file)"
+        )
+    return data
+
+
+def read_text(path: Path, *, error: type[HarnessError]) -> str:
+    """Return a UTF-8 file's text.
+
+    Raises:
+        HarnessError: as `read`, or the file is not UTF-8.
+    """
+    try:
+        return read(path, at_most_bytes=TEXT_BYTES_MAX, error=error).decode("utf-8")
+    except UnicodeDecodeError as failure:
+        raise error(f"{path}: cannot be read ({failure})") from None
