@@ -1,12 +1,14 @@
 """Keep verdicts on disk: one JSON line each, written as they come, readable after a kill."""
 
+import contextlib
+import itertools
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness import evidence, files, schema
-from harness.errors import ConfigError
+from harness.errors import ConfigError, HarnessError
 from harness.verdict import Verdict
 
 FOLDER = ".results"
@@ -38,28 +40,49 @@ class Record:
 
 
 class Writer:
-    """Append records to a file of a run."""
+    """The one that appends the records of a run to a file of its own.
+
+    Attributes:
+        path: The run's file, `.results/<time>.jsonl`, or None before its first record.
+    """
 
     def __init__(self, root: Path) -> None:
-        """Name the run's file, `.results/<time>.jsonl`; it appears with the first record."""
-        stamp = evidence.now_utc().replace(":", "").replace("+0000", "Z")
-        folder = root / FOLDER
-        self.path = folder / f"{stamp}.jsonl"
-        for number in range(2, 1000):
-            if not self.path.exists():
-                break
-            self.path = folder / f"{stamp}-{number}.jsonl"
+        """Write below a folder; nothing is made there before the first record."""
+        self.path: Path | None = None
+        self._folder = root / FOLDER
+        self._stamp = evidence.now_utc().replace(":", "").replace("+0000", "Z")
         self._commit = evidence.git_commit(root)
 
     def write(self, record: Record) -> None:
-        """Append one record and hand it to the operating system before returning."""
+        """Append one record and hand it to the operating system before returning.
+
+        Raises:
+            HarnessError: the file cannot be written.
+        """
         verdict = record.verdict
         if verdict.provenance is not None:
             provenance = replace(verdict.provenance, git_commit=self._commit)
             record = replace(record, verdict=replace(verdict, provenance=provenance))
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(schema.dump(record)) + "\n")
+        line = json.dumps(schema.dump(record)) + "\n"
+        try:
+            if self.path is None:
+                self.path = self._create()
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(line)
+        except OSError as error:
+            place = self.path or self._folder
+            raise HarnessError(f"{place}: cannot be written ({error.strerror})") from None
+
+    def _create(self) -> Path:
+        """Make a file that no other run has, even one that started in the same second."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        for number in itertools.count(1):
+            name = self._stamp if number == 1 else f"{self._stamp}-{number}"
+            path = self._folder / f"{name}.jsonl"
+            with contextlib.suppress(FileExistsError):
+                path.touch(exist_ok=False)
+                return path
+        raise AssertionError("count() never ends")
 
 
 def load(path: Path) -> Iterator[Record]:

@@ -1,7 +1,7 @@
 """Decide what is tested: which variant on which device at which size or frame."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
@@ -18,6 +18,7 @@ from harness.images import Size
 from harness.plugin import FIXTURES, GATES, ini, option
 from harness.plugin.ledgering import Ledgered
 from harness.profiles import Target
+from harness.results import Record
 from harness.subjects import Budget, Subject, Variant
 
 CASE = "harness_case"
@@ -130,6 +131,21 @@ class Session:
                 troubles.append(f"{name}: {error}")
         self.devices.clear()
         return troubles
+
+    def order(self, record: Record) -> tuple[int, int, int, int, str, str]:
+        """Return where a record stands in the summary, whatever the order of the tests was."""
+        targets = [(target.profile.name, target.delegate) for target in self.targets]
+        subject = next((s for s in self.subjects if s.name == record.subject), None)
+        variants = [variant.name for variant in subject.variants] if subject else []
+        size = Size.parse(record.resolution) if record.resolution else None
+        return (
+            _position((record.device, record.delegate), targets),
+            _position(record.subject, [subject.name for subject in self.subjects]),
+            _position(record.variant, variants),
+            size.width_px * size.height_px if size else 0,
+            record.test,
+            record.frame,
+        )
 
     def not_shipped(self) -> dict[tuple[str, str], list[str]]:
         """Return what was not tested by (target, reason), a whole subject as `name.*`."""
@@ -257,6 +273,11 @@ class Collector:
         if empty:
             config.hook.pytest_deselected(items=empty)
             items[:] = [item for item in items if _tests_something(item)]
+
+
+def _position(item: object, items: Sequence[object]) -> int:
+    """Return the index of an item, or that after the last one."""
+    return items.index(item) if item in items else len(items)
 
 
 def _tests_something(item: pytest.Item) -> bool:

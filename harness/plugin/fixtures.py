@@ -99,7 +99,7 @@ def check(harness_case: Case, request: pytest.FixtureRequest) -> gate.Check:
     def check(*verdicts: Verdict) -> None:
         for verdict in verdicts:
             item.stash.setdefault(RECORDS, []).append(record_of(item, verdict))
-            item.user_properties.append((f"{verdict.gate}.{verdict.metric}", _property(verdict)))
+            item.user_properties.append((property_name(verdict), _property(verdict)))
         outcome = worst([verdict.outcome for verdict in verdicts])
         if outcome is Outcome.PASS:
             return
@@ -127,6 +127,11 @@ def record_of(item: pytest.Item, verdict: Verdict) -> Record:
         verdict=verdict,
         frame=case.frame,
     )
+
+
+def property_name(verdict: Verdict) -> str:
+    """Return the name of a verdict's JUnit property."""
+    return f"{verdict.gate}.{verdict.metric}"
 
 
 def _property(verdict: Verdict) -> str:

@@ -1,6 +1,7 @@
 """Tell people and files what was ruled: status letters, results on disk, the summary."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,6 +25,8 @@ _NO_EVIDENCE = (MeasurementError, StackMissing)
 # Attributes of a report; pytest-xdist carries them from its workers to the controller.
 _INCONCLUSIVE = "harness_inconclusive"
 _RECORDS = "harness_records"
+_FROM_WORKER = "device-harness"
+"""Key of what a worker of pytest-xdist hands to the controller as it ends."""
 
 _Status = tuple[str, str, tuple[str, dict[str, bool]]]
 
@@ -37,6 +40,8 @@ class Reporter:
         self._strict = bool(config.getoption("strict", False))
         self._records: list[Record] = []
         self._writer: results.Writer | None = None
+        self._unwritten = ""
+        self._again: set[str] = set()
         self._troubles: list[str] = []
         config.stash[fixtures.SESSION] = session
 
@@ -86,14 +91,34 @@ class Reporter:
         return None
 
     @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """Forget what an earlier attempt of the same test ruled: the last attempt counts."""
+        earlier = item.stash.get(fixtures.RECORDS, [])
+        names = {fixtures.property_name(record.verdict) for record in earlier}
+        item.user_properties[:] = [p for p in item.user_properties if p[0] not in names]
+        item.stash[fixtures.RECORDS] = []
+
+    @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: Any) -> None:
         """Write the records of a test to disk as soon as it is over."""
         if self._writer is None:
             return
+        if report.outcome == "rerun":  # of pytest-rerunfailures: this attempt does not count
+            self._again.add(report.nodeid)
+            return
         for data in getattr(report, _RECORDS, []):
             record = schema.parse(Record, data, where=report.nodeid)
             self._records.append(record)
-            self._writer.write(record)
+            self._write(self._writer, record)
+
+    def _write(self, writer: results.Writer, record: Record) -> None:
+        """Keep a record; where that cannot be done, judging goes on and the summary says so."""
+        if self._unwritten:
+            return
+        try:
+            writer.write(record)
+        except HarnessError as error:
+            self._unwritten = str(error)
 
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         """Open the results file in the one process that writes it."""
@@ -106,15 +131,15 @@ class Reporter:
     ) -> Generator[None, None, None]:
         """Print the joined verdicts before pytest's own sections."""
         tw = terminalreporter._tw
+        records = sorted(self._records, key=self._session.order)
         text = terminal.summary(
-            self._records, self._session.not_shipped(), width=tw.fullwidth, color=tw.hasmarkup
+            records, self._session.not_shipped(), width=tw.fullwidth, color=tw.hasmarkup
         )
         if text:
             tw.sep("=", "device harness")
             tw.write(text)
-            if self._writer is not None:
-                shown = terminalreporter.config.rootpath
-                tw.line(f"results: {self._writer.path.relative_to(shown)}")
+            for line in self._endnotes(terminalreporter.config.rootpath):
+                tw.line(line)
         for trouble in self._troubles:
             tw.line(f"not released: {trouble}", red=True)
         if self._records:
@@ -123,9 +148,35 @@ class Reporter:
             tw.line(trouble, yellow=True)
         yield
 
-    def pytest_sessionfinish(self) -> None:
-        """Release the devices before the summary, which says what could not be restored."""
-        self._troubles = self._session.close()
+    def _endnotes(self, root: Path) -> Iterator[str]:
+        """Yield where the records are, and whether tests were run more than once."""
+        if self._again:
+            yield f"Tests that were run again: {len(self._again)}; their last attempt counts"
+        if self._unwritten:
+            yield f"results: not kept, {self._unwritten}"
+        elif self._writer is not None and self._writer.path is not None:
+            yield f"results: {self._writer.path.relative_to(root)}"
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Release the devices before the summary, which says what could not be restored.
+
+        A worker of pytest-xdist prints no summary: it tells the controller.
+        """
+        self._troubles += self._session.close()
+        if hasattr(session.config, "workeroutput"):
+            session.config.workeroutput[_FROM_WORKER] = {
+                "troubles": self._troubles,
+                "withheld": [[*key, labels] for key, labels in self._session.withheld.items()],
+            }
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Take over what a worker of pytest-xdist left out and could not release."""
+        said = getattr(node, "workeroutput", {}).get(_FROM_WORKER, {})
+        self._troubles += [t for t in said.get("troubles", []) if t not in self._troubles]
+        for target, because, labels in said.get("withheld", []):
+            known = self._session.withheld.setdefault((target, because), [])
+            known += [label for label in labels if label not in known]
 
 
 def _has_case(item: pytest.Item) -> bool:

@@ -30,7 +30,11 @@ _COLUMNS = {
 }
 """Heading of each gate's column and the metric that it is for; another metric is named."""
 _STYLES = {Outcome.PASS: "green", Outcome.FAIL: "red", Outcome.INCONCLUSIVE: "yellow"}
+_MARKS = {Outcome.PASS: "", Outcome.FAIL: "FAIL ", Outcome.INCONCLUSIVE: "? "}
+"""What tells a ruling from a pass where there is no colour."""
 _ESTIMATES = (Evidence.MODEL, Evidence.VENDOR_MODEL)
+_ROWS_MAX = 4
+"""Most rows that one line of the notes names; their table shows the others."""
 _RANK = {Outcome.FAIL: 0, Outcome.INCONCLUSIVE: 1, Outcome.PASS: 2}
 
 
@@ -75,7 +79,7 @@ def _table(title: str, records: Sequence[Record]) -> Table:
     others = sorted({r.verdict.gate for r in records} - set(_COLUMNS))
     for name in (*gates, *others):
         table.add_column(_COLUMNS.get(name, (name, ""))[0], overflow="fold")
-    table.add_column("verdict", overflow="fold", min_width=14)
+    table.add_column("verdict", overflow="fold")
     for (variant, resolution), row in _rows(records).items():
         cells = [
             _cell([r.verdict for r in row if r.verdict.gate == name]) for name in (*gates, *others)
@@ -109,13 +113,13 @@ def _cell(verdicts: Sequence[Verdict]) -> Text:
     """Return the worst ruling of a gate: value and limit, then outcome and evidence."""
     if not verdicts:
         return Text("-", style="dim")
-    metrics = list(dict.fromkeys(v.metric for v in verdicts))
-    worst = min(verdicts, key=lambda v: (_RANK[v.outcome], metrics.index(v.metric), _margin(v)))
-    style = _STYLES[worst.outcome]
+    usual = _COLUMNS.get(verdicts[0].gate, ("", ""))[1]
+    worst = min(verdicts, key=lambda v: (_RANK[v.outcome], v.metric != usual, _margin(v), v.metric))
     ground = worst.evidence.value if worst.evidence else "no evidence"
-    usual = worst.observed is None or worst.metric == _COLUMNS.get(worst.gate, ("", ""))[1]
-    name = "" if usual else f"\n{worst.metric}"
-    return Text(f"{_value(worst)}{name}\n{ground}", style=style)
+    name = "" if worst.observed is None or worst.metric == usual else f"\n{worst.metric}"
+    return Text(
+        f"{_value(worst)}{name}\n{_MARKS[worst.outcome]}{ground}", style=_STYLES[worst.outcome]
+    )
 
 
 def _value(verdict: Verdict) -> str:
@@ -144,6 +148,13 @@ def _verdict(records: Sequence[Record]) -> Text:
     return Text(f"{outcome.value}{ground}\n{finding.value}", style=_STYLES[outcome])
 
 
+def _about(record: Record) -> str:
+    """Return what a record is about, `deblur_unet.fp32 on pixel4:nnapi at 256x256`."""
+    name = ".".join(filter(None, (record.subject, record.variant))) or "a test"
+    at = f" at {record.resolution}" if record.resolution else ""
+    return f"{name} on {record.device}:{record.delegate}{at}"
+
+
 def _notes(
     records: Sequence[Record], withheld: Mapping[tuple[str, str], Sequence[str]]
 ) -> Iterable[Text]:
@@ -153,10 +164,12 @@ def _notes(
         if verdict.outcome is Outcome.INCONCLUSIVE and verdict.metric != "error":
             questions.setdefault((verdict.gate, verdict.because), []).append(record)
     for (gate, because), found in questions.items():
-        about = dict.fromkeys(f"{r.variant} {r.resolution}".strip() for r in found)
+        rows = dict.fromkeys(_about(record) for record in found)
+        shown = ", ".join(list(rows)[:_ROWS_MAX])
+        more = f" and {len(rows) - _ROWS_MAX} more" if len(rows) > _ROWS_MAX else ""
         metrics = dict.fromkeys(r.verdict.metric for r in found)
         yield Text(
-            f"INCONCLUSIVE {', '.join(about)}: {gate} ({', '.join(metrics)}): {because}",
+            f"INCONCLUSIVE {shown}{more}: {gate} ({', '.join(metrics)}): {because}",
             style="yellow",
         )
     provenances = (record.verdict.provenance for record in records)

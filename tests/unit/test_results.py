@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from harness import results
-from harness.errors import ConfigError
+from harness.errors import ConfigError, HarnessError
 from harness.evidence import Evidence, Provenance
 from harness.results import Record
 from harness.verdict import Outcome, Sense, Verdict
@@ -30,6 +30,7 @@ def write(root: Path, *records: Record) -> Path:
     writer = results.Writer(root)
     for one in records:
         writer.write(one)
+    assert writer.path is not None
     return writer.path
 
 
@@ -47,6 +48,7 @@ def test_a_record_is_on_disk_before_the_next_one_is_made(tmp_path: Path) -> None
 
     for number in range(3):
         writer.write(record(number))
+        assert writer.path is not None
         seen.append(len(list(results.load(writer.path))))
 
     assert seen == [1, 2, 3]
@@ -97,4 +99,28 @@ def test_without_a_run_the_command_is_named(tmp_path: Path) -> None:
 def test_a_run_that_rules_on_nothing_leaves_no_file(tmp_path: Path) -> None:
     writer = results.Writer(tmp_path)
 
-    assert not writer.path.exists()
+    assert writer.path is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_two_runs_that_start_in_one_second_have_a_file_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(results.evidence, "now_utc", lambda: "2026-01-01T00:00:00+00:00")
+    one, other = results.Writer(tmp_path), results.Writer(tmp_path)
+
+    one.write(record(1))
+    other.write(record(2))
+    one.write(record(3))
+
+    assert one.path is not None
+    assert other.path is not None
+    assert list(results.load(one.path)) == [record(1), record(3)]
+    assert list(results.load(other.path)) == [record(2)]
+
+
+def test_a_file_in_the_folders_place_is_one_clear_error(tmp_path: Path) -> None:
+    (tmp_path / results.FOLDER).write_text("", encoding="utf-8")
+
+    with pytest.raises(HarnessError, match=r"\.results: cannot be written \(File exists\)"):
+        results.Writer(tmp_path).write(record(1))
