@@ -34,8 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Build the variants and print what each does to held-out frames."""
-    shared.hush_tensorflow()
     try:  # TensorFlow: only where it is used
+        shared.start_keras()
         from harness.compress import subject
     except ModuleNotFoundError as error:
         raise shared.train_extra_missing(error) from None

@@ -2,6 +2,8 @@
 
 import argparse
 import os
+import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -48,9 +50,48 @@ def add_golden_dir(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def hush_tensorflow() -> None:
-    """Keep TensorFlow's start-up notes off the terminal, unless the user asked for a level."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+def start_keras(*, threads: int | None = None) -> None:
+    """Import Keras, and run one op so that its back end starts, without its start-up notes.
+
+    The notes (absl, oneDNN, CUDA) come from native code, so that only the file descriptor can be
+    turned away; they are shown after all if the start fails, or if the user has asked for a level
+    with TF_CPP_MIN_LOG_LEVEL.
+
+    Args:
+        threads: Threads of TensorFlow within an op; its own choice if None.
+
+    Raises:
+        ModuleNotFoundError: Keras or its back end is not installed.
+    """
+    if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
+        _import_keras(threads)
+        return
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
+    sys.stderr.flush()
+    terminal = os.dup(2)
+    failed = True
+    with tempfile.TemporaryFile() as notes:
+        os.dup2(notes.fileno(), 2)
+        try:
+            _import_keras(threads)
+            failed = False
+        finally:
+            os.dup2(terminal, 2)
+            os.close(terminal)
+            if failed:
+                notes.seek(0)
+                os.write(2, notes.read())
+
+
+def _import_keras(threads: int | None) -> None:
+    import keras
+
+    if threads is not None and keras.backend.backend() == "tensorflow":
+        import tensorflow as tf  # the one setting that Keras does not reach
+
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+    keras.ops.convert_to_numpy(keras.ops.zeros(1))
 
 
 def train_extra_missing(error: ModuleNotFoundError) -> StackMissing:

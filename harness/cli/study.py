@@ -1,26 +1,83 @@
-"""Reproduce the paper's tables on the built subjects, as Markdown and CSV."""
+"""Reproduce the paper's study: train its networks, measure them, draw its tables."""
 
 import argparse
 from pathlib import Path
 
+from harness import cache
 from harness.cli import shared
-from harness.study import page
+from harness.study import held_out, page
 from harness.study.facts import Study
+from harness.training import photos
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of `harness study`."""
-    parser.add_argument("name", choices=("paper",))
-    parser.add_argument(
+    """Add the steps of `harness study` with their options."""
+    steps = parser.add_subparsers(dest="step", required=True, metavar="{paper,measure,train}")
+    paper = steps.add_parser("paper", help="draw tables and claims from what is committed")
+    paper.add_argument(
         "--out", type=Path, default=Path("docs/study"), metavar="DIR", help="default ./docs/study"
     )
-    shared.add_golden_dir(parser)
-    shared.add_profile_dirs(parser)
+    shared.add_golden_dir(paper)
+    shared.add_profile_dirs(paper)
+    paper.set_defaults(go=_paper)
+    measure = steps.add_parser("measure", help="run committed files on the held-out frames")
+    measure.add_argument("subjects", nargs="*", metavar="SUBJECT", help="default: all built ones")
+    shared.add_golden_dir(measure)
+    measure.set_defaults(go=_measure)
+    train = steps.add_parser("train", help="train every network of the study, in turns")
+    train.add_argument("--folder", type=Path, metavar="DIR", help="default: in the cache")
+    train.add_argument("--slice", type=int, default=2000, help="steps of a turn; default 2000")
+    train.add_argument("--threads", type=int, help="of TensorFlow; default: its own choice")
+    shared.add_golden_dir(train)
+    train.set_defaults(go=_train)
 
 
 def run(options: argparse.Namespace) -> int:
+    """Take the step that the command line names."""
+    code: int = options.go(options)
+    return code
+
+
+def _paper(options: argparse.Namespace) -> int:
     """Write the tables and claims and print where they are."""
     study = Study(options.golden_dir, shared.load_profiles(options))
-    for path in page.write(study, options.out, command=f"harness study {options.name}"):
+    for path in page.write(study, options.out, command="harness study paper"):
         print(path)
+    return 0
+
+
+def _measure(options: argparse.Namespace) -> int:
+    """Write `held_out.json` into each subject's folder."""
+    console = shared.console()
+    pairs = photos.cached_pairs(photos.HELD_OUT, cache=cache.root() / "photos")
+    folders = [options.golden_dir / name for name in options.subjects] or sorted(
+        path.parent for path in options.golden_dir.glob("*/provenance.json")
+    )
+    for folder in folders:
+        console.print(folder.name)
+        files = {path.stem: path.read_bytes() for path in sorted(folder.glob("*.tflite"))}
+        record = held_out.measure(files, pairs, command="harness study measure", tell=console.print)
+        held_out.save(record, folder / held_out.RECORD)
+    return 0
+
+
+def _train(options: argparse.Namespace) -> int:
+    """Train in turns until every training has ended; the same line goes on after a cut."""
+    console = shared.console()
+    console.print("starting TensorFlow")
+    try:  # only where it is used
+        shared.start_keras(threads=options.threads)
+        from harness.training import rounds
+    except ModuleNotFoundError as error:
+        raise shared.train_extra_missing(error) from None
+
+    rounds.go_on(
+        rounds.plan(),
+        folder=options.folder or cache.root() / "study",
+        golden=options.golden_dir,
+        cache=cache.root() / "photos",
+        slice_steps=options.slice,
+        tell=console.print,
+        progress=console.is_terminal,
+    )
     return 0

@@ -13,9 +13,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("subject", metavar="SUBJECT", help="such as deblur_unet")
     parser.add_argument(
         "--preset",
-        choices=("paper", "small"),
+        choices=("paper", "small", "study"),
         default="paper",
-        help="paper: 250 GMAC, 256 px patches, 1M steps; small: 5 GMAC, 64 px, for a CPU",
+        help="paper: 250 GMAC, 256 px patches, 1M steps; small: 5 GMAC, 64 px, 40,000 steps, for "
+        "a CPU; study: 5 GMAC, 96 px, 100,000 steps",
     )
     parser.add_argument("--steps", type=int, help="default: the preset's")
     parser.add_argument("--seed", type=int, default=1)
@@ -24,24 +25,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--reds", type=Path, metavar="DIR", help="default: photographs of Debian")
     parser.add_argument("--start-from", type=Path, metavar="WEIGHTS.npz")
     parser.add_argument("--stop-after", type=int, metavar="STEP", help="and go on another time")
+    parser.add_argument("--threads", type=int, help="of TensorFlow; default: its own choice")
     parser.add_argument("--folder", type=Path, metavar="DIR", help="of checkpoints and the log")
 
 
 def run(options: argparse.Namespace) -> int:
     """Train, or go on where the folder's checkpoint ends; then hand over to `harness build`."""
-    shared.hush_tensorflow()
-    try:  # TensorFlow: only where it is used
+    shared.console().print("starting TensorFlow")
+    try:  # only where it is used
+        shared.start_keras(threads=options.threads)
         from harness.training import subject
-        from harness.training.train import PAPER, small
+        from harness.training.train import PAPER, small, study
+        from harness.zoo.designs import DESIGNS, PAPER_DESIGNS, STUDY_DESIGNS
     except ModuleNotFoundError as error:
         raise shared.train_extra_missing(error) from None
 
     steps = {} if options.steps is None else {"steps": options.steps}
-    recipe = (
-        dataclasses.replace(PAPER, **steps, seed=options.seed)
-        if options.preset == "paper"
-        else small(**steps, seed=options.seed)
-    )
+    if options.preset == "paper":
+        designs, recipe = PAPER_DESIGNS, dataclasses.replace(PAPER, **steps, seed=options.seed)
+    elif options.preset == "study":
+        designs, recipe = STUDY_DESIGNS, study(**steps, seed=options.seed)
+    else:
+        designs, recipe = DESIGNS, small(**steps, seed=options.seed)
     if options.learning_rate is not None:
         recipe = dataclasses.replace(recipe, learning_rate=options.learning_rate)
     recipe = dataclasses.replace(recipe, mixed_precision=options.mixed_precision)
@@ -54,8 +59,9 @@ def run(options: argparse.Namespace) -> int:
         cache=photos,
         reds_folder=options.reds,
         start_from=options.start_from,
+        validates=options.preset == "study" and options.reds is None,
         stop_after=options.stop_after,
-        paper_size=options.preset == "paper",
+        designs=designs,
     )
     training = subject.facts(
         recipe, command=_command(options), cache=photos, reds_folder=options.reds

@@ -24,6 +24,7 @@ from harness.training.batches import to_float
 from harness.training.checkpoint import load_weights
 from harness.training.subject import batches_for, design, facts
 from harness.training.train import Recipe, restored_psnr_db, small, train
+from harness.zoo.designs import PAPER_DESIGNS
 
 PLAIN = (Precision.FP32, Precision.FP16, Precision.INT8_PTQ, Precision.INT16_PTQ)
 QAT_RATE = 2e-5
@@ -232,7 +233,7 @@ def export_paper(name: str, *, folder: Path, size_px: tuple[int, int] = (256, 25
         ConfigError: There is no such design of paper size.
     """
     keras.utils.set_random_seed(1)
-    model = design(name, paper_size=True)()
+    model = design(name, known=PAPER_DESIGNS)()
     path = folder / name / "paper_untrained.tflite"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(convert(model, precision=Precision.FP32, size_px=size_px))

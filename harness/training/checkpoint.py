@@ -15,7 +15,7 @@ from harness.errors import ConfigError
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """Say where a checkpoint stands.
+    """Where a checkpoint stands.
 
     Attributes:
         step: Steps done.
@@ -54,6 +54,14 @@ def restore(model: keras.Model, path: Path) -> Checkpoint:
     for variable, array in zip(variables, arrays, strict=True):
         variable.assign(array)
     return Checkpoint(step=step)
+
+
+def steps_done(path: Path) -> int:
+    """Return the steps that a checkpoint holds; 0 where there is none."""
+    if not path.is_file():
+        return 0
+    with np.load(path) as file:
+        return int(file["step"])
 
 
 def save_weights(model: keras.Model, path: Path) -> None:

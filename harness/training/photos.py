@@ -6,16 +6,18 @@ in the same packages are left out by name: `PHOTOGRAPHS` lists what is a photogr
 
 from __future__ import annotations
 
+import csv
 import dataclasses
+import enum
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image as Pillow
 
-from harness import child
+from harness import child, schema
 from harness.errors import ConfigError, DeviceError
 from harness.training.blur import (
     GREATEST_EXTENT_PX,
@@ -26,85 +28,67 @@ from harness.training.blur import (
 )
 
 LONG_SIDE_PX = 1600
+REDUCED_FACTOR = 0.75  # of photographs that their authors have brought down to the size of a page
+NEAR_DUPLICATE_BITS = 8  # of 64; see `difference_hash`
 _DOWNLOAD_TIMEOUT_S = 600.0
-_MATE = "usr/share/backgrounds/mate/nature"
-_LOMIRI = "usr/share/backgrounds"
-_PLASMA = "usr/share/wallpapers"
+
+
+class Use(enum.StrEnum):
+    """What a photograph is for."""
+
+    TRAINING = "training"
+    HELD_OUT = "held_out"
+
+
+class Pixels(enum.StrEnum):
+    """Whose pixels a photograph has: a camera's own, or reduced by the author."""
+
+    CAMERA = "camera"
+    REDUCED = "reduced"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Photograph:
-    """Say where a photograph is.
+    """A photograph in a Debian package.
 
     Attributes:
         package: The Debian package that ships it.
         path: Its path inside the package.
-        held_out: True if it is for evaluation only.
+        use: For training, or held out for evaluation only.
+        pixels: A camera's own, or already reduced by the author.
+        licence: Its licence; authors are named in the package's `copyright` file.
     """
 
     package: str
     path: str
-    held_out: bool = False
+    use: Use = Use.TRAINING
+    pixels: Pixels = Pixels.CAMERA
+    licence: str = ""
+
+    @property
+    def title(self) -> str:
+        """Return the photograph's name: package and path."""
+        return f"{self.package}/{self.path}"
 
 
-def _mate(name: str, *, held_out: bool = False) -> Photograph:
-    path = f"{_MATE}/{name}.jpg"
-    return Photograph(package="mate-backgrounds", path=path, held_out=held_out)
+def _listed() -> tuple[Photograph, ...]:
+    """Read `photographs.csv` beside this module.
+
+    The CC0 photograph `seeding_by_Clements_Engelhardt` is missing on purpose: golden frames are
+    made of it.
+    """
+    path = Path(__file__).with_name("photographs.csv")
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    return tuple(schema.parse(Photograph, row, where=path.name) for row in rows)
 
 
-def _lomiri(year: str, name: str, *, held_out: bool = False) -> Photograph:
-    package = f"lomiri-wallpapers-{year}"
-    path = f"{_LOMIRI}/{name}.jpg"
-    return Photograph(package=package, path=path, held_out=held_out)
-
-
-def _plasma(name: str, *, held_out: bool = False) -> Photograph:
-    path = f"{_PLASMA}/{name}/contents/images/2560x1600.jpg"
-    return Photograph(package="plasma-workspace-wallpapers", path=path, held_out=held_out)
-
-
-# The held-out third covers leaves, rock, buildings, water, people's things and fur. The CC0
-# photograph `seeding_by_Clements_Engelhardt` is missing on purpose: golden frames are made of it.
-PHOTOGRAPHS = (
-    _mate("Aqua"),
-    _mate("Blinds"),
-    _mate("Dune"),
-    _mate("FreshFlower"),
-    _mate("Garden"),
-    _mate("GreenMeadow"),
-    _mate("LadyBird", held_out=True),
-    _mate("RainDrops", held_out=True),
-    _mate("TwoWings"),
-    _mate("Wood"),
-    _mate("YellowFlower"),
-    _lomiri("16.04", "Bridge_by_Sander_Klootwijk"),
-    _lomiri("16.04", "Dragonfly_by_Bolly"),
-    _lomiri("16.04", "Picture_0B_by_freespace", held_out=True),
-    _lomiri("16.04", "Picture_1A_by_freespace"),
-    _lomiri("16.04", "Wine_by_Jakkub_Mede"),
-    _lomiri("16.04", "aitzgorri_by_Aitzol_Berasategi"),
-    _lomiri("16.04", "free_by_Peter_Nerlich"),
-    _lomiri("16.04", "friends_by_Aitzol_Berasategi", held_out=True),
-    _lomiri("16.04", "greentock_by_Peter_Nerlich"),
-    _lomiri("16.04", "life_by_Aitzol_Berasategi"),
-    _lomiri("16.04", "picosdeeuropa_by_Aitzol_Berasategi", held_out=True),
-    _lomiri("16.04", "sunset_by_Aitzol_Berasategi"),
-    _lomiri("20.04", "Kleiber_by_Lukas_Baubkus"),
-    _plasma("BytheWater"),
-    _plasma("ColdRipple"),
-    _plasma("ColorfulCups", held_out=True),
-    _plasma("EveningGlow", held_out=True),
-    _plasma("FallenLeaf"),
-    _plasma("Grey"),
-    _plasma("Kite"),
-    _plasma("OneStandsOut", held_out=True),
-    _plasma("Path"),
-)
+PHOTOGRAPHS = _listed()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Pairs:
-    """Hold blurred crops and their sharp targets.
+    """Blurred crops and their sharp targets.
 
     Attributes:
         blurred: [N, S, S, 3], sRGB, 8 bit.
@@ -119,11 +103,11 @@ class Pairs:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CropSet:
-    """Say which crops to cut.
+    """Which crops to cut.
 
     Attributes:
         name: Name of the set.
-        held_out: Whether it is cut from the photographs that are never trained on.
+        use: From which photographs it is cut: those for training, or those held out.
         crops: Crops per photograph.
         size_px: Side of a crop.
         seed: Seed of positions and camera paths.
@@ -133,7 +117,7 @@ class CropSet:
     """
 
     name: str
-    held_out: bool
+    use: Use
     crops: int
     size_px: int
     seed: int
@@ -143,16 +127,18 @@ class CropSet:
 
 TRAINING = CropSet(
     name="training",
-    held_out=False,
-    crops=240,
+    use=Use.TRAINING,
+    crops=270,
     size_px=128,
     seed=1,
     least_texture=5.0,
-    scales=(1.0, 0.7),
+    scales=(1.0, 0.7, 0.5),
 )
-HELD_OUT = CropSet(name="held_out", held_out=True, crops=5, size_px=256, seed=2, least_texture=6.0)
+HELD_OUT = CropSet(
+    name="held_out", use=Use.HELD_OUT, crops=4, size_px=256, seed=2, least_texture=6.0
+)
 CALIBRATION = CropSet(
-    name="calibration", held_out=False, crops=1, size_px=256, seed=3, least_texture=5.0
+    name="calibration", use=Use.TRAINING, crops=1, size_px=256, seed=3, least_texture=5.0
 )
 
 
@@ -194,10 +180,11 @@ def package_versions(*, cache: Path) -> dict[str, str]:
 
 
 def load(photograph: Photograph, *, cache: Path, scale: float = 1.0) -> Image:
-    """Fetch a photograph and at least halve it, so that its crops are sharp at pixel scale.
+    """Fetch a photograph and reduce it, so that its crops are sharp at pixel scale.
 
-    A camera's own pixels are soft (colour filter, lens, JPEG); every photograph is halved, and the
-    larger ones brought down to `LONG_SIDE_PX`.
+    A camera's own pixels are soft (colour filter, lens, JPEG); such a photograph is halved, and a
+    larger one brought down to `LONG_SIDE_PX`. One that its author has reduced already is only
+    brought to `REDUCED_FACTOR`, against the blocks of its JPEG.
 
     Args:
         photograph: What to fetch.
@@ -209,7 +196,8 @@ def load(photograph: Photograph, *, cache: Path, scale: float = 1.0) -> Image:
     """
     with Pillow.open(fetch(photograph.package, cache=cache) / photograph.path) as file:
         picture = file.convert("RGB")
-    factor = scale * min(0.5, LONG_SIDE_PX / max(picture.size))
+    most = 0.5 if photograph.pixels is Pixels.CAMERA else REDUCED_FACTOR
+    factor = scale * min(most, LONG_SIDE_PX / max(picture.size))
     size = (round(picture.width * factor), round(picture.height * factor))
     return np.asarray(picture.resize(size, Pillow.Resampling.LANCZOS))
 
@@ -227,20 +215,23 @@ def make_pairs(photographs: Iterable[Photograph], *, cut: CropSet, cache: Path) 
     blurred, sharp, titles = [], [], []
     for photograph in photographs:
         pictures = [load(photograph, cache=cache, scale=scale) for scale in cut.scales]
-        title = f"{photograph.package}/{photograph.path}"
-        stream = int(hashlib.sha256(title.encode()).hexdigest()[:8], 16)
+        stream = int(hashlib.sha256(photograph.title.encode()).hexdigest()[:8], 16)
         rng = np.random.default_rng([cut.seed, stream])
         for i in range(cut.crops):
             pair = _crop(pictures[i % len(pictures)], rng, cut)
             blurred.append(pair[0])
             sharp.append(pair[1])
-            titles.append(title)
+            titles.append(photograph.title)
     return Pairs(blurred=np.stack(blurred), sharp=np.stack(sharp), titles=tuple(titles))
 
 
 def cached_pairs(cut: CropSet, *, cache: Path) -> Pairs:
-    """Make a crop set of `PHOTOGRAPHS`, or read it from the cache."""
-    photographs = [photo for photo in PHOTOGRAPHS if photo.held_out == cut.held_out]
+    """Make a crop set of `PHOTOGRAPHS`, or read it from the cache.
+
+    Raises:
+        ConfigError: A held-out photograph is nearly one that is trained on.
+    """
+    photographs = [photo for photo in PHOTOGRAPHS if photo.use == cut.use]
     key = hashlib.sha256(
         repr((photographs, cut, LONG_SIDE_PX, LEAST_EXTENT_PX, GREATEST_EXTENT_PX)).encode()
     ).hexdigest()[:12]
@@ -249,11 +240,73 @@ def cached_pairs(cut: CropSet, *, cache: Path) -> Pairs:
         with np.load(path) as file:
             titles = tuple(str(title) for title in file["titles"])
             return Pairs(blurred=file["blurred"], sharp=file["sharp"], titles=titles)
+    if cut.use is Use.HELD_OUT:
+        refuse_near_duplicates(PHOTOGRAPHS, cache=cache)
     pairs = make_pairs(photographs, cut=cut, cache=cache)
     partial = path.with_suffix(".partial.npz")
     np.savez(partial, blurred=pairs.blurred, sharp=pairs.sharp, titles=np.array(pairs.titles))
     partial.replace(path)
     return pairs
+
+
+def difference_hash(picture: Pillow.Image) -> int:
+    """Return 64 bits that near-duplicates share: where the luma of a 9x8 thumbnail falls.
+
+    Source: Krawetz, "Kind of Like That", 2013 (dHash).
+    """
+    luma = np.asarray(picture.convert("L").resize((9, 8), Pillow.Resampling.BOX), dtype=np.int16)
+    bits = (luma[:, 1:] < luma[:, :-1]).ravel()
+    return int("".join("1" if bit else "0" for bit in bits), 2)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Nearest:
+    """The training photograph that a held-out one is most like.
+
+    Attributes:
+        held_out: The held-out photograph.
+        training: The nearest training photograph, mirrored or not.
+        bits: Bits of 64 in which their difference hashes differ.
+    """
+
+    held_out: Photograph
+    training: Photograph
+    bits: int
+
+
+def nearest(photographs: Sequence[Photograph], *, cache: Path) -> tuple[Nearest, ...]:
+    """Return for each held-out photograph the training photograph that it is most like."""
+    hashes: dict[str, tuple[int, int]] = {}
+    for one in photographs:
+        with Pillow.open(fetch(one.package, cache=cache) / one.path) as file:
+            picture = file.convert("RGB")
+        mirrored = picture.transpose(Pillow.Transpose.FLIP_LEFT_RIGHT)
+        hashes[one.title] = (difference_hash(picture), difference_hash(mirrored))
+    training = [one for one in photographs if one.use is Use.TRAINING]
+    found = []
+    for held_out in photographs:
+        if held_out.use is Use.HELD_OUT:
+            own = hashes[held_out.title][0]
+            bits, index = min(
+                (min((own ^ other).bit_count() for other in hashes[one.title]), i)
+                for i, one in enumerate(training)
+            )
+            found.append(Nearest(held_out=held_out, training=training[index], bits=bits))
+    return tuple(found)
+
+
+def refuse_near_duplicates(photographs: Sequence[Photograph], *, cache: Path) -> None:
+    """Check that no held-out photograph is nearly one that is trained on.
+
+    Raises:
+        ConfigError: One is; the message names both.
+    """
+    for one in nearest(photographs, cache=cache):
+        if one.bits <= NEAR_DUPLICATE_BITS:
+            raise ConfigError(
+                f"held-out {one.held_out.title} is nearly {one.training.title}, which is trained "
+                f"on ({one.bits} of 64 bits of their hashes differ); take one out of the list"
+            )
 
 
 def texture(picture: Image) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,23 +17,21 @@ from harness.training.batches import Batches, PairBatches, to_float
 from harness.training.blur import GREATEST_EXTENT_PX, LEAST_EXTENT_PX
 from harness.training.checkpoint import load_weights, save_weights
 from harness.training.train import Recipe, Trained, psnr_db, restored_psnr_db, train
-from harness.zoo.designs import DESIGNS, PAPER_DESIGNS, Build
+from harness.zoo.designs import DESIGNS, Build
 
 
-def design(name: str, *, paper_size: bool = False) -> Build:
+def design(name: str, *, known: Mapping[str, Build] = DESIGNS) -> Build:
     """Return the builder of a design.
 
     Args:
         name: Name of the design.
-        paper_size: Whether to take its 250 GMAC size in place of the small one.
+        known: The designs of one size.
 
     Raises:
-        ConfigError: There is no such design, or not in that size.
+        ConfigError: There is no such design in that size.
     """
-    known = PAPER_DESIGNS if paper_size else DESIGNS
     if name not in known:
-        size = " of paper size" if paper_size else ""
-        raise ConfigError(f"no design {name!r}{size}; known: {', '.join(sorted(known))}")
+        raise ConfigError(f"no design {name!r} in this size; known: {', '.join(sorted(known))}")
     return known[name]
 
 
@@ -69,8 +68,9 @@ def train_subject(
     cache: Path,
     reds_folder: Path | None = None,
     start_from: Path | None = None,
+    validates: bool = False,
     stop_after: int | None = None,
-    paper_size: bool = False,
+    designs: Mapping[str, Build] = DESIGNS,
     progress: bool = True,
 ) -> Trained:
     """Train one design, or go on where its folder's checkpoint ends.
@@ -82,14 +82,15 @@ def train_subject(
         cache: Where photographs and their crops are kept.
         reds_folder: Where REDS lies unpacked, or None for photographs.
         start_from: Weights to start from in place of random ones.
+        validates: Whether to write the mean PSNR of the held-out photographs at each checkpoint.
         stop_after: Return after this step instead of the recipe's last.
-        paper_size: Whether to train the design's 250 GMAC size.
+        designs: The designs of the size to train.
         progress: Whether to draw a progress line.
 
     Raises:
         ConfigError: No such design, no data, or the folder holds another training.
     """
-    build = design(name, paper_size=paper_size)
+    build = design(name, known=designs)
 
     def started() -> keras.Model:
         model = build()
@@ -102,9 +103,20 @@ def train_subject(
         batches_for(recipe, cache=cache, reds_folder=reds_folder),
         recipe=recipe,
         folder=folder,
+        validate=held_out_validation(cache=cache) if validates else None,
         stop_after=stop_after,
         progress=progress,
     )
+
+
+def held_out_validation(*, cache: Path) -> Callable[[keras.Model], float]:
+    """Return what asks a network for its mean PSNR in dB on the held-out frames."""
+    pairs = photos.cached_pairs(photos.HELD_OUT, cache=cache)
+
+    def validate(model: keras.Model) -> float:
+        return float(np.mean(restored_psnr_db(lambda frame: model.predict_on_batch(frame), pairs)))
+
+    return validate
 
 
 def held_out_psnr_db(*, cache: Path) -> float:

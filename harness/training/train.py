@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import itertools
 import json
+import math
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,7 +14,15 @@ from typing import Any
 
 import keras
 import numpy as np
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
 
 from harness.errors import ConfigError
 from harness.training.batches import Batch, Batches, ahead, to_float
@@ -23,7 +32,7 @@ from harness.training.photos import Pairs
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """Say how to train.
+    """A recipe of training: steps, rates, patches, seed.
 
     Attributes:
         steps: Optimizer steps in all.
@@ -80,9 +89,14 @@ def small(*, steps: int = 40_000, seed: int = 1) -> Recipe:
     )
 
 
+def study(*, steps: int = 100_000, seed: int = 1) -> Recipe:
+    """Return the recipe by which networks are compared: `small` with 96 px patches, for longer."""
+    return dataclasses.replace(small(steps=steps, seed=seed), patch_px=96)
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Trained:
-    """Hold what a training gave.
+    """What a training gave.
 
     Attributes:
         model: The network after the last step, its policy float32.
@@ -103,18 +117,22 @@ def train(
     *,
     recipe: Recipe,
     folder: Path,
+    validate: Callable[[keras.Model], float] | None = None,
     stop_after: int | None = None,
     progress: bool = True,
 ) -> Trained:
     """Train a network with L1 and Adam, from the last checkpoint in `folder` if there is one.
 
-    Writes `folder/checkpoint.npz` atomically, `folder/log.csv`, and `folder/recipe.json`.
+    Writes `folder/checkpoint.npz` atomically, `folder/log.csv`, `folder/recipe.json` and, where
+    it validates, `folder/held_out.csv`.
 
     Args:
         build: Builds the network; called after seeds and precision are set.
         batches: Where patches come from.
         recipe: Steps, rates, seeds.
         folder: Where checkpoints and the log are.
+        validate: Returns the network's mean PSNR in dB on held-out frames; asked at each
+            checkpoint, before it is written.
         stop_after: Return after this step instead of the recipe's last (for tests and budgets).
         progress: Whether to draw a progress line.
 
@@ -127,21 +145,27 @@ def train(
     checkpoint = folder / "checkpoint.npz"
     first = restore(model, checkpoint).step if checkpoint.is_file() else 0
     end = recipe.steps if stop_after is None else min(stop_after, recipe.steps)
-    log = folder / "log.csv"
-    _cut_log(log, at_step=first)
+    log, held_out = folder / "log.csv", folder / "held_out.csv"
+    _cut_log(log, "step,l1,psnr_db", at_step=first)
+    if validate is not None:
+        _cut_log(held_out, "step,psnr_db", at_step=first)
     started = time.perf_counter()
     waited = 0.0
     source = _timed(ahead(batches, first=first, end=end))
     with _bar(progress) as bar:
-        task = bar.add_task("train", total=recipe.steps, completed=first, loss="", psnr="")
+        task = bar.add_task("train", total=recipe.steps, completed=first, now="the first step")
         for done, (batch, seconds) in zip(range(first + 1, end + 1), source, strict=True):
             waited += seconds
             model.optimizer.learning_rate = recipe.rate_at(done - 1)
-            loss, mse = model.train_on_batch(*batch)
+            loss, mse = (float(mean) for mean in model.train_on_batch(*batch))
+            decibels = -10.0 * math.log10(max(mse, 1e-12))
+            bar.update(task, completed=done, now=f"L1 {loss:.4f}  PSNR {decibels:.2f} dB")
             if done % recipe.log_every_steps == 0:
-                _log(log, bar, task, step=done, loss=float(loss), mse=float(mse))
+                _append(log, done, f"{loss:.6f}", f"{decibels:.3f}")
                 model.reset_metrics()
             if done % recipe.checkpoint_every_steps == 0 or done == end:
+                if validate is not None:
+                    _append(held_out, done, f"{validate(model):.4f}")
                 save(model, checkpoint, Checkpoint(step=done))
     seconds = time.perf_counter() - started
     share = waited / seconds if seconds else 0.0
@@ -209,25 +233,33 @@ def _claim(folder: Path, recipe: Recipe) -> None:
     path.write_text(json.dumps(fields, indent=1) + "\n")
 
 
-def _cut_log(log: Path, *, at_step: int) -> None:
+def _cut_log(log: Path, header: str, *, at_step: int) -> None:
     """Drop log lines after the checkpoint that training continues from."""
     lines = log.read_text().splitlines() if log.is_file() else []
     kept = [line for line in lines[1:] if int(line.split(",")[0]) <= at_step]
-    log.write_text("\n".join(["step,l1,psnr_db", *kept]) + "\n")
+    log.write_text("\n".join([header, *kept]) + "\n")
 
 
-def _log(log: Path, bar: Progress, task: TaskID, *, step: int, loss: float, mse: float) -> None:
-    decibels = -10.0 * float(np.log10(mse))
+def _append(log: Path, step: int, *figures: str) -> None:
     with log.open("a", newline="") as file:
-        csv.writer(file).writerow([step, f"{loss:.6f}", f"{decibels:.3f}"])
-    bar.update(task, completed=step, loss=f"{loss:.4f}", psnr=f"{decibels:.2f}")
+        csv.writer(file, lineterminator="\n").writerow([step, *figures])
+
+
+class _StepsPerSecond(ProgressColumn):
+    """The speed of a training, once two steps are done."""
+
+    def render(self, task: Task) -> Text:
+        """Return the speed as text."""
+        return Text("" if task.speed is None else f"{task.speed:.1f} steps/s")
 
 
 def _bar(shown: bool) -> Progress:
     return Progress(
         TextColumn("step {task.completed:.0f}/{task.total:.0f}"),
         BarColumn(),
-        TextColumn("L1 {task.fields[loss]}  PSNR {task.fields[psnr]} dB  left"),
+        TextColumn("{task.fields[now]}"),
+        _StepsPerSecond(),
+        TextColumn("left"),
         TimeRemainingColumn(),
         disable=not shown,
     )

@@ -60,3 +60,14 @@ PAPER_DESIGNS: Mapping[str, Build] = {
     "deblur_sgn": functools.partial(sgn.sgn, size=sgn.PAPER),
 }
 """The six architectures in their `paper` size: 250 GMAC at 1280x720, within 2 %."""
+
+STUDY_DESIGNS: Mapping[str, Build] = {
+    "deblur_unet": unet.unet,
+    "deblur_fpn": functools.partial(fpn.fpn, size=fpn.STUDY),
+    "deblur_edsr": functools.partial(edsr.edsr, size=edsr.STUDY),
+    "deblur_rdn": rdn.rdn,
+    "deblur_dbpn": functools.partial(dbpn.dbpn, size=dbpn.STUDY),
+    "deblur_sgn": functools.partial(sgn.sgn, size=sgn.STUDY),
+    **OP_GRID,
+}
+"""The designs that the study compares: as many MACs as UNet's `small` size, within 2 %."""

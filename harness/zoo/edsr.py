@@ -27,6 +27,7 @@ class EDSRSize:
 
 
 SMALL = EDSRSize(width=8, blocks=4)
+STUDY = EDSRSize(width=6, blocks=8)
 PAPER = EDSRSize(width=48, blocks=6)
 
 

@@ -44,6 +44,7 @@ class SGNSize:
 
 
 SMALL = SGNSize(widths=(8, 16, 32), blocks=1, convs=1)
+STUDY = SGNSize(widths=(8, 16, 36), blocks=1, convs=1)
 PAPER = SGNSize(widths=(48, 96, 200, 400), blocks=1, convs=2)
 
 

@@ -9,10 +9,10 @@ from PIL import Image
 
 from harness.errors import ConfigError
 from harness.training import photos
-from harness.training.photos import CropSet, Photograph
+from harness.training.photos import CropSet, Photograph, Pixels, Use
 
 PHOTO = Photograph(package="some-package", path="a/photo.png")
-CUT = CropSet(name="tiny", held_out=False, crops=3, size_px=32, seed=5, least_texture=0.0)
+CUT = CropSet(name="tiny", use=Use.TRAINING, crops=3, size_px=32, seed=5, least_texture=0.0)
 
 
 @pytest.fixture
@@ -65,12 +65,55 @@ def test_flat_places_are_passed_over(cache):
     assert all(photos.texture(sharp) > 1.0 for sharp in pairs.sharp)
 
 
-def test_the_held_out_photographs_are_never_trained_on():
-    held_out = {photo.path for photo in photos.PHOTOGRAPHS if photo.held_out}
-    trained_on = {photo.path for photo in photos.PHOTOGRAPHS if not photo.held_out}
+def test_a_photograph_that_its_author_has_reduced_keeps_three_quarters(cache):
+    reduced = dataclasses.replace(PHOTO, pixels=Pixels.REDUCED)
 
-    assert not held_out & trained_on
-    assert len(held_out) * photos.HELD_OUT.crops >= 30
+    assert photos.load(reduced, cache=cache).shape == (120, 150, 3)
+
+
+def test_at_least_40_photographs_are_held_out_several_times_and_none_is_trained_on():
+    titles = [photo.title for photo in photos.PHOTOGRAPHS]
+    held_out = [photo for photo in photos.PHOTOGRAPHS if photo.use is Use.HELD_OUT]
+
+    assert len(set(titles)) == len(titles)
+    assert len(held_out) >= 40
+    assert photos.HELD_OUT.crops > 1
+
+
+def test_every_photograph_names_its_licence():
+    assert all(photo.licence for photo in photos.PHOTOGRAPHS)
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_a_held_out_copy_of_a_training_photograph_is_refused(mirrored, cache):
+    picture = _scene(seed=3)
+    other = picture[:, ::-1] if mirrored else picture
+    copy = dataclasses.replace(PHOTO, path="a/copy.jpg", use=Use.HELD_OUT)
+    Image.fromarray(picture).save(cache / PHOTO.package / PHOTO.path)
+    smaller = Image.fromarray(other).resize((300, 200))
+    smaller.save(cache / copy.package / copy.path, quality=60)
+
+    with pytest.raises(ConfigError, match=r"held-out some-package/a/copy\.jpg is nearly"):
+        photos.refuse_near_duplicates([PHOTO, copy], cache=cache)
+
+
+def test_another_scene_is_no_near_duplicate(cache):
+    held_out = dataclasses.replace(PHOTO, path="a/other.png", use=Use.HELD_OUT)
+    for photo, seed in ((PHOTO, 3), (held_out, 4)):
+        Image.fromarray(_scene(seed=seed)).save(cache / photo.package / photo.path)
+
+    found = photos.nearest([PHOTO, held_out], cache=cache)
+
+    assert [one.training for one in found] == [PHOTO]
+    assert found[0].bits > photos.NEAR_DUPLICATE_BITS
+
+
+def _scene(*, seed: int) -> np.ndarray:
+    """Draw soft blobs with fine grain on top, as a photograph has both."""
+    rng = np.random.default_rng(seed)
+    coarse = Image.fromarray(rng.integers(0, 256, (8, 12, 3), dtype=np.uint8))
+    soft = np.asarray(coarse.resize((600, 400), Image.Resampling.BICUBIC), dtype=np.int16)
+    return np.clip(soft + rng.integers(-8, 9, soft.shape), 0, 255).astype(np.uint8)
 
 
 def test_a_package_that_cannot_be_fetched_is_a_clear_error(tmp_path, monkeypatch):

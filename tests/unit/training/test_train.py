@@ -68,6 +68,27 @@ def test_a_killed_training_continues_bit_for_bit(tmp_path):
     assert (tmp_path / "killed/log.csv").read_text() == (tmp_path / "whole/log.csv").read_text()
 
 
+def test_held_out_frames_are_asked_at_each_checkpoint_and_after_a_cut_the_curve_goes_on(tmp_path):
+    curve = tmp_path / "held_out.csv"
+    steps = iter([30.0, 31.0, 32.0])
+
+    def validate(model: keras.Model) -> float:
+        return next(steps)
+
+    for stop_after in (8, None):
+        train.train(
+            _tiny,
+            HalvedNoise(),
+            recipe=RECIPE,
+            folder=tmp_path,
+            validate=validate,
+            stop_after=stop_after,
+            progress=False,
+        )
+
+    assert curve.read_text() == "step,psnr_db\n4,30.0000\n8,31.0000\n12,32.0000\n"
+
+
 def test_a_folder_of_another_recipe_is_refused(tmp_path):
     _run(tmp_path, stop_after=4)
 
@@ -113,6 +134,13 @@ def test_the_small_recipe_lets_the_rate_fall_about_50_fold():
     recipe = train.small(steps=20_000)
 
     assert recipe.rate_at(0) / recipe.rate_at(19_999) == pytest.approx(50.0, rel=0.05)
+
+
+def test_the_study_trains_on_patches_of_96_px_for_100_000_steps():
+    recipe = train.study(seed=2)
+
+    assert (recipe.steps, recipe.patch_px, recipe.seed) == (100_000, 96, 2)
+    assert recipe.rate_at(0) / recipe.rate_at(99_999) == pytest.approx(50.0, rel=0.05)
 
 
 def test_checkpoints_between_log_lines_are_refused():

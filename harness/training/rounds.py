@@ -1,0 +1,126 @@
+"""The trainings of the study, taken in turns so that all learning curves grow together.
+
+Every design has about the same MACs and learns from the same photographs, by the same recipe; a
+round takes each a slice of steps further. A cut loses at most the steps since the last checkpoint,
+and the next call goes on with the training that is furthest behind.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import keras
+
+from harness.errors import ConfigError
+from harness.training.checkpoint import steps_done
+from harness.training.subject import facts, hand_over, train_subject
+from harness.training.train import Recipe, study
+from harness.zoo.designs import OP_GRID, STUDY_DESIGNS
+
+ARCHITECTURES = ("deblur_fpn", "deblur_edsr", "deblur_rdn", "deblur_dbpn", "deblur_sgn")
+UNET = "unet_resize_bilinear_prelu"
+NEXT_TO_UNET = ("deblur_dbpn", "deblur_fpn")  # in the table of the first, short trainings
+FURTHER_SEEDS = (2, 3)
+SHIPPED = "deblur_unet"
+SHIPPED_RATE = 5e-4  # it goes on from weights that were trained before
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Training:
+    """One training of the study.
+
+    Attributes:
+        name: Name of its folder.
+        design: The design that it trains.
+        recipe: How.
+        goes_on: Whether it starts from the weights in the design's golden folder.
+    """
+
+    name: str
+    design: str
+    recipe: Recipe
+    goes_on: bool = False
+
+
+def plan(*, steps: int = 100_000) -> tuple[Training, ...]:
+    """Return the study's trainings: deblur_unet, the eleven designs, and further seeds of three."""
+    shipped = dataclasses.replace(study(steps=steps), learning_rate=SHIPPED_RATE)
+    trainings = [Training(name=SHIPPED, design=SHIPPED, recipe=shipped, goes_on=True)]
+    designs = [UNET, *ARCHITECTURES, *(name for name in OP_GRID if name != UNET)]
+    seeded = [(design, 1) for design in designs]
+    seeded += [(design, seed) for seed in FURTHER_SEEDS for design in (UNET, *NEXT_TO_UNET)]
+    for design, seed in seeded:
+        recipe = study(steps=steps, seed=seed)
+        trainings.append(Training(name=f"{design}_seed{seed}", design=design, recipe=recipe))
+    return tuple(trainings)
+
+
+def turns(
+    trainings: Sequence[Training], *, folder: Path, slice_steps: int
+) -> Iterator[tuple[Training, int]]:
+    """Yield whose turn it is and up to which step, until every training has ended.
+
+    Args:
+        trainings: In the order of a round.
+        folder: Where each training has a folder.
+        slice_steps: Steps of a turn.
+
+    Raises:
+        ConfigError: `slice_steps` is below 1.
+    """
+    if slice_steps < 1:
+        raise ConfigError(f"a slice of {slice_steps} steps trains nothing; name at least 1")
+    while True:
+        done = {one.name: steps_done(folder / one.name / "checkpoint.npz") for one in trainings}
+        unfinished = [one for one in trainings if done[one.name] < one.recipe.steps]
+        if not unfinished:
+            return
+        behind = min(unfinished, key=lambda one: done[one.name] // slice_steps)
+        end = (done[behind.name] // slice_steps + 1) * slice_steps
+        yield behind, min(end, behind.recipe.steps)
+
+
+def go_on(
+    trainings: Sequence[Training],
+    *,
+    folder: Path,
+    golden: Path,
+    cache: Path,
+    slice_steps: int,
+    tell: Callable[[str], None],
+    progress: bool = True,
+) -> None:
+    """Train everything in turns until it is done; call again after a cut.
+
+    Args:
+        trainings: In the order of a round.
+        folder: Where each training has a folder with its checkpoint, logs and weights.
+        golden: Where the weights lie that `goes_on` starts from.
+        cache: Where photographs and their crops are kept.
+        slice_steps: Steps of a turn.
+        tell: Is told what each turn did.
+        progress: Whether to draw progress lines.
+    """
+    for training, end in turns(trainings, folder=folder, slice_steps=slice_steps):
+        start_from = golden / training.design / "weights.npz" if training.goes_on else None
+        tell(f"{training.name}: to step {end} of {training.recipe.steps}")
+        trained = train_subject(
+            training.design,
+            recipe=training.recipe,
+            folder=folder / training.name,
+            cache=cache,
+            start_from=start_from,
+            designs=STUDY_DESIGNS,
+            validates=True,
+            stop_after=end,
+            progress=progress,
+        )
+        command = f"harness study train; {training.name}, its first {end} steps"
+        known = facts(training.recipe, command=command, cache=cache)
+        if training.goes_on:
+            known["start_from"] = f"the weights of {training.design} before"
+        hand_over(trained, folder=folder / training.name, training={**known, "steps_done": end})
+        tell(f"{training.name}: at step {end} after {trained.seconds:.0f} s")
+        keras.utils.clear_session()

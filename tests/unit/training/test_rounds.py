@@ -1,0 +1,100 @@
+"""Check the study's trainings: which there are, and whose turn it is."""
+
+import collections
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+
+from harness.errors import ConfigError
+from harness.training import photos, rounds
+from harness.training.rounds import Training
+from harness.training.train import Recipe
+from harness.zoo import designs
+from tests.keras_warnings import ARRAY_COPY
+
+pytestmark = ARRAY_COPY
+
+RECIPE = Recipe(steps=10, batch=2, patch_px=8, log_every_steps=2, checkpoint_every_steps=2)
+TWO = tuple(Training(name=name, design="tiny", recipe=RECIPE) for name in ("first", "second"))
+
+
+def _at(folder, training, step):
+    path = folder / training.name / "checkpoint.npz"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savez(path, step=np.int64(step))
+
+
+def test_every_design_is_trained_once_and_unet_and_its_neighbours_with_three_seeds():
+    plan = rounds.plan()
+
+    seeds = collections.Counter(one.design for one in plan if not one.goes_on)
+    assert len(seeds) == 11
+    assert {name for name, count in seeds.items() if count == 3} == {
+        "unet_resize_bilinear_prelu", "deblur_dbpn", "deblur_fpn",
+    }  # fmt: skip
+    assert plan[0].design == "deblur_unet"
+    assert {(one.recipe.steps, one.recipe.patch_px, one.recipe.batch) for one in plan} == {
+        (100_000, 96, 16)
+    }
+    assert len({one.name for one in plan}) == len(plan)
+
+
+def test_the_training_that_is_furthest_behind_has_its_turn(tmp_path):
+    _at(tmp_path, TWO[0], 4)
+    turns = rounds.turns(TWO, folder=tmp_path, slice_steps=4)
+
+    seen = []
+    for training, end in turns:
+        seen.append((training.name, end))
+        _at(tmp_path, training, end)
+
+    assert seen == [
+        ("second", 4), ("first", 8), ("second", 8), ("first", 10), ("second", 10),
+    ]  # fmt: skip
+
+
+def test_a_turn_that_was_cut_is_finished_first(tmp_path):
+    _at(tmp_path, TWO[0], 8)
+    _at(tmp_path, TWO[1], 6)
+
+    assert next(rounds.turns(TWO, folder=tmp_path, slice_steps=4)) == (TWO[1], 8)
+
+
+def test_a_slice_of_nothing_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match="at least 1"):
+        next(rounds.turns(TWO, folder=tmp_path, slice_steps=0))
+
+
+def test_rounds_leave_weights_and_curves_of_every_training(tmp_path, monkeypatch):
+    def tiny() -> keras.Model:
+        image = keras.Input((None, None, 3))
+        return keras.Model(image, keras.layers.Conv2D(3, 3, padding="same")(image))
+
+    rng = np.random.default_rng(0)
+    sharp = rng.integers(0, 256, (3, 16, 16, 3), dtype=np.uint8)
+    pairs = photos.Pairs(blurred=np.roll(sharp, 1, axis=2), sharp=sharp, titles=("a", "b", "c"))
+    monkeypatch.setattr(photos, "cached_pairs", lambda cut, cache: pairs)
+    monkeypatch.setattr(photos, "package_versions", lambda cache: {"photos": "1"})
+    monkeypatch.setattr(rounds, "STUDY_DESIGNS", {**designs.STUDY_DESIGNS, "tiny": tiny})
+    told = []
+    short = dataclasses.replace(RECIPE, steps=4)
+
+    rounds.go_on(
+        [dataclasses.replace(one, recipe=short) for one in TWO],
+        folder=tmp_path,
+        golden=tmp_path,
+        cache=tmp_path,
+        slice_steps=2,
+        tell=told.append,
+        progress=False,
+    )
+
+    assert [line.split(" of ")[0] for line in told[::2]] == [
+        "first: to step 2", "second: to step 2", "first: to step 4", "second: to step 4",
+    ]  # fmt: skip
+    for name in ("first", "second"):
+        assert (tmp_path / name / "weights.npz").is_file()
+        curve = (tmp_path / name / "held_out.csv").read_text().splitlines()
+        assert [line.split(",")[0] for line in curve] == ["step", "2", "4"]
