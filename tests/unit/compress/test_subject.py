@@ -43,7 +43,7 @@ def test_a_subject_without_weights_says_how_to_get_them(shop):
 
 
 def test_an_unknown_design_is_refused_with_the_known_ones():
-    with pytest.raises(ConfigError, match=r"no design 'unet9'; known: deblur_carn"):
+    with pytest.raises(ConfigError, match=r"no design 'unet9' in this size; known: deblur_carn"):
         design("unet9")
 
 
