@@ -10,12 +10,19 @@
     GateError               a gate ruled and did not pass (an AssertionError)
     └── InconclusiveError   a gate had no evidence or no limit to rule by
 
-A message says what happened, what was expected and what to do.
+A message says what happened, what was expected and what to do. It often quotes a model, a phone
+or a file, so it is made printable here, whoever raises it.
 """
+
+from harness import text
 
 
 class HarnessError(Exception):
     """Report that the harness or one of its inputs broke."""
+
+    def __init__(self, message: str = "") -> None:
+        """Keep a message as one printable line of bounded length."""
+        super().__init__(text.line(message))
 
 
 class ConfigError(HarnessError):
@@ -44,6 +51,10 @@ class MeasurementError(HarnessError):
 
 class GateError(AssertionError):
     """Report that a gate ruled and did not pass."""
+
+    def __init__(self, message: str = "") -> None:
+        """Keep a message as printable lines, one for each verdict."""
+        super().__init__(text.lines(message))
 
 
 class InconclusiveError(GateError):

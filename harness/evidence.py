@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness import __version__, child
+from harness import __version__, child, text
 from harness.errors import DeviceError
 
 
@@ -66,6 +66,19 @@ class Provenance:
     time_utc: str = ""
     device_state: Mapping[str, float | str] = field(default_factory=dict)
     note: str = ""
+
+    def __post_init__(self) -> None:
+        """Make printable what a phone said of itself."""
+        for name in ("device", "note"):
+            object.__setattr__(self, name, text.line(getattr(self, name)))
+        for name in ("runtime", "device_state"):
+            values = {
+                text.line(str(key), text.NAME): text.line(value)
+                if isinstance(value, str)
+                else value
+                for key, value in getattr(self, name).items()
+            }
+            object.__setattr__(self, name, values)
 
 
 def sha256_of(data: bytes | memoryview) -> str:

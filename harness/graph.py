@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from harness import files, flatbuffer, shapes
+from harness import files, flatbuffer, shapes, text
 from harness.errors import ModelError
 from harness.flatbuffer import DAMAGE
 from harness.nodes import ACTIVATIONS, PADDINGS, Graph, Op, Quantization, Tensor, names_of
@@ -109,7 +109,7 @@ def _integers(vector: Any) -> tuple[int, ...]:
 
 
 def _read_tensor(model: Any, tensor: Any, index: int, file: memoryview) -> Tensor:
-    name = (tensor.Name() or b"").decode("utf-8", errors="replace")
+    name = text.line((tensor.Name() or b"").decode("utf-8", errors="replace"), text.NAME)
     if tensor.ShapeLength() > _RANK_MAX:
         raise ModelError(
             f"tensor {name!r:.80} has {tensor.ShapeLength()} dimensions; "
@@ -162,6 +162,7 @@ def _read_code(code: Any) -> tuple[str, int]:
         name = (code.CustomCode() or b"CUSTOM").decode("utf-8", errors="replace")
         if len(name) > _CUSTOM_NAME_MAX:
             raise ModelError(f"names a custom op {name!r:.80}... of {len(name)} letters")
+        name = text.line(name)
     return name, int(code.Version())
 
 

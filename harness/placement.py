@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from harness import text
 from harness.evidence import Provenance
 from harness.graph import Graph
 
@@ -28,6 +29,11 @@ class NodePlacement:
     unit: str
     reason: str = ""
     remedy: str = ""
+
+    def __post_init__(self) -> None:
+        """Make printable what a driver, a compiler or a trace said."""
+        for name in ("op", "unit", "reason", "remedy"):
+            object.__setattr__(self, name, text.line(getattr(self, name)))
 
 
 @dataclass(frozen=True, kw_only=True)

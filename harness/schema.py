@@ -35,7 +35,21 @@ def load_toml(cls: type[T], path: Path) -> T:
         raise ConfigError(f"{path}: not valid TOML: it is nested too deeply") from None
     except ValueError as error:
         raise ConfigError(f"{path}: not valid TOML: {error}") from None
+    _check_printable(data, str(path))
     return _parse_file(cls, data, path)
+
+
+def _check_printable(data: object, where: str) -> None:
+    """Refuse control characters and line ends in what a person wrote to be shown."""
+    if isinstance(data, str) and not data.isprintable():
+        raise ConfigError(f"{where}: {data!r:.80} holds a character that cannot be printed")
+    if isinstance(data, Mapping):
+        for key, value in data.items():
+            _check_printable(key, where)
+            _check_printable(value, f"{where}: {key}")
+    elif isinstance(data, list):
+        for number, value in enumerate(data):
+            _check_printable(value, f"{where}[{number}]")
 
 
 def load_json(cls: type[T], path: Path) -> T:

@@ -4,6 +4,7 @@ import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from harness import text
 from harness.evidence import Evidence, Provenance, weakest
 
 LATENCY, FALLBACK, FIDELITY = "latency", "cpu_fallback", "fidelity"
@@ -53,6 +54,10 @@ class Verdict:
     because: str = ""
     low: float | None = None
     high: float | None = None
+
+    def __post_init__(self) -> None:
+        """Make what was quoted in the reason printable."""
+        object.__setattr__(self, "because", text.line(self.because))
 
     @property
     def evidence(self) -> Evidence | None:

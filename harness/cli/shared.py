@@ -14,12 +14,13 @@ from harness.devices.connect import Origin, PhoneSetup
 from harness.errors import ConfigError, StackMissing
 from harness.evidence import sha256_of
 from harness.profiles import Profile, Target
+from harness.report.console import open_console
 from harness.subjects import Limits, Precision, Subject, Variant
 
 
 def console() -> Console:
     """Return the console that tables are printed on."""
-    return Console(highlight=False, markup=False)
+    return open_console()
 
 
 def counted(number: int, noun: str) -> str:

@@ -4,6 +4,7 @@ One tool gives all three facts. What the phone's state makes void is not used, a
 traces do not show is not claimed: both are a MeasurementError, which gates rule INCONCLUSIVE.
 """
 
+import re
 import shlex
 import statistics
 from collections.abc import Mapping
@@ -13,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from harness import graph as graphs
-from harness import images, latency, resizing
+from harness import images, latency, resizing, text
 from harness.devices import (
     attribution,
     benchmark_tool,
@@ -110,16 +111,16 @@ def identify(cable: Cable) -> Identity:
     command = "; ".join(f"getprop {shlex.quote(name)}" for name in _IDENTITY)
     reply = cable.shell(command, stage="asking what it is", timeout_s=_ASK_LIMIT_S)
     lines = [line.strip() for line in reply.stdout.splitlines()]
-    if len(lines) < len(_IDENTITY) or not lines[1].isdecimal():
+    if len(lines) < len(_IDENTITY) or not re.fullmatch(r"[0-9]{1,4}", lines[1]):
         raise DeviceError(
             f"phone {cable.serial}: does not say what it is: {reply.stdout.strip()[:200]!r}"
         )
     return Identity(
         serial=cable.serial,
-        model=lines[0],
+        model=text.line(lines[0], text.NAME),
         android_api_level=int(lines[1]),
-        build=lines[2],
-        abis=tuple(lines[3].split(",")),
+        build=text.line(lines[2], text.NAME),
+        abis=tuple(text.line(lines[3], text.NAME).split(",")),
         fake=lines[4] == "1",
     )
 

@@ -4,11 +4,12 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 
 from rich.box import HORIZONTALS
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from harness import text
 from harness.evidence import Evidence
+from harness.report.console import open_console
 from harness.results import Record
 from harness.verdict import (
     FALLBACK,
@@ -53,10 +54,7 @@ def summary(
         width: Columns of the terminal.
         color: Whether to use terminal colours.
     """
-    console = Console(
-        file=io.StringIO(), width=width, force_terminal=color, no_color=not color, markup=False,
-        color_system="standard" if color else None, highlight=False, legacy_windows=False,
-    )  # fmt: skip
+    console = open_console(io.StringIO(), width=width, color=color)
     groups: dict[tuple[str, str, str], list[Record]] = {}
     for record in records:
         groups.setdefault((record.device, record.delegate, record.subject), []).append(record)
@@ -176,4 +174,5 @@ def _notes(
     for note in dict.fromkeys(p.note for p in provenances if p is not None and p.note):
         yield Text(f"Note: {note}", style="dim")
     for (target, because), variants in withheld.items():
-        yield Text(f"Not shipped to {target}: {', '.join(variants)} - {because}", style="dim")
+        line = f"Not shipped to {target}: {', '.join(variants)} - {because}"
+        yield Text(text.line(line), style="dim")

@@ -7,6 +7,7 @@ import dataclasses
 import io
 from collections.abc import Sequence
 
+from harness import text
 from harness.study.facts import (
     ARCHITECTURES,
     COMPRESSED,
@@ -44,7 +45,8 @@ class Table:
 
     def markdown(self) -> str:
         """Return the table as Markdown."""
-        lines = [self.header, tuple("---" for _ in self.header), *self.rows]
+        cells = [tuple(map(text.markdown, row)) for row in (self.header, *self.rows)]
+        lines = [cells[0], tuple("---" for _ in self.header), *cells[1:]]
         return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 

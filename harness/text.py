@@ -1,0 +1,47 @@
+"""Show text that others wrote: a model, a phone, a lock, a config, a file's name.
+
+Such text is data. It may hold terminal commands, line ends that fake a line of ours, characters
+that turn the reading order around, or megabytes. It is made harmless where it becomes part of
+something of ours: names of a model when they are read, the message of an error, a verdict, a
+placement and a provenance when they are made, and so in every record, JUnit property and Markdown
+line. Consoles clean once more whatever they draw.
+"""
+
+NAME = 300
+"""Most characters of a name; a fused op's tensor lists the names of all its parts."""
+LINE = 2000
+"""Most characters of a line that a person reads."""
+_LINES = 400
+_TAIL_SHARE = 0.25
+
+
+def line(text: str, limit: int = LINE) -> str:
+    """Return text as one printable line of bounded length.
+
+    Whatever is not printable (control and formatting characters, line ends, bidirectional
+    overrides, halves of surrogate pairs) is written as in a Python string. What is too long
+    loses its middle, because a message ends with what to do.
+    """
+    if len(text) > limit:
+        tail = int(limit * _TAIL_SHARE)
+        left_out = len(text) - limit
+        text = f"{text[: limit - tail]} [{left_out} characters left out] {text[-tail:]}"
+    return text if text.isprintable() else "".join(map(_shown, text))
+
+
+def lines(text: str) -> str:
+    """Return text of several lines, each as `line` returns it; only line feeds end one."""
+    parts = text.split("\n")
+    if len(parts) > _LINES:
+        left_out = len(parts) - _LINES
+        parts = [*parts[:_LINES], f"[{left_out} lines left out]"]
+    return "\n".join(map(line, parts))
+
+
+def markdown(text: str) -> str:
+    """Return text as one line that makes no code, link, tag or new cell in a Markdown table."""
+    return "".join(f"\\{char}" if char in "\\`*[]<>|" else char for char in line(text))
+
+
+def _shown(char: str) -> str:
+    return char if char.isprintable() else char.encode("unicode_escape").decode("ascii")
