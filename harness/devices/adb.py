@@ -23,6 +23,8 @@ from harness.errors import ConfigError, DeviceError
 
 _CHUNK_BYTES = 65_536
 """Largest piece of a file in the sync protocol. Source: AOSP, SYNC.TXT (64 KiB)."""
+_OUTPUT_BYTES_MAX = 16 * 2**20
+"""Most that a command may print; what is larger is written to a file and pulled."""
 _SERVER_LIMIT_S = 20.0
 _ASK_LIMIT_S = 10.0
 _POLL_S = 0.1
@@ -176,15 +178,23 @@ class Cable:
             timeout_s: Wall-clock limit; the command is not stopped on the phone.
 
         Raises:
-            DeviceError: the phone went away, or there was no end within the limit.
+            DeviceError: the phone went away, there was no end within the limit, or it printed
+                more than any command of ours does.
         """
         deadline = time.monotonic() + timeout_s
         parts: dict[int, bytearray] = {1: bytearray(), 2: bytearray()}
+        left_bytes = _OUTPUT_BYTES_MAX
         with self._errors(stage), self._service(f"shell,v2,raw:{command}", deadline) as pipe:
             while True:
                 kind, length = struct.unpack("<BI", _read(pipe, 5, deadline))
+                left_bytes -= length + 1
+                if left_bytes < 0:
+                    raise DeviceError(
+                        f"phone {self.serial}: {stage}: it printed more than "
+                        f"{_OUTPUT_BYTES_MAX // 2**20} MiB; a program there has gone astray"
+                    )
                 data = _read(pipe, length, deadline)
-                if kind == 3:
+                if kind == 3 and data:
                     break
                 parts.get(kind, bytearray()).extend(data)
         return Reply(

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from harness.errors import ConfigError, DeviceError
 
+_COUNT_MAX = 1e9
 _NUMBER = r"[-+]?(?:\d[\d.]*(?:[eE][-+]?\d+)?|nan|inf)"
 
 
@@ -43,6 +44,8 @@ class Preset:
     pinned: bool = True
 
 
+MAX_SECS = 150.0
+"""Time after which the tool makes no further inference: its own default of --max_secs."""
 STANDARD = Preset(name="standard", runs=50, warmup_runs=3)
 PAPER = Preset(name="paper", runs=10)
 """The settings of the paper: num_runs=10 num_threads=4 allow_fp16, pinned with taskset."""
@@ -250,7 +253,7 @@ def parse_timings(output: str) -> Timings:
         stddev_ms=timed["std"] / 1e3,
         min_ms=timed["min"] / 1e3,
         max_ms=timed["max"] / 1e3,
-        runs=int(timed["count"]),
+        runs=int(min(timed["count"], _COUNT_MAX)),
         median_ms=_ms(timed.get("median")),
         p95_ms=_ms(timed.get("p95")),
     )

@@ -59,12 +59,12 @@ class PhoneSetup:
             )
         external = None
         for line in self.external_delegates:
-            name, *rest = line.split()
-            if not rest or len(rest) > 2:
+            words = line.split()
+            if len(words) not in (2, 3):
                 raise ConfigError(f"external_delegates {line!r}: write DELEGATE PATH [OPTIONS]")
+            name, path, *options = words
             if name == delegate:
-                options = rest[1] if len(rest) == 2 else ""
-                external = ExternalDelegate(path=rest[0], options=options)
+                external = ExternalDelegate(path=path, options="".join(options))
         return Measuring(preset=presets[self.benchmark_preset], external=external)
 
 

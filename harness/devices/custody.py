@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from harness import text
 from harness.devices.adb import Cable
 from harness.errors import DeviceError
 
@@ -20,7 +21,10 @@ HOME = "/data/local/tmp/pytest-device-harness"
 RUN = f"{HOME}/run"
 STORE = f"{HOME}/store"
 _SHELL_LIMIT_S = 30.0
+_LEASE_S_MAX = 86_400
+"""Longest lease; one run of the tool takes minutes."""
 _LOCKED = 41
+_DAMAGED = 43
 _NO_FOLDER = 40
 
 _ENTER = """
@@ -30,8 +34,13 @@ tries=0
 until mkdir {home}/lock 2>/dev/null; do
   token=; read token expiry lockboot label <{home}/lock/owner 2>/dev/null
   if [ -z "$token" ] && [ $tries -lt 3 ]; then tries=$((tries + 1)); sleep 1; continue; fi
+  case $expiry in
+    *[!0-9]*|"") expiry=0 ;;
+    ?????????????*) echo "$expiry"; exit 43 ;;
+  esac
   if [ -n "$token" ] && [ "$lockboot" = "$boot" ] && [ "$up" -le "$expiry" ]; then
     case $token in {owner}.*) break ;; esac
+    if [ $((expiry - up)) -gt {longest_s} ]; then echo "$((expiry - up))"; exit 43; fi
     echo "$((expiry - up)) $label"; exit 41
   fi
   mkdir "{home}/heir.$boot.$token" 2>/dev/null && break
@@ -46,6 +55,7 @@ who makes a folder with the name of that very entry, so that of many rivals one 
 _RESTORE = """
 if [ -f {home}/journal ]; then
   bad=; while IFS='|' read -r kind name old; do
+    old=$(printf '%b' "$old")
     case $kind in
       prop) setprop "$name" "$old" </dev/null || bad=1 ;;
       setting) if [ "$old" = null ]; then settings delete ${{name% *}} ${{name#* }} </dev/null
@@ -101,7 +111,7 @@ class Custody:
             lease_s: The lock lasts this long after each `enter`; longer than any one command.
         """
         self._cable = cable
-        self._lease_s = int(lease_s)
+        self._lease_s = min(int(lease_s), _LEASE_S_MAX)
         self._owner = uuid.uuid4().hex
         self._entries = 0
         self._boot_id = ""
@@ -120,7 +130,9 @@ class Custody:
         """
         self._entries += 1
         label = shlex.quote(f"process {os.getpid()} on {socket.gethostname()}").strip("'")
-        script = self._fill(_ENTER, lease_s=self._lease_s, label=label, entry=self._entries)
+        script = self._fill(
+            _ENTER, lease_s=self._lease_s, longest_s=_LEASE_S_MAX, label=label, entry=self._entries
+        )
         reply = self._cable.shell(script, stage="taking the lock", timeout_s=_SHELL_LIMIT_S)
         if reply.exit_code == _LOCKED:
             left_s, _, owner = reply.stdout.strip().partition(" ")
@@ -128,6 +140,12 @@ class Custody:
                 f"phone {self._cable.serial}: in use by another harness "
                 f"({owner or 'just now'}), for {left_s or 'some'} s more unless it is renewed; "
                 "wait for it, restart the phone, or choose another phone with --serial"
+            )
+        if reply.exit_code == _DAMAGED:
+            raise DeviceError(
+                f"phone {self._cable.serial}: its lock is damaged: it claims to last for "
+                f"{text.line(reply.stdout.strip(), 40)} s, and no harness takes one for more than "
+                f"{_LEASE_S_MAX}; where nobody uses the phone, `adb shell rm -rf {HOME}/lock`"
             )
         if reply.exit_code == _NO_FOLDER:
             raise DeviceError(
@@ -200,6 +218,8 @@ def _note(change: Change) -> str:
     else:
         size = r"s/^main: ring buffer is \([0-9]*\) *\([KM]\).*/\1\2/p"
         old = f"logcat -g | sed -n '{size}' | head -n 1"
+    # A value may have several lines; the journal has one for each, as `printf %b` reads it.
+    old = f"{old} | sed -e 's/\\\\/\\\\\\\\/g' -e 's/$/\\\\n/' | tr -d '\\n'"
     noted = shlex.quote(f"{change.kind}|{change.name}|")
     return (
         f"grep -qF {noted} {HOME}/journal 2>/dev/null || "

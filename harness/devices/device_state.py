@@ -14,7 +14,10 @@ from harness.profiles import Profile
 
 _CASE_ZONES = re.compile(r"skin|quiet|shell|case|back|xo.?therm", re.IGNORECASE)
 _CHIP_ZONES = re.compile(r"cpu|gpu|tpu|npu|soc|ddr|apc|tsens|mtk", re.IGNORECASE)
-_SKIN = r"mValue=(\d[\d.]*), mType=3,"
+_WHOLE = r"\d{1,15}"
+_DECIMAL = r"\d{1,15}(?:\.\d{1,15})?"
+"""Numbers as a kernel or a service prints them; longer ones are damage, and read as absent."""
+_SKIN = rf"mValue=({_DECIMAL}), mType=3,"
 """A skin temperature in `dumpsys thermalservice`. Source: Android Temperature.TYPE_SKIN = 3."""
 MARK = "@@"
 """Begins a line of STATE_COMMAND's output that names what follows."""
@@ -284,12 +287,12 @@ def _temperature_c(zones: str, thermal: str, battery: str) -> float | None:
     found: dict[str, float] = {}
     for line in zones.splitlines():
         name, _, number = line.rpartition(" ")
-        if re.fullmatch(r"-?\d+", number):
+        if re.fullmatch(rf"-?{_WHOLE}", number):
             celsius = int(number) / 1000 if abs(int(number)) >= 1000 else float(number)
             if -20 < celsius < 130:  # zones without a sensor report 0, -40 or -273
                 found[f"{name}#{len(found)}"] = celsius
     case = [celsius for name, celsius in found.items() if _CASE_ZONES.search(name) and celsius]
-    case = case or [float(v) for v in re.findall(_SKIN, thermal) if v.count(".") < 2]
+    case = case or [float(v) for v in re.findall(_SKIN, thermal)]
     chip = [celsius for name, celsius in found.items() if _CHIP_ZONES.search(name) and celsius]
     if case or chip:
         return max(case or chip)
@@ -310,8 +313,10 @@ def _screen_on(power: str) -> bool | None:
 def _policies(text: str) -> tuple[CpuPolicy, ...]:
     found = []
     for line in text.splitlines():
-        match = re.fullmatch(r"([\d ]+)\|(\d+)\|(\d+)\|(\d*)", line.strip())
-        if match and match[1].strip():
+        match = re.fullmatch(
+            rf"((?:\d{{1,3}} ?)+)\|({_WHOLE})\|({_WHOLE})\|({_WHOLE}|)", line.strip()
+        )
+        if match:
             found.append(
                 CpuPolicy(
                     cpus=tuple(int(cpu) for cpu in match[1].split()),
@@ -324,17 +329,17 @@ def _policies(text: str) -> tuple[CpuPolicy, ...]:
 
 
 def _clock(text: str) -> tuple[float | None, float | None]:
-    match = re.search(r"^([\d.]+) [\d.]+\n(\d+)", text, re.MULTILINE)
-    if match is None or match[1].count(".") > 1:
+    match = re.search(rf"^({_DECIMAL}) [\d.]+\n({_WHOLE})$", text, re.MULTILINE)
+    if match is None:
         return None, None
     return float(match[1]), float(match[2])
 
 
 def _integer(pattern: str, text: str) -> int | None:
     match = re.search(pattern, text, re.MULTILINE)
-    return int(match[1]) if match else None
+    return int(match[1]) if match and re.fullmatch(f"-?{_WHOLE}", match[1]) else None
 
 
 def _number(pattern: str, text: str) -> float | None:
     match = re.search(pattern, text, re.MULTILINE)
-    return float(match[1]) if match and match[1].count(".") < 2 else None
+    return float(match[1]) if match and re.fullmatch(_DECIMAL, match[1]) else None

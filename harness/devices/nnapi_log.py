@@ -4,9 +4,12 @@ The log is switched on with the property `debug.nn.vlog`. Source: AOSP 11, frame
 (ExecutionPlan.cpp, Manager.cpp), and the developer guide's "Model partitioning".
 """
 
+import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+
+from harness.errors import DeviceError
 
 REFERENCE = "nnapi-reference"
 """NNAPI's own name for its CPU kernels."""
@@ -16,6 +19,9 @@ _PREFIX = re.compile(
     r"(?P<level>[VDIWEF])[ /](?P<tag>[^:(]*?)\s*(?:\(\s*(?P<brief_pid>\d+)\))?: (?P<text>.*)$"
 )
 _CHATTY = re.compile(r"uid=\d+.* (?P<kind>identical|expire) (?P<lines>\d+) lines?")
+_LINES_MAX = 1_000_000
+"""Most lines, repeats included, that a log is believed to have; a graph has some thousand ops."""
+_DIGITS_MAX = 9
 _CHOSEN = re.compile(
     r"findBestDeviceForEachOperation\((?P<op>\w+)\) = (?P<index>-?\d+)(?: \((?P<device>[^)]*)\))?"
 )
@@ -64,7 +70,11 @@ class DriverLog:
 
 
 def parse(log: str) -> DriverLog:
-    """Read a `logcat` dump in its threadtime or brief layout; other lines are passed over."""
+    """Read a `logcat` dump in its threadtime or brief layout; other lines are passed over.
+
+    Raises:
+        DeviceError: it claims more repeats than a log can have.
+    """
     chosen: list[tuple[str, str]] = []
     refused: list[tuple[str, str]] = []
     only: list[str] = []
@@ -85,7 +95,7 @@ def parse(log: str) -> DriverLog:
         elif match := _FOUND.search(text):
             drivers.append(match["device"])
         elif match := _START.search(text):
-            operations += int(match["operations"])
+            operations += _count(match["operations"])
     return DriverLog(
         chosen=tuple(chosen),
         refused=tuple(refused),
@@ -104,6 +114,7 @@ def _expanded(log: str) -> Iterator[str | int]:
     lines`, and messages that it threw away as `chatty: ... expire 4 lines`.
     """
     last: dict[str, str] = {}
+    left = _LINES_MAX
     for line in log.splitlines():
         match = _PREFIX.match(line)
         if match is None:
@@ -116,8 +127,24 @@ def _expanded(log: str) -> Iterator[str | int]:
         chatty = _CHATTY.search(match["text"])
         if chatty is None:
             continue
-        repeated = last.get(thread)
+        repeated, count = last.get(thread), _count(chatty["lines"])
         if chatty["kind"] == "expire" or repeated is None:
-            yield int(chatty["lines"])
-        else:
-            yield from [repeated] * int(chatty["lines"])
+            yield count
+            continue
+        left -= count
+        if left < 0:
+            raise DeviceError(
+                f"the phone's log claims {count} identical lines; clear it with `logcat -c`"
+            )
+        yield from itertools.repeat(repeated, count)
+
+
+def _count(digits: str) -> int:
+    """Return a count that the log states.
+
+    Raises:
+        DeviceError: it is none that a log can have.
+    """
+    if len(digits) > _DIGITS_MAX:
+        raise DeviceError(f"the phone's log claims {digits:.20}... lines or operations")
+    return int(digits)

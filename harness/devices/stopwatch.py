@@ -21,6 +21,8 @@ _COOL_POLL_S = 5.0
 _VOID_RUNS_MOST = 3
 _SINGLE_RUNS = 20
 _MOST_RESULT_BYTES = 2**20
+_TIMED_SHARE = 0.9
+"""Share of the tool's own time limit after which it may have stopped before all inferences."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,6 +134,7 @@ class Stopwatch:
                 with self._bench.named(stage):
                     timings = _timings(done)
                     _check_elapsed(timings, done.elapsed_s)
+                    _check_count(timings, asked=job.preset.runs)
                 self._between = after
                 return timings, replace(after, sentinel=after.sentinel or before.sentinel)
         raise MeasurementError(
@@ -197,6 +200,16 @@ def _check_elapsed(timings: Timings, elapsed_s: float) -> None:
         raise MeasurementError(
             f"the tool claims {claimed_s:.1f} s of inferences within {elapsed_s:.1f} s; "
             "the phone's clock jumped"
+        )
+
+
+def _check_count(timings: Timings, *, asked: int) -> None:
+    """Refuse a run of fewer inferences than were asked for, unless its time was up."""
+    spent_s = timings.mean_ms * timings.runs / 1e3
+    if timings.runs < asked and spent_s < _TIMED_SHARE * benchmark_tool.MAX_SECS:
+        raise MeasurementError(
+            f"the tool made {timings.runs} of the {asked} inferences asked for, in "
+            f"{spent_s:.3g} s; its statistics are not those of {asked}"
         )
 
 
