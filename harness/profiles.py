@@ -1,6 +1,7 @@
 """Read device_profiles/*.toml: one phone on paper, one file."""
 
 import fnmatch
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,27 @@ from harness.errors import ConfigError
 SHIPPED = Path(__file__).parent.parent / "device_profiles"
 INSTALLED = Path(__file__).parent / "device_profiles"
 
+_ARM, _QUALCOMM, _SAMSUNG = 0x41, 0x51, 0x53
+
+UARCHES = {
+    "cortex-a35": (_ARM, 0xD04), "cortex-a53": (_ARM, 0xD03), "cortex-a57": (_ARM, 0xD07),
+    "cortex-a72": (_ARM, 0xD08), "cortex-a73": (_ARM, 0xD09), "cortex-a55": (_ARM, 0xD05),
+    "cortex-a75": (_ARM, 0xD0A), "cortex-a76": (_ARM, 0xD0B), "cortex-a77": (_ARM, 0xD0D),
+    "cortex-a78": (_ARM, 0xD41), "cortex-a78c": (_ARM, 0xD4B), "cortex-x1": (_ARM, 0xD44),
+    "cortex-x1c": (_ARM, 0xD4C), "cortex-a510": (_ARM, 0xD46), "cortex-a710": (_ARM, 0xD47),
+    "cortex-x2": (_ARM, 0xD48), "cortex-a715": (_ARM, 0xD4D), "cortex-x3": (_ARM, 0xD4E),
+    "cortex-a520": (_ARM, 0xD80), "cortex-a720": (_ARM, 0xD81), "cortex-x4": (_ARM, 0xD82),
+    "cortex-a725": (_ARM, 0xD87), "cortex-x925": (_ARM, 0xD85),
+    "kryo-385-gold": (_QUALCOMM, 0x802), "kryo-385-silver": (_QUALCOMM, 0x803),
+    "kryo-485-gold": (_QUALCOMM, 0x804), "kryo-485-silver": (_QUALCOMM, 0x805),
+    "oryon": (_QUALCOMM, 0x001),
+    "exynos-m4": (_SAMSUNG, 0x003), "exynos-m5": (_SAMSUNG, 0x004),
+}  # fmt: skip
+"""Implementer and part number of each core. Source: MIDR_EL1 in Arm's technical reference
+manuals; for the other makers, src/arm/uarch.c of pytorch/cpuinfo."""
+UNKNOWN_UARCH = "unknown"
+"""Of a cluster whose cores are not in `UARCHES`: the phone's Arm kernels are not emulated."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class CpuCluster:
@@ -18,7 +40,7 @@ class CpuCluster:
 
     Attributes:
         cores: How many.
-        uarch: Microarchitecture, such as `cortex-a76`.
+        uarch: Microarchitecture, such as `cortex-a76`: one of `UARCHES`, or `unknown`.
         taskset_mask: Hex mask of these cores for toybox `taskset`, without 0x; '' if unknown.
         max_mhz: Highest clock, or None if unknown.
         source: Where this is published.
@@ -186,8 +208,27 @@ def load_all(folders: Sequence[Path]) -> dict[str, Profile]:
                 raise ConfigError(
                     f"{path}: no accelerator has the default delegate {profile.default_delegate!r}"
                 )
+            for number, cluster in enumerate(profile.cpu):
+                _check_cluster(cluster, where=f"{path}: cpu[{number}]")
             profiles[profile.name] = profile
     return profiles
+
+
+def _check_cluster(cluster: CpuCluster, *, where: str) -> None:
+    """Refuse a cluster that names no core that is known, or a mask that is not of its cores."""
+    if cluster.uarch not in (*UARCHES, UNKNOWN_UARCH):
+        raise ConfigError(
+            f"{where}: uarch: no core {cluster.uarch!r} is known; "
+            f"known: {', '.join(sorted(UARCHES))}, and {UNKNOWN_UARCH!r}"
+        )
+    mask = cluster.taskset_mask
+    if mask and not re.fullmatch(r"[0-9a-fA-F]{1,16}", mask):
+        raise ConfigError(f"{where}: taskset_mask: {mask!r} is not a hex mask such as 'f0'")
+    if mask and int(mask, 16).bit_count() != cluster.cores:
+        raise ConfigError(
+            f"{where}: taskset_mask: {mask!r} is of {int(mask, 16).bit_count()} cores, "
+            f"and cores = {cluster.cores}"
+        )
 
 
 def select(profiles: Mapping[str, Profile], names: Sequence[str]) -> tuple[Target, ...]:

@@ -314,7 +314,7 @@ def _policies(text: str) -> tuple[CpuPolicy, ...]:
     found = []
     for line in text.splitlines():
         match = re.fullmatch(
-            rf"((?:\d{{1,3}} ?)+)\|({_WHOLE})\|({_WHOLE})\|({_WHOLE}|)", line.strip()
+            rf"(\d{{1,3}}(?: +\d{{1,3}})*) *\|({_WHOLE})\|({_WHOLE})\|({_WHOLE}|)", line.strip()
         )
         if match:
             found.append(

@@ -5,31 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import ConfigError
-from harness.profiles import CpuCluster
+from harness.profiles import UARCHES, CpuCluster
 
 _ARMV80 = "fp asimd evtstrm aes pmull sha1 sha2 crc32 cpuid"
 _ARMV82 = (
     "fp asimd evtstrm aes pmull sha1 sha2 crc32 atomics fphp asimdhp cpuid asimdrdm lrcpc dcpop "
     "asimddp"
 )
-_ARM, _QUALCOMM, _SAMSUNG = 0x41, 0x51, 0x53
-
-_UARCHES = {
-    "cortex-a35": (_ARM, 0xD04), "cortex-a53": (_ARM, 0xD03), "cortex-a57": (_ARM, 0xD07),
-    "cortex-a72": (_ARM, 0xD08), "cortex-a73": (_ARM, 0xD09), "cortex-a55": (_ARM, 0xD05),
-    "cortex-a75": (_ARM, 0xD0A), "cortex-a76": (_ARM, 0xD0B), "cortex-a77": (_ARM, 0xD0D),
-    "cortex-a78": (_ARM, 0xD41), "cortex-a78c": (_ARM, 0xD4B), "cortex-x1": (_ARM, 0xD44),
-    "cortex-x1c": (_ARM, 0xD4C), "cortex-a510": (_ARM, 0xD46), "cortex-a710": (_ARM, 0xD47),
-    "cortex-x2": (_ARM, 0xD48), "cortex-a715": (_ARM, 0xD4D), "cortex-x3": (_ARM, 0xD4E),
-    "cortex-a520": (_ARM, 0xD80), "cortex-a720": (_ARM, 0xD81), "cortex-x4": (_ARM, 0xD82),
-    "cortex-a725": (_ARM, 0xD87), "cortex-x925": (_ARM, 0xD85),
-    "kryo-385-gold": (_QUALCOMM, 0x802), "kryo-385-silver": (_QUALCOMM, 0x803),
-    "kryo-485-gold": (_QUALCOMM, 0x804), "kryo-485-silver": (_QUALCOMM, 0x805),
-    "oryon": (_QUALCOMM, 0x001),
-    "exynos-m4": (_SAMSUNG, 0x003), "exynos-m5": (_SAMSUNG, 0x004),
-}  # fmt: skip
-"""Implementer and part number of each core. Source: MIDR_EL1 in Arm's technical reference
-manuals; for the other makers, src/arm/uarch.c of pytorch/cpuinfo."""
 _WITHOUT_FP16 = frozenset({"cortex-a35", "cortex-a53", "cortex-a57", "cortex-a72", "cortex-a73"})
 """Cores of Armv8.0-A: neither fp16 arithmetic nor dot products. Source: as above."""
 
@@ -66,7 +48,7 @@ class CpuDescription:
     @property
     def proc_cpuinfo(self) -> str:
         """Return the text of /proc/cpuinfo."""
-        implementer, part = _UARCHES[self.uarch]
+        implementer, part = UARCHES[self.uarch]
         return "".join(
             f"processor\t: {core}\n"
             "BogoMIPS\t: 38.40\n"
@@ -103,7 +85,7 @@ class CpuDescription:
 
 def is_known(clusters: Sequence[CpuCluster]) -> bool:
     """Return whether `describe` knows the cores of every cluster, and there is one."""
-    return bool(clusters) and all(cluster.uarch in _UARCHES for cluster in clusters)
+    return bool(clusters) and all(cluster.uarch in UARCHES for cluster in clusters)
 
 
 def describe(clusters: Sequence[CpuCluster]) -> CpuDescription:
@@ -114,9 +96,9 @@ def describe(clusters: Sequence[CpuCluster]) -> CpuDescription:
     """
     if not clusters:
         raise ConfigError("the profile names no CPU clusters; add `[[cpu]]` to emulate its CPU")
-    unknown = sorted({c.uarch for c in clusters if c.uarch not in _UARCHES})
+    unknown = sorted({c.uarch for c in clusters if c.uarch not in UARCHES})
     if unknown:
-        known = ", ".join(sorted(_UARCHES))
+        known = ", ".join(sorted(UARCHES))
         raise ConfigError(f"no description of the CPU core {', '.join(unknown)}; known: {known}")
     return CpuDescription(
         uarch=clusters[-1].uarch,

@@ -123,6 +123,8 @@ def _break(folder: Folder, switches: Switches) -> bool:
         sys.stdout.buffer.write(bytes(random.choices(range(256), k=4000)))
         sys.stdout.flush()
         os._exit(0)
+    while faults.present(folder, Fault.TOOL_PRINTS_FOR_EVER):
+        sys.stdout.write("VERBOSE: still compiling\n" * 10_000)
     if faults.take(folder, Fault.DELEGATE_FAILS):
         print(
             "ERROR: NN API returned error ANEURALNETWORKS_BAD_DATA at line 1068 while adding "
@@ -146,6 +148,8 @@ def _infer(
     details = interpreter.get_input_details()[0]
     interpreter.set_tensor(details["index"], _input(flags, details))
     warmup, runs = int(flags["warmup_runs"]), int(flags["num_runs"])
+    if faults.take(folder, Fault.TOOL_STOPS_EARLY):
+        runs = 1
     wanted = _switched_us(switches, model)
     if wanted is None:
         times = [_invoke_us(interpreter) for _ in range(warmup + runs)]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Fault(enum.Enum):
-    """Name what can go wrong; the first group is the daemon's, the second the tool's."""
+    """Name what can go wrong: in the daemon, in the tool, and in what a phone claims."""
 
     UNPLUGGED_IN_PUSH = "unplugged_in_push"
     UNPLUGGED_IN_RUN = "unplugged_in_run"
@@ -34,6 +34,10 @@ class Fault(enum.Enum):
     CLOCK_JUMPS = "clock_jumps"
     OUTPUT_WRONG_SIZE = "output_wrong_size"
     DELEGATE_FAILS = "delegate_fails"
+
+    TOOL_PRINTS_FOR_EVER = "tool_prints_for_ever"
+    TOOL_STOPS_EARLY = "tool_stops_early"
+    LOG_CLAIMS_REPEATS = "log_claims_repeats"
 
 
 AWAY_S = 0.4

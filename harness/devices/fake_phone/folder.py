@@ -210,7 +210,7 @@ fi
 f="$S/settings/$2.$3"
 case $1 in
   get) if [ -f "$f" ]; then cat "$f"; else echo null; fi ;;
-  put) echo "$4" >"$f" ;;
+  put) printf '%s\\n' "$4" >"$f" ;;
   delete) rm -f "$f" ;;
 esac
 """,

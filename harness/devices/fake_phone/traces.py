@@ -7,6 +7,8 @@ from pathlib import Path
 
 from harness.devices import protos
 from harness.devices.attribution import nnapi_name
+from harness.devices.fake_phone import faults
+from harness.devices.fake_phone.faults import Fault
 from harness.devices.fake_phone.folder import Folder, Switches
 from harness.devices.nnapi_log import REFERENCE
 from harness.graph import Graph
@@ -195,5 +197,7 @@ def _driver_log(
             text += (
                 f"{_STAMP}chatty  : uid=2000(shell) benchmark_model identical {count - 1} lines\n"
             )
+    if faults.take(folder, Fault.LOG_CLAIMS_REPEATS):
+        text += f"{_STAMP}chatty  : uid=2000(shell) benchmark_model identical 99999999999 lines\n"
     with (folder.state / "logcat").open("a") as log:
         log.write(text)
