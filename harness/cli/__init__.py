@@ -16,6 +16,7 @@ from harness.cli import (
     devices,
     doctor,
     fake_phone,
+    history,
     init,
     inspect,
     ledger,
@@ -25,8 +26,8 @@ from harness.cli import (
 from harness.errors import GateError, HarnessError
 
 COMMANDS = (
-    devices, doctor, inspect, advise, bisect, init, bless, compare, calibrate, ledger, fake_phone,
-    train, build, study,
+    devices, doctor, inspect, advise, bisect, init, bless, compare, calibrate, ledger, history,
+    fake_phone, train, build, study,
 )  # fmt: skip
 
 
