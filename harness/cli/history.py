@@ -71,7 +71,7 @@ def _table(rows: tuple[Row, ...]) -> Table:
         table.add_column(column, justify="right")
     for row in rows:
         if row.score is None or row.segments is None:
-            table.add_row(row.name, "not installed")
+            table.add_row(f"{row.name} (not installed)")
         else:
             table.add_row(row.name, *_figures(row.score), *_segments(row.segments))
     return table
