@@ -70,8 +70,9 @@ def load_json(cls: type[T], path: Path) -> T:
 
 def _parse_file(cls: type[T], data: object, path: Path) -> T:
     """Build a dataclass from a file that people keep: no number in it is infinite or NaN."""
-    _refuse_non_finite(data, str(path))
-    return parse(cls, data, where=str(path))
+    parsed = parse(cls, data, where=str(path))
+    _refuse_non_finite(data, str(path))  # afterwards: what is parsed is not nested deeply
+    return parsed
 
 
 def _refuse_non_finite(data: object, where: str) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from harness import extras, profiles, subjects
+from harness.cli import ini
 from harness.devices.connect import Origin, PhoneSetup
 from harness.errors import ConfigError, StackMissing
 from harness.evidence import sha256_of
@@ -45,9 +46,9 @@ def add_golden_dir(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--golden-dir",
         type=Path,
-        default=Path("golden"),
+        default=ini.golden_dir(),
         metavar="DIR",
-        help="folder of <subject>/subject.toml, default ./golden",
+        help="folder of <subject>/subject.toml, default the ini key golden_dir, else ./golden",
     )
 
 
@@ -116,7 +117,10 @@ def add_origin(parser: argparse.ArgumentParser) -> None:
 def add_phone(parser: argparse.ArgumentParser) -> None:
     """Add `--serial`, and what pytest reads from its ini file, for commands that measure."""
     parser.add_argument("--serial", default="", help="adb serial of the phone to use")
-    parser.add_argument("--preset", default="standard", help="standard or paper")
+    parser.add_argument(
+        "--preset", default=ini.of_project().text("benchmark_preset") or "standard",
+        help="standard or paper; default the ini key benchmark_preset, else standard",
+    )  # fmt: skip
     parser.add_argument(
         "--external-delegate", action="append", default=[], metavar="'DELEGATE PATH [OPTIONS]'",
         help="library on the phone for a delegate that the benchmark tool does not have",
@@ -126,13 +130,17 @@ def add_phone(parser: argparse.ArgumentParser) -> None:
 def phone_setup(options: argparse.Namespace) -> PhoneSetup:
     """Return what the options of `add_phone` say of measuring."""
     return PhoneSetup(
-        benchmark_preset=options.preset, external_delegates=tuple(options.external_delegate)
+        benchmark_tool=ini.of_project().text("benchmark_tool"),
+        benchmark_preset=options.preset,
+        external_delegates=tuple(options.external_delegate)
+        or ini.of_project().lines("external_delegates"),
     )
 
 
 def load_profiles(options: argparse.Namespace) -> dict[str, Profile]:
-    """Read the shipped profiles and those of `--profiles`."""
-    return profiles.load_all([profiles.shipped_folder(), *options.profiles])
+    """Read the shipped profiles, those of the ini key `profile_dirs` and those of `--profiles`."""
+    more = ini.of_project().paths("profile_dirs")
+    return profiles.load_all([profiles.shipped_folder(), *more, *options.profiles])
 
 
 def every_target(known: dict[str, Profile], names: Sequence[str]) -> tuple[Target, ...]:

@@ -216,7 +216,7 @@ def golden_dir(config: pytest.Config) -> Path:
     named: str = ini(config, "golden_dir")
     if not named:
         return config.invocation_params.dir / "golden"
-    return (config.inipath.parent if config.inipath else config.rootpath) / named
+    return (config.inipath.parent if config.inipath else config.invocation_params.dir) / named
 
 
 class Collector:
