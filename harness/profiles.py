@@ -111,6 +111,9 @@ class EstimateConstants:
         fitted_gmacs_max: GMACs of the largest network among them; beyond it the interval widens.
         rows_of: Device of the published rows that `values` were fitted to, as they name it; empty
             where they come from elsewhere.
+        roofline: For an NPU that the vendor's estimator answers for: a plain roofline fitted to the
+            same rows, its constants by name; a second opinion.
+        agreement_ratio: Factor within which the two opinions keep on nine of ten held-out rows.
     """
 
     delegate: str
@@ -122,6 +125,8 @@ class EstimateConstants:
     source: str
     fitted_gmacs_max: float | None = None
     rows_of: str = ""
+    roofline: Mapping[str, float] | None = None
+    agreement_ratio: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

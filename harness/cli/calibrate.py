@@ -119,7 +119,10 @@ def _fit(
 ) -> None:  # fmt: skip
     """Print the profile's entry; what it is worth goes to standard error."""
     if target.delegate == snapdragon.DELEGATE:
-        found = calibrate_npu.calibrate_npu(samples, precision=options.precision, source=source)
+        found = calibrate_npu.calibrate_npu(
+            samples, precision=options.precision, source=source,
+            soc_model=snapdragon.soc_model(target.profile),
+        )  # fmt: skip
     else:
         found = calibrate.calibrate(
             samples, delegate=target.delegate, precision=options.precision, start=start,

@@ -53,12 +53,14 @@ class Calibration:
         held_out_ms: Prediction of each sample from the other families.
         score: Of those predictions.
         macs_only: Of a line through MACs and a floor, on the same split.
+        second_ms: Of each sample by a second opinion on the same split, where there is one.
     """
 
     constants: EstimateConstants
     held_out_ms: tuple[float, ...]
     score: Score
     macs_only: Score
+    second_ms: tuple[float, ...] | None = None
 
 
 _CPU = Rates(
@@ -293,9 +295,17 @@ def to_toml(constants: EstimateConstants) -> str:
             else []
         ),
         *([f"rows_of = {json.dumps(constants.rows_of)}"] if constants.rows_of else []),
+        *(
+            [f"agreement_ratio = {constants.agreement_ratio}"]
+            if constants.agreement_ratio is not None
+            else []
+        ),
         f"source = {json.dumps(constants.source, ensure_ascii=False)}",
-        "",
-        "[estimates.values]",
-        *(f"{name} = {value}" for name, value in constants.values.items()),
+        *_table("values", constants.values),
+        *(_table("roofline", constants.roofline) if constants.roofline else []),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _table(name: str, values: Mapping[str, float]) -> list[str]:
+    return ["", f"[estimates.{name}]", *(f"{key} = {value}" for key, value in values.items())]

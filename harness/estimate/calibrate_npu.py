@@ -1,13 +1,15 @@
 """Fit what leads from the vendor's estimate to a Snapdragon phone."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.estimate import calibrate, fit, interval, snapdragon, vendor
-from harness.estimate.calibrate import Calibration, Sample
+from harness.estimate import calibrate, figures, fit, interval, snapdragon, vendor
+from harness.estimate.calibrate import STARTS, Calibration, Sample
 from harness.estimate.fit import Free
+from harness.graph import Graph
 from harness.profiles import EstimateConstants
 
 _FREE = (
@@ -17,15 +19,19 @@ _FREE = (
 _UNSEEN = (
     Free(name="apart_ms", start=0.003, spread=1.0),
     Free(name="arg_max_ms", start=0.1, spread=1.0),
+    Free(name="op_ms", start=0.0005, spread=1.0),
 )
 
 
-def calibrate_npu(samples: Sequence[Sample], *, precision: str, source: str) -> Calibration:
+def calibrate_npu(
+    samples: Sequence[Sample], *, precision: str, soc_model: str, source: str
+) -> Calibration:
     """Ask the vendor's estimator about each network and fit the correction of one phone.
 
     Args:
         samples: Measured networks, wholly on the NPU; two families or more.
         precision: float or int8.
+        soc_model: Of the phone's chip, such as `SM8650`.
         source: Where the figures come from.
 
     Raises:
@@ -35,7 +41,8 @@ def calibrate_npu(samples: Sequence[Sample], *, precision: str, source: str) -> 
     """
     families = calibrate.families_of(samples)
     measured = [sample.measured_ms for sample in samples]
-    graphs = [sample.graph for sample in samples]
+    graphs = [snapdragon.as_run(sample.graph, soc_model=soc_model) for sample in samples]
+    second = _roofline(samples, graphs, precision)
     times = np.array(
         [vendor.estimate(graph).time_ms + snapdragon.ports_ms(graph) for graph in graphs]
     )
@@ -67,10 +74,27 @@ def calibrate_npu(samples: Sequence[Sample], *, precision: str, source: str) -> 
         interval_ratio=round(interval.ratio(predicted.tolist(), measured), 3),
         source=source,
         fitted_gmacs_max=calibrate.largest_gmacs(graphs),
+        roofline=second.constants.values,
+        agreement_ratio=round(interval.ratio(predicted.tolist(), second.held_out_ms), 3),
     )
     return Calibration(
         constants=constants,
         held_out_ms=tuple(predicted.tolist()),
         score=result,
-        macs_only=calibrate.macs_only([graph.macs for graph in graphs], families, measured),
+        macs_only=second.macs_only,
+        second_ms=second.held_out_ms,
+    )
+
+
+def _roofline(samples: Sequence[Sample], graphs: Sequence[Graph], precision: str) -> Calibration:
+    """Fit the second opinion, to the graphs as they run."""
+    return calibrate.calibrate(
+        [
+            replace(sample, graph=graph, placement=figures.whole(graph, snapdragon.DELEGATE))
+            for sample, graph in zip(samples, graphs, strict=True)
+        ],
+        delegate=snapdragon.DELEGATE,
+        precision=precision,
+        start=STARTS[snapdragon.DELEGATE, precision],
+        source="",
     )

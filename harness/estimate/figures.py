@@ -49,7 +49,8 @@ def read(path: Path) -> tuple[Figure, ...]:
     The CSV has the columns model, precision, device and latency_ms; component, primary_unit,
     delegate and layers_npu, layers_gpu, layers_cpu are understood where they are there; without a
     delegate, an NPU was reached through qnn. Rows of other models or
-    precisions, and rows that ran on two units, are left out.
+    precisions, rows that ran on two units, and rows with a date before phones' software ran the
+    network as it does today, are left out.
 
     Raises:
         ConfigError: the file is missing, lacks a column or holds a latency that is not positive.
@@ -117,6 +118,8 @@ def _figure(row: dict[str, str], where: str) -> Figure | None:
     precision = _PRECISIONS.get(row["precision"])
     units = [u for u in ("npu", "gpu", "cpu") if int(row.get(f"layers_{u}") or 0) > 0]
     if name not in REFERENCES or precision is None or len(units) > 1:
+        return None
+    if "" < (row.get("date") or "") < REFERENCES[name].since:
         return None
     try:
         latency_ms = float(row["latency_ms"])

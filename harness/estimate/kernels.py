@@ -61,13 +61,31 @@ def fuse(graph: Graph, placement: Placement) -> tuple[Kernel, ...]:
     Source: XNNPACK fuses clamps and explicit padding; the TFLite GPU delegate links element-wise
     ops into the op before them.
     """
+    return _fused(graph, _units(graph, placement))
+
+
+def fuse_whole(graph: Graph, unit: str) -> tuple[Kernel, ...]:
+    """Group the ops of a graph that runs wholly on one unit, as `fuse`."""
+    return _fused(graph, {op.index: unit for op in graph.ops})
+
+
+def _fused(graph: Graph, units: dict[int, str]) -> tuple[Kernel, ...]:
     try:
-        return _fuse(graph, _units(graph, placement))
+        return _fuse(graph, units)
     except IndexError:
         raise ModelError(
             "an op has fewer inputs, outputs or dimensions than its kind needs; "
             "export the model again"
         ) from None
+
+
+def alone(graph: Graph, op: Op, unit: str) -> Kernel:
+    """Return the kernel of one op that is fused with no other.
+
+    Raises:
+        ModelError: the op has no rule.
+    """
+    return _kernel(graph, [op], {op.index: unit}, work.weight_tensors(graph))
 
 
 def _fuse(graph: Graph, units: dict[int, str]) -> tuple[Kernel, ...]:

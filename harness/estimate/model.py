@@ -29,14 +29,16 @@ class Part:
     Attributes:
         label: A kernel, an NPU partition, `crossings between partitions` or `floor`.
         ms: Milliseconds.
-        interval_ratio: Times and divided by this is its 90 % interval.
+        low_ms: Lower end of its 90 % interval.
+        high_ms: Its upper end.
         absolute: Whether figures of this phone are behind it.
         fell_back: Whether it runs on the CPU though an accelerator was asked.
     """
 
     label: str
     ms: float
-    interval_ratio: float
+    low_ms: float
+    high_ms: float
     absolute: bool
     fell_back: bool = False
 
@@ -82,8 +84,8 @@ def estimate(graph: Graph, placement: Placement, target: Target) -> Estimate:
     borrowed_ms = sum(part.ms for part in found.parts if not part.absolute)
     return Estimate(
         estimate_ms=total_ms,
-        low_ms=sum(part.ms / part.interval_ratio for part in found.parts),
-        high_ms=sum(part.ms * part.interval_ratio for part in found.parts),
+        low_ms=sum(part.low_ms for part in found.parts),
+        high_ms=sum(part.high_ms for part in found.parts),
         shares={part.label: part.ms / total_ms for part in found.parts if part.ms > 0.0},
         basis="; ".join(found.bases),
         absolute=borrowed_ms <= _STAND_IN_SHARE_MAX * total_ms,
@@ -136,7 +138,7 @@ def _break_down(graph: Graph, placement: Placement, target: Target) -> Breakdown
     for label, found in npu.items():
         parts.append(
             Part(
-                label=label, ms=found.total_ms, interval_ratio=found.interval_ratio,
+                label=label, ms=found.total_ms, low_ms=found.low_ms, high_ms=found.high_ms,
                 absolute=found.absolute,
             )
         )  # fmt: skip
@@ -189,8 +191,8 @@ class _Grounds:
 
 def _part(label: str, ms: float, ground: Ground, *, fell_back: bool = False) -> Part:
     return Part(
-        label=label, ms=ms, interval_ratio=ground.interval_ratio, absolute=ground.absolute,
-        fell_back=fell_back,
+        label=label, ms=ms, low_ms=ms / ground.interval_ratio, high_ms=ms * ground.interval_ratio,
+        absolute=ground.absolute, fell_back=fell_back,
     )  # fmt: skip
 
 

@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping
 
+import numpy as np
 from onnx import TensorProto
 
+from harness.estimate.idioms import LAYER_NORM
 from harness.estimate.onnx_writer import Emit, Writer
 from harness.graph import PADDINGS, Op
 
@@ -159,10 +161,26 @@ def _softmax(w: Writer, op: Op) -> None:
     w.write(op.outputs[0], w.node("Softmax", [w.read(op.inputs[0])], axis=-1))
 
 
+def _layer_norm(w: Writer, op: Op) -> None:
+    channels = w.tensor(op.outputs[0]).shape[-1]
+    scale, shift = (
+        w.floats(np.full(channels, missing)) if i < 0 else w.weight(i, (channels,))
+        for i, missing in zip(op.inputs[1:], (1.0, 0.0), strict=True)
+    )
+    w.write(
+        op.outputs[0],
+        w.node("LayerNormalization", [w.read(op.inputs[0]), scale, shift], axis=-1),
+    )
+
+
 def _pool(kind: str) -> Emit:
     def emit(w: Writer, op: Op) -> None:
         data, output = w.tensor(op.inputs[0]).shape, w.tensor(op.outputs[0]).shape
         kernel = (int(op.options["filter_height"]), int(op.options["filter_width"]))
+        if kernel == (1, 1):
+            # The estimator prices a window of one pixel at ten times its worth and more.
+            w.write(op.outputs[0], w.activate(op, _every(w, op, data, _strides(op))))
+            return
         pads = _same_pads(op, data[1:3], output[1:3], kernel, _strides(op), (1, 1))
         name = w.node(
             kind, [w.read(op.inputs[0], nchw=True)], kernel_shape=list(kernel),
@@ -171,6 +189,15 @@ def _pool(kind: str) -> Emit:
         w.write(op.outputs[0], w.activate(op, name), nchw=True)
 
     return emit
+
+
+def _every(w: Writer, op: Op, shape: tuple[int, ...], strides: tuple[int, int]) -> str:
+    """Take every so many pixels of the op's input."""
+    name = w.read(op.inputs[0])
+    if strides == (1, 1):
+        return name
+    bounds = [w.integers(v) for v in ([0, 0], shape[1:3], [1, 2], strides)]
+    return w.node("Slice", [name, *bounds])
 
 
 def _reduce(kind: str) -> Emit:
@@ -301,7 +328,8 @@ EMITTERS: Mapping[str, Emit] = {
     "DEPTH_TO_SPACE": _depth_to_space, "DEQUANTIZE": _requantize, "DIV": _binary("Div"),
     "ELU": _unary("Elu"), "EXP": _unary("Exp"), "EXPAND_DIMS": _reshape,
     "FLOOR": _unary("Floor"), "FULLY_CONNECTED": _fully_connected, "GELU": _gelu,
-    "HARD_SWISH": _unary("HardSwish"), "LEAKY_RELU": _leaky_relu, "LOG": _unary("Log"),
+    "HARD_SWISH": _unary("HardSwish"), "LEAKY_RELU": _leaky_relu, LAYER_NORM: _layer_norm,
+    "LOG": _unary("Log"),
     "LOGISTIC": _unary("Sigmoid"), "MAXIMUM": _binary("Max"), "MAX_POOL_2D": _pool("MaxPool"),
     "MEAN": _reduce("ReduceMean"), "MINIMUM": _binary("Min"), "MIRROR_PAD": _pad("reflect"),
     "MUL": _binary("Mul"), "NEG": _unary("Neg"), "PACK": _pack, "PAD": _pad("constant"),

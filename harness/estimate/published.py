@@ -11,6 +11,32 @@ from harness.estimate.figures import Figure
 from harness.profiles import EstimateConstants
 
 _SOURCE = "published rows (harness/estimate/published_rows)"
+_CHIPS = {
+    "QCS8450 (Proxy)": "SM8450",
+    "QCS8550 (Proxy)": "SM8550",
+    "RB5 (Proxy)": "SM8250",
+    "Samsung Galaxy S23": "SM8550",
+    "Samsung Galaxy S24": "SM8650",
+    "Samsung Galaxy S25": "SM8750",
+    "Snapdragon 7 Gen 4 QRD": "SM7750",
+    "Snapdragon 8 Elite Gen 5 QRD": "SM8850",
+    "Snapdragon 8 Elite QRD": "SM8750",
+}
+"""Chips of the published devices, or of the class that a board stands for. Source: Qualcomm AI Hub,
+device list."""
+_BOARDS = frozenset(name for name in _CHIPS if name.endswith(("(Proxy)", "QRD")))
+"""Boards, whose constants a phone with the same chip borrows."""
+OTHER_DEVICE_RATIO = 1.6
+"""Interval of constants on another device with the same chip.
+
+Source: the published rows. Between Galaxy S25 and the 8 Elite board, either way, nine of ten rows
+are within x1.40 to x1.60; between Galaxy S23 and the QCS8550 board within x1.19 to x1.28.
+"""
+OTHER_CHIP_RATIO = 2.3
+"""Interval of constants on a chip of the generation before or after.
+
+Source: the published rows, five neighbouring pairs of chips either way: x1.30 to x2.26.
+"""
 _FOLDER = Path(__file__).parent / "published_rows"
 
 
@@ -51,7 +77,9 @@ def fit(chosen: tuple[Figure, ...]) -> Calibration:
     delegate, precision = chosen[0].delegate, chosen[0].precision
     if delegate == snapdragon.DELEGATE:
         samples = figures.draw(chosen, delegate=delegate, precision=precision)
-        return calibrate_npu.calibrate_npu(samples, precision=precision, source=_SOURCE)
+        return calibrate_npu.calibrate_npu(
+            samples, precision=precision, soc_model=_CHIPS[chosen[0].device], source=_SOURCE
+        )
     return fit_roofline(chosen)
 
 
@@ -76,10 +104,21 @@ def fit_roofline(chosen: tuple[Figure, ...]) -> Calibration:
 def as_entry(fitted: EstimateConstants, shipped: EstimateConstants) -> EstimateConstants:
     """Return fitted constants as a profile's entry holds them.
 
-    Where they stand in for a chip without rows, what they are worth there is not fitted.
+    Where they are of another device, its interval covers that too; where they stand in for a chip
+    without rows, that.
     """
-    entry = replace(fitted, rows_of=shipped.rows_of, source=shipped.source)
-    return entry if shipped.rows else replace(entry, rows=0, interval_ratio=shipped.interval_ratio)
+    ratio = fitted.interval_ratio
+    if not shipped.rows:
+        ratio = max(ratio, OTHER_CHIP_RATIO)
+    elif shipped.rows_of in _BOARDS:
+        ratio = max(ratio, OTHER_DEVICE_RATIO)
+    rows = fitted.rows if shipped.rows else 0
+    return replace(
+        fitted, rows=rows, interval_ratio=ratio, rows_of=shipped.rows_of, source=shipped.source
+    )
+
+
+_COMPARED = ("rows", "error_share", "interval_ratio", "fitted_gmacs_max", "agreement_ratio")
 
 
 def differences(shipped: EstimateConstants, fitted: EstimateConstants) -> tuple[str, ...]:
@@ -87,10 +126,8 @@ def differences(shipped: EstimateConstants, fitted: EstimateConstants) -> tuple[
     one, other = (
         {
             **entry.values,
-            **{
-                name: getattr(entry, name)
-                for name in ("rows", "error_share", "interval_ratio", "fitted_gmacs_max")
-            },
+            **{f"roofline.{name}": value for name, value in (entry.roofline or {}).items()},
+            **{name: getattr(entry, name) for name in _COMPARED},
         }
         for entry in (shipped, fitted)
     )

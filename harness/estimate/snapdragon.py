@@ -1,18 +1,19 @@
-"""Lead from the vendor's estimate to a Snapdragon phone: a floor, a factor, two kinds of ops.
+"""Lead from the vendor's estimate to a Snapdragon phone: a floor, a factor, a price for some ops.
 
 The vendor's estimator knows one chip generation. A phone adds a floor for each call into the NPU
-and runs by its own clocks (the factor). Two kinds of ops cost a phone what the estimator does not
-see: quantized ops that only clamp or rescale, which the estimator merges into their neighbours and
-a phone runs one by one; and ARG_MAX.
+and runs by its own clocks (the factor). Some ops cost a phone what the estimator does not see:
+quantized ops that only clamp or rescale, which the estimator merges into their neighbours and a
+phone runs one by one; ARG_MAX; and each op of a float graph a little.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from harness import schema
 from harness.errors import ConfigError
-from harness.estimate import interval, vendor, work
+from harness.estimate import idioms, interval, second_opinion, vendor, work
 from harness.estimate.quantization import QUANTIZED
+from harness.estimate.roofline import Rates
 from harness.estimate.vendor import VendorEstimate
 from harness.graph import Graph
 from harness.profiles import EstimateConstants, Profile
@@ -24,6 +25,12 @@ _PORT_MS_PER_MIB = 0.12
 The NPU computes in fp16, so that its float32 ports are converted. Source: rows of Qualcomm AI Hub
 Models; fitted freely it is 0.11 on both devices of the estimator's generation and 0.03 to 0.07 on
 five others, whose held-out errors hardly depend on it.
+"""
+_WITHOUT_FUSED_NORMS = frozenset({"SM8250", "SM8350", "SM8450", "SM8475"})
+"""Chips of HTP v69 and older, which run a layer normalization op by op.
+
+Source: published rows of release v0.46. On chips of HTP v73 and later ConvNeXt and ViT take the
+time of the fused op, on QCS8450 that of its parts.
 """
 _APART = frozenset({"QUANTIZE", "RELU", "RELU6", "RELU_0_TO_1", "RELU_N1_TO_1"})
 DELEGATE = "qnn"
@@ -38,12 +45,14 @@ class Correction:
         vendor_ratio: Phone's time over the vendor's estimate, float ports added to it.
         apart_ms: Cost of each quantized op that only clamps or rescales; none in float.
         arg_max_ms: Cost of an ARG_MAX over a million elements, beyond the vendor's estimate.
+        op_ms: Cost of each op of a float graph, beyond the vendor's estimate.
     """
 
     floor_ms: float
     vendor_ratio: float
     apart_ms: float = 0.0
     arg_max_ms: float = 0.0
+    op_ms: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse constants that cannot be."""
@@ -60,23 +69,43 @@ class NpuCost:
         compute_ms: The vendor's estimate and the conversion of float ports, times the phone's
             factor.
         unseen_ms: Ops whose cost the estimator does not see.
+        unpriced_ms: Ops that the estimator knows no cost of, by the roofline.
         floor_ms: The call.
-        interval_ratio: Times and divided by this is the 90 % interval.
+        low_ms: Lower end of the 90 % interval of the sum.
+        high_ms: Its upper end.
         absolute: Whether figures of this chip are behind it.
         basis: What it rests on, in one line.
     """
 
     compute_ms: float
     unseen_ms: float
+    unpriced_ms: float
     floor_ms: float
-    interval_ratio: float
+    low_ms: float
+    high_ms: float
     absolute: bool
     basis: str
 
     @property
     def total_ms(self) -> float:
         """Return the time of the partition."""
-        return self.compute_ms + self.unseen_ms + self.floor_ms
+        return self.compute_ms + self.unseen_ms + self.unpriced_ms + self.floor_ms
+
+
+def as_run(part: Graph, *, soc_model: str) -> Graph:
+    """Return a graph as a phone's compiler runs it: with what it folds or fuses done.
+
+    Args:
+        part: Wholly on the NPU.
+        soc_model: Of the phone's chip, such as `SM8650`; another than the known old ones is new.
+    """
+    bare = idioms.without_input_normalization(part)
+    return bare if soc_model in _WITHOUT_FUSED_NORMS else idioms.with_layer_norms(bare)
+
+
+def soc_model(profile: Profile) -> str:
+    """Return the chip that a profile's NPU names, or ''."""
+    return next((a.soc_model for a in profile.accelerators_of(DELEGATE) if a.soc_model), "")
 
 
 def cost(part: Graph, profile: Profile) -> NpuCost:
@@ -93,22 +122,47 @@ def cost(part: Graph, profile: Profile) -> NpuCost:
         DeviceError: the estimator crashed or gave no answer.
     """
     entry = _constants(profile, precision_of(part))
-    correction = schema.parse(
-        Correction, dict(entry.values), where=f"{profile.name}: qnn {entry.precision}: values"
-    )
-    found = vendor.estimate(part)
-    # Ops without a cost make the estimate too small by an unknown amount: widen by their share.
-    widening = 1.0 + len(found.uncosted) / len(part.ops)
-    return NpuCost(
-        compute_ms=correction.vendor_ratio * (found.time_ms + ports_ms(part)),
-        unseen_ms=sum(getattr(correction, name) * count(part) for name, count in UNSEEN.items()),
+    where = f"{profile.name}: qnn {entry.precision}"
+    correction = schema.parse(Correction, dict(entry.values), where=f"{where}: values")
+    run = as_run(part, soc_model=soc_model(profile))
+    found = vendor.estimate(run)
+    rates = second_opinion.rates(entry, where=where)
+    unpriced_ms = second_opinion.unpriced_ms(run, found.uncosted, rates) if rates else 0.0
+    priced = NpuCost(
+        compute_ms=correction.vendor_ratio * (found.time_ms + ports_ms(run)),
+        unseen_ms=sum(getattr(correction, name) * count(run) for name, count in UNSEEN.items()),
+        unpriced_ms=unpriced_ms,
         floor_ms=correction.floor_ms,
-        interval_ratio=widening
-        * interval.widen(
-            entry.interval_ratio, macs=part.macs, fitted_gmacs_max=entry.fitted_gmacs_max
-        ),
+        low_ms=0.0,
+        high_ms=0.0,
         absolute=entry.rows > 0 and precision_of(part) != work.INT16,
-        basis=_basis(entry, found),
+        basis=_basis(entry, found, unpriced_ms),
+    )
+    # Ops without a cost make the estimate too small by an unknown amount: widen by their share.
+    share = unpriced_ms / priced.total_ms if rates else len(found.uncosted) / max(1, len(run.ops))
+    ratio = (1.0 + share) * interval.widen(
+        entry.interval_ratio, macs=run.macs, fitted_gmacs_max=entry.fitted_gmacs_max
+    )
+    alone = replace(priced, low_ms=priced.total_ms / ratio, high_ms=priced.total_ms * ratio)
+    return _with_second_opinion(alone, run, entry, rates) if rates else alone
+
+
+def _with_second_opinion(
+    priced: NpuCost, run: Graph, entry: EstimateConstants, rates: Rates
+) -> NpuCost:
+    """Widen an interval to hold the roofline's answer, where the two differ more than usual."""
+    other_ms = second_opinion.estimate_ms(run, rates)
+    factor = max(priced.total_ms / other_ms, other_ms / priced.total_ms)
+    if entry.agreement_ratio is None or factor <= entry.agreement_ratio:
+        return priced
+    culprit = second_opinion.culprit(run, rates, estimator_ratio=entry.values["vendor_ratio"])
+    return replace(
+        priced,
+        low_ms=min(priced.low_ms, other_ms),
+        high_ms=max(priced.high_ms, other_ms),
+        basis=f"{priced.basis}; a roofline of this NPU says {other_ms:.3g} ms instead, further "
+        f"apart than on nine of ten fitted networks (x{entry.agreement_ratio:.2f}), the most at "
+        f"{culprit}: the interval holds both",
     )
 
 
@@ -135,8 +189,15 @@ def arg_max_millions(graph: Graph) -> float:
     return sum(read) / 1e6
 
 
+def float_ops(graph: Graph) -> int:
+    """Count the ops that run, if the graph is a float one; quantized ones pay for none."""
+    if precision_of(graph) != work.FLOAT:
+        return 0
+    return sum(not work.is_unpacking(graph, op) for op in graph.ops)
+
+
 UNSEEN: Mapping[str, Callable[[Graph], float]] = {
-    "apart_ms": apart, "arg_max_ms": arg_max_millions,
+    "apart_ms": apart, "arg_max_ms": arg_max_millions, "op_ms": float_ops,
 }  # fmt: skip
 """What a graph holds of ops whose cost the estimator does not see, by the constant that prices
 one."""
@@ -161,12 +222,13 @@ def _constants(profile: Profile, precision: str) -> EstimateConstants:
     )
 
 
-def _basis(entry: EstimateConstants, found: VendorEstimate) -> str:
+def _basis(entry: EstimateConstants, found: VendorEstimate, unpriced_ms: float) -> str:
     rests = (
         f"fitted to {entry.rows} figures, median held-out error {entry.error_share:.0%}"
         if entry.rows
         else "constants of another chip stand in, ratios only"
     )
     names = ", ".join(f"{found.uncosted.count(n)} {n}" for n in dict.fromkeys(found.uncosted))
-    missing = f"; ops without a vendor cost: {names}" if names else ""
+    price = f", {unpriced_ms:.2g} ms by the roofline" if unpriced_ms else ""
+    missing = f"; ops without a vendor cost: {names}{price}" if names else ""
     return f"Qualcomm's estimator with a {entry.precision} correction {rests}{missing}"

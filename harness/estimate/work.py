@@ -28,7 +28,8 @@ _DENSE_OPS = frozenset({"CONV_2D", "TRANSPOSE_CONV", "FULLY_CONNECTED", "BATCH_M
 _VECTOR_OPS = {
     "ABS": 1, "ADD": 1, "ADD_N": 1, "CEIL": 1, "ELU": 12, "EQUAL": 1, "EXP": 10, "FLOOR": 1,
     "FLOOR_DIV": 6, "FLOOR_MOD": 6, "GELU": 14, "GREATER": 1, "GREATER_EQUAL": 1,
-    "HARD_SWISH": 4, "LEAKY_RELU": 2, "LESS": 1, "LESS_EQUAL": 1, "LOG": 10, "LOGISTIC": 12,
+    "HARD_SWISH": 4, "LAYER_NORM": 8, "LEAKY_RELU": 2, "LESS": 1, "LESS_EQUAL": 1, "LOG": 10,
+    "LOGISTIC": 12,
     "MAXIMUM": 1, "MINIMUM": 1, "MUL": 1, "NEG": 1, "NOT_EQUAL": 1, "POW": 20, "PRELU": 2,
     "RELU": 1, "RELU6": 1, "RELU_0_TO_1": 1, "RELU_N1_TO_1": 1, "ROUND": 1, "RSQRT": 6,
     "SELECT": 1, "SELECT_V2": 1, "SIN": 10, "COS": 10, "SQRT": 6, "SQUARE": 1,

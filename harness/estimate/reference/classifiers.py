@@ -1,18 +1,12 @@
 """Draw the convolutional classifiers of the Snapdragon figures as torchvision defines them.
 
-The exported networks normalize their input by a SUB and a MUL, which are left out here: the
-vendor's estimator prices them at 0.1 to 0.6 ms, and the measured rows show no such cost. All other
-ops are there: the op counts are those of the published rows. Source: torchvision's model cards for
-parameters and MACs.
+The op counts are those of the published rows, the SUB and MUL that normalize the input included.
+Source: torchvision's model cards for parameters and MACs.
 """
 
 from harness.estimate.reference.draft import Draft, Node
 
 _SIDE_PX = 224
-
-
-def _input(net: Draft, side_px: int = _SIDE_PX) -> Node:
-    return net.input(side_px, side_px, 3)
 
 
 def resnet_trunk(
@@ -77,32 +71,32 @@ def _residual_block(
 
 def resnet18(net: Draft) -> Node:
     """Draw ResNet-18."""
-    return net.classify(resnet_trunk(net, _input(net), (2, 2, 2, 2), bottleneck=False))
+    return net.classify(resnet_trunk(net, net.image(_SIDE_PX), (2, 2, 2, 2), bottleneck=False))
 
 
 def resnet50(net: Draft) -> Node:
     """Draw ResNet-50."""
-    return net.classify(resnet_trunk(net, _input(net), (3, 4, 6, 3)))
+    return net.classify(resnet_trunk(net, net.image(_SIDE_PX), (3, 4, 6, 3)))
 
 
 def wide_resnet50(net: Draft) -> Node:
     """Draw Wide ResNet-50-2 (arXiv:1605.07146)."""
-    return net.classify(resnet_trunk(net, _input(net), (3, 4, 6, 3), width=128))
+    return net.classify(resnet_trunk(net, net.image(_SIDE_PX), (3, 4, 6, 3), width=128))
 
 
 def resnext50(net: Draft) -> Node:
     """Draw ResNeXt-50 32x4d."""
-    return net.classify(resnet_trunk(net, _input(net), (3, 4, 6, 3), width=128, groups=32))
+    return net.classify(resnet_trunk(net, net.image(_SIDE_PX), (3, 4, 6, 3), width=128, groups=32))
 
 
 def resnext101(net: Draft) -> Node:
     """Draw ResNeXt-101 32x8d."""
-    return net.classify(resnet_trunk(net, _input(net), (3, 4, 23, 3), width=256, groups=32))
+    return net.classify(resnet_trunk(net, net.image(_SIDE_PX), (3, 4, 23, 3), width=256, groups=32))
 
 
 def regnet_x_3_2gf(net: Draft) -> Node:
     """Draw RegNetX-3.2GF (arXiv:2003.13678): groups of 48 channels."""
-    x = net.strided(_input(net), 32, 3)
+    x = net.strided(net.image(_SIDE_PX), 32, 3)
     for depth, width in zip((2, 6, 15, 2), (96, 192, 432, 1008), strict=True):
         for block in range(depth):
             y = net.conv(x, width, 1)
@@ -120,7 +114,7 @@ def regnet_x_3_2gf(net: Draft) -> Node:
 
 def densenet121(net: Draft) -> Node:
     """Draw DenseNet-121 (arXiv:1608.06993); the normalization before a convolution cannot fold."""
-    x = padded_max_pool(net, net.strided(_input(net), 64, 7))
+    x = padded_max_pool(net, net.strided(net.image(_SIDE_PX), 64, 7))
     for stage, depth in enumerate((6, 12, 24, 16)):
         features, joined = [x], list[Node]()
         for layer in range(depth):
@@ -152,7 +146,7 @@ def _norm_relu(net: Draft, x: Node) -> Node:
 
 def googlenet(net: Draft) -> Node:
     """Draw GoogLeNet (arXiv:1409.4842) with the 3x3 in place of 5x5 that torchvision has."""
-    x = net.pool(net.strided(_input(net), 64, 7), "MAX", 3, stride=2)
+    x = net.pool(net.strided(net.image(_SIDE_PX), 64, 7), "MAX", 3, stride=2)
     x = net.pool(net.conv(net.conv(x, 64, 1), 192), "MAX", 3, stride=2)
     rows = (
         (64, 96, 128, 16, 32, 32), (128, 128, 192, 32, 96, 64), None,
@@ -221,7 +215,7 @@ def _mean_pool(net: Draft, x: Node) -> Node:
 
 def squeezenet_1_1(net: Draft) -> Node:
     """Draw SqueezeNet 1.1."""
-    x = net.conv(_input(net), 64, stride=2, norm=False, padding="VALID")
+    x = net.conv(net.image(_SIDE_PX), 64, stride=2, norm=False, padding="VALID")
     for squeeze, pooled in ((16, 1), (16, 0), (32, 1), (32, 0), (48, 1), (48, 0), (64, 0), (64, 0)):
         x = net.pool(x, "MAX", 3, stride=2, padding="VALID") if pooled else x
         x = net.conv(x, squeeze, 1, norm=False)
@@ -241,7 +235,7 @@ def shufflenet_v2_x0_5(net: Draft, *, joins: bool = False, halves: bool = False)
     """
     join = net.requantize if joins else lambda x: x
     pass_on = net.requantize if halves else lambda x: x
-    x = padded_max_pool(net, net.strided(_input(net), 24, 3))
+    x = padded_max_pool(net, net.strided(net.image(_SIDE_PX), 24, 3))
     for repeats, channels in ((4, 48), (8, 96), (4, 192)):
         half = channels // 2
         left = net.conv(_strided_depthwise(net, x), half, 1)

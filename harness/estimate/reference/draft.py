@@ -46,6 +46,12 @@ class Draft:
         self._inputs.append(node)
         return node
 
+    def image(self, side_px: int) -> Node:
+        """Add a square image of three colors, normalized by a SUB and a MUL as classifiers' are."""
+        x = self.input(side_px, side_px, 3)
+        mean, inverse = (self.constant(1, 1, 1, 3) for _ in range(2))
+        return self.binary("MUL", self.binary("SUB", x, mean), inverse)
+
     def shape(self, x: Node) -> tuple[int, ...]:
         """Return the shape of a tensor."""
         return self._tensors[x].shape

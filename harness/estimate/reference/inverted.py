@@ -9,7 +9,7 @@ from harness.estimate.reference.draft import Draft, Node
 
 def mobilenet_v2(net: Draft) -> Node:
     """Draw MobileNetV2 1.0."""
-    x = net.strided(net.input(224, 224, 3), 32, 3, act="RELU6")
+    x = net.strided(net.image(224), 32, 3, act="RELU6")
     rows = (
         (1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1),
         (6, 160, 3, 2), (6, 320, 1, 1),
@@ -22,7 +22,7 @@ def mobilenet_v2(net: Draft) -> Node:
 
 def mobilenet_v3_large(net: Draft) -> Node:
     """Draw MobileNetV3-Large."""
-    x = net.strided(net.input(224, 224, 3), 16, 3, act="HARD_SWISH")
+    x = net.strided(net.image(224), 16, 3, act="HARD_SWISH")
     r, h = "RELU", "HARD_SWISH"
     rows = (
         (3, 16, 16, 0, r, 1), (3, 64, 24, 0, r, 2), (3, 72, 24, 0, r, 1), (5, 72, 40, 24, r, 2),
@@ -41,7 +41,7 @@ def mobilenet_v3_large(net: Draft) -> Node:
 
 def efficientnet_b0(net: Draft) -> Node:
     """Draw EfficientNet-B0."""
-    x = net.strided(net.input(224, 224, 3), 32, 3, act="SILU")
+    x = net.strided(net.image(224), 32, 3, act="SILU")
     rows = (
         (1, 3, 1, 16, 1), (6, 3, 2, 24, 2), (6, 5, 2, 40, 2), (6, 3, 2, 80, 3),
         (6, 5, 1, 112, 3), (6, 5, 2, 192, 4), (6, 3, 1, 320, 1),
@@ -58,7 +58,7 @@ def efficientnet_b0(net: Draft) -> Node:
 
 def efficientnet_v2_s(net: Draft, side_px: int) -> Node:
     """Draw EfficientNetV2-S, whose first stages fuse the expansion into a full convolution."""
-    x = net.strided(net.input(side_px, side_px, 3), 24, 3, act="SILU")
+    x = net.strided(net.image(side_px), 24, 3, act="SILU")
     rows = (
         (True, 1, 1, 24, 2), (True, 4, 2, 48, 4), (True, 4, 2, 64, 4), (False, 4, 2, 128, 6),
         (False, 6, 1, 160, 9), (False, 6, 2, 256, 15),

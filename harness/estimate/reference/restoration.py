@@ -80,8 +80,9 @@ def unet(net: Draft) -> Node:
 
 
 def fcn_resnet50(net: Draft, side_px: int, *, classes: bool = True) -> Node:
-    """Draw FCN on a dilated ResNet-50; `classes` adds the class of each pixel."""
-    x = resnet_trunk(net, net.input(side_px, side_px, 3), (3, 4, 6, 3), dilated=True)
+    """Draw FCN on a dilated ResNet-50; `classes` normalizes its input and ends in classes."""
+    image = net.image(side_px) if classes else net.input(side_px, side_px, 3)
+    x = resnet_trunk(net, image, (3, 4, 6, 3), dilated=True)
     x = net.conv(net.conv(x, 512), 21, 1, act="NONE", norm=False)
     x = net.resize(x, side_px, side_px)
     return net.classes_of_pixels(x) if classes else x
@@ -89,7 +90,7 @@ def fcn_resnet50(net: Draft, side_px: int, *, classes: bool = True) -> Node:
 
 def deeplab_v3_plus_mobilenet(net: Draft) -> Node:
     """Draw DeepLabV3+ on MobileNetV2 at stride 16, padded at each block's entry."""
-    x = net.strided(net.input(520, 520, 3), 32, 3, act="RELU6")
+    x = net.strided(net.image(520), 32, 3, act="RELU6")
     rows = (
         (1, 16, 1, 1, 1), (6, 24, 2, 2, 1), (6, 32, 3, 2, 1), (6, 64, 4, 2, 1), (6, 96, 3, 1, 1),
         (6, 160, 3, 1, 1), (6, 320, 1, 1, 2),

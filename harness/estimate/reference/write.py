@@ -18,7 +18,8 @@ _OPTIONS = {
     "FullyConnectedOptions", "MAX_POOL_2D": "Pool2DOptions", "MEAN": "ReducerOptions",
     "MUL": "MulOptions", "PAD": "PadOptions", "RESHAPE": "ReshapeOptions", "RESIZE_BILINEAR":
     "ResizeBilinearOptions", "RESIZE_NEAREST_NEIGHBOR": "ResizeNearestNeighborOptions",
-    "SOFTMAX": "SoftmaxOptions", "SPLIT": "SplitOptions", "TRANSPOSE_CONV": "TransposeConvOptions",
+    "SOFTMAX": "SoftmaxOptions", "SPLIT": "SplitOptions", "SUB": "SubOptions",
+    "TRANSPOSE_CONV": "TransposeConvOptions",
 }  # fmt: skip
 _WITHOUT_OPTIONS = frozenset(
     {"HARD_SWISH", "LOGISTIC", "PRELU", "QUANTIZE", "RELU", "RELU6", "RELU_0_TO_1"}

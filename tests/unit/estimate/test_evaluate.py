@@ -12,7 +12,26 @@ def test_a_family_that_is_off_does_not_widen_its_own_interval() -> None:
     families = ["a", "a", "a", "b", "b", "b", "c", "c", "c", "off"]
     predicted = [1.0, 1.02, 0.98, 1.01, 0.99, 1.03, 0.97, 1.0, 1.0, 5.0]
 
-    assert evaluate.coverage(families, predicted, [1.0] * 10) == pytest.approx(0.9)
+    held = evaluate.hold_out(families, predicted, [1.0] * 10)
+
+    assert held is not None
+    assert held.covered == pytest.approx(0.9)
+    assert held.confidently_wrong == 1
+
+
+def test_a_second_opinion_that_differs_widens_the_interval_of_its_row() -> None:
+    families = ["a", "a", "a", "b", "b", "b", "c", "c", "c", "off"]
+    predicted = [1.0, 1.02, 0.98, 1.01, 0.99, 1.03, 0.97, 1.0, 1.0, 5.0]
+    second = [1.0] * 10
+
+    held = evaluate.hold_out(families, predicted, [1.0] * 10, second)
+
+    assert held is not None
+    assert (held.low_ms[-1], held.covered, held.confidently_wrong) == (1.0, 1.0, 0)
+
+
+def test_too_few_rows_have_no_coverage() -> None:
+    assert evaluate.hold_out(["a", "b"], [1.0, 1.0], [1.0, 1.0]) is None
 
 
 def test_the_table_scores_the_roofline_beside_a_line_in_macs(tmp_path: Path) -> None:

@@ -144,7 +144,7 @@ def test_a_missing_package_is_named_with_the_command_that_adds_it(
         monkeypatch.delattr(estimate_package, name, raising=False)
     monkeypatch.setitem(sys.modules, package, None)
 
-    with pytest.raises(StackMissing, match=r"pytest-device-harness\[qualcomm\]"):
+    with pytest.raises(StackMissing, match="pip install 'onnx"):
         vendor_worker.estimate(net(), vendor.ESTIMATOR_SOC)
 
 
@@ -181,5 +181,6 @@ def test_ops_without_a_cost_widen_the_interval_by_their_share_and_are_named(
     found = snapdragon.cost(net(), phones.phone(npu))
 
     assert len(net().ops) == 4
-    assert found.interval_ratio == pytest.approx(1.5 * 1.2)
+    assert found.high_ms / found.total_ms == pytest.approx(1.5 * 1.2)
+    assert found.total_ms / found.low_ms == pytest.approx(1.5 * 1.2)
     assert found.basis.endswith("ops without a vendor cost: 2 Concat")

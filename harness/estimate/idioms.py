@@ -1,0 +1,223 @@
+"""Find in a graph what a phone's compiler runs as something else than the file's ops say.
+
+Layer normalization is exported as nine ops or more; Qualcomm's compilers since HTP v73 run it as
+one. A classifier's file begins by normalizing its input with a SUB and a MUL; phones fold that
+into the conversion of the input, at no visible cost.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from harness.estimate import work
+from harness.graph import Graph, Op
+
+LAYER_NORM = "LAYER_NORM"
+"""Name of the op that stands for a layer normalization; inputs: data, scale or -1, shift or -1."""
+
+_ARITHMETIC = frozenset({"ADD", "SUB", "MUL", "DIV"})
+_IMAGE_CHANNELS_MAX = 4
+
+
+def without_input_normalization(graph: Graph) -> Graph:
+    """Return a graph whose images enter behind the ops that normalize them.
+
+    Those are element-wise ops of an image input of at most four channels and constants with one
+    value per channel, one after the other, each read by one op only.
+    """
+    readers = _readers(graph)
+    weights = work.weight_tensors(graph)
+    dropped: set[int] = set()
+    moved: dict[int, int] = {}
+    for start in graph.inputs:
+        end = start
+        while (op := _normalizes(graph, end, readers, weights)) is not None:
+            dropped.add(op.index)
+            end = op.outputs[0]
+        moved[start] = end
+    return replace(
+        graph,
+        ops=tuple(op for op in graph.ops if op.index not in dropped),
+        inputs=tuple(moved[i] for i in graph.inputs),
+    )
+
+
+def _normalizes(
+    graph: Graph, image: int, readers: Mapping[int, Sequence[Op]], weights: frozenset[int]
+) -> Op | None:
+    """Return the op that alone reads an image, if it is arithmetic with one value per channel."""
+    shape = graph.tensors[image].shape
+    if len(shape) != 4 or shape[-1] > _IMAGE_CHANNELS_MAX or image in graph.outputs:
+        return None
+    reading = readers[image]
+    if len(reading) != 1 or reading[0].name not in _ARITHMETIC:
+        return None
+    op = reading[0]
+    others = [i for i in op.inputs if i != image]
+    constant = len(others) == 1 and others[0] in weights
+    if not constant or op.options.get("fused_activation_function"):
+        return None
+    known = graph.tensors[op.outputs[0]]
+    per_channel = graph.tensors[others[0]].elements in (1, shape[-1])
+    return (
+        op if per_channel and known.shape == shape and op.outputs[0] not in graph.outputs else None
+    )
+
+
+def with_layer_norms(graph: Graph) -> Graph:
+    """Return a graph in which each layer normalization over the last axis is one op.
+
+    Two forms are known: centre and divide by the deviation, with or without a scale and a shift
+    (PyTorch's exporters); and scale by the inverse deviation, then shift by what that leaves of the
+    mean (Keras and TensorFlow).
+    """
+    found: dict[int, Op] = {}
+    gone: set[int] = set()
+    readers, makers = _readers(graph), {i: op for op in graph.ops for i in op.outputs}
+    weights = work.weight_tensors(graph)
+    for op in graph.ops:
+        if op.name in ("RSQRT", "SQRT"):
+            match = _Match(graph, readers, makers, weights).around(op)
+            if match is not None:
+                ops, fused = match
+                found[fused.index] = fused
+                gone.update(one.index for one in ops)
+    return replace(
+        graph,
+        ops=tuple(
+            found.get(op.index, op) for op in graph.ops if op.index in found or op.index not in gone
+        ),
+    )
+
+
+class _Match:
+    """The ops around one inverse deviation, if they are a layer normalization."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        readers: Mapping[int, Sequence[Op]],
+        makers: Mapping[int, Op],
+        weights: frozenset[int],
+    ) -> None:
+        self._graph = graph
+        self._readers = readers
+        self._makers = makers
+        self._weights = weights
+
+    def around(self, root: Op) -> tuple[list[Op], Op] | None:
+        """Return the ops and the one that stands for them, at the place of the last."""
+        shifted = self._makers.get(root.inputs[0])
+        if shifted is None or shifted.name != "ADD":
+            return None
+        epsilon, variance = self._constant_and_rest(shifted)
+        average = self._makers.get(variance) if variance is not None else None
+        if epsilon is None or average is None or not self._is_mean(average):
+            return None
+        data = self._data(average.inputs[0])
+        return None if data is None else self._closure(data, root)
+
+    def _data(self, squared: int) -> int | None:
+        """Return the tensor whose squared distance from its mean a tensor is."""
+        square = self._makers.get(squared)
+        if square is None:
+            return None
+        if square.name == "SQUARED_DIFFERENCE":
+            return self._mean_of(square.inputs[0], square.inputs[1])
+        if square.name in ("SQUARE", "POW") or (
+            square.name == "MUL" and square.inputs[0] == square.inputs[1]
+        ):
+            centred = self._makers.get(square.inputs[0])
+            if centred is not None and centred.name == "SUB":
+                return self._mean_of(*centred.inputs[:2])
+        return None
+
+    def _mean_of(self, data: int, mean: int) -> int | None:
+        op = self._makers.get(mean)
+        return data if op is not None and self._is_mean(op) and op.inputs[0] == data else None
+
+    def _is_mean(self, op: Op) -> bool:
+        if op.name != "MEAN" or not op.options.get("keep_dims"):
+            return False
+        axes = self._graph.tensors[op.inputs[1]].values()
+        last = len(self._graph.tensors[op.inputs[0]].shape) - 1
+        return axes is not None and [int(a) % (last + 1) for a in np.ravel(axes)] == [last]
+
+    def _closure(self, data: int, root: Op) -> tuple[list[Op], Op] | None:
+        """Collect what is computed from the data and constants alone, up to one output."""
+        inside: dict[int, Op] = {}
+        made = {data}
+        for op in self._graph.ops:
+            read = [i for i in op.inputs if i >= 0 and i not in self._weights]
+            inner = read and op.name in _PARTS and made.issuperset(read)
+            if not inner or (read == [data] and op.name != "MEAN"):
+                continue
+            inside[op.index] = op
+            made.update(op.outputs)
+            if root.index in inside and self._closed(inside, data, op):
+                for kind in ("MUL", "ADD"):
+                    op = self._followed_by(op, kind)
+                    inside[op.index] = op
+                return list(inside.values()), self._fused(inside, data, op)
+            if len(inside) == _OPS_MAX or (root.outputs[0] in read and len(read) > 1):
+                break  # what is divided by the deviation is read elsewhere
+        return None
+
+    def _followed_by(self, last: Op, kind: str) -> Op:
+        """Return the scale or shift by channel that alone reads an op's output, or the op."""
+        made = last.outputs[0]
+        reading = self._readers[made]
+        if len(reading) != 1 or reading[0].name != kind or made in self._graph.outputs:
+            return last
+        others = [i for i in reading[0].inputs if i != made]
+        channels = self._graph.tensors[made].shape[-1]
+        constant = len(others) == 1 and others[0] in self._weights
+        return reading[0] if constant and self._size(others[0]) == channels else last
+
+    def _size(self, index: int) -> int:
+        return self._graph.tensors[index].elements
+
+    def _closed(self, inside: Mapping[int, Op], data: int, last: Op) -> bool:
+        """Return whether the last op's output is all that others read of those inside."""
+        same = self._graph.tensors[last.outputs[0]].shape == self._graph.tensors[data].shape
+        for op in inside.values():
+            for i in op.outputs:
+                outside = i in self._graph.outputs or any(
+                    reader.index not in inside for reader in self._readers[i]
+                )
+                if outside and op is not last:
+                    return False
+        return same
+
+    def _fused(self, inside: Mapping[int, Op], data: int, last: Op) -> Op:
+        channels = self._graph.tensors[data].shape[-1]
+        constants = [
+            i
+            for op in inside.values()
+            for i in op.inputs
+            if i in self._weights and op.name in ("MUL", "ADD", "SUB") and self._size(i) == channels
+        ]
+        scale, shift = (*constants, -1, -1)[:2]
+        return Op(
+            index=last.index, name=LAYER_NORM, version=1, inputs=(data, scale, shift),
+            outputs=last.outputs, options={}, macs=0,
+        )  # fmt: skip
+
+    def _constant_and_rest(self, op: Op) -> tuple[int | None, int | None]:
+        constant = next((i for i in op.inputs if i in self._weights), None)
+        rest = next((i for i in op.inputs if i not in self._weights), None)
+        return constant, rest
+
+
+_PARTS = _ARITHMETIC | {"MEAN", "POW", "RSQRT", "SQRT", "SQUARE", "SQUARED_DIFFERENCE"}
+_OPS_MAX = 12
+
+
+def _readers(graph: Graph) -> Mapping[int, list[Op]]:
+    readers: dict[int, list[Op]] = defaultdict(list)
+    for op in graph.ops:
+        for i in dict.fromkeys(op.inputs):
+            readers[i].append(op)
+    return readers

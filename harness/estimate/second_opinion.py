@@ -1,0 +1,108 @@
+"""Ask a plain roofline of a phone's NPU what the vendor's estimator was asked.
+
+The two answer by different roads: one by Qualcomm's tables of cycles, one by arithmetic and bytes
+fitted to the same published rows. Where they differ more than on the fitted networks, one of them
+is wrong, and an estimate must not claim to know which.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from harness import schema
+from harness.errors import DeviceError, ModelError
+from harness.estimate import kernels, roofline, vendor, work
+from harness.estimate.roofline import Rates
+from harness.graph import Graph, Op
+from harness.profiles import EstimateConstants
+
+_MIB = 2**20
+_UNIT = "npu"
+_PROBES_MAX = 8
+"""Kinds of ops that the estimator is asked about one by one when an answer is in doubt."""
+_WORDS: Mapping[str, frozenset[str]] = {
+    "Min": frozenset({"MINIMUM", "RELU6", "RELU_0_TO_1", "RELU_N1_TO_1"}),
+    "Max": frozenset({"MAXIMUM", "RELU", "RELU_0_TO_1", "RELU_N1_TO_1"}),
+    "Concat": frozenset({"CONCATENATION", "PACK"}),
+}
+"""Ops of a file that the estimator's word for one without a cost can mean."""
+
+
+def rates(entry: EstimateConstants, *, where: str) -> Rates | None:
+    """Read the roofline of a profile's entry; None where it has none.
+
+    Raises:
+        ConfigError: a constant is missing, unknown or not positive.
+    """
+    if entry.roofline is None:
+        return None
+    return schema.parse(Rates, dict(entry.roofline), where=f"{where}: roofline")
+
+
+def estimate_ms(graph: Graph, rate: Rates) -> float:
+    """Return the milliseconds of a graph that runs wholly on the NPU.
+
+    Raises:
+        ModelError: an op has no rule.
+    """
+    launched = kernels.fuse_whole(graph, _UNIT)
+    resident = graph.weight_bytes <= rate.on_chip_mib * _MIB
+    costs = (roofline.cost(graph, k, rate, weights_resident=resident) for k in launched)
+    return rate.floor_ms + sum(cost.total_ms for cost in costs)
+
+
+def unpriced_ms(graph: Graph, words: Sequence[str], rate: Rates) -> float:
+    """Return the milliseconds of the ops that the estimator has no cost for.
+
+    Args:
+        graph: What the estimator was asked about.
+        words: Its word for each of those ops, such as `Concat`.
+        rate: Of the phone's NPU.
+
+    Returns:
+        For each word the mean cost of the ops that it can mean, or of all ops where it is not
+        known.
+    """
+    total_ms = 0.0
+    for word, count in Counter(words).items():
+        meant = [op for op in graph.ops if op.name in _WORDS.get(word, frozenset())]
+        costs = [_alone_ms(graph, op, rate) for op in meant or graph.ops]
+        total_ms += count * sum(costs) / max(1, len(costs))
+    return total_ms
+
+
+def culprit(graph: Graph, rate: Rates, *, estimator_ratio: float) -> str:
+    """Return the kind of op on which the two opinions differ the most, as a phrase.
+
+    The estimator is asked about the largest op of each of a few kinds alone.
+
+    Args:
+        graph: What the estimator was asked about.
+        rate: Of the phone's NPU.
+        estimator_ratio: Phone's time over the vendor's estimate.
+    """
+    groups: dict[str, list[Op]] = {}
+    for op in graph.ops:
+        if not work.is_unpacking(graph, op):
+            groups.setdefault(op.name, []).append(op)
+    costs = {
+        name: sorted(((_alone_ms(graph, op, rate), op.index) for op in ops), reverse=True)
+        for name, ops in groups.items()
+    }
+    largest = sorted(costs, key=lambda name: -sum(ms for ms, _ in costs[name]))[:_PROBES_MAX]
+    differences: dict[str, tuple[float, str]] = {}
+    for name in largest:
+        ms, index = costs[name][0]
+        try:
+            said = vendor.estimate(vendor.part(graph, [index])).time_ms * estimator_ratio
+        except (ModelError, DeviceError):  # not every op can stand alone there
+            continue
+        scale = sum(each for each, _ in costs[name]) / ms
+        phrase = f"{len(costs[name])} {name} ({said * scale:.2g} ms against {ms * scale:.2g} ms)"
+        differences[name] = (abs(said - ms) * scale, phrase)
+    return max(differences.values())[1] if differences else "an op that cannot be told"
+
+
+def _alone_ms(graph: Graph, op: Op, rate: Rates) -> float:
+    kernel = kernels.alone(graph, op, _UNIT)
+    resident = graph.weight_bytes <= rate.on_chip_mib * _MIB
+    return roofline.cost(graph, kernel, rate, weights_resident=resident).total_ms
