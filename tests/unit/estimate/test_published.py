@@ -44,11 +44,40 @@ def test_a_changed_constant_is_named_with_both_values() -> None:
     assert line.startswith("floor_ms: shipped 1.0, fitted 0.")
 
 
-def test_a_stand_in_keeps_its_own_interval_and_no_rows() -> None:
-    stand_in = next(e for e in SHIPPED["galaxy_s21"].estimates if e.precision == "float")
-    fitted = next(e for e in SHIPPED["galaxy_s22"].estimates if e.precision == "float")
+def entry_of(phone: str, precision: str = "float") -> profiles.EstimateConstants:
+    return next(e for e in SHIPPED[phone].estimates if e.precision == precision)
 
-    assert published.differences(stand_in, published.as_entry(fitted, stand_in)) == ()
+
+@pytest.mark.parametrize(
+    ("phone", "ratio", "rows"),
+    [
+        ("galaxy_s24", 1.2, 24),  # its own rows
+        ("oneplus15", published.OTHER_DEVICE_RATIO, 22),  # a board with its chip
+        ("galaxy_s21", published.OTHER_CHIP_RATIO, 0),  # another chip
+    ],
+)
+def test_borrowed_constants_have_an_interval_that_covers_the_difference(
+    phone: str, ratio: float, rows: int
+) -> None:
+    shipped = entry_of(phone)
+    fitted = replace(shipped, interval_ratio=1.2, rows=len(rows_of(shipped)))
+
+    entry = published.as_entry(fitted, shipped)
+
+    assert (entry.interval_ratio, entry.rows) == (ratio, rows)
+
+
+def rows_of(entry: profiles.EstimateConstants) -> tuple[object, ...]:
+    return published.choose(entry.rows_of, delegate=entry.delegate, precision=entry.precision)
+
+
+@pytest.mark.parametrize("precision", ["float", "int8"])
+@pytest.mark.parametrize("phone", ["galaxy_s21", "galaxy_s22", "nord_ce4", "oneplus15"])
+def test_shipped_borrowed_constants_claim_no_less(phone: str, precision: str) -> None:
+    entry = entry_of(phone, precision)
+
+    floor = published.OTHER_DEVICE_RATIO if entry.rows else published.OTHER_CHIP_RATIO
+    assert entry.interval_ratio >= floor
 
 
 def test_a_device_without_rows_is_an_error_that_lists_the_known() -> None:
