@@ -1,5 +1,7 @@
 # Every step of CI is a target here.
 DEVICE ?= pixel4
+MUTANTS ?= 10000
+SEED ?= $(shell date +%s)
 VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
@@ -8,7 +10,7 @@ PLUGINS := $(addprefix pytest-,asyncio benchmark check clarity cov django env fo
 	httpserver instafail metadata mock order picked playwright randomly repeat rerunfailures \
 	socket split subtests sugar timeout xdist)
 
-.PHONY: gate gate-all test check plugins bench soak stacks clean
+.PHONY: gate gate-all test check plugins bench soak fuzz stacks clean
 
 gate: $(VENV)/gate.stamp          ## Run the main job: every gate on one device.
 	$(BIN)/pytest --device=$(DEVICE)
@@ -37,6 +39,9 @@ bench: $(VENV)/dev.stamp          ## Measure this project's own speed, as ratios
 
 soak: $(VENV)/dev.stamp           ## Inject 500 random faults into a fake phone, one after the other.
 	HARNESS_SOAK_ROUNDS=500 $(BIN)/pytest tests/integration/test_phone_faults.py -k random_faults
+
+fuzz: $(VENV)/dev.stamp           ## Read and run models with random faults, others each time.
+	HARNESS_FUZZ_MUTANTS=$(MUTANTS) HARNESS_FUZZ_SEED=$(SEED) $(BIN)/pytest -s tests/adversarial/test_mutants.py
 
 stacks: $(VENV)/dev.stamp         ## Install every host stack this machine can run (Debian, root).
 	apt-get update -qq

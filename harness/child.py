@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 _LOG_TAIL_BYTES = 2000
 _PR_SET_PDEATHSIG = 1
 """Source: <linux/prctl.h>."""
+_CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
 _MACHINE_SHARE = 0.9
 """Share of the machine's memory that one child may fill; the rest keeps the machine alive."""
 _CAUSE = re.compile(r"error|fatal|fail|abort|terminate|cannot|refuse", re.IGNORECASE)
@@ -334,8 +335,11 @@ def _starter(pid: int) -> ThreadPoolExecutor:
 
 @functools.cache
 def _machine_bytes() -> int:
-    """Return what one child may fill of the memory of this machine."""
-    return int(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") * _MACHINE_SHARE)
+    """Return what one child may fill of the memory of this machine, or of its container."""
+    size = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    with contextlib.suppress(OSError, ValueError):  # not in a container, or "max"
+        size = min(size, int(_CONTAINER_LIMIT.read_text(encoding="ascii")))
+    return int(size * _MACHINE_SHARE)
 
 
 def _allow_cpu(pid: int, timeout_s: float) -> None:

@@ -163,6 +163,8 @@ def _read_code(code: Any) -> tuple[str, int]:
         if len(name) > _CUSTOM_NAME_MAX:
             raise ModelError(f"names a custom op {name!r:.80}... of {len(name)} letters")
         name = text.line(name)
+        if code.CustomCode() and name in _BUILTIN_OPS.values():
+            name = f"custom {name}"  # no kernel, rule or cost of the builtin is its own
     return name, int(code.Version())
 
 

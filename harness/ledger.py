@@ -111,10 +111,18 @@ def pair(target: Target, size: Size, *, estimated: Estimate, measured: Latency) 
 
 
 def append(path: Path, entry: Entry) -> None:
-    """Add an entry to a ledger file, one JSON line each."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(schema.dump(entry), sort_keys=True) + "\n")
+    """Add an entry to a ledger file, one JSON line each.
+
+    Raises:
+        ConfigError: the file cannot be written.
+    """
+    line = json.dumps(schema.dump(entry), sort_keys=True) + "\n"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8") as file:
+            file.write(line)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be written ({error.strerror})") from None
 
 
 def read(path: Path) -> tuple[Entry, ...]:

@@ -115,4 +115,5 @@ def _step(below: Point, above: Point) -> Cliff:
 
 
 def _placement(point: Point) -> str:
-    return f"{point.cpu_ops} CPU ops in {point.partitions} partitions"
+    ops = f"{point.cpu_ops} CPU op{'' if point.cpu_ops == 1 else 's'}"
+    return f"{ops} in {point.partitions} partition{'' if point.partitions == 1 else 's'}"

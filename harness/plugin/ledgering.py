@@ -51,11 +51,11 @@ class Ledgered:
         if isinstance(measured, Latency) and measured.provenance.evidence is Evidence.PHONE:
             try:
                 estimated = self._paper.time(variant, size)
+                if estimated.absolute:
+                    entry = ledger.pair(self._target, size, estimated=estimated, measured=measured)
+                    ledger.append(self._path, entry)
             except HarnessError:
                 return measured  # the gate asked for the measurement only
-            if estimated.absolute:
-                entry = ledger.pair(self._target, size, estimated=estimated, measured=measured)
-                ledger.append(self._path, entry)
         return measured
 
     def place(self, variant: Variant, size: Size, *, with_memory: bool = False) -> Placement:

@@ -1,5 +1,7 @@
 """Tell people and files what was ruled: status letters, results on disk, the summary."""
 
+from __future__ import annotations  # pytest 8.2 has no pytest.TerminalReporter
+
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any

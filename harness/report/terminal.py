@@ -34,6 +34,8 @@ _STYLES = {Outcome.PASS: "green", Outcome.FAIL: "red", Outcome.INCONCLUSIVE: "ye
 _MARKS = {Outcome.PASS: "", Outcome.FAIL: "FAIL ", Outcome.INCONCLUSIVE: "? "}
 """What tells a ruling from a pass where there is no colour."""
 _ESTIMATES = (Evidence.MODEL, Evidence.VENDOR_MODEL)
+_NARROW = 100
+"""Columns of a terminal below which long words get room for a line break."""
 _ROWS_MAX = 4
 """Most rows that one line of the notes names; their table shows the others."""
 _RANK = {Outcome.FAIL: 0, Outcome.INCONCLUSIVE: 1, Outcome.PASS: 2}
@@ -59,7 +61,8 @@ def summary(
     for record in records:
         groups.setdefault((record.device, record.delegate, record.subject), []).append(record)
     for (device, delegate, subject), group in groups.items():
-        console.print(_table(f"{subject or 'tests'} on {device}:{delegate}", group))
+        title = f"{subject or 'tests'} on {device}:{delegate}"
+        console.print(_table(title, group, narrow=width < _NARROW))
     for line in _notes(records, withheld):
         console.print(line)
     file = console.file
@@ -67,7 +70,7 @@ def summary(
     return file.getvalue()
 
 
-def _table(title: str, records: Sequence[Record]) -> Table:
+def _table(title: str, records: Sequence[Record], *, narrow: bool) -> Table:
     table = Table(
         title=title, title_justify="left", title_style="bold", box=HORIZONTALS,
         padding=0, show_edge=False,
@@ -80,9 +83,10 @@ def _table(title: str, records: Sequence[Record]) -> Table:
     table.add_column("verdict", overflow="fold")
     for (variant, resolution), row in _rows(records).items():
         cells = [
-            _cell([r.verdict for r in row if r.verdict.gate == name]) for name in (*gates, *others)
+            _cell([r.verdict for r in row if r.verdict.gate == name], narrow=narrow)
+            for name in (*gates, *others)
         ]
-        table.add_row(f"{variant}\n{resolution}", *cells, _verdict(row))
+        table.add_row(f"{variant}\n{resolution}", *cells, _verdict(row, narrow=narrow))
     return table
 
 
@@ -107,13 +111,20 @@ def _pixels(key: tuple[str, str]) -> int:
     return int(width) * int(height) if height else 0
 
 
-def _cell(verdicts: Sequence[Verdict]) -> Text:
+def _ground(evidence: Evidence | None, *, narrow: bool) -> str:
+    """Return how something is known, with room for a line break where columns are narrow."""
+    if evidence is None:
+        return "no evidence"
+    return evidence.value.replace("+", " +") if narrow else evidence.value
+
+
+def _cell(verdicts: Sequence[Verdict], *, narrow: bool) -> Text:
     """Return the worst ruling of a gate: value and limit, then outcome and evidence."""
     if not verdicts:
         return Text("-", style="dim")
     usual = _COLUMNS.get(verdicts[0].gate, ("", ""))[1]
     worst = min(verdicts, key=lambda v: (_RANK[v.outcome], v.metric != usual, _margin(v), v.metric))
-    ground = worst.evidence.value if worst.evidence else "no evidence"
+    ground = _ground(worst.evidence, narrow=narrow)
     name = "" if worst.observed is None or worst.metric == usual else f"\n{worst.metric}"
     return Text(
         f"{_value(worst)}{name}\n{_MARKS[worst.outcome]}{ground}", style=_STYLES[worst.outcome]
@@ -138,11 +149,11 @@ def _margin(verdict: Verdict) -> float:
     return gap if verdict.sense.value == "<=" else -gap
 
 
-def _verdict(records: Sequence[Record]) -> Text:
+def _verdict(records: Sequence[Record], *, narrow: bool) -> Text:
     outcome, finding, evidence = join([record.verdict for record in records])
     if any(record.verdict.metric == "error" for record in records):
         return Text("ERROR\nsee below", style="red")
-    ground = f" {evidence.value}" if evidence else ""
+    ground = f" {_ground(evidence, narrow=narrow)}" if evidence else ""
     return Text(f"{outcome.value}{ground}\n{finding.value}", style=_STYLES[outcome])
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import errors, results, schema
+from harness import errors, graph, results, schema
 from harness.devices import phone
 from harness.devices.custody import HOME
 from harness.errors import DeviceError, GateError, HarnessError
@@ -147,3 +147,17 @@ def test_a_profile_that_cannot_be_printed_is_refused(
     assert f"evil.toml: {key}: " in err
     assert_harmless(err.strip())
     assert out == ""
+
+
+def test_a_custom_op_that_takes_a_builtins_name_is_not_taken_for_it() -> None:
+    builder = models.ModelBuilder()
+    image = builder.activation((1, 8, 8, 3), name="image")
+    weights, bias = builder.weights((3, 3, 3, 3)), builder.bias(3)
+    made = builder.activation((1, 8, 8, 3), name="made")
+    builder.op("CONV_2X", [image, weights, bias], [made])
+    model = builder.build([image], [made]).replace(b"CONV_2X", b"CONV_2D")
+
+    (op,) = graph.parse(model).ops
+
+    assert op.name == "custom CONV_2D"
+    assert op.macs == 0

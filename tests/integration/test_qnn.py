@@ -337,7 +337,7 @@ def test_a_missing_package_is_said_with_the_command_that_adds_it(
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     qnn.missing.cache_clear()
     try:
-        with pytest.raises(StackMissing, match=r"pip install 'pytest-device-harness\[qualcomm\]'"):
+        with pytest.raises(StackMissing, match=r"pip install .*onnxruntime-qnn"):
             qnn.place(model, graph.parse(model), snapdragon())
     finally:
         qnn.missing.cache_clear()

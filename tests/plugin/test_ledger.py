@@ -46,3 +46,15 @@ def test_only_what_a_real_phone_measured_is_put_beside_its_estimate(
     assert [entry.measured_ms for entry in entries] == [5.0] * pairs
     estimate = Emulated(target).time(subject.reference, SIZE)
     assert all(entry.estimate_ms == estimate.estimate_ms for entry in entries)
+
+
+def test_a_ledger_that_cannot_be_written_costs_no_measurement(
+    golden_dir: Path, tmp_path: Path
+) -> None:
+    (target,) = profiles.select(profiles.load_all([profiles.shipped_folder()]), ["pixel4"])
+    (subject,) = subjects.load_all(golden_dir)
+    (tmp_path / "taken").write_text("", encoding="utf-8")
+    path = tmp_path / "taken" / "ledger.jsonl"
+    device = Ledgered(_Stopwatch(target, Evidence.PHONE), target, path)
+
+    assert isinstance(device.time(subject.reference, SIZE), Latency)

@@ -53,7 +53,7 @@ def test_a_cliff_names_what_changed_with_it() -> None:
         point("256x256", 10.0, spill_mib=0.5), point("512x512", 90.0, spill_mib=2.0, cpu_ops=3)
     )
 
-    assert "placement 0 CPU ops in 1 partitions -> 3 CPU ops in 1 partitions" in (
+    assert "placement 0 CPU ops in 1 partition -> 3 CPU ops in 1 partition" in (
         found.worst_step.cause
     )
     assert "spill 0.5 -> 2.0 MiB" in found.worst_step.cause
@@ -73,7 +73,7 @@ def test_each_change_of_placement_is_listed_with_its_size() -> None:
     )
 
     assert len(found.placement_changes) == 2
-    assert found.placement_changes[0].startswith("512x288: 0 CPU ops in 1 partitions -> 1 CPU")
+    assert found.placement_changes[0].startswith("512x288: 0 CPU ops in 1 partition -> 1 CPU op ")
 
 
 @pytest.mark.parametrize(

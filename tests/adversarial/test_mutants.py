@@ -1,0 +1,130 @@
+"""Models with random faults: whatever reads one ends in its result or in a HarnessError.
+
+HARNESS_FUZZ_MUTANTS says how many, HARNESS_FUZZ_SEED which; `make fuzz` runs 10,000 new ones. A
+failure names its mutant: run that one alone with HARNESS_FUZZ_ONLY=NUMBER and the same seed.
+"""
+
+import faulthandler
+import io
+import os
+import resource
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from harness import cutting, estimate, graph, profiles, resizing
+from harness.advice.rewrites import REWRITES
+from harness.cli import inspect
+from harness.errors import HarnessError, ModelError
+from harness.graph import Graph
+from harness.placement import Placement
+from harness.profiles import Target
+from harness.stacks import gpu_rules, nnapi, xnnpack
+from tests import models
+from tests.adversarial.mutants import mutant
+
+_COUNT = int(os.environ.get("HARNESS_FUZZ_MUTANTS", "50"))
+_SEED = int(os.environ.get("HARNESS_FUZZ_SEED", "12"))
+_ONLY = os.environ.get("HARNESS_FUZZ_ONLY")
+_HANG_S = 120
+_GROWTH_KIB = 2**20
+"""One mutant's reading may take 1 GiB."""
+_RUN_EVERY = 5
+"""LiteRT runs some of the mutants only: each may cost a new worker."""
+
+_SEEDS = (
+    models.unet(), models.unet(dtype="int8"), models.unet(dtype="int16"),
+    models.unet(fp16_weights=True), models.unet(upsampling="TRANSPOSE_CONV"),
+    models.unet(upsampling="RESIZE_NEAREST_NEIGHBOR", half_pixel_centers=True),
+    models.conv_net(dtype="int8"),
+    *(models.op_model(op, shape=(1, 16, 16, 4)) for op in (
+        "DEPTHWISE_CONV_2D", "DEPTH_TO_SPACE", "SPACE_TO_DEPTH", "PADV2", "AVERAGE_POOL_2D",
+        "MEAN", "TRANSPOSE", "RESHAPE", "CONCATENATION", "FULLY_CONNECTED", "STRIDED_SLICE",
+        "SLICE", "BATCH_MATMUL", "PACK", "TILE", "ARG_MAX", "QUANTIZE",
+    )),
+)  # fmt: skip
+
+
+def _targets() -> tuple[tuple[Target, Callable[[bytes, Graph, Target], Placement]], ...]:
+    pixel4 = profiles.load_all([profiles.shipped_folder()])["pixel4"]
+    return (
+        (Target(profile=pixel4, delegate="nnapi"), nnapi.place),
+        (Target(profile=pixel4, delegate="gpu"), gpu_rules.place),
+    )
+
+
+def _stages(model: bytes, parsed: Graph) -> Iterator[Callable[[], object]]:
+    """Yield what the harness does with a model in its own process."""
+    console = Console(file=io.StringIO(), width=100)
+    yield lambda: (parsed.macs, parsed.weight_bytes, parsed.peak_activation_bytes)
+    yield lambda: console.print(inspect._headline(inspect.Path("m.tflite"), parsed))
+    yield lambda: console.print(inspect._ops(parsed))
+    yield lambda: inspect._as_json(parsed, {})
+    for width, height in ((16, 16), (24, 32), (17, 9), (4096, 4096)):
+        yield (
+            lambda w=width, h=height: (
+                graph.parse(resizing.resize(model, width_px=w, height_px=h)).macs
+            )
+        )
+    for target, place in _targets():
+        yield lambda t=target, p=place: estimate.estimate(parsed, p(model, parsed, t), t)
+    yield lambda: cutting.show(model, parsed.ops[0].outputs)
+    for rewrite in REWRITES.values():
+        yield lambda r=rewrite: r(model)
+
+
+def _read(model: bytes) -> int:
+    """Do everything with a model; return how many stages gave a result."""
+    try:
+        parsed = graph.parse(model)
+    except ModelError:
+        return 0
+    done = 1
+    for stage in _stages(model, parsed):
+        try:
+            stage()
+        except HarnessError:
+            continue
+        done += 1
+    return done
+
+
+def _run(model: bytes) -> None:
+    """Run a model in the worker process, as a fidelity gate would."""
+    try:
+        parsed = graph.parse(model)
+        _, height, width, _ = resizing.image_shape(parsed)
+        if width * height < 2**16:
+            frame = np.full((1, height, width, 3), 0.5, np.float32)
+            xnnpack.run(model, parsed, frame)
+    except HarnessError:
+        pass
+
+
+def test_only_a_harness_error_comes_out_of_a_damaged_model() -> None:
+    read = 0
+    for number in range(_COUNT) if _ONLY is None else [int(_ONLY)]:
+        random = np.random.default_rng([_SEED, number])
+        model = mutant(_SEEDS[number % len(_SEEDS)], random)
+        before_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        faulthandler.dump_traceback_later(_HANG_S, exit=True)
+        try:
+            read += _read(model) > 0
+            if number % _RUN_EVERY == 0:
+                _run(model)
+        except Exception as error:
+            error.add_note(f"mutant {number} of seed {_SEED}")
+            raise
+        finally:
+            faulthandler.cancel_dump_traceback_later()
+        grown_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kib
+        assert grown_kib < _GROWTH_KIB, f"mutant {number} of seed {_SEED} took {grown_kib} KiB"
+    print(f"{_COUNT} mutants of seed {_SEED}; {read} could be read")
+    assert read or _COUNT < 20 or _ONLY
+
+
+@pytest.mark.parametrize("number", range(len(_SEEDS)))
+def test_what_the_mutants_are_made_of_is_sound(number: int) -> None:
+    assert _read(_SEEDS[number]) > 5
