@@ -53,7 +53,8 @@ def run(options: argparse.Namespace) -> int:
         raise BlessedDataError(f"{subject.frames}: holds no <frame>.blurred.png to bless")
     console.print(_reference_changes(subject, references))
     accepted = tuple(_baselines(subject, options))
-    kept = [b for b in baselines.load(subject) if b.key not in {n.key for n in accepted}]
+    new, variants = {b.key for b in accepted}, {v.name for v in subject.variants}
+    kept = [b for b in baselines.load(subject) if b.key not in new and b.variant in variants]
     _print_baseline_changes(console, baselines.load(subject), accepted)
     if not _confirmed(options.yes, subject.name):
         console.print("Nothing was written.")

@@ -71,8 +71,15 @@ def accepted(harness_case: Case) -> tuple[Baseline, ...]:
     case = harness_case
     assert case.subject is not None
     assert case.variant is not None
+    found = baselines.load(case.subject)
+    gone = {b.variant for b in found} - {variant.name for variant in case.subject.variants}
+    if gone:
+        raise BlessedDataError(
+            f"{baselines.path_of(case.subject)}: {', '.join(sorted(gone))} was blessed and is no "
+            f"variant of subject.toml; put it back, or run `harness bless {case.subject.name}`"
+        )
     key = (case.variant.name, case.target.profile.name, case.target.delegate, str(case.size))
-    return tuple(b for b in baselines.load(case.subject) if b.key[: len(key)] == key)
+    return tuple(b for b in found if b.key[: len(key)] == key)
 
 
 @pytest.fixture

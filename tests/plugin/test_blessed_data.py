@@ -109,6 +109,24 @@ def test_a_resolution_that_has_baselines_is_judged_without_a_budget_too(
     result.stdout.fnmatch_lines(["*unet.fp32-64x64[]] PASSED*"])
 
 
+def test_a_variant_that_was_blessed_and_is_gone_is_an_error_until_it_is_blessed(
+    project: pytest.Pytester, subject: Path
+) -> None:
+    toml = subject / "subject.toml"
+    parts = toml.read_text(encoding="utf-8").split("[[")
+    kept = [part for part in parts if not part.startswith('variants]]\nname = "int8_ptq"')]
+    assert len(kept) == len(parts) - 1
+    toml.write_text("[[".join(kept), encoding="utf-8")
+
+    before = project.runpytest("--device=pixel4", "test_regression.py")
+    tiny.bless(project.path / "golden")
+    after = project.runpytest("--device=pixel4", "test_regression.py")
+
+    assert before.parseoutcomes() == {"errors": 1}
+    before.stdout.fnmatch_lines(["*int8_ptq was blessed and is no variant of subject.toml; put*"])
+    after.assert_outcomes(passed=1)
+
+
 def test_blessing_again_accepts_that_a_frame_is_gone(
     project: pytest.Pytester, subject: Path
 ) -> None:
