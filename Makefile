@@ -10,7 +10,7 @@ PLUGINS := $(addprefix pytest-,asyncio benchmark check clarity cov django env fo
 	httpserver instafail metadata mock order picked playwright randomly repeat rerunfailures \
 	socket split subtests sugar timeout xdist)
 
-.PHONY: gate gate-all test check plugins bench soak fuzz stacks clean
+.PHONY: gate gate-all test check plugins bench plants soak fuzz stacks clean
 
 gate: $(VENV)/gate.stamp          ## Run the main job: every gate on one device.
 	$(BIN)/pytest --device=$(DEVICE)
@@ -36,6 +36,9 @@ plugins: $(VENV)/dev.stamp        ## Run beside the most used pytest plugins, in
 
 bench: $(VENV)/dev.stamp          ## Measure this project's own speed, as ratios.
 	$(BIN)/pytest tests/benchmarks --benchmark-only
+
+plants: $(VENV)/dev.stamp         ## Plant every fault in a small network; each must turn its gates red.
+	HARNESS_PLANTS=all $(BIN)/pytest tests/adversarial/test_plants.py
 
 soak: $(VENV)/dev.stamp           ## Inject 500 random faults into a fake phone, one after the other.
 	HARNESS_SOAK_ROUNDS=500 $(BIN)/pytest tests/integration/test_phone_faults.py -k random_faults

@@ -1,0 +1,466 @@
+"""Faults to plant in a small sound network, each with the gates that it must turn red."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+from numpy.typing import NDArray
+
+from tests import faults, models
+
+SIZE_PX = 64
+FP32, INT8 = "fp32", "int8_ptq"
+PIXELS = frozenset({"fidelity", "regression"})
+"""Wrong pixels: far from the golden, and farther than blessed from the sharp target."""
+PLACED = frozenset({"cpu_fallback", "regression"})
+"""Ops on the CPU: not allowed, and more than blessed."""
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plant:
+    """A fault in one export of the sound network.
+
+    Attributes:
+        name: Of the variant that has it.
+        of: The sound variant that it is planted in.
+        red: Gates that must fail; all others must pass.
+        change: Changes an unpacked model in place, or returns another file.
+    """
+
+    name: str
+    of: str
+    red: frozenset[str]
+    change: Callable[[Any], bytes | None]
+
+    def apply(self, sound: bytes) -> bytes:
+        """Return the file with the fault."""
+        other: list[bytes] = []
+
+        def change(whole: Any) -> None:
+            found = self.change(whole)
+            if found is not None:
+                other.append(found)
+
+        changed = faults.rewrite(sound, change)
+        return other[0] if other else changed
+
+
+def sound() -> dict[str, bytes]:
+    """Return the sound network in FP32 and int8: the same real weights, small residuals."""
+    draft = models.unet(dtype="int8", channels=8, size_px=SIZE_PX)
+    int8 = faults.rewrite(draft, _settle)
+    return {FP32: faults.float_twin(int8), INT8: int8}
+
+
+def _settle(whole: Any) -> None:
+    """Give every convolution a bias, and the last one weights that correct the image a little."""
+    random = np.random.default_rng(11)
+    for conv in _convs(whole):
+        bias = _tensor(whole, conv.inputs[2])
+        _store(whole, conv.inputs[2], random.integers(-800, 800, bias.shape).astype(np.int32))
+    last = _convs(whole)[-1]
+    for index in last.inputs[1:3]:
+        quantization = _tensor(whole, index).quantization
+        quantization.scale = [0.4 * float(scale) for scale in quantization.scale]
+
+
+# Reading and writing an unpacked model.
+
+
+def _convs(whole: Any) -> list[Any]:
+    return [op for op in whole.subgraphs[0].operators if _name(whole, op) == "CONV_2D"]
+
+
+def _name(whole: Any, op: Any) -> str:
+    code = whole.operatorCodes[op.opcodeIndex].builtinCode
+    (name,) = [n for n, value in vars(schema.BuiltinOperator).items() if value == code]
+    return name
+
+
+def _ops(whole: Any, name: str) -> list[Any]:
+    return [op for op in whole.subgraphs[0].operators if _name(whole, op) == name]
+
+
+def _tensor(whole: Any, index: int) -> Any:
+    return whole.subgraphs[0].tensors[index]
+
+
+def _load(whole: Any, index: int) -> Array:
+    tensor = _tensor(whole, index)
+    dtype = {0: np.float32, 9: np.int8, 2: np.int32}[tensor.type]
+    stored = np.asarray(whole.buffers[tensor.buffer].data, np.uint8).tobytes()
+    return np.frombuffer(stored, dtype).reshape(tuple(tensor.shape)).copy()
+
+
+def _store(whole: Any, index: int, values: Array) -> None:
+    buffer = schema.BufferT()
+    buffer.data = np.frombuffer(np.ascontiguousarray(values).tobytes(), np.uint8)
+    _tensor(whole, index).buffer = len(whole.buffers)
+    whole.buffers.append(buffer)
+
+
+def _constant(whole: Any, values: Array) -> int:
+    tensor = schema.TensorT()
+    tensor.name = f"planted_{len(whole.subgraphs[0].tensors)}".encode()
+    tensor.shape = list(values.shape)
+    tensor.type = schema.TensorType.INT32 if values.dtype == np.int32 else schema.TensorType.FLOAT32
+    whole.subgraphs[0].tensors.append(tensor)
+    index = len(whole.subgraphs[0].tensors) - 1
+    _store(whole, index, values)
+    return index
+
+
+def _real(whole: Any, value: float) -> int:
+    return _constant(whole, np.full((1,), value, np.float32))
+
+
+def _op(
+    whole: Any, name: str, inputs: Sequence[int], *, shape: Sequence[int] = (),
+    options: Mapping[str, Any] | None = None, table: str = "",
+) -> int:  # fmt: skip
+    """Add an op behind all others and return the tensor that it writes."""
+    graph = whole.subgraphs[0]
+    code = schema.OperatorCodeT()
+    code.builtinCode = getattr(schema.BuiltinOperator, name)
+    code.deprecatedBuiltinCode = min(code.builtinCode, 127)
+    code.version = 1
+    whole.operatorCodes.append(code)
+    tensor = schema.TensorT()
+    tensor.name = f"planted_{len(graph.tensors)}".encode()
+    tensor.shape = list(shape or _tensor(whole, inputs[0]).shape)
+    tensor.type = schema.TensorType.FLOAT32
+    tensor.buffer = 0
+    graph.tensors.append(tensor)
+    op = schema.OperatorT()
+    op.opcodeIndex = len(whole.operatorCodes) - 1
+    op.inputs, op.outputs = list(inputs), [len(graph.tensors) - 1]
+    if table:
+        op.builtinOptionsType = getattr(schema.BuiltinOptions, table)
+        op.builtinOptions = getattr(schema, f"{table}T")()
+        for key, value in (options or {}).items():
+            setattr(op.builtinOptions, key, value)
+    graph.operators.append(op)
+    return int(op.outputs[0])
+
+
+def _output(whole: Any) -> int:
+    return int(whole.subgraphs[0].outputs[0])
+
+
+def _image(whole: Any) -> int:
+    return int(whole.subgraphs[0].inputs[0])
+
+
+def _end(whole: Any, index: int) -> None:
+    whole.subgraphs[0].outputs = [index]
+
+
+_ARITHMETIC = {"ADD": "AddOptions", "SUB": "SubOptions", "MUL": "MulOptions", "DIV": "DivOptions"}
+
+
+def _math(whole: Any, name: str, a: int, b: int) -> int:
+    return _op(whole, name, [a, b], table=_ARITHMETIC.get(name, "MaximumMinimumOptions"))
+
+
+# Changes of constants.
+
+
+def _of_conv(
+    number: int, change: Callable[[Array], Array], *, what: int = 1
+) -> Callable[..., None]:
+    """Return a change of one constant (1: weights, 2: bias) of one convolution."""
+
+    def apply(whole: Any) -> None:
+        index = _convs(whole)[number].inputs[what]
+        before = _load(whole, index)
+        _store(whole, index, change(before).astype(before.dtype))
+
+    return apply
+
+
+def _negate_filter(weights: Array) -> Array:
+    weights[0] *= -1
+    return weights
+
+
+def _drop_filter(weights: Array) -> Array:
+    weights[1] = 0
+    return weights
+
+
+def _two_bits(weights: Array) -> Array:
+    step = np.abs(weights).max() / 2.0
+    return np.round(weights / step) * step
+
+
+def _spoil(value: float) -> Callable[[Array], Array]:
+    def change(weights: Array) -> Array:
+        weights.flat[0] = value
+        return weights
+
+    return change
+
+
+def _each(what: int, change: Callable[[Array], Array]) -> Callable[..., None]:
+    def apply(whole: Any) -> None:
+        for number in range(len(_convs(whole))):
+            _of_conv(number, change, what=what)(whole)
+
+    return apply
+
+
+def _slopes(value: float) -> Callable[..., None]:
+    def apply(whole: Any) -> None:
+        for op in _ops(whole, "PRELU"):
+            _store(whole, op.inputs[1], np.full_like(_load(whole, op.inputs[1]), value))
+
+    return apply
+
+
+# Changes of ops.
+
+
+def _swap_skip(whole: Any) -> None:
+    op = _ops(whole, "CONCATENATION")[-1]
+    op.inputs = list(op.inputs)[::-1]
+
+
+def _subtract(whole: Any) -> None:
+    (op,) = _ops(whole, "ADD")
+    whole.operatorCodes[op.opcodeIndex].builtinCode = schema.BuiltinOperator.SUB
+    whole.operatorCodes[op.opcodeIndex].deprecatedBuiltinCode = schema.BuiltinOperator.SUB
+    op.builtinOptionsType = schema.BuiltinOptions.SubOptions
+    op.builtinOptions = schema.SubOptionsT()
+
+
+def _fuse(op: str, activation: int) -> Callable[..., None]:
+    def apply(whole: Any) -> None:
+        _ops(whole, op)[-1].builtinOptions.fusedActivationFunction = activation
+
+    return apply
+
+
+def _resize_option(name: str) -> Callable[..., None]:
+    def apply(whole: Any) -> None:
+        for op in _ops(whole, "RESIZE_BILINEAR"):
+            setattr(op.builtinOptions, name, True)
+            whole.operatorCodes[op.opcodeIndex].version = 3
+
+    return apply
+
+
+def _at_end(name: str, value: float) -> Callable[..., None]:
+    return lambda whole: _end(whole, _math(whole, name, _output(whole), _real(whole, value)))
+
+
+def _gamma(whole: Any) -> None:
+    _end(whole, _math(whole, "MUL", _output(whole), _output(whole)))
+
+
+def _grey(whole: Any) -> None:
+    black = _math(whole, "MUL", _output(whole), _real(whole, 0.0))
+    _end(whole, _math(whole, "ADD", black, _real(whole, 0.5)))
+
+
+def _nan_at_black_pixels(whole: Any) -> None:
+    one = _math(whole, "DIV", _image(whole), _image(whole))
+    _end(whole, _math(whole, "MUL", _output(whole), one))
+
+
+def _infinity_at_black_pixels(whole: Any) -> None:
+    ramp = _math(whole, "MUL", _image(whole), _real(whole, 1e30))
+    inverse = _math(whole, "DIV", _math(whole, "ADD", ramp, _real(whole, 0.0)), _image(whole))
+    over = _math(whole, "DIV", inverse, _image(whole))
+    _end(whole, _math(whole, "ADD", _output(whole), _math(whole, "MUL", over, _real(whole, 0.0))))
+
+
+def _spoil_dark_patch(whole: Any) -> None:
+    """Brighten only what is darker than a twentieth: one patch of each frame."""
+    below = _math(whole, "SUB", _real(whole, 0.05), _image(whole))
+    _tensor(whole, below).shape = list(_tensor(whole, _image(whole)).shape)
+    patch = _op(whole, "RELU", [below])
+    _end(whole, _math(whole, "ADD", _output(whole), patch))
+
+
+def _destroy_dark_half(whole: Any) -> None:
+    low = _math(whole, "SUB", _output(whole), _real(whole, 0.5))
+    _end(whole, _math(whole, "ADD", _op(whole, "RELU", [low]), _real(whole, 0.5)))
+
+
+def _transpose(whole: Any, index: int, order: Sequence[int]) -> int:
+    shape = [_tensor(whole, index).shape[axis] for axis in order]
+    axes = _constant(whole, np.asarray(order, np.int32))
+    return _op(whole, "TRANSPOSE", [index, axes], shape=shape, table="TransposeOptions")
+
+
+def _transpose_twice(whole: Any) -> None:
+    there = _transpose(whole, _output(whole), (0, 3, 1, 2))
+    _end(whole, _transpose(whole, there, (0, 2, 3, 1)))
+
+
+def _mirror(whole: Any) -> None:
+    there = _transpose(whole, _output(whole), (0, 2, 1, 3))
+    _end(whole, there)
+
+
+def _reverse(whole: Any, index: int, axis: int) -> int:
+    axes = _constant(whole, np.asarray([axis], np.int32))
+    return _op(whole, "REVERSE_V2", [index, axes], table="ReverseV2Options")
+
+
+def _reverse_twice(whole: Any) -> None:
+    _end(whole, _reverse(whole, _reverse(whole, _output(whole), 3), 3))
+
+
+def _reverse_channels(whole: Any) -> None:
+    _end(whole, _reverse(whole, _output(whole), 3))
+
+
+def _cpu_in_between(whole: Any) -> None:
+    """Send the image to the CPU and back before a last op of the accelerator."""
+    back = _reverse(whole, _reverse(whole, _output(whole), 3), 3)
+    _end(whole, _math(whole, "MUL", back, _real(whole, 1.0)))
+
+
+def _heavy(whole: Any) -> None:
+    """Compute much that is then multiplied by nothing."""
+    x = _image(whole)
+    random = np.random.default_rng(2)
+    for depth, channels in ((3, 256), (256, 256), (256, 256), (256, 3)):
+        weights = random.normal(0, 0.02, (channels, 3, 3, depth)).astype(np.float32)
+        inputs = [x, _constant(whole, weights), _constant(whole, np.zeros(channels, np.float32))]
+        shape = [*list(_tensor(whole, x).shape)[:3], channels]
+        options = {"strideH": 1, "strideW": 1, "dilationHFactor": 1, "dilationWFactor": 1}
+        x = _op(whole, "CONV_2D", inputs, shape=shape, options=options, table="Conv2DOptions")
+    nothing = _math(whole, "MUL", x, _real(whole, 0.0))
+    _end(whole, _math(whole, "ADD", _output(whole), nothing))
+
+
+def _more_ops(whole: Any) -> None:
+    """Multiply by one, twelve times: right, and slower than blessed."""
+    for _ in range(12):
+        _at_end("MUL", 1.0)(whole)
+
+
+# Changes of quantization.
+
+
+def _scale(tensor: Callable[[Any], int], factor: float) -> Callable[..., None]:
+    def apply(whole: Any) -> None:
+        quantization = _tensor(whole, tensor(whole)).quantization
+        quantization.scale = [factor * float(scale) for scale in quantization.scale]
+
+    return apply
+
+
+def _zero_point(tensor: Callable[[Any], int], by: int) -> Callable[..., None]:
+    def apply(whole: Any) -> None:
+        quantization = _tensor(whole, tensor(whole)).quantization
+        quantization.zeroPoint = [int(point) + by for point in quantization.zeroPoint]
+
+    return apply
+
+
+def _last_conv(whole: Any) -> int:
+    return int(_convs(whole)[-1].outputs[0])
+
+
+def _one_scale(whole: Any) -> None:
+    quantization = _tensor(whole, _convs(whole)[-1].inputs[1]).quantization
+    quantization.scale = [4.0 * float(quantization.scale[0]), *map(float, quantization.scale[1:])]
+
+
+def _rename(whole: Any) -> None:
+    for index, tensor in enumerate(whole.subgraphs[0].tensors):
+        tensor.name = f"renamed_{index}".encode()
+
+
+def _swap_weights(whole: Any) -> None:
+    """Exchange the weights of two convolutions of one shape."""
+    first, second = _convs(whole)[1], _convs(whole)[2]
+    a, b = _load(whole, first.inputs[1]), _load(whole, second.inputs[1])
+    _store(whole, first.inputs[1], b)
+    _store(whole, second.inputs[1], a)
+
+
+def _float(name: str, red: frozenset[str], change: Callable[[Any], bytes | None]) -> Plant:
+    return Plant(name=name, of=FP32, red=red, change=change)
+
+
+def _int8(name: str, red: frozenset[str], change: Callable[[Any], bytes | None]) -> Plant:
+    return Plant(name=name, of=INT8, red=red, change=change)
+
+
+_NONE: frozenset[str] = frozenset()
+_RELU, _RELU6 = 1, 3
+
+QUICK = (
+    _float("weights_negated", PIXELS, _of_conv(-1, lambda w: -w)),
+    _float("not_a_number_at_one_pixel", PIXELS, _nan_at_black_pixels),
+    _float("one_patch_wrong", PIXELS, _spoil_dark_patch),
+    _float("transposed_twice", frozenset({"regression"}), _transpose_twice),
+    _float("ops_on_the_cpu", PLACED, _reverse_twice),
+    _float("much_slower", frozenset({"latency", "regression"}), _heavy),
+    _float("tensors_renamed", _NONE, _rename),
+    _int8("int8_weight_scale_wrong", PIXELS, _scale(lambda w: _convs(w)[-1].inputs[1], 3.0)),
+    _int8("int8_output_zero_point_clips", PIXELS, _zero_point(_output, 100)),
+)
+"""Run with the normal tests."""
+
+PLANTS = (
+    *QUICK,
+    _float("one_filter_negated", PIXELS, _of_conv(-1, _negate_filter)),
+    _float("inner_filter_negated", PIXELS, _of_conv(1, _negate_filter)),
+    _float("one_filter_dropped", PIXELS, _of_conv(-2, _drop_filter)),
+    _float("first_bias_dropped", PIXELS, _of_conv(0, np.zeros_like, what=2)),
+    _float("last_bias_dropped", PIXELS, _of_conv(-1, np.zeros_like, what=2)),
+    _float("all_biases_dropped", PIXELS, _each(2, np.zeros_like)),
+    _float("bias_negated", PIXELS, _of_conv(2, lambda b: -b, what=2)),
+    _float("output_channels_swapped", PIXELS, _of_conv(-1, lambda w: w[::-1])),
+    _float("input_channels_swapped", PIXELS, _of_conv(0, lambda w: w[..., ::-1])),
+    _float("kernel_transposed", PIXELS, _of_conv(-1, lambda w: w.swapaxes(1, 2))),
+    _float("residual_shifted_by_a_pixel", PIXELS, _of_conv(-1, lambda w: np.roll(w, 1, axis=2))),
+    _float("residual_shifted_down", PIXELS, _of_conv(-1, lambda w: np.roll(w, 1, axis=1))),
+    _float("weights_off_by_two_percent", PIXELS, _each(1, lambda w: 1.02 * w)),
+    _float("weights_in_two_bits", PIXELS, _each(1, _two_bits)),
+    _float("last_layer_zero", PIXELS, _of_conv(-1, np.zeros_like)),
+    _float("one_weight_not_a_number", PIXELS, _of_conv(-1, _spoil(float("nan")))),
+    _float("one_weight_infinite", PIXELS, _of_conv(-1, _spoil(float("inf")))),
+    _float("one_weight_huge", PIXELS, _of_conv(1, _spoil(1e4))),
+    _float("weights_of_two_layers_swapped", PIXELS, _swap_weights),
+    _float("slopes_lost", PIXELS, _slopes(0.0)),
+    _float("slopes_doubled", PIXELS, _slopes(0.5)),
+    _float("skip_concatenated_the_other_way", PIXELS, _swap_skip),
+    _float("residual_subtracted", PIXELS, _subtract),
+    _float("residual_only_brightens", PIXELS, _fuse("CONV_2D", _RELU)),
+    _float("output_clamped_by_relu6", _NONE, _fuse("ADD", _RELU6)),
+    _float("aligned_corners", PIXELS | PLACED, _resize_option("alignCorners")),
+    _float("half_pixel_centers", PIXELS | PLACED, _resize_option("halfPixelCenters")),
+    _float("gamma", PIXELS, _gamma),
+    _float("clipped_at_one_half", PIXELS, _at_end("MINIMUM", 0.5)),
+    _float("black_lifted", PIXELS, _at_end("MAXIMUM", 0.3)),
+    _float("two_percent_darker", PIXELS, _at_end("MUL", 0.98)),
+    _float("one_level_brighter", PIXELS, _at_end("ADD", 1.0 / 255.0)),
+    _float("all_zero", PIXELS, _at_end("MUL", 0.0)),
+    _float("all_grey", PIXELS, _grey),
+    _float("infinite_at_one_pixel", PIXELS, _infinity_at_black_pixels),
+    _float("dark_half_destroyed", PIXELS, _destroy_dark_half),
+    _float("rows_for_columns", PIXELS, _mirror),
+    _float("blue_for_red", PIXELS | PLACED, _reverse_channels),
+    _float("cpu_in_between", PLACED, _cpu_in_between),
+    _float("more_ops_than_blessed", frozenset({"regression"}), _more_ops),
+    _int8("int8_weights_negated", PIXELS, _of_conv(-1, lambda w: -w)),
+    _int8("int8_filter_dropped", PIXELS, _of_conv(-2, _drop_filter)),
+    _int8("int8_one_channels_scale_wrong", PIXELS, _one_scale),
+    _int8("int8_residual_zero_point_clips", PIXELS, _zero_point(_last_conv, 127)),
+    _int8("int8_zero_point_moved_within_its_range", _NONE, _zero_point(_output, 8)),
+    _int8("int8_range_destroyed", PIXELS, _scale(lambda w: _convs(w)[-2].outputs[0], 0.02)),
+    _int8("int8_output_scale_wrong", PIXELS, _scale(_output, 1.1)),
+    _int8("int8_output_channels_swapped", PIXELS, _of_conv(-1, lambda w: w[::-1])),
+    _int8("int8_tensors_renamed", _NONE, _rename),
+)
+"""Run with HARNESS_PLANTS=all."""
