@@ -1,10 +1,11 @@
-"""Show what a .tflite holds and where its ops would run."""
+"""Show what a .tflite holds, where its ops would run and how long that would take."""
 
 import argparse
 import json
 from collections import Counter
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from rich.console import Console
 from rich.table import Table
@@ -12,12 +13,16 @@ from rich.table import Table
 from harness import graph, resizing, schema
 from harness.cli import shared
 from harness.devices.connect import Origin, connect
-from harness.errors import DeviceError, ModelError
+from harness.errors import ConfigError, DeviceError, ModelError
 from harness.graph import Graph
 from harness.images import Size
+from harness.latency import Estimate, Latency
 from harness.placement import CPU, UNKNOWN, NodePlacement, Placement
 from harness.profiles import Target
 from harness.subjects import Variant
+
+T = TypeVar("T")
+_COSTLY = 3
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,9 +53,11 @@ def run(options: argparse.Namespace) -> int:
         _, height_px, width_px, _ = resizing.image_shape(parsed)
         size = Size(width_px=width_px, height_px=height_px)
     variant = shared.loose_variant(options.model, graph.read(options.model))
-    placements = {str(t): _place(t, variant, size) for t in targets if size is not None}
+    answers = {str(t): _ask(t, variant, size) for t in targets if size is not None}
+    placements = {name: placement for name, (placement, _) in answers.items()}
+    estimates = {name: estimate for name, (_, estimate) in answers.items()}
     if options.json:
-        print(json.dumps(_as_json(parsed, placements), indent=1))
+        print(json.dumps(_as_json(parsed, placements, estimates), indent=1))
         return 0
     console = shared.console()
     console.print(_headline(options.model, parsed))
@@ -60,18 +67,28 @@ def run(options: argparse.Namespace) -> int:
         _print_placement(console, str(targets[0]), placements[str(targets[0])])
     else:
         console.print(_ops(parsed))
+    if estimates:
+        console.print(_latencies(estimates))
     return 0
 
 
-def _place(target: Target, variant: Variant, size: Size) -> Placement | str:
-    """Return a placement, or why there is none."""
+def _ask(
+    target: Target, variant: Variant, size: Size
+) -> tuple[Placement | str, Latency | Estimate | str]:
+    """Return a placement and an estimate, or why there is none."""
     device = connect(target, origin=Origin.EMULATED)
     try:
-        return device.place(variant, size)
-    except (DeviceError, ModelError) as error:
-        return str(error)
+        placement = _or_why(lambda: device.place(variant, size))
+        return placement, _or_why(lambda: device.time(variant, size))
     finally:
         device.close()
+
+
+def _or_why(ask: Callable[[], T]) -> T | str:
+    try:
+        return ask()
+    except (ConfigError, DeviceError, ModelError) as error:
+        return str(error)
 
 
 def _headline(path: Path, parsed: Graph) -> str:
@@ -159,6 +176,27 @@ def _matrix(placements: dict[str, Placement | str]) -> Table:
     return table
 
 
+def _latencies(estimates: Mapping[str, Latency | Estimate | str]) -> Table:
+    """Return one row per target: milliseconds, their 90 % interval, and where they go."""
+    table = Table(box=None, pad_edge=False)
+    for column in ("device", "estimated ms", "90 % interval"):
+        table.add_column(column, no_wrap=True)
+    table.add_column(f"the {_COSTLY} most costly ops, ms", overflow="fold", min_width=24)
+    for target, found in estimates.items():
+        if not isinstance(found, Estimate):
+            table.add_row(target, "unknown", "", str(found), style="red")
+            continue
+        ops = {label: share for label, share in found.shares.items() if "#" in label}
+        costly = sorted(ops.items(), key=lambda item: -item[1])[:_COSTLY]
+        table.add_row(
+            target,
+            f"{found.estimate_ms:.3g}{'' if found.absolute else ' (relative)'}",
+            f"{found.low_ms:.3g} to {found.high_ms:.3g}",
+            ", ".join(f"{label} {share * found.estimate_ms:.2g}" for label, share in costly),
+        )
+    return table
+
+
 def _reason(node: NodePlacement | None) -> str:
     if node is None:
         return ""
@@ -166,7 +204,11 @@ def _reason(node: NodePlacement | None) -> str:
     return why if node.unit == UNKNOWN else f"{node.op} #{node.index}: {why}"
 
 
-def _as_json(parsed: Graph, placements: dict[str, Placement | str]) -> dict[str, Any]:
+def _as_json(
+    parsed: Graph,
+    placements: Mapping[str, Placement | str],
+    estimates: Mapping[str, Latency | Estimate | str],
+) -> dict[str, Any]:
     return {
         "macs": parsed.macs,
         "believed_shapes_of": list(parsed.believed),
@@ -187,5 +229,9 @@ def _as_json(parsed: Graph, placements: dict[str, Placement | str]) -> dict[str,
         "placements": {
             target: {"error": placement} if isinstance(placement, str) else schema.dump(placement)
             for target, placement in placements.items()
+        },
+        "estimates": {
+            target: {"error": found} if isinstance(found, str) else schema.dump(found)
+            for target, found in estimates.items()
         },
     }

@@ -1,7 +1,7 @@
 """Estimate the latency of a placed graph on one phone through one delegate."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from harness import evidence
 from harness import graph as graphs
@@ -33,6 +33,7 @@ class Part:
         high_ms: Its upper end.
         absolute: Whether figures of this phone are behind it.
         fell_back: Whether it runs on the CPU though an accelerator was asked.
+        inner: What it is divided into where that is estimated apart, as shares by label.
     """
 
     label: str
@@ -41,6 +42,14 @@ class Part:
     high_ms: float
     absolute: bool
     fell_back: bool = False
+    inner: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def divided(self) -> dict[str, float]:
+        """Return milliseconds by label."""
+        if not self.inner:
+            return {self.label: self.ms}
+        return {f"NPU {label}": share * self.ms for label, share in self.inner.items()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +95,12 @@ def estimate(graph: Graph, placement: Placement, target: Target) -> Estimate:
         estimate_ms=total_ms,
         low_ms=sum(part.low_ms for part in found.parts),
         high_ms=sum(part.high_ms for part in found.parts),
-        shares={part.label: part.ms / total_ms for part in found.parts if part.ms > 0.0},
+        shares={
+            label: ms / total_ms
+            for part in found.parts
+            for label, ms in part.divided.items()
+            if ms > 0.0
+        },
         basis="; ".join(found.bases),
         absolute=borrowed_ms <= _STAND_IN_SHARE_MAX * total_ms,
         cpu_share=sum(part.ms for part in found.parts if part.fell_back) / total_ms,
@@ -139,7 +153,7 @@ def _break_down(graph: Graph, placement: Placement, target: Target) -> Breakdown
         parts.append(
             Part(
                 label=label, ms=found.total_ms, low_ms=found.low_ms, high_ms=found.high_ms,
-                absolute=found.absolute,
+                absolute=found.absolute, inner=found.shares,
             )
         )  # fmt: skip
     if costs:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from harness import schema
 from harness.errors import DeviceError, ModelError
 from harness.estimate import kernels, roofline, vendor, work
-from harness.estimate.roofline import Rates
+from harness.estimate.roofline import KernelCost, Rates
 from harness.graph import Graph, Op
 from harness.profiles import EstimateConstants
 
@@ -44,10 +44,26 @@ def estimate_ms(graph: Graph, rate: Rates) -> float:
     Raises:
         ModelError: an op has no rule.
     """
-    launched = kernels.fuse_whole(graph, _UNIT)
+    return rate.floor_ms + sum(cost.total_ms for cost in _costs(graph, rate))
+
+
+def shares(graph: Graph, rate: Rates) -> dict[str, float]:
+    """Return each kernel's share of the time in kernels (0..1), by label.
+
+    Raises:
+        ModelError: an op has no rule.
+    """
+    costs = _costs(graph, rate)
+    total_ms = sum(cost.total_ms for cost in costs)
+    return {cost.kernel.label: cost.total_ms / total_ms for cost in costs}
+
+
+def _costs(graph: Graph, rate: Rates) -> list[KernelCost]:
     resident = graph.weight_bytes <= rate.on_chip_mib * _MIB
-    costs = (roofline.cost(graph, k, rate, weights_resident=resident) for k in launched)
-    return rate.floor_ms + sum(cost.total_ms for cost in costs)
+    return [
+        roofline.cost(graph, kernel, rate, weights_resident=resident)
+        for kernel in kernels.fuse_whole(graph, _UNIT)
+    ]
 
 
 def unpriced_ms(graph: Graph, words: Sequence[str], rate: Rates) -> float:

@@ -7,7 +7,7 @@ phone runs one by one; ARG_MAX; and each op of a float graph a little.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from harness import schema
 from harness.errors import ConfigError
@@ -75,6 +75,7 @@ class NpuCost:
         high_ms: Its upper end.
         absolute: Whether figures of this chip are behind it.
         basis: What it rests on, in one line.
+        shares: Share of each kernel (0..1), by label, as the roofline divides it; empty without.
     """
 
     compute_ms: float
@@ -85,6 +86,7 @@ class NpuCost:
     high_ms: float
     absolute: bool
     basis: str
+    shares: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def total_ms(self) -> float:
@@ -137,6 +139,7 @@ def cost(part: Graph, profile: Profile) -> NpuCost:
         high_ms=0.0,
         absolute=entry.rows > 0 and precision_of(part) != work.INT16,
         basis=_basis(entry, found, unpriced_ms),
+        shares=second_opinion.shares(run, rates) if rates else {},
     )
     # Ops without a cost make the estimate too small by an unknown amount: widen by their share.
     share = unpriced_ms / priced.total_ms if rates else len(found.uncosted) / max(1, len(run.ops))

@@ -56,6 +56,35 @@ def test_a_phone_shows_each_op_with_unit_reason_and_remedy(
     assert sum("TRANSPOSE_CONV" in line and " cpu " in line for line in out.splitlines()) == 2
 
 
+def test_a_phone_shows_milliseconds_their_interval_and_the_three_most_costly_ops(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tiny.command("inspect", folder / "portable.tflite", "--device=pixel4:cpu", "--json")
+    said = json.loads(capsys.readouterr().out)["estimates"]["pixel4:cpu"]
+    tiny.command("inspect", folder / "portable.tflite", "--device=pixel4:cpu")
+    row = capsys.readouterr().out.splitlines()[-1]
+
+    ops = {label: share for label, share in said["shares"].items() if "#" in label}
+    costly = sorted(ops, key=lambda label: -ops[label])[:3]
+    assert row.startswith(f"pixel4:cpu  {said['estimate_ms']:.3g}")
+    assert f"{said['low_ms']:.3g} to {said['high_ms']:.3g}" in row
+    assert [row.index(label) for label in costly] == sorted(row.index(label) for label in costly)
+    assert row.count("#") == 3
+
+
+def test_relative_milliseconds_say_so_and_missing_ones_say_why(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(qnn, "missing", lambda: "the compiler is not installed")
+
+    tiny.command("inspect", folder / "portable.tflite", "--device=reno3:cpu,galaxy_s24")
+
+    relative, unknown = capsys.readouterr().out.splitlines()[-2:]
+    assert "(relative)" in relative
+    assert "unknown" in unknown
+    assert "the compiler is not installed" in unknown
+
+
 def test_inspect_tells_bilinear_resizing_that_api_29_accepts_from_that_it_refuses(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -90,7 +119,8 @@ def test_what_is_not_known_does_not_look_like_no_cpu_op(
     tiny.command("inspect", folder / "portable.tflite", "--device=galaxy_s24")
     alone = capsys.readouterr().out
 
-    (row,) = rows
+    row, estimated = rows
+    assert estimated.split()[:2] == ["galaxy_s24:qnn", "unknown"]
     assert row.split()[:4] == ["galaxy_s24:qnn", "unknown", "unknown", "none"]
     assert "the compiler is not installed" in row
     assert "galaxy_s24:qnn: 16 of 16 ops unknown\n" in alone

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from harness import estimate
 from harness.estimate import second_opinion, snapdragon, vendor
 from harness.estimate.reference.draft import Draft
 from harness.estimate.roofline import Rates
@@ -107,3 +108,16 @@ def test_a_word_that_is_not_known_is_priced_as_the_mean_op() -> None:
 
 def test_a_profile_without_a_second_opinion_has_none() -> None:
     assert second_opinion.rates(replace(NPU, roofline=None), where="test") is None
+
+
+def test_an_estimate_divides_the_npus_share_as_the_roofline_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    says(monkeypatch, as_the_roofline)
+    graph = net()
+
+    found = estimate.estimate(graph, phones.place(graph, unit="htp"), phones.target("qnn", NPU))
+
+    shares = second_opinion.shares(graph, RATES)
+    assert found.shares == {f"NPU {label}": pytest.approx(share) for label, share in shares.items()}
+    assert sum(found.shares.values()) == pytest.approx(1.0)
