@@ -9,7 +9,9 @@ time than its limit allows on every core, and no more memory than the machine ha
 import atexit
 import contextlib
 import ctypes
+import enum
 import functools
+import io
 import os
 import pickle
 import re
@@ -23,7 +25,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -33,6 +35,10 @@ if TYPE_CHECKING:
     import asyncio
 
 _LOG_TAIL_BYTES = 2000
+_NUMPY = re.compile(
+    r"numpy\.(dtype|ndarray)|numpy\._?core\.(multiarray\.(_reconstruct|scalar)|numeric\._frombuffer)"
+)
+"""What NumPy's pickles of arrays and scalars name, in versions 1 and 2."""
 _PR_SET_PDEATHSIG = 1
 """Source: <linux/prctl.h>."""
 _CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
@@ -197,12 +203,15 @@ class Worker:
         try:
             pickle.dump((verb, args, kwargs), process.stdin)
             process.stdin.flush()
-            answer = pickle.loads(_read_message(process.stdout, timeout_s))
+            answer = _Answer(io.BytesIO(_read_message(process.stdout, timeout_s))).load()
         except TimeoutError:
             self._stop()
             raise DeviceError(
                 f"{self._stage}: {verb} gave no answer within {timeout_s:g} s; it was stopped"
             ) from None
+        except pickle.UnpicklingError as error:
+            self._stop()
+            raise DeviceError(f"{self._stage}: {verb} gave no data: {error}") from None
         except (EOFError, BrokenPipeError):
             exit_code = process.wait()
             self._stop()
@@ -253,6 +262,27 @@ class Worker:
             return self._log.open("ab")
         except OSError:
             return open(os.devnull, "ab")
+
+
+class _Answer(pickle.Unpickler):
+    """What a worker answered: arrays, plain values, and our dataclasses, enums and errors.
+
+    Native code that a model subverted could send a pickle that runs whatever it names.
+    """
+
+    def find_class(self, module: str, name: str) -> Any:
+        found = super().find_class(module, name) if _NUMPY.fullmatch(f"{module}.{name}") else None
+        named = getattr(sys.modules.get(module), name, None)
+        if (
+            module.startswith("harness.")
+            and isinstance(named, type)
+            and named.__module__ == module
+            and (is_dataclass(named) or issubclass(named, (enum.Enum, HarnessError)))
+        ):
+            found = named
+        if found is None:
+            raise pickle.UnpicklingError(f"it names {module}.{name}")
+        return found
 
 
 def serve(verbs: Mapping[str, Callable[..., Any]]) -> None:

@@ -54,6 +54,21 @@ def burn() -> None:
         pass
 
 
+class Evil:
+    """An object whose unpickling runs code."""
+
+    def __init__(self, note: str) -> None:
+        self._note = note
+
+    def __reduce__(self) -> object:
+        return open, (self._note, "w")
+
+
+def subvert(note: str) -> Evil:
+    """Answer as native code would that a model has taken over."""
+    return Evil(note)
+
+
 def swallow(mib: int) -> int:
     return len(bytearray(mib * 2**20))
 
@@ -62,6 +77,18 @@ if __name__ == "__main__":
     child.serve(
         {
             f.__name__: f
-            for f in (pid, echo, chatter, refuse, crash, leave, surprise, hang, burn, swallow)
+            for f in (
+                pid,
+                echo,
+                chatter,
+                refuse,
+                crash,
+                leave,
+                surprise,
+                hang,
+                burn,
+                subvert,
+                swallow,
+            )
         }
     )

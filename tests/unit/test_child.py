@@ -232,6 +232,20 @@ class TestWorker:
 
         assert worker.call("pid", timeout_s=30.0) == pids[0]
 
+    def test_an_answer_that_would_run_code_is_refused(self, worker: Worker, tmp_path: Path) -> None:
+        with pytest.raises(DeviceError, match=r"subvert gave no data: it names _?io.open"):
+            worker.call("subvert", str(tmp_path / "note"), timeout_s=30.0)
+
+        assert not (tmp_path / "note").exists()
+        assert worker.call("echo", 1, timeout_s=30.0) == (1,)
+
+    def test_answers_hold_arrays_scalars_and_plain_values(self, worker: Worker) -> None:
+        values = (np.float32(1.5), np.arange(6)[::2], np.zeros((0, 3)), {1: "a"}, {2}, None, b"x")
+
+        answer = worker.call("echo", *values, timeout_s=30.0)
+
+        assert repr(answer) == repr(values)
+
     def test_threads_share_it(self, worker: Worker) -> None:
         def ask(number: int) -> list[tuple[int, str]]:
             return [worker.call("echo", number, "x" * 200_000, timeout_s=60.0) for _ in range(10)]
