@@ -30,6 +30,25 @@ COMMANDS = (
     fake_phone, train, build, study,
 )  # fmt: skip
 
+EXAMPLES = {
+    "devices": "harness devices --attached",
+    "doctor": "harness doctor",
+    "inspect": "harness inspect model.tflite --device all",
+    "advise": "harness advise model.tflite --device pixel4,mate30pro --budget-ms 50",
+    "bisect": "harness bisect int8.tflite --device pixel4 --reference fp32.tflite",
+    "init": "harness init fp32.tflite int8.tflite --frames photos --name denoise",
+    "bless": "harness bless denoise --device pixel4 --because 'weights trained again'",
+    "compare": "harness compare new.tflite old.tflite --device pixel4",
+    "calibrate": "harness calibrate --device pixel4:cpu --precision int8",
+    "ledger": "harness ledger --measure denoise --device pixel4",
+    "history": "harness history replay nights.csv.gz",
+    "fake-phone": "harness fake-phone --port 5601",
+    "train": "harness train deblur_unet --preset small --steps 1000",
+    "build": "harness build deblur_unet",
+    "study": "harness study paper",
+}
+"""What each subcommand's help ends with."""
+
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run a subcommand; ends with 0, 1 (a gate or check failed) or 2 (wrong input)."""
@@ -63,7 +82,9 @@ def parser() -> argparse.ArgumentParser:
     for command in COMMANDS:
         name = command.__name__.rsplit(".", 1)[1].replace("_", "-")
         first_line = (command.__doc__ or "").splitlines()[0]
-        sub = commands.add_parser(name, help=first_line, description=command.__doc__)
+        sub = commands.add_parser(
+            name, help=first_line, description=command.__doc__, epilog=f"example: {EXAMPLES[name]}"
+        )
         command.add_arguments(sub)
         sub.set_defaults(run=command.run)
     return top

@@ -18,7 +18,10 @@ from harness.subjects import Subject
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `harness ledger`."""
-    parser.add_argument("file", type=Path, nargs="?", default=ledger.FILE, metavar="FILE")
+    parser.add_argument(
+        "file", type=Path, nargs="?", default=ledger.FILE, metavar="FILE",
+        help="JSON lines of estimates beside measurements, default %(default)s",
+    )  # fmt: skip
     parser.add_argument(
         "--measure", dest="subject", metavar="SUBJECT",
         help="first time what this subject ships to the attached phone, at its scaling sizes, "

@@ -19,7 +19,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "a CPU; study: 5 GMAC, 96 px, 100,000 steps",
     )
     parser.add_argument("--steps", type=int, help="default: the preset's")
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument(
+        "--seed", type=int, default=1, help="of weights, patches and order, default %(default)s"
+    )
     parser.add_argument("--learning-rate", type=float, help="default: the preset's")
     parser.add_argument("--mixed-precision", action="store_true", help="compute in float16")
     parser.add_argument("--reds", type=Path, metavar="DIR", help="default: photographs of Debian")

@@ -27,6 +27,13 @@ class Origin(enum.Enum):
     """From this host only."""
 
 
+_OTHERWISE = {
+    Origin.AUTO: "or use --origin=emulated",
+    Origin.PHONE: "or rehearse with `harness fake-phone`, which is taken by its --serial",
+}
+"""What to do without a phone: commands that only measure have no other origin."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class PhoneSetup:
     """Hold what a user sets for measuring on phones, as ini keys of the same names.
@@ -111,7 +118,7 @@ def connect(
         raise DeviceError(
             f"{target}: no attached phone fits the profile's match "
             f"{list(target.profile.match)}{f'; not usable: {others}' if others else ''}; "
-            "attach one, or use --origin=emulated"
+            f"attach one, {_OTHERWISE[origin]}"
         )
     if parallel:
         raise ConfigError(

@@ -8,6 +8,7 @@ import pytest
 
 from harness import graph, ledger, schema
 from harness.cli import calibrate
+from harness.devices import phone
 from harness.errors import DeviceError
 from harness.evidence import Evidence, Provenance
 from harness.images import Size
@@ -177,6 +178,22 @@ def test_calibrate_keeps_what_was_timed_before_the_phone_was_unplugged(
     assert f"{networks} of 80: " in said.err
     assert "gone" in said.err
     assert ("rests on the 12 networks" in said.err) == bool(printed)
+
+
+@pytest.mark.parametrize("asked", ["compare", "calibrate"])
+def test_without_a_phone_no_option_is_advised_that_the_command_lacks(
+    asked: str, model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(phone, "attached", lambda *_, **__: [])
+    monkeypatch.setattr(phone, "unusable", lambda *_: [])
+    models = [model, model] if asked == "compare" else []
+
+    assert command(asked, *models, "--device=pixel4:cpu") == 2
+
+    said = capsys.readouterr().err
+    assert "no attached phone fits" in said
+    assert "harness fake-phone" in said
+    assert "--origin" not in said
 
 
 def test_calibrate_from_figures_wants_the_phones_name_in_them(

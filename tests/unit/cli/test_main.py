@@ -1,12 +1,13 @@
 """Tests of the command as a program: exit codes, help, devices, doctor."""
 
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from harness import __version__
+from harness import __version__, cli
 from tests import models, tiny
 
 
@@ -121,3 +122,30 @@ def test_doctor_says_what_runs_here(
 
     assert code == 0
     assert "ai-edge-litert" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", sorted(cli.EXAMPLES))
+def test_the_help_of_a_command_ends_with_an_example_that_parses(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    program, *words = shlex.split(cli.EXAMPLES[name])
+
+    assert tiny.command(name, "--help") == 0
+    assert f"example: {cli.EXAMPLES[name]}" in " ".join(capsys.readouterr().out.split())
+    assert (program, words[0]) == ("harness", name)
+    assert cli.parser().parse_args(words).run
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        ("ledger", "default .results/ledger.jsonl"),
+        ("train", "of weights, patches and order, default 1"),
+        ("compare", "10 runs on 4 threads in fp16"),
+    ],
+)
+def test_help_says_what_a_default_is(
+    command: str, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert tiny.command(command, "--help") == 0
+    assert says in " ".join(capsys.readouterr().out.split())
