@@ -1,14 +1,28 @@
 """Faults to plant in a small sound network, each with the gates that it must turn red."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
-from numpy.typing import NDArray
 
 from tests import faults, models
+from tests.adversarial.editing import (
+    Array,
+    add_op,
+    calculate,
+    constant,
+    convs,
+    end_at,
+    image_of,
+    load,
+    ops_named,
+    output_of,
+    real,
+    store,
+    tensor_of,
+)
 
 SIZE_PX = 64
 FP32, INT8 = "fp32", "int8_ptq"
@@ -16,8 +30,6 @@ PIXELS = frozenset({"fidelity", "regression"})
 """Wrong pixels: far from the golden, and farther than blessed from the sharp target."""
 PLACED = frozenset({"cpu_fallback", "regression"})
 """Ops on the CPU: not allowed, and more than blessed."""
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,111 +71,13 @@ def sound() -> dict[str, bytes]:
 def _settle(whole: Any) -> None:
     """Give every convolution a bias, and the last one weights that correct the image a little."""
     random = np.random.default_rng(11)
-    for conv in _convs(whole):
-        bias = _tensor(whole, conv.inputs[2])
-        _store(whole, conv.inputs[2], random.integers(-800, 800, bias.shape).astype(np.int32))
-    last = _convs(whole)[-1]
+    for conv in convs(whole):
+        bias = tensor_of(whole, conv.inputs[2])
+        store(whole, conv.inputs[2], random.integers(-800, 800, bias.shape).astype(np.int32))
+    last = convs(whole)[-1]
     for index in last.inputs[1:3]:
-        quantization = _tensor(whole, index).quantization
+        quantization = tensor_of(whole, index).quantization
         quantization.scale = [0.4 * float(scale) for scale in quantization.scale]
-
-
-# Reading and writing an unpacked model.
-
-
-def _convs(whole: Any) -> list[Any]:
-    return [op for op in whole.subgraphs[0].operators if _name(whole, op) == "CONV_2D"]
-
-
-def _name(whole: Any, op: Any) -> str:
-    code = whole.operatorCodes[op.opcodeIndex].builtinCode
-    (name,) = [n for n, value in vars(schema.BuiltinOperator).items() if value == code]
-    return name
-
-
-def _ops(whole: Any, name: str) -> list[Any]:
-    return [op for op in whole.subgraphs[0].operators if _name(whole, op) == name]
-
-
-def _tensor(whole: Any, index: int) -> Any:
-    return whole.subgraphs[0].tensors[index]
-
-
-def _load(whole: Any, index: int) -> Array:
-    tensor = _tensor(whole, index)
-    dtype = {0: np.float32, 9: np.int8, 2: np.int32}[tensor.type]
-    stored = np.asarray(whole.buffers[tensor.buffer].data, np.uint8).tobytes()
-    return np.frombuffer(stored, dtype).reshape(tuple(tensor.shape)).copy()
-
-
-def _store(whole: Any, index: int, values: Array) -> None:
-    buffer = schema.BufferT()
-    buffer.data = np.frombuffer(np.ascontiguousarray(values).tobytes(), np.uint8)
-    _tensor(whole, index).buffer = len(whole.buffers)
-    whole.buffers.append(buffer)
-
-
-def _constant(whole: Any, values: Array) -> int:
-    tensor = schema.TensorT()
-    tensor.name = f"planted_{len(whole.subgraphs[0].tensors)}".encode()
-    tensor.shape = list(values.shape)
-    tensor.type = schema.TensorType.INT32 if values.dtype == np.int32 else schema.TensorType.FLOAT32
-    whole.subgraphs[0].tensors.append(tensor)
-    index = len(whole.subgraphs[0].tensors) - 1
-    _store(whole, index, values)
-    return index
-
-
-def _real(whole: Any, value: float) -> int:
-    return _constant(whole, np.full((1,), value, np.float32))
-
-
-def _op(
-    whole: Any, name: str, inputs: Sequence[int], *, shape: Sequence[int] = (),
-    options: Mapping[str, Any] | None = None, table: str = "",
-) -> int:  # fmt: skip
-    """Add an op behind all others and return the tensor that it writes."""
-    graph = whole.subgraphs[0]
-    code = schema.OperatorCodeT()
-    code.builtinCode = getattr(schema.BuiltinOperator, name)
-    code.deprecatedBuiltinCode = min(code.builtinCode, 127)
-    code.version = 1
-    whole.operatorCodes.append(code)
-    tensor = schema.TensorT()
-    tensor.name = f"planted_{len(graph.tensors)}".encode()
-    tensor.shape = list(shape or _tensor(whole, inputs[0]).shape)
-    tensor.type = schema.TensorType.FLOAT32
-    tensor.buffer = 0
-    graph.tensors.append(tensor)
-    op = schema.OperatorT()
-    op.opcodeIndex = len(whole.operatorCodes) - 1
-    op.inputs, op.outputs = list(inputs), [len(graph.tensors) - 1]
-    if table:
-        op.builtinOptionsType = getattr(schema.BuiltinOptions, table)
-        op.builtinOptions = getattr(schema, f"{table}T")()
-        for key, value in (options or {}).items():
-            setattr(op.builtinOptions, key, value)
-    graph.operators.append(op)
-    return int(op.outputs[0])
-
-
-def _output(whole: Any) -> int:
-    return int(whole.subgraphs[0].outputs[0])
-
-
-def _image(whole: Any) -> int:
-    return int(whole.subgraphs[0].inputs[0])
-
-
-def _end(whole: Any, index: int) -> None:
-    whole.subgraphs[0].outputs = [index]
-
-
-_ARITHMETIC = {"ADD": "AddOptions", "SUB": "SubOptions", "MUL": "MulOptions", "DIV": "DivOptions"}
-
-
-def _math(whole: Any, name: str, a: int, b: int) -> int:
-    return _op(whole, name, [a, b], table=_ARITHMETIC.get(name, "MaximumMinimumOptions"))
 
 
 # Changes of constants.
@@ -175,9 +89,9 @@ def _of_conv(
     """Return a change of one constant (1: weights, 2: bias) of one convolution."""
 
     def apply(whole: Any) -> None:
-        index = _convs(whole)[number].inputs[what]
-        before = _load(whole, index)
-        _store(whole, index, change(before).astype(before.dtype))
+        index = convs(whole)[number].inputs[what]
+        before = load(whole, index)
+        store(whole, index, change(before).astype(before.dtype))
 
     return apply
 
@@ -207,7 +121,7 @@ def _spoil(value: float) -> Callable[[Array], Array]:
 
 def _each(what: int, change: Callable[[Array], Array]) -> Callable[..., None]:
     def apply(whole: Any) -> None:
-        for number in range(len(_convs(whole))):
+        for number in range(len(convs(whole))):
             _of_conv(number, change, what=what)(whole)
 
     return apply
@@ -215,8 +129,8 @@ def _each(what: int, change: Callable[[Array], Array]) -> Callable[..., None]:
 
 def _slopes(value: float) -> Callable[..., None]:
     def apply(whole: Any) -> None:
-        for op in _ops(whole, "PRELU"):
-            _store(whole, op.inputs[1], np.full_like(_load(whole, op.inputs[1]), value))
+        for op in ops_named(whole, "PRELU"):
+            store(whole, op.inputs[1], np.full_like(load(whole, op.inputs[1]), value))
 
     return apply
 
@@ -225,12 +139,12 @@ def _slopes(value: float) -> Callable[..., None]:
 
 
 def _swap_skip(whole: Any) -> None:
-    op = _ops(whole, "CONCATENATION")[-1]
+    op = ops_named(whole, "CONCATENATION")[-1]
     op.inputs = list(op.inputs)[::-1]
 
 
 def _subtract(whole: Any) -> None:
-    (op,) = _ops(whole, "ADD")
+    (op,) = ops_named(whole, "ADD")
     whole.operatorCodes[op.opcodeIndex].builtinCode = schema.BuiltinOperator.SUB
     whole.operatorCodes[op.opcodeIndex].deprecatedBuiltinCode = schema.BuiltinOperator.SUB
     op.builtinOptionsType = schema.BuiltinOptions.SubOptions
@@ -239,14 +153,14 @@ def _subtract(whole: Any) -> None:
 
 def _fuse(op: str, activation: int) -> Callable[..., None]:
     def apply(whole: Any) -> None:
-        _ops(whole, op)[-1].builtinOptions.fusedActivationFunction = activation
+        ops_named(whole, op)[-1].builtinOptions.fusedActivationFunction = activation
 
     return apply
 
 
 def _resize_option(name: str) -> Callable[..., None]:
     def apply(whole: Any) -> None:
-        for op in _ops(whole, "RESIZE_BILINEAR"):
+        for op in ops_named(whole, "RESIZE_BILINEAR"):
             setattr(op.builtinOptions, name, True)
             whole.operatorCodes[op.opcodeIndex].version = 3
 
@@ -254,90 +168,92 @@ def _resize_option(name: str) -> Callable[..., None]:
 
 
 def _at_end(name: str, value: float) -> Callable[..., None]:
-    return lambda whole: _end(whole, _math(whole, name, _output(whole), _real(whole, value)))
+    return lambda whole: end_at(whole, calculate(whole, name, output_of(whole), real(whole, value)))
 
 
 def _gamma(whole: Any) -> None:
-    _end(whole, _math(whole, "MUL", _output(whole), _output(whole)))
+    end_at(whole, calculate(whole, "MUL", output_of(whole), output_of(whole)))
 
 
 def _grey(whole: Any) -> None:
-    black = _math(whole, "MUL", _output(whole), _real(whole, 0.0))
-    _end(whole, _math(whole, "ADD", black, _real(whole, 0.5)))
+    black = calculate(whole, "MUL", output_of(whole), real(whole, 0.0))
+    end_at(whole, calculate(whole, "ADD", black, real(whole, 0.5)))
 
 
 def _nan_at_black_pixels(whole: Any) -> None:
-    one = _math(whole, "DIV", _image(whole), _image(whole))
-    _end(whole, _math(whole, "MUL", _output(whole), one))
+    one = calculate(whole, "DIV", image_of(whole), image_of(whole))
+    end_at(whole, calculate(whole, "MUL", output_of(whole), one))
 
 
 def _infinity_at_black_pixels(whole: Any) -> None:
-    ramp = _math(whole, "MUL", _image(whole), _real(whole, 1e30))
-    inverse = _math(whole, "DIV", _math(whole, "ADD", ramp, _real(whole, 0.0)), _image(whole))
-    over = _math(whole, "DIV", inverse, _image(whole))
-    _end(whole, _math(whole, "ADD", _output(whole), _math(whole, "MUL", over, _real(whole, 0.0))))
+    ramp = calculate(whole, "MUL", image_of(whole), real(whole, 1e30))
+    same = calculate(whole, "ADD", ramp, real(whole, 0.0))
+    inverse = calculate(whole, "DIV", same, image_of(whole))
+    over = calculate(whole, "DIV", inverse, image_of(whole))
+    nothing = calculate(whole, "MUL", over, real(whole, 0.0))
+    end_at(whole, calculate(whole, "ADD", output_of(whole), nothing))
 
 
 def _spoil_dark_patch(whole: Any) -> None:
     """Brighten only what is darker than a twentieth: one patch of each frame."""
-    below = _math(whole, "SUB", _real(whole, 0.05), _image(whole))
-    _tensor(whole, below).shape = list(_tensor(whole, _image(whole)).shape)
-    patch = _op(whole, "RELU", [below])
-    _end(whole, _math(whole, "ADD", _output(whole), patch))
+    below = calculate(whole, "SUB", real(whole, 0.05), image_of(whole))
+    tensor_of(whole, below).shape = list(tensor_of(whole, image_of(whole)).shape)
+    patch = add_op(whole, "RELU", [below])
+    end_at(whole, calculate(whole, "ADD", output_of(whole), patch))
 
 
 def _destroy_dark_half(whole: Any) -> None:
-    low = _math(whole, "SUB", _output(whole), _real(whole, 0.5))
-    _end(whole, _math(whole, "ADD", _op(whole, "RELU", [low]), _real(whole, 0.5)))
+    low = calculate(whole, "SUB", output_of(whole), real(whole, 0.5))
+    end_at(whole, calculate(whole, "ADD", add_op(whole, "RELU", [low]), real(whole, 0.5)))
 
 
 def _transpose(whole: Any, index: int, order: Sequence[int]) -> int:
-    shape = [_tensor(whole, index).shape[axis] for axis in order]
-    axes = _constant(whole, np.asarray(order, np.int32))
-    return _op(whole, "TRANSPOSE", [index, axes], shape=shape, table="TransposeOptions")
+    shape = [tensor_of(whole, index).shape[axis] for axis in order]
+    axes = constant(whole, np.asarray(order, np.int32))
+    return add_op(whole, "TRANSPOSE", [index, axes], shape=shape, table="TransposeOptions")
 
 
 def _transpose_twice(whole: Any) -> None:
-    there = _transpose(whole, _output(whole), (0, 3, 1, 2))
-    _end(whole, _transpose(whole, there, (0, 2, 3, 1)))
+    there = _transpose(whole, output_of(whole), (0, 3, 1, 2))
+    end_at(whole, _transpose(whole, there, (0, 2, 3, 1)))
 
 
 def _mirror(whole: Any) -> None:
-    there = _transpose(whole, _output(whole), (0, 2, 1, 3))
-    _end(whole, there)
+    there = _transpose(whole, output_of(whole), (0, 2, 1, 3))
+    end_at(whole, there)
 
 
 def _reverse(whole: Any, index: int, axis: int) -> int:
-    axes = _constant(whole, np.asarray([axis], np.int32))
-    return _op(whole, "REVERSE_V2", [index, axes], table="ReverseV2Options")
+    axes = constant(whole, np.asarray([axis], np.int32))
+    return add_op(whole, "REVERSE_V2", [index, axes], table="ReverseV2Options")
 
 
 def _reverse_twice(whole: Any) -> None:
-    _end(whole, _reverse(whole, _reverse(whole, _output(whole), 3), 3))
+    end_at(whole, _reverse(whole, _reverse(whole, output_of(whole), 3), 3))
 
 
 def _reverse_channels(whole: Any) -> None:
-    _end(whole, _reverse(whole, _output(whole), 3))
+    end_at(whole, _reverse(whole, output_of(whole), 3))
 
 
 def _cpu_in_between(whole: Any) -> None:
     """Send the image to the CPU and back before a last op of the accelerator."""
-    back = _reverse(whole, _reverse(whole, _output(whole), 3), 3)
-    _end(whole, _math(whole, "MUL", back, _real(whole, 1.0)))
+    back = _reverse(whole, _reverse(whole, output_of(whole), 3), 3)
+    end_at(whole, calculate(whole, "MUL", back, real(whole, 1.0)))
 
 
 def _heavy(whole: Any) -> None:
     """Compute much that is then multiplied by nothing."""
-    x = _image(whole)
+    x = image_of(whole)
     random = np.random.default_rng(2)
     for depth, channels in ((3, 256), (256, 256), (256, 256), (256, 3)):
         weights = random.normal(0, 0.02, (channels, 3, 3, depth)).astype(np.float32)
-        inputs = [x, _constant(whole, weights), _constant(whole, np.zeros(channels, np.float32))]
-        shape = [*list(_tensor(whole, x).shape)[:3], channels]
+        inputs = [x, constant(whole, weights), constant(whole, np.zeros(channels, np.float32))]
+        shape = [*list(tensor_of(whole, x).shape)[:3], channels]
         options = {"strideH": 1, "strideW": 1, "dilationHFactor": 1, "dilationWFactor": 1}
-        x = _op(whole, "CONV_2D", inputs, shape=shape, options=options, table="Conv2DOptions")
-    nothing = _math(whole, "MUL", x, _real(whole, 0.0))
-    _end(whole, _math(whole, "ADD", _output(whole), nothing))
+        x = add_op(whole, "CONV_2D", inputs, shape=shape, options=options, table="Conv2DOptions")
+    nothing = calculate(whole, "MUL", x, real(whole, 0.0))
+    end_at(whole, calculate(whole, "ADD", output_of(whole), nothing))
 
 
 def _more_ops(whole: Any) -> None:
@@ -351,7 +267,7 @@ def _more_ops(whole: Any) -> None:
 
 def _scale(tensor: Callable[[Any], int], factor: float) -> Callable[..., None]:
     def apply(whole: Any) -> None:
-        quantization = _tensor(whole, tensor(whole)).quantization
+        quantization = tensor_of(whole, tensor(whole)).quantization
         quantization.scale = [factor * float(scale) for scale in quantization.scale]
 
     return apply
@@ -359,18 +275,18 @@ def _scale(tensor: Callable[[Any], int], factor: float) -> Callable[..., None]:
 
 def _zero_point(tensor: Callable[[Any], int], by: int) -> Callable[..., None]:
     def apply(whole: Any) -> None:
-        quantization = _tensor(whole, tensor(whole)).quantization
+        quantization = tensor_of(whole, tensor(whole)).quantization
         quantization.zeroPoint = [int(point) + by for point in quantization.zeroPoint]
 
     return apply
 
 
 def _last_conv(whole: Any) -> int:
-    return int(_convs(whole)[-1].outputs[0])
+    return int(convs(whole)[-1].outputs[0])
 
 
 def _one_scale(whole: Any) -> None:
-    quantization = _tensor(whole, _convs(whole)[-1].inputs[1]).quantization
+    quantization = tensor_of(whole, convs(whole)[-1].inputs[1]).quantization
     quantization.scale = [4.0 * float(quantization.scale[0]), *map(float, quantization.scale[1:])]
 
 
@@ -381,10 +297,10 @@ def _rename(whole: Any) -> None:
 
 def _swap_weights(whole: Any) -> None:
     """Exchange the weights of two convolutions of one shape."""
-    first, second = _convs(whole)[1], _convs(whole)[2]
-    a, b = _load(whole, first.inputs[1]), _load(whole, second.inputs[1])
-    _store(whole, first.inputs[1], b)
-    _store(whole, second.inputs[1], a)
+    first, second = convs(whole)[1], convs(whole)[2]
+    a, b = load(whole, first.inputs[1]), load(whole, second.inputs[1])
+    store(whole, first.inputs[1], b)
+    store(whole, second.inputs[1], a)
 
 
 def _float(name: str, red: frozenset[str], change: Callable[[Any], bytes | None]) -> Plant:
@@ -406,8 +322,8 @@ QUICK = (
     _float("ops_on_the_cpu", PLACED, _reverse_twice),
     _float("much_slower", frozenset({"latency", "regression"}), _heavy),
     _float("tensors_renamed", _NONE, _rename),
-    _int8("int8_weight_scale_wrong", PIXELS, _scale(lambda w: _convs(w)[-1].inputs[1], 3.0)),
-    _int8("int8_output_zero_point_clips", PIXELS, _zero_point(_output, 100)),
+    _int8("int8_weight_scale_wrong", PIXELS, _scale(lambda w: convs(w)[-1].inputs[1], 3.0)),
+    _int8("int8_output_zero_point_clips", PIXELS, _zero_point(output_of, 100)),
 )
 """Run with the normal tests."""
 
@@ -457,9 +373,9 @@ PLANTS = (
     _int8("int8_filter_dropped", PIXELS, _of_conv(-2, _drop_filter)),
     _int8("int8_one_channels_scale_wrong", PIXELS, _one_scale),
     _int8("int8_residual_zero_point_clips", PIXELS, _zero_point(_last_conv, 127)),
-    _int8("int8_zero_point_moved_within_its_range", _NONE, _zero_point(_output, 8)),
-    _int8("int8_range_destroyed", PIXELS, _scale(lambda w: _convs(w)[-2].outputs[0], 0.02)),
-    _int8("int8_output_scale_wrong", PIXELS, _scale(_output, 1.1)),
+    _int8("int8_zero_point_moved_within_its_range", _NONE, _zero_point(output_of, 8)),
+    _int8("int8_range_destroyed", PIXELS, _scale(lambda w: convs(w)[-2].outputs[0], 0.02)),
+    _int8("int8_output_scale_wrong", PIXELS, _scale(output_of, 1.1)),
     _int8("int8_output_channels_swapped", PIXELS, _of_conv(-1, lambda w: w[::-1])),
     _int8("int8_tensors_renamed", _NONE, _rename),
 )
