@@ -125,6 +125,11 @@ class Graph:
         )
 
     @functools.cached_property
+    def has_float16_weights(self) -> bool:
+        """Return whether any constant is stored in 16-bit floats, as an fp16 export does."""
+        return any(t.dtype == "float16" and t.constant is not None for t in self.tensors)
+
+    @functools.cached_property
     def peak_activation_bytes(self) -> int:
         """Return the most bytes of activations that are alive at one time, in file order."""
         end = len(self.ops)

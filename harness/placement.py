@@ -46,16 +46,12 @@ class Placement:
             them; 1 for a graph that is wholly on the accelerator.
         provenance: How this is known.
         cpu_time_share: Share of the latency spent on the CPU (0..1), or None where unknown.
-        spill_mib: What the vendor's compiler moves out of on-chip memory per inference, or None.
-        context_mib: Size of the vendor's compiled context, or None.
     """
 
     nodes: tuple[NodePlacement, ...]
     partitions: int
     provenance: Provenance
     cpu_time_share: float | None = None
-    spill_mib: float | None = None
-    context_mib: float | None = None
 
     @property
     def fallbacks(self) -> tuple[NodePlacement, ...]:

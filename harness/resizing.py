@@ -5,8 +5,6 @@ at run time: every shape is computed again and the constants that hold sizes are
 `graph.parse` has made sure that the shape rules reproduce the shapes that it came with.
 """
 
-import functools
-
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
@@ -18,12 +16,12 @@ from harness.graph import Graph
 from harness.shapes import Reshaper, Shape
 
 
-@functools.lru_cache(maxsize=16)
-def resize(model: bytes, *, width_px: int, height_px: int) -> bytes:
+def resize(model: bytes, graph: Graph, *, width_px: int, height_px: int) -> bytes:
     """Return the model for an input of another size; the same bytes if it already has it.
 
     Args:
         model: A .tflite with one image input [1, H, W, C].
+        graph: The same, read.
         width_px: New width.
         height_px: New height.
 
@@ -31,7 +29,7 @@ def resize(model: bytes, *, width_px: int, height_px: int) -> bytes:
         ModelError: the model has no image input, or an op does not allow that size.
     """
     try:
-        return _resize(model, width_px, height_px)
+        return _resize(model, graph, width_px, height_px)
     except graphs.DAMAGE as error:
         raise ModelError(
             f"cannot be resized to {width_px}x{height_px}: an op's inputs or options make no "
@@ -39,8 +37,7 @@ def resize(model: bytes, *, width_px: int, height_px: int) -> bytes:
         ) from None
 
 
-def _resize(model: bytes, width_px: int, height_px: int) -> bytes:
-    graph = graphs.parse(model)
+def _resize(model: bytes, graph: Graph, width_px: int, height_px: int) -> bytes:
     shape = image_shape(graph)
     wanted = (shape[0], height_px, width_px, shape[3])
     if shape == wanted:

@@ -2,6 +2,7 @@
 
 import enum
 import fnmatch
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,8 +10,8 @@ from typing import Self
 
 from harness import files, schema
 from harness.errors import BlessedDataError, ConfigError
-from harness.evidence import sha256_of
 from harness.images import Size
+from harness.model import Model
 
 SUBJECT_FILE = "subject.toml"
 
@@ -84,20 +85,33 @@ class Variant:
                 return replace(self, limits=other.limits)
         return self
 
-    def read(self) -> bytes:
-        """Return the file's bytes after checking them against the blessed hash.
+    def model(self) -> Model:
+        """Return the exported file after checking it against the blessed hash.
 
         Raises:
             BlessedDataError: the file is missing or is not the blessed one.
         """
-        data = files.read(self.path, at_most_bytes=files.MODEL_BYTES_MAX, error=BlessedDataError)
-        if sha256_of(data) != self.sha256:
+        try:
+            state = self.path.stat()
+        except OSError as error:
+            raise BlessedDataError(
+                f"{self.path}: cannot be read ({error.strerror}); export the variant again"
+            ) from None
+        model = _read_model(self.path, state.st_mtime_ns, state.st_size)
+        if model.sha256 != self.sha256:
             raise BlessedDataError(
                 f"{self.path}: content changed since it was blessed (sha256 "
-                f"{sha256_of(data)[:12]}, blessed {self.sha256[:12]}); "
+                f"{model.sha256[:12]}, blessed {self.sha256[:12]}); "
                 "if the change is meant, run `harness bless` and commit what it writes"
             )
-        return data
+        return model
+
+
+@functools.lru_cache(maxsize=64)
+def _read_model(path: Path, _modified_ns: int, _size_bytes: int) -> Model:
+    """Read a file once for as long as it stays as it is, with what is derived from it."""
+    data = files.read(path, at_most_bytes=files.MODEL_BYTES_MAX, error=BlessedDataError)
+    return Model(name=str(path), data=data)
 
 
 @dataclass(frozen=True, kw_only=True)

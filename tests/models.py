@@ -18,7 +18,10 @@ import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from harness import graph as graphs
+from harness import resizing
 from harness.graph import ACTIVATIONS, PADDINGS
+from harness.model import Model
 
 SCALE = 1 / 64
 """Scale of every quantized activation; its zero point is 0."""
@@ -531,3 +534,13 @@ def _number(key: str, value: Any) -> Any:
     if isinstance(value, str):
         return (_PADDING_NUMBERS if key == "padding" else _ACTIVATION_NUMBERS)[value]
     return value
+
+
+def model(data: bytes, name: str = "model") -> Model:
+    """Return the bytes of a .tflite as a model."""
+    return Model(name=name, data=data)
+
+
+def resized(data: bytes, *, width_px: int, height_px: int) -> bytes:
+    """Return the bytes of a .tflite for another input size."""
+    return resizing.resize(data, graphs.parse(data), width_px=width_px, height_px=height_px)

@@ -22,10 +22,9 @@ from harness.devices.fake_phone.folder import Folder
 from harness.devices.measuring import Measuring
 from harness.devices.phone import Phone
 from harness.devices.timing import Effort
-from harness.evidence import sha256_of
 from harness.images import Pixels, Size
+from harness.model import Model
 from harness.profiles import Accelerator, CpuCluster, Profile
-from harness.subjects import Limits, Precision, Variant
 from tests import models
 
 T = TypeVar("T")
@@ -141,18 +140,9 @@ def plugged(path: Path, on: Server) -> Iterator[Plugged]:
         loop.close()
 
 
-def variant(folder: Path, model: bytes | None = None, *, name: str = "fp32") -> Variant:
-    """Write a model into a folder and return it as a blessed variant."""
-    data = models.unet(upsampling="TRANSPOSE_CONV") if model is None else model
-    path = folder / f"{name}.tflite"
-    path.write_bytes(data)
-    return Variant(
-        name=name,
-        precision=Precision.FP32,
-        path=path,
-        sha256=sha256_of(data),
-        limits=Limits(source="a test"),
-    )
+def model(data: bytes | None = None, *, name: str = "fp32") -> Model:
+    """Return a model to run on the fake phone."""
+    return Model(name=name, data=models.unet(upsampling="TRANSPOSE_CONV") if data is None else data)
 
 
 def frame(size: Size = SIZE) -> Pixels:

@@ -4,10 +4,10 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from harness import graph as graphs
 from harness.advice.editor import Editor
 from harness.estimate import work
 from harness.graph import Graph, Op
+from harness.model import Model
 
 _FOLLOWERS = frozenset({
     "ABS", "AVERAGE_POOL_2D", "DEQUANTIZE", "ELU", "EXP", "GELU", "HARD_SWISH", "LEAKY_RELU",
@@ -53,19 +53,19 @@ class _Links:
         return group
 
 
-def change(model: bytes, resize: Callable[[int], int]) -> bytes:
+def change(model: Model, resize: Callable[[int], int]) -> Model:
     """Return the model with other channel counts inside; input and output keep theirs.
 
     Channels change only where everything that shares them is understood; the rest stays. New
     weights are zeros.
 
     Args:
-        model: A .tflite.
+        model: At any size.
         resize: New count for an old one.
     """
-    graph = graphs.parse(model)
+    graph = model.graph
     links = _follow(graph)
-    editor = Editor(model)
+    editor = Editor(model.data)
     sizes = {id(group): _resized(group, resize) for group in _groups(links)}
 
     def channels(segments: Sequence[_Segment]) -> int:
@@ -81,7 +81,7 @@ def change(model: bytes, resize: Callable[[int], int]) -> bytes:
         values = graph.tensors[index].values()
         if values is not None:
             editor.set_integers(index, [*map(int, values.ravel()[:-1]), channels(segments)])
-    return editor.write()
+    return Model(name=model.name, data=editor.write())
 
 
 def _set(editor: Editor, graph: Graph, index: int, axis: int, count: int) -> None:

@@ -4,19 +4,17 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from harness import graph as graphs
-from harness import resizing
 from harness.advice import channels
 from harness.advice.rewrites import REWRITES, Rewrite
 from harness.errors import HarnessError
 from harness.estimate import estimate
-from harness.graph import Graph
 from harness.images import Size
 from harness.latency import Estimate
+from harness.model import Model
 from harness.placement import Placement
 from harness.profiles import Target
 
-Place = Callable[[bytes, Graph, Target], Placement]
+Place = Callable[[Model, Target], Placement]
 """Says which op runs where; the caller chooses the stack."""
 
 _CHANNEL_MULTIPLE = 32
@@ -95,7 +93,7 @@ class Limit:
     macs_share: float
 
 
-def unjudgeable(model: bytes, target: Target, place: Place) -> str:
+def unjudgeable(model: Model, target: Target, place: Place) -> str:
     """Return why no budget in milliseconds can be answered for a phone, or ''.
 
     Raises:
@@ -105,11 +103,11 @@ def unjudgeable(model: bytes, target: Target, place: Place) -> str:
     return "" if found.absolute else found.basis
 
 
-def advise(model: bytes, targets: Sequence[Target], place: Place) -> tuple[Advice, ...]:
+def advise(model: Model, targets: Sequence[Target], place: Place) -> tuple[Advice, ...]:
     """Rank the rewrites that apply to a model by their gain over all phones, best first.
 
     Args:
-        model: A .tflite at the resolution in question.
+        model: At the resolution in question.
         targets: Phones and delegates.
         place: Says which op runs where.
 
@@ -127,7 +125,7 @@ def advise(model: bytes, targets: Sequence[Target], place: Place) -> tuple[Advic
 
 
 def largest_size(
-    model: bytes, target: Target, place: Place, *, budget_ms: float, sizes: Sequence[Size]
+    model: Model, target: Target, place: Place, *, budget_ms: float, sizes: Sequence[Size]
 ) -> Limit | None:
     """Return the largest of some resolutions that keeps a budget, or None.
 
@@ -138,15 +136,15 @@ def largest_size(
         HarnessError: the model cannot be resized, placed or estimated.
     """
     for size in sorted(sizes, key=lambda size: -size.megapixels):
-        resized = resizing.resize(model, width_px=size.width_px, height_px=size.height_px)
+        resized = model.at(size)
         found, _ = _estimate(resized, target, place)
         if _keeps(found, budget_ms):
-            gmacs = graphs.parse(resized).macs / 1e9
+            gmacs = resized.graph.macs / 1e9
             return Limit(estimate=found, size=size, gmacs=gmacs, macs_share=1.0)
     return None
 
 
-def mac_target(model: bytes, target: Target, place: Place, *, budget_ms: float) -> Limit | None:
+def mac_target(model: Model, target: Target, place: Place, *, budget_ms: float) -> Limit | None:
     """Return the most MACs within a budget, by thinning all channels alike; None if none fits.
 
     A budget is kept as `largest_size` says. The thinned model is really written, placed and
@@ -158,15 +156,13 @@ def mac_target(model: bytes, target: Target, place: Place, *, budget_ms: float) 
     factor = _bisect(lambda f: _fits(model, f, target, place, budget_ms))
     if factor is None:
         return None
-    whole = graphs.parse(model)
-    shape = resizing.image_shape(whole)
     thinned = model if factor == 1.0 else _thin(model, factor)
-    macs = graphs.parse(thinned).macs
+    macs = thinned.graph.macs
     return Limit(
         estimate=_estimate(thinned, target, place)[0],
-        size=Size(width_px=shape[2], height_px=shape[1]),
+        size=model.size,
         gmacs=macs / 1e9,
-        macs_share=macs / whole.macs if whole.macs else 1.0,
+        macs_share=macs / model.graph.macs if model.graph.macs else 1.0,
     )
 
 
@@ -184,7 +180,7 @@ def _bisect(fits: Callable[[float], bool]) -> float | None:
     return found
 
 
-def _fits(model: bytes, factor: float, target: Target, place: Place, budget_ms: float) -> bool:
+def _fits(model: Model, factor: float, target: Target, place: Place, budget_ms: float) -> bool:
     thinned = model if factor == 1.0 else _thin(model, factor)
     return _keeps(_estimate(thinned, target, place)[0], budget_ms)
 
@@ -193,7 +189,7 @@ def _keeps(found: Estimate, budget_ms: float) -> bool:
     return found.absolute and found.high_ms <= budget_ms
 
 
-def _thin(model: bytes, factor: float) -> bytes:
+def _thin(model: Model, factor: float) -> Model:
     return channels.change(model, lambda count: max(1, round(count * factor)))
 
 
@@ -201,25 +197,24 @@ def _wider() -> str:
     return f"channels -> multiples of {_CHANNEL_MULTIPLE}"
 
 
-def _widen(model: bytes) -> bytes | None:
+def _widen(model: Model) -> Model | None:
     def nearest(count: int) -> int:
         return max(1, round(count / _CHANNEL_MULTIPLE)) * _CHANNEL_MULTIPLE
 
     changed = channels.change(model, nearest)
-    same = [t.shape for t in graphs.parse(changed).tensors]
-    return None if same == [t.shape for t in graphs.parse(model).tensors] else changed
+    same = [t.shape for t in changed.graph.tensors]
+    return None if same == [t.shape for t in model.graph.tensors] else changed
 
 
-def _estimate(model: bytes, target: Target, place: Place) -> tuple[Estimate, Placement]:
-    graph = graphs.parse(model)
-    placement = place(model, graph, target)
-    return estimate(graph, placement, target), placement
+def _estimate(model: Model, target: Target, place: Place) -> tuple[Estimate, Placement]:
+    placement = place(model, target)
+    return estimate(model, placement, target), placement
 
 
 def _advice(
     name: str,
-    model: bytes,
-    changed: bytes,
+    model: Model,
+    changed: Model,
     targets: Sequence[Target],
     place: Place,
     before: Mapping[str, tuple[Estimate, Placement]],
@@ -247,7 +242,7 @@ def _advice(
     return Advice(
         rewrite=name,
         gain_share=1.0 - mean,
-        gmacs_before=graphs.parse(model).macs / 1e9,
-        gmacs_after=graphs.parse(changed).macs / 1e9,
+        gmacs_before=model.graph.macs / 1e9,
+        gmacs_after=changed.graph.macs / 1e9,
         effects=tuple(effects),
     )

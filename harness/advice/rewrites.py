@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from harness import graph as graphs
 from harness.advice.editor import Editor
 from harness.graph import Graph, Op
+from harness.model import Model
 
 _SAME = 0
 _NONE, _RELU = 0, 1
@@ -19,11 +19,11 @@ _INT8_VERSIONS = {
 Source: LiteRT, converter/tools/versioning/op_version.cc.
 """
 
-Rewrite = Callable[[bytes], bytes | None]
+Rewrite = Callable[[Model], Model | None]
 """Returns the rewritten model, or None where there is nothing to rewrite."""
 
 
-def resize_then_convolve(model: bytes) -> bytes | None:
+def resize_then_convolve(model: Model) -> Model | None:
     """Turn each TRANSPOSE_CONV into RESIZE_BILINEAR and a CONV_2D of the same MACs or fewer."""
 
     def replace(editor: Editor, graph: Graph, op: Op) -> list[object]:
@@ -44,7 +44,7 @@ def resize_then_convolve(model: bytes) -> bytes | None:
     return _replace_transposed(model, replace)
 
 
-def convolve_then_shuffle(model: bytes) -> bytes | None:
+def convolve_then_shuffle(model: Model) -> Model | None:
     """Turn each TRANSPOSE_CONV into a CONV_2D to more channels and DEPTH_TO_SPACE."""
 
     def replace(editor: Editor, graph: Graph, op: Op) -> list[object] | None:
@@ -70,12 +70,12 @@ def convolve_then_shuffle(model: bytes) -> bytes | None:
     return _replace_transposed(model, replace)
 
 
-def relu_for_prelu(model: bytes) -> bytes | None:
+def relu_for_prelu(model: Model) -> Model | None:
     """Turn each PRELU into RELU, fused into the op before it where an exporter would."""
-    graph = graphs.parse(model)
+    graph = model.graph
     if not any(op.name == "PRELU" for op in graph.ops):
         return None
-    editor = Editor(model)
+    editor = Editor(model.data)
     kept: dict[int, Any] = dict(enumerate(editor.ops))
     for op in graph.ops:
         if op.name != "PRELU":
@@ -88,7 +88,7 @@ def relu_for_prelu(model: bytes) -> bytes | None:
             kept[before.index].builtinOptions.fusedActivationFunction = _RELU
             kept[before.index].outputs = kept.pop(op.index).outputs
     editor.ops[:] = kept.values()
-    return editor.write()
+    return Model(name=model.name, data=editor.write())
 
 
 def _only_producer(graph: Graph, op: Op) -> Op | None:
@@ -101,19 +101,19 @@ def _only_producer(graph: Graph, op: Op) -> Op | None:
     return made[0] if made[0].options.get("fused_activation_function") == _NONE else None
 
 
-def int8_for_int16(model: bytes) -> bytes | None:
+def int8_for_int16(model: Model) -> Model | None:
     """Turn 16-bit activations into 8-bit ones."""
-    graph = graphs.parse(model)
+    graph = model.graph
     if not any(t.dtype == "int16" and t.constant is None for t in graph.tensors):
         return None
-    editor = Editor(model)
+    editor = Editor(model.data)
     for tensor in graph.tensors:
         if tensor.dtype == "int16":
             editor.set_dtype(tensor.index, "int8")
         elif tensor.dtype == "int64" and tensor.constant is not None:
             editor.set_dtype(tensor.index, "int32")
     editor.cap_versions(_INT8_VERSIONS, 2)
-    return editor.write()
+    return Model(name=model.name, data=editor.write())
 
 
 REWRITES: Mapping[str, Rewrite] = {
@@ -125,10 +125,10 @@ REWRITES: Mapping[str, Rewrite] = {
 
 
 def _replace_transposed(
-    model: bytes, replace: Callable[[Editor, Graph, Op], list[object] | None]
-) -> bytes | None:
-    graph = graphs.parse(model)
-    editor = Editor(model)
+    model: Model, replace: Callable[[Editor, Graph, Op], list[object] | None]
+) -> Model | None:
+    graph = model.graph
+    editor = Editor(model.data)
     changed: list[object] = []
     touched = False
     for op, stored in zip(graph.ops, editor.ops, strict=True):
@@ -136,7 +136,7 @@ def _replace_transposed(
         touched = touched or made is not None
         changed += made if made is not None else [stored]
     editor.ops[:] = changed
-    return editor.write() if touched else None
+    return Model(name=model.name, data=editor.write()) if touched else None
 
 
 def _filter(graph: Graph, op: Op) -> tuple[int, int, int]:

@@ -1,23 +1,20 @@
 """Rank rewrites of a model by what they gain on phones."""
 
 import argparse
-import functools
 import json
-import tempfile
 from pathlib import Path
 
 from rich.table import Table
 
-from harness import advice, resizing, schema
-from harness import graph as graphs
+from harness import advice, schema
+from harness import model as models
 from harness.advice import Advice, Effect, Limit
 from harness.cli import shared
-from harness.devices.connect import Origin, connect
+from harness.devices.emulated import Emulated
 from harness.errors import ConfigError
-from harness.evidence import sha256_of
-from harness.graph import Graph
 from harness.images import Size
 from harness.latency import Estimate
+from harness.model import Model
 from harness.placement import Placement
 from harness.profiles import Target
 
@@ -47,16 +44,16 @@ def run(options: argparse.Namespace) -> int:
     """Print the rewrites, best first."""
     if options.budget_ms is not None and options.budget_ms <= 0.0:
         raise ConfigError(f"--budget-ms={options.budget_ms:g}: a budget is more than 0 ms")
-    model = _read(options.model, options.size)
+    model = models.load(options.model)
+    if options.size is not None:
+        model = model.at(options.size)
     targets = shared.every_target(shared.load_profiles(options), options.device)
-    with tempfile.TemporaryDirectory() as folder:
-        place = functools.partial(_place, Path(folder))
-        found = advice.advise(model, targets, place)
-        limits = {
-            str(target): _limits(model, target, place, options.budget_ms)
-            for target in targets
-            if options.budget_ms is not None
-        }
+    found = advice.advise(model, targets, _place)
+    limits = {
+        str(target): _limits(model, target, options.budget_ms)
+        for target in targets
+        if options.budget_ms is not None
+    }
     if options.json:
         print(json.dumps({"advice": schema.dump(found), "limits": _as_json(limits)}, indent=1))
         return 0
@@ -71,41 +68,19 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _read(path: Path, size: str | None) -> bytes:
-    """Read a model, resized where a size is given.
-
-    Raises:
-        ModelError: the file cannot be read, or not resized.
-    """
-    model = graphs.read(path)
-    if size is None:
-        return model
-    wanted = Size.parse(size)
-    return resizing.resize(model, width_px=wanted.width_px, height_px=wanted.height_px)
-
-
-def _place(folder: Path, model: bytes, graph: Graph, target: Target) -> Placement:
+def _place(model: Model, target: Target) -> Placement:
     """Place a model by the strongest software of the phone that this host has."""
-    path = folder / f"{sha256_of(model)}.tflite"
-    path.write_bytes(model)
-    _, height_px, width_px, _ = resizing.image_shape(graph)
-    device = connect(target, origin=Origin.EMULATED)
-    try:
-        return device.place(
-            shared.loose_variant(path, model), Size(width_px=width_px, height_px=height_px)
-        )
-    finally:
-        device.close()
+    return Emulated(target).place(model)
 
 
-def _limits(model: bytes, target: Target, place: advice.Place, budget_ms: float) -> _Answer:
-    why = advice.unjudgeable(model, target, place)
+def _limits(model: Model, target: Target, budget_ms: float) -> _Answer:
+    why = advice.unjudgeable(model, target, _place)
     if why:
         return why
     sizes = [Size.parse(size) for size in _SIZES]
     return (
-        advice.largest_size(model, target, place, budget_ms=budget_ms, sizes=sizes),
-        advice.mac_target(model, target, place, budget_ms=budget_ms),
+        advice.largest_size(model, target, _place, budget_ms=budget_ms, sizes=sizes),
+        advice.mac_target(model, target, _place, budget_ms=budget_ms),
     )
 
 

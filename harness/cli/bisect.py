@@ -8,13 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
-from harness import culprit, goldens, graph, images, resizing, subjects
+from harness import culprit, goldens, images, resizing, subjects
+from harness import model as models
 from harness.cli import shared
 from harness.culprit import Run
 from harness.errors import ConfigError
 from harness.evidence import Evidence
-from harness.graph import Graph
 from harness.images import Pixels
+from harness.model import Model
 from harness.profiles import Target
 from harness.stacks import mldrift, qnn, xnnpack
 from harness.stacks.feeding import Values
@@ -53,13 +54,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print the error along the graph; ends with 1 if an op leaves the tolerance."""
     (target,) = shared.every_target(shared.load_profiles(options), [options.device])
-    graph.load(options.model)
-    model = graph.read(options.model)
+    model = models.load(options.model)
     path, reference = options.model, model
     if options.against == "fp32":
         path = options.reference or _subject_of(options.model).reference.path
-        graph.load(path)
-        reference = path.read_bytes()
+        reference = models.load(path)
     arithmetic = _arithmetic(target)
     if arithmetic.run is xnnpack.execute and model == reference:
         raise ConfigError(_same(target, against_cpu=options.against == "cpu"))
@@ -115,13 +114,12 @@ def _arithmetic(target: Target) -> _Arithmetic:
 
 
 def _on(
-    execute: Callable[[bytes, Graph, Target, Sequence[Values]], Sequence[Values]],
+    execute: Callable[[Model, Target, Sequence[Values]], Sequence[Values]],
     target: Target,
-    model: bytes,
-    parsed: Graph,
+    model: Model,
     inputs: Sequence[Values],
 ) -> Sequence[Values]:
-    return execute(model, parsed, target, inputs)
+    return execute(model, target, inputs)
 
 
 def _same(target: Target, *, against_cpu: bool) -> str:
@@ -144,9 +142,9 @@ def _subject_of(model: Path) -> subjects.Subject:
     return subjects.load(folder)
 
 
-def _frame(options: argparse.Namespace, model: bytes) -> Pixels:
+def _frame(options: argparse.Namespace, model: Model) -> Pixels:
     """Return the frame to compare on, of the model's own size."""
-    shape = resizing.image_shape(graph.parse(model))
+    shape = resizing.image_shape(model.graph)
     if options.frame is not None:
         return _cut(images.load(options.frame), shape, str(options.frame))
     if (options.model.resolve().parent / SUBJECT_FILE).exists():

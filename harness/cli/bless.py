@@ -9,14 +9,13 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from harness import baselines, fidelity, files, goldens, graph, profiles, resizing, subjects
+from harness import baselines, fidelity, files, goldens, observations, profiles, subjects
 from harness.baselines import Baseline
 from harness.cli import shared
-from harness.devices import facts
-from harness.devices.connect import connect
 from harness.errors import BlessedDataError, ConfigError, HarnessError
 from harness.evidence import Evidence, Provenance, sha256_of
 from harness.images import Output, Pixels, Size
+from harness.lab import DeviceUnderTest, Facts, LocalLab
 from harness.profiles import Target
 from harness.stacks import xnnpack
 from harness.subjects import SUBJECT_FILE, Subject
@@ -75,12 +74,7 @@ def _bytes(path: Path) -> bytes:
 def _reference(subject: Subject, name: str) -> tuple[Pixels, Pixels]:
     """Return a frame and what the FP32 variant makes of it on this host."""
     frame, _ = goldens.load_frame(subject, name)
-    size = Size.of(frame)
-    model = resizing.resize(
-        subject.reference.read(), width_px=size.width_px, height_px=size.height_px
-    )
-    parsed = graph.parse(model, name=str(subject.reference.path))
-    output = xnnpack.run(model, parsed, frame)
+    output = xnnpack.run(subject.reference.model().at(Size.of(frame)), frame)
     goldens.refuse_non_finite(subject, name, output)  # now, before anything is written
     return frame, output
 
@@ -114,33 +108,34 @@ def _baselines(subject: Subject, options: argparse.Namespace) -> Iterator[Baseli
         targets = tuple(
             Target(profile=profile, delegate=profile.default_delegate) for profile in known.values()
         )
-    for target in targets:
-        device = connect(
-            target, origin=options.origin, serial=options.serial,
-            phone_setup=shared.phone_setup(options),
-        )  # fmt: skip
-        name = target.profile.name
-        try:
+    lab = LocalLab(
+        origin=options.origin, serial=options.serial, phone_setup=shared.phone_setup(options)
+    )
+    facts = Facts(lab)
+    try:
+        for target in targets:
+            device = DeviceUnderTest(target, facts)
+            name = target.profile.name
             for variant in subject.variants:
                 if subject.withheld_because(name, target.delegate, variant.name) is not None:
                     continue
                 for budget in subject.budgets_of(name, target.delegate, variant.name):
                     size = Size.parse(budget.resolution)
-                    for fact in facts.of(device, subject, variant, size):
+                    for observed in observations.of(device, subject, variant, size):
                         yield Baseline(
                             variant=variant.name,
                             variant_sha256=variant.sha256,
                             device=name,
                             delegate=target.delegate,
                             resolution=str(size),
-                            evidence=fact.provenance.evidence,
-                            metric=fact.metric,
-                            value=fact.value,
-                            spread=fact.spread,
+                            evidence=observed.provenance.evidence,
+                            metric=observed.metric,
+                            value=observed.value,
+                            spread=observed.spread,
                             because=options.because or "blessed",
                         )
-        finally:
-            device.close()
+    finally:
+        lab.close()
 
 
 def _print_baseline_changes(

@@ -3,7 +3,6 @@
 import argparse
 import math
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -140,7 +139,7 @@ def _fit(
 
 def _check(target: Target, samples: Sequence[Sample]) -> None:
     """Print the profile's estimate of each network beside what was measured."""
-    found = [estimate.estimate(sample.graph, sample.placement, target) for sample in samples]
+    found = [estimate.estimate_graph(sample.graph, sample.placement, target) for sample in samples]
     table = Table("network", "measured ms", "estimated ms", "90 % interval", "error", box=None,
                   pad_edge=False)  # fmt: skip
     inside = 0
@@ -187,12 +186,13 @@ def _measured(options: argparse.Namespace, target: Target) -> tuple[Timed, str]:
     )  # fmt: skip
     timed = Timed(samples=())
     try:
-        with tempfile.TemporaryDirectory() as folder:
-            timed = phone_samples.measure(
-                nets, target=target, precision=options.precision, time=device.time,
-                place=device.place, folder=Path(folder),
-                say=lambda line: print(line, file=sys.stderr),
-            )  # fmt: skip
+        timed = phone_samples.measure(
+            nets,
+            target=target,
+            time=device.time,
+            place=device.place,
+            say=lambda line: print(line, file=sys.stderr),
+        )
     finally:
         try:
             device.close()

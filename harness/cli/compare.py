@@ -3,12 +3,11 @@
 import argparse
 from pathlib import Path
 
-from harness import graph, resizing, sequential
+from harness import model, sequential
 from harness.cli import shared
 from harness.devices.connect import Origin, connect
 from harness.devices.phone import Phone
 from harness.errors import DeviceError
-from harness.images import Size
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,11 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Pair runs of both on one phone until it is decided; ends with 1 if slower."""
     (target,) = shared.every_target(shared.load_profiles(options), [options.device])
-    parsed = graph.load(options.candidate)
-    graph.load(options.baseline)
-    _, height_px, width_px, _ = resizing.image_shape(parsed)
-    own = Size(width_px=width_px, height_px=height_px)
-    size = Size.parse(options.size) if options.size else own
+    candidate, baseline = model.load(options.candidate), model.load(options.baseline)
+    size = options.size or candidate.size
     device = connect(
         target,
         origin=Origin.PHONE,
@@ -38,11 +34,7 @@ def run(options: argparse.Namespace) -> int:
     if not isinstance(device, Phone):
         raise DeviceError(f"{target}: only a phone can be timed")
     try:
-        comparison = device.compare(
-            shared.loose_variant(options.candidate, graph.read(options.candidate)),
-            shared.loose_variant(options.baseline, graph.read(options.baseline)),
-            size,
-        )
+        comparison = device.compare(candidate.at(size), baseline.at(size))
     finally:
         device.close()
     print(sequential.describe(comparison, sequential.Plan()))

@@ -14,6 +14,7 @@ from harness.cli import shared
 from harness.errors import ConfigError, ModelError
 from harness.evidence import Evidence, Provenance, now_utc, sha256_of
 from harness.images import Output, Pixels, Size
+from harness.model import Model
 from harness.stacks import xnnpack
 from harness.subjects import SUBJECT_FILE, Precision
 
@@ -162,7 +163,7 @@ def _crop(source: Path, size: Size, to: Path) -> None:
 
 
 def _run(data: bytes, frame: Pixels) -> Pixels:
-    return xnnpack.run(data, graph.parse(data), frame)
+    return xnnpack.run(Model(name="model", data=data), frame)
 
 
 def _limits(export: _Export, outputs: dict[str, tuple[Pixels, Pixels]]) -> _Export:

@@ -10,16 +10,16 @@ from typing import Any, TypeVar
 from rich.console import Console
 from rich.table import Table
 
-from harness import graph, resizing, schema
+from harness import model as models
+from harness import schema
 from harness.cli import shared
-from harness.devices.connect import Origin, connect
+from harness.devices.emulated import Emulated
 from harness.errors import ConfigError, DeviceError, ModelError
 from harness.graph import Graph
-from harness.images import Size
-from harness.latency import Estimate, Latency
+from harness.latency import Estimate
+from harness.model import Model
 from harness.placement import CPU, UNKNOWN, NodePlacement, Placement
 from harness.profiles import Target
-from harness.subjects import Variant
 
 T = TypeVar("T")
 _COSTLY = 3
@@ -42,18 +42,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the model's ops, or its placement."""
-    parsed = graph.load(options.model)
-    data = graph.read(options.model)
-    size = Size.parse(options.size) if options.size else None
-    if size is not None:
-        data = resizing.resize(data, width_px=size.width_px, height_px=size.height_px)
-        parsed = graph.parse(data, name=str(options.model))
+    model = models.load(options.model)
+    if options.size is not None:
+        model = model.at(options.size)
+    parsed = model.graph
     targets = shared.every_target(shared.load_profiles(options), options.device)
-    if size is None and targets:
-        _, height_px, width_px, _ = resizing.image_shape(parsed)
-        size = Size(width_px=width_px, height_px=height_px)
-    variant = shared.loose_variant(options.model, graph.read(options.model))
-    answers = {str(t): _ask(t, variant, size) for t in targets if size is not None}
+    answers = {str(target): _ask(target, model) for target in targets}
     placements = {name: placement for name, (placement, _) in answers.items()}
     estimates = {name: estimate for name, (_, estimate) in answers.items()}
     if options.json:
@@ -72,16 +66,10 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _ask(
-    target: Target, variant: Variant, size: Size
-) -> tuple[Placement | str, Latency | Estimate | str]:
+def _ask(target: Target, model: Model) -> tuple[Placement | str, Estimate | str]:
     """Return a placement and an estimate, or why there is none."""
-    device = connect(target, origin=Origin.EMULATED)
-    try:
-        placement = _or_why(lambda: device.place(variant, size))
-        return placement, _or_why(lambda: device.time(variant, size))
-    finally:
-        device.close()
+    device = Emulated(target)
+    return _or_why(lambda: device.place(model)), _or_why(lambda: device.time(model))
 
 
 def _or_why(ask: Callable[[], T]) -> T | str:
@@ -176,7 +164,7 @@ def _matrix(placements: dict[str, Placement | str]) -> Table:
     return table
 
 
-def _latencies(estimates: Mapping[str, Latency | Estimate | str]) -> Table:
+def _latencies(estimates: Mapping[str, Estimate | str]) -> Table:
     """Return one row per target: milliseconds, their 90 % interval, and where they go."""
     table = Table(box=None, pad_edge=False)
     for column in ("device", "estimated ms", "90 % interval"):
@@ -207,7 +195,7 @@ def _reason(node: NodePlacement | None) -> str:
 def _as_json(
     parsed: Graph,
     placements: Mapping[str, Placement | str],
-    estimates: Mapping[str, Latency | Estimate | str],
+    estimates: Mapping[str, Estimate | str],
 ) -> dict[str, Any]:
     return {
         "macs": parsed.macs,

@@ -9,8 +9,9 @@ from rich.table import Table
 from harness import ledger, schema
 from harness.cli import shared
 from harness.devices.connect import Origin, connect
+from harness.devices.emulated import Emulated
 from harness.errors import ConfigError
-from harness.latency import Estimate, Latency
+from harness.latency import Latency
 from harness.ledger import Account
 from harness.profiles import Target
 from harness.subjects import Subject
@@ -72,18 +73,18 @@ def _measure(subject: Subject, target: Target, options: argparse.Namespace) -> N
         target, origin=Origin.PHONE, serial=options.serial,
         phone_setup=shared.phone_setup(options),
     )  # fmt: skip
-    paper = connect(target, origin=Origin.EMULATED)
+    paper = Emulated(target)
     try:
         for variant in shipped:
             for size in subject.scaling.sizes:
-                measured, estimated = phone.time(variant, size), paper.time(variant, size)
-                if not isinstance(measured, Latency) or not isinstance(estimated, Estimate):
+                model = variant.model().at(size)
+                measured, estimated = phone.time(model), paper.time(model)
+                if not isinstance(measured, Latency):
                     raise ConfigError(f"{target}: this device does not measure")
                 entry = ledger.pair(target, size, estimated=estimated, measured=measured)
                 ledger.append(options.file, entry)
     finally:
         phone.close()
-        paper.close()
 
 
 def _table(accounts: tuple[Account, ...]) -> Table:

@@ -13,10 +13,9 @@ from harness import extras, profiles, subjects
 from harness.cli import ini
 from harness.devices.connect import Origin, PhoneSetup
 from harness.errors import ConfigError, StackMissing
-from harness.evidence import sha256_of
 from harness.profiles import Profile, Target
 from harness.report.console import open_console
-from harness.subjects import Limits, Precision, Subject, Variant
+from harness.subjects import Subject
 
 
 def console() -> Console:
@@ -165,14 +164,3 @@ def load_subject(options: argparse.Namespace) -> Subject:
             f"subjects in {options.golden_dir}: {known or 'none'}"
         )
     return subjects.load(folder)
-
-
-def loose_variant(path: Path, data: bytes, precision: Precision = Precision.FP32) -> Variant:
-    """Return a file that belongs to no subject as a variant without limits."""
-    return Variant(
-        name=path.stem,
-        precision=precision,
-        path=path.resolve(),
-        sha256=sha256_of(data),
-        limits=Limits(source="none: not part of a subject"),
-    )

@@ -8,17 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness import cutting
-from harness import graph as graphs
 from harness.culprit import cause
 from harness.culprit.matching import pair_tensors
 from harness.errors import ModelError
 from harness.graph import Graph, Op, Tensor
 from harness.images import Pixels
+from harness.model import Model
 
 Values = NDArray[np.float32]
-Run = Callable[[bytes, Graph, Sequence[Values]], Sequence[Values]]
-"""Runs a model: takes its bytes, the same parsed, and the real values of its inputs; returns
-the real values of every output, in order."""
+Run = Callable[[Model, Sequence[Values]], Sequence[Values]]
+"""Runs a model on the real values of its inputs; returns those of every output, in order."""
 
 TOLERANCE_DB = 15.0
 """Signal to error of an inner tensor below which it counts as wrong: an error of 18 %.
@@ -82,8 +81,8 @@ class Search:
 
 
 def search(
-    model: bytes,
-    reference: bytes,
+    model: Model,
+    reference: Model,
     frame: Pixels,
     *,
     run: Run,
@@ -108,13 +107,13 @@ def search(
         ModelError: the two models have no ops in common, or one does not take the frame.
         DeviceError: what runs them failed.
     """
-    graph, other = graphs.parse(model), graphs.parse(reference)
+    graph, other = model.graph, reference.graph
     pairs = _readable_pairs(graph, other)
     shown = [i for op in graph.ops for i in op.outputs if i in pairs]
     if not shown:
         raise ModelError("the two models have no op in common; are they exports of one model?")
     values = _inner_values(model, shown, frame, run)
-    right = _reference_values(reference, other, [pairs[i] for i in shown], frame, run_reference)
+    right = _reference_values(reference, [pairs[i] for i in shown], frame, run_reference)
     truth = {here: right[there] for here, there in pairs.items() if there in right}
     points = _curve(graph, values, truth)
     found = Search(
@@ -129,7 +128,7 @@ def search(
         return found
     suspects = {
         point.index: replace(
-            point, own_snr_db=_own_snr_db(model, graph, graph.ops[point.index], truth, run)
+            point, own_snr_db=_own_snr_db(model, graph.ops[point.index], truth, run)
         )
         for point in _suspects(points, found.first_wrong)
     }
@@ -180,13 +179,14 @@ def _readable_pairs(graph: Graph, reference: Graph) -> dict[int, int]:
 
 
 def _reference_values(
-    model: bytes, graph: Graph, tensors: Sequence[int], frame: Pixels, run: Run
+    model: Model, tensors: Sequence[int], frame: Pixels, run: Run
 ) -> dict[int, Values]:
     """Return the real values of some tensors of the reference, its inputs included.
 
     Raises:
         ModelError: a value is not finite.
     """
+    graph = model.graph
     wanted = list(dict.fromkeys(i for i in tensors if i not in graph.inputs))
     values = _inner_values(model, wanted, frame, run) if wanted else {}
     for i, inner in values.items():
@@ -197,11 +197,11 @@ def _reference_values(
 
 
 def _inner_values(
-    model: bytes, tensors: Sequence[int], frame: Pixels, run: Run
+    model: Model, tensors: Sequence[int], frame: Pixels, run: Run
 ) -> dict[int, Values]:
     """Run a model and return the real values of some of its tensors, by index."""
-    shown = cutting.show(model, tensors)
-    return dict(zip(tensors, run(shown, graphs.parse(shown), [frame]), strict=True))
+    shown = Model(name=model.name, data=cutting.show(model.data, tensors))
+    return dict(zip(tensors, run(shown, [frame]), strict=True))
 
 
 def _curve(
@@ -239,8 +239,9 @@ def _index(point: Point) -> int:
     return point.index
 
 
-def _own_snr_db(model: bytes, graph: Graph, op: Op, truth: Mapping[int, Values], run: Run) -> float:
+def _own_snr_db(model: Model, op: Op, truth: Mapping[int, Values], run: Run) -> float:
     """Run an op alone on the reference's values; with it, ops before it that have none."""
+    graph = model.graph
     producers = {i: other for other in graph.ops for i in other.outputs}
     ops: set[int] = set()
     inputs: dict[int, None] = {}
@@ -253,8 +254,8 @@ def _own_snr_db(model: bytes, graph: Graph, op: Op, truth: Mapping[int, Values],
                 inputs[tensor.index] = None
             elif tensor.index in producers:
                 pending.append(producers[tensor.index])
-    part = cutting.cut(model, ops=sorted(ops), inputs=list(inputs), outputs=op.outputs[:1])
-    (output,) = run(part, graphs.parse(part), [truth[i] for i in inputs])
+    part = cutting.cut(model.data, ops=sorted(ops), inputs=list(inputs), outputs=op.outputs[:1])
+    (output,) = run(Model(name=model.name, data=part), [truth[i] for i in inputs])
     return snr_db(output, truth[op.outputs[0]])
 
 

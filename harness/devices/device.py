@@ -1,19 +1,20 @@
-"""Define what every device answers. Nobody else knows which kind of device it talks to."""
+"""What every device answers. Nobody else knows which kind of device it talks to."""
 
 from typing import Protocol
 
-from harness.images import Output, Pixels, Size
+from harness.images import Output, Pixels
 from harness.latency import Estimate, Instructions, Latency
+from harness.memory import Memory
+from harness.model import Model
 from harness.placement import Placement
 from harness.profiles import Profile
-from harness.subjects import Variant
 
 
 class Device(Protocol):
-    """Answer for one phone through one delegate.
+    """One phone through one delegate, or what stands in for it.
 
     Every verb may raise DeviceError (the device, driver or stack failed), ModelError (the
-    variant cannot be read, resized or run) or MeasurementError (measured, but void).
+    model cannot be read or run), MeasurementError (measured, but void) or StackMissing.
     """
 
     @property
@@ -28,24 +29,22 @@ class Device(Protocol):
     def fingerprint(self) -> str:
         """Return what identifies this device and its software, for provenance."""
 
-    def run(self, variant: Variant, frame: Pixels) -> Output:
-        """Run a variant on one frame, float32 [1, H, W, 3] in [0, 1], resized to fit it."""
+    def run(self, model: Model, frame: Pixels) -> Output:
+        """Run a model on one frame of its size, float32 [1, H, W, 3] in [0, 1]."""
 
-    def time(
-        self, variant: Variant, size: Size, *, limit_ms: float | None = None
-    ) -> Latency | Estimate:
-        """Measure or estimate the latency of one inference at a resolution.
+    def time(self, model: Model, *, limit_ms: float | None = None) -> Latency | Estimate:
+        """Measure or estimate the latency of one inference.
 
         With `limit_ms` a phone repeats its runs until the limit is decided, or enough is spent.
         """
 
-    def place(self, variant: Variant, size: Size, *, with_memory: bool = False) -> Placement:
-        """Say which op runs where at a resolution.
+    def place(self, model: Model) -> Placement:
+        """Say which op runs where."""
 
-        With `with_memory`, also what spills from on-chip memory, where a compiler can tell.
-        """
+    def memory(self, model: Model) -> Memory:
+        """Say what memory an inference needs."""
 
-    def count(self, variant: Variant, size: Size) -> Instructions | None:
+    def count(self, model: Model) -> Instructions | None:
         """Count the instructions of one inference, or return None where that cannot be done."""
 
     def close(self) -> None:

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from harness.evidence import Evidence
 from harness.graph import Graph
 from harness.images import Pixels
+from harness.model import Model
 from harness.profiles import Target
 from harness.stacks import arm64, arm64_cpu, mldrift, qnn, xnnpack
-from harness.subjects import Precision
 
 _ARM64_LIMIT_S = 30.0
 """Longest emulated Arm run that a gate waits for; longer ones use the host's own kernels."""
@@ -26,29 +26,27 @@ class Numerics:
     Attributes:
         name: For a person.
         evidence: How strong a stand-in it is.
-        run: Takes a model, the same parsed, and a frame; returns float32 [1, H, W, 3].
+        run: Takes a model and a frame of its size; returns float32 [1, H, W, 3].
         versions: Versions of the software that runs.
         note: What to know when reading the numbers, and what would make them stronger.
     """
 
     name: str
     evidence: Evidence
-    run: Callable[[bytes, Graph, Pixels], Pixels]
+    run: Callable[[Model, Pixels], Pixels]
     versions: dict[str, str] = field(default_factory=dict)
     note: str = ""
 
 
-def choose(target: Target, precision: Precision, graph: Graph) -> Numerics:
+def choose(target: Target, graph: Graph) -> Numerics:
     """Return the strongest stand-in that is installed and quick enough for a gate."""
     if target.delegate == "qnn":
-        return (
-            _qnn(target) if qnn.missing() is None else _cpu(target, precision, graph, qnn.missing)
-        )
+        return _qnn(target) if qnn.missing() is None else _cpu(target, graph, qnn.missing)
     if target.delegate == "gpu":
         if mldrift.missing() is None and graph.macs <= _GPU_LIMIT_GMACS * 1e9:
             return _mldrift(target)
-        return _cpu(target, precision, graph, mldrift.missing)
-    return _cpu(target, precision, graph, None)
+        return _cpu(target, graph, mldrift.missing)
+    return _cpu(target, graph, None)
 
 
 def can_count(graph: Graph, target: Target) -> bool:
@@ -65,7 +63,7 @@ def _qnn(target: Target) -> Numerics:
     return Numerics(
         name="Qualcomm's HTP simulator",
         evidence=Evidence.VENDOR,
-        run=lambda model, graph, frame: qnn.run(model, graph, target, frame),
+        run=lambda model, frame: qnn.run(model, target, frame),
         versions=qnn.versions(),
     )
 
@@ -74,7 +72,7 @@ def _mldrift(target: Target) -> Numerics:
     return Numerics(
         name="LiteRT's GPU accelerator on software Vulkan",
         evidence=Evidence.VENDOR,
-        run=lambda model, graph, frame: mldrift.run(model, graph, target, frame),
+        run=lambda model, frame: mldrift.run(model, target, frame),
         versions=mldrift.versions(),
         note=mldrift.NOTE,
     )
@@ -82,12 +80,11 @@ def _mldrift(target: Target) -> Numerics:
 
 def _cpu(
     target: Target,
-    precision: Precision,
     graph: Graph,
     wanted: Callable[[], str | None] | None,
 ) -> Numerics:
     """Return CPU kernels: the Arm ones for fp16, where x86 is too optimistic, else x86."""
-    fp16 = precision is Precision.FP16
+    fp16 = graph.has_float16_weights
     arm = fp16 and _can_run_arm(target) and arm64.cost_s(graph, fp16=True) <= _ARM64_LIMIT_S
     stronger = wanted() if wanted else None
     notes = [f"{target.delegate} arithmetic is not at hand here, CPU kernels stand in"]
@@ -99,7 +96,7 @@ def _cpu(
         return Numerics(
             name="XNNPACK's Arm fp16 kernels under QEMU",
             evidence=Evidence.HOST,
-            run=lambda model, graph, frame: arm64.run(model, graph, target, frame, fp16=True),
+            run=lambda model, frame: arm64.run(model, target, frame, fp16=True),
             versions=arm64.versions(),
             note="; ".join(notes),
         )

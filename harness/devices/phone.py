@@ -13,8 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from harness import graph as graphs
-from harness import images, latency, resizing, text
+from harness import images, latency, memory, text
 from harness.devices import (
     attribution,
     benchmark_tool,
@@ -32,14 +31,14 @@ from harness.devices.benchmark_tool import Preset
 from harness.devices.measuring import Measuring
 from harness.devices.stopwatch import Job, Stopwatch
 from harness.errors import ConfigError, DeviceError
-from harness.evidence import Evidence, Provenance, now_utc, sha256_of
-from harness.graph import Graph
-from harness.images import Output, Pixels, Size
+from harness.evidence import Evidence, Provenance, now_utc
+from harness.images import Output, Pixels
 from harness.latency import Latency
+from harness.memory import Memory
+from harness.model import Model
 from harness.placement import Placement
 from harness.profiles import Profile
 from harness.sequential import Comparison
-from harness.subjects import Precision, Variant
 
 FAKE_PROPERTY = "ro.harness.fake"
 _IDENTITY = (
@@ -134,7 +133,7 @@ def _found(cable: Cable, profiles: Mapping[str, Profile]) -> Found | None:
 
 
 class Phone:
-    """Answer for one phone on a cable through one delegate, by measuring."""
+    """One phone on a cable through one delegate; implements Device by measuring."""
 
     def __init__(
         self, found: Found, delegate: str, *, tool: Path, measuring: Measuring | None = None
@@ -181,13 +180,13 @@ class Phone:
         """Return model, serial and build of the phone, and the delegate."""
         return f"{self.identity} {self._delegate}"
 
-    def run(self, variant: Variant, frame: Pixels) -> Output:
-        """Run a variant on one frame, float32 [1, H, W, 3] in [0, 1], resized to fit it.
+    def run(self, model: Model, frame: Pixels) -> Output:
+        """Run a model on one frame of its size, float32 [1, H, W, 3] in [0, 1].
 
         Raises:
             DeviceError: the phone, the tool or the driver failed, or the output has a wrong size.
         """
-        model, graph = self._model(variant, Size.of(frame))
+        graph = model.graph
         source, target = graph.tensors[graph.inputs[0]], graph.tensors[graph.outputs[0]]
         stored = np.ascontiguousarray(images.to_stored(frame, source))
         self._bench.enter()
@@ -197,19 +196,19 @@ class Phone:
                 "a newer build of TensorFlow Lite's benchmark_model (LiteRT 2's has no such flag)"
             )
         path = self._bench.put(stored.tobytes(), "frame.bin")
-        preset = replace(self._preset(variant), runs=1, warmup_runs=1)
+        preset = replace(self._preset(model), runs=1, warmup_runs=1)
         flags = benchmark_tool.input_flags(source.name, source.shape, path, flags=self._bench.flags)
         done = self._bench.run_model(
-            model,
+            model.data,
             preset,
             [*flags, "--output_filepath={run}/output.bin"],
-            stage=f"running {variant.name}",
+            stage=f"running {model.name}",
             files={"output.bin": target.size_bytes + 1},
         )
         data = done.files["output.bin"]
         if len(data) != target.size_bytes:
             raise DeviceError(
-                f"phone {self.identity.serial}: running {variant.name}: the output has "
+                f"phone {self.identity.serial}: running {model.name}: the output has "
                 f"{len(data)} bytes, {target.size_bytes} are expected for "
                 f"{target.dtype} {list(target.shape)}"
             )
@@ -218,15 +217,13 @@ class Phone:
             pixels=images.from_stored(values, target), provenance=self._provenance(model, {})
         )
 
-    def place(self, variant: Variant, size: Size, *, with_memory: bool = False) -> Placement:
-        """Say which op ran where, from the traces of one run; they say nothing of memory.
+    def place(self, model: Model) -> Placement:
+        """Say which op ran where, from the traces of one run.
 
         Raises:
             DeviceError: the phone, the tool or the driver failed.
             MeasurementError: the traces contradict each other or do not speak of every node.
         """
-        del with_memory
-        model, graph = self._model(variant, size)
         self._bench.enter()
         known = self._bench.flags
         flags, files = [], {}
@@ -237,10 +234,10 @@ class Phone:
             files["info.pb"] = _MOST_TRACE_BYTES
         if "enable_op_profiling" in known:
             flags.append("--enable_op_profiling=true")
-        stage = f"placing {variant.name}"
+        stage = f"placing {model.name}"
         done = self._bench.run_model(
-            model,
-            replace(self._preset(variant), runs=3, warmup_runs=1),
+            model.data,
+            replace(self._preset(model), runs=3, warmup_runs=1),
             flags,
             stage=stage,
             files=files,
@@ -255,7 +252,7 @@ class Phone:
                 profile=op_profile.parse_text(done.output),
                 driver=nnapi_log.parse(done.files.get("log", b"").decode(errors="replace")),
             )
-            found = attribution.attribute(graph, traces)
+            found = attribution.attribute(model.graph, traces)
         return Placement(
             nodes=found.nodes,
             partitions=found.partitions,
@@ -263,24 +260,21 @@ class Phone:
             provenance=self._provenance(model, {}),
         )
 
-    def time(self, variant: Variant, size: Size, *, limit_ms: float | None = None) -> Latency:
-        """Measure the latency of one inference at a resolution.
+    def time(self, model: Model, *, limit_ms: float | None = None) -> Latency:
+        """Measure the latency of one inference.
 
         Runs are repeated until the interval of the median clears the limit or the effort is
         spent.
 
         Args:
-            variant: What to time.
-            size: At which resolution.
+            model: What to time.
             limit_ms: The budget it will be ruled against, or None.
 
         Raises:
             DeviceError: the phone, the tool or the driver failed.
             MeasurementError: the phone kept leaving the state that numbers are valid in.
         """
-        job = self._job(variant, size)
-        model = job.model
-        series = self._stopwatch.time(job, limit_ms=limit_ms)
+        series = self._stopwatch.time(self._job(model), limit_ms=limit_ms)
         record = series.state.record() | {"tool_runs": len(series.runs)}
         if series.interval is None:
             note = "the tool prints no percentiles: one timed inference for each of its runs"
@@ -300,14 +294,18 @@ class Phone:
             provenance=self._provenance(model, record),
         )
 
-    def compare(self, candidate: Variant, baseline: Variant, size: Size) -> Comparison:
+    def memory(self, model: Model) -> Memory:
+        """Return what the graph needs; what the phone uses is not measured."""
+        return memory.of_graph(model.graph, self._provenance(model, {}))
+
+    def compare(self, candidate: Model, baseline: Model) -> Comparison:
         """Say whether a candidate is slower than its baseline, in A B B A order.
 
         Raises:
             DeviceError: the phone, the tool or the driver failed.
             MeasurementError: the phone kept leaving the state that numbers are valid in.
         """
-        return self._stopwatch.compare(self._job(candidate, size), self._job(baseline, size))
+        return self._stopwatch.compare(self._job(candidate), self._job(baseline))
 
     def examine_tool(self) -> list[str]:
         """Return what the benchmark tool cannot do on this phone, one sentence for each.
@@ -318,9 +316,9 @@ class Phone:
         self._bench.enter()
         return benchmark_tool.lacking(self._bench.flags)
 
-    def count(self, variant: Variant, size: Size) -> None:
+    def count(self, model: Model) -> None:
         """Return None: phones do not let a shell count instructions."""
-        del variant, size
+        del model
 
     def close(self) -> None:
         """Restore the phone's settings, remove the run's files and give it back.
@@ -330,27 +328,22 @@ class Phone:
         """
         self._bench.leave()
 
-    def _job(self, variant: Variant, size: Size) -> Job:
-        model, _ = self._model(variant, size)
-        return Job(model=model, preset=self._preset(variant), name=variant.name)
+    def _job(self, model: Model) -> Job:
+        return Job(model=model.data, preset=self._preset(model), name=model.name)
 
-    def _preset(self, variant: Variant) -> Preset:
-        """Return how a variant is run: on the CPU only an fp16 variant is computed in fp16."""
+    def _preset(self, model: Model) -> Preset:
+        """Return how a model is run: on the CPU only an fp16 export is computed in fp16."""
         preset = self._measuring.preset
-        half = self._delegate != "cpu" or variant.precision is Precision.FP16
+        half = self._delegate != "cpu" or model.graph.has_float16_weights
         return replace(preset, allow_fp16=preset.allow_fp16 and half)
 
-    def _model(self, variant: Variant, size: Size) -> tuple[bytes, Graph]:
-        model = resizing.resize(variant.read(), width_px=size.width_px, height_px=size.height_px)
-        return model, graphs.parse(model, name=str(variant.path))
-
-    def _provenance(self, model: bytes, record: Mapping[str, float | str]) -> Provenance:
+    def _provenance(self, model: Model, record: Mapping[str, float | str]) -> Provenance:
         preset = self._measuring.preset
         options = f"{preset.name}: {preset.runs} runs, {preset.threads} threads"
         return Provenance(
             evidence=Evidence.FAKE if self.identity.fake else Evidence.PHONE,
             device=self.fingerprint,
-            variant_sha256=sha256_of(model),
+            variant_sha256=model.sha256,
             runtime={
                 "benchmark_model": self._tool.sha256[:12],
                 "android_api_level": str(self.identity.android_api_level),

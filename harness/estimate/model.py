@@ -14,6 +14,7 @@ from harness.estimate.snapdragon import NpuCost
 from harness.evidence import Evidence, Provenance
 from harness.graph import Graph
 from harness.latency import Estimate
+from harness.model import Model
 from harness.placement import ON_CPU, Placement
 from harness.profiles import Target
 
@@ -74,12 +75,12 @@ class Breakdown:
         return sum(part.ms for part in self.parts)
 
 
-def estimate(graph: Graph, placement: Placement, target: Target) -> Estimate:
+def estimate(model: Model, placement: Placement, target: Target) -> Estimate:
     """Estimate the median latency of one inference.
 
     Args:
-        graph: The model at the resolution in question.
-        placement: Of the same graph on the same target.
+        model: At the resolution in question.
+        placement: Of the same model on the same target.
         target: Phone and delegate.
 
     Raises:
@@ -87,6 +88,17 @@ def estimate(graph: Graph, placement: Placement, target: Target) -> Estimate:
         ConfigError: the profile's constants are malformed or missing.
         StackMissing: the delegate is qnn and the `qualcomm` extra is not installed.
         DeviceError: the vendor's estimator crashed or gave no answer.
+    """
+    return estimate_graph(model.graph, placement, target, sha256=model.sha256)
+
+
+def estimate_graph(
+    graph: Graph, placement: Placement, target: Target, *, sha256: str = ""
+) -> Estimate:
+    """Estimate a graph that need not be a file, such as a published network drawn again.
+
+    Raises:
+        ModelError, ConfigError, StackMissing, DeviceError: as `estimate`.
     """
     found = break_down(graph, placement, target)
     total_ms = found.total_ms
@@ -108,7 +120,7 @@ def estimate(graph: Graph, placement: Placement, target: Target) -> Estimate:
         provenance=Provenance(
             evidence=Evidence.VENDOR_MODEL if found.npu else Evidence.MODEL,
             device=f"{target} {'vendor estimate' if found.npu else 'roofline'}",
-            variant_sha256="",
+            variant_sha256=sha256,
             time_utc=evidence.now_utc(),
         ),
     )

@@ -2,23 +2,19 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from harness import graph as graphs
 from harness.errors import ConfigError, DeviceError, MeasurementError
 from harness.estimate.calibrate import FAMILIES_MIN, Sample
 from harness.estimate.reference import write
 from harness.estimate.reference.phone_nets import PhoneNet
-from harness.evidence import sha256_of
-from harness.images import Size
 from harness.latency import Estimate, Latency
+from harness.model import Model
 from harness.placement import CPU, Placement
 from harness.profiles import Target
-from harness.subjects import Limits, Precision, Variant
 
-Time = Callable[[Variant, Size], Latency | Estimate]
+Time = Callable[[Model], Latency | Estimate]
 """Such as `Device.time`."""
-Place = Callable[[Variant, Size], Placement]
+Place = Callable[[Model], Placement]
 """Such as `Device.place`."""
 
 
@@ -35,13 +31,14 @@ class Timed:
     stopped_by: DeviceError | None = None
 
 
-_PRECISIONS = {"float": Precision.FP32, "int8": Precision.INT8_PTQ}
-
-
 def measure(
-    nets: Sequence[PhoneNet], *, target: Target, precision: str, time: Time, place: Place,
-    folder: Path, say: Callable[[str], None],
-) -> Timed:  # fmt: skip
+    nets: Sequence[PhoneNet],
+    *,
+    target: Target,
+    time: Time,
+    place: Place,
+    say: Callable[[str], None],
+) -> Timed:
     """Time networks on a phone.
 
     Networks that do not run wholly on one unit are left out, as their time is not that unit's, and
@@ -50,10 +47,8 @@ def measure(
     Args:
         nets: From `kernel_nets` and `whole_nets`, or others.
         target: The phone and the delegate they run through.
-        precision: float or int8, as the networks were drawn.
-        time: Measures one file at a size.
+        time: Measures one model.
         place: Says which op ran where.
-        folder: Takes the .tflite files.
         say: Takes a line on each network as it is done.
 
     Raises:
@@ -63,7 +58,7 @@ def measure(
     samples: list[Sample] = []
     for number, net in enumerate(nets, 1):
         try:
-            found = _sample(net, target, precision, time, place, folder)
+            found = _sample(net, target, time, place)
         except MeasurementError as error:
             found = str(error)
         except DeviceError as error:
@@ -79,28 +74,21 @@ def measure(
     return Timed(samples=tuple(samples))
 
 
-def _sample(
-    net: PhoneNet, target: Target, precision: str, time: Time, place: Place, folder: Path
-) -> Sample | str:
+def _sample(net: PhoneNet, target: Target, time: Time, place: Place) -> Sample | str:
     """Measure one network, or say why it is left out."""
-    model = write.write(net.graph)
-    path = folder / f"{net.name}.tflite"
-    path.write_bytes(model)
-    variant = Variant(
-        name=net.name, precision=_PRECISIONS[precision], path=path, sha256=sha256_of(model),
-        limits=Limits(source="timed for calibration, its weights are random"),
-    )  # fmt: skip
-    _, height, width, _ = net.graph.tensors[net.graph.inputs[0]].shape
-    size = Size(width_px=width, height_px=height)
-    placement = place(variant, size)
+    model = Model(name=net.name, data=write.write(net.graph))
+    placement = place(model)
     if placement.unattributed:
         return "it is not known which unit ran it"
     if target.delegate != CPU and placement.cpu_ops:
         return f"falls back to the CPU ({placement.fallbacks[0].op})"
-    measured = time(variant, size)
+    measured = time(model)
     if not isinstance(measured, Latency):
         raise ConfigError(f"{target}: an estimate cannot calibrate; attach the phone")
     return Sample(
-        name=net.name, family=net.family, graph=graphs.parse(model), placement=placement,
+        name=net.name,
+        family=net.family,
+        graph=model.graph,
+        placement=placement,
         measured_ms=measured.median_ms,
-    )  # fmt: skip
+    )

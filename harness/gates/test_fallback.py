@@ -1,15 +1,15 @@
 """Rule on CPU fallback (P)."""
 
 from harness import gate, verdict
-from harness.devices.device import Device
 from harness.images import Size
+from harness.lab import DeviceUnderTest
 from harness.subjects import Budget, Variant
 
 GATE = verdict.FALLBACK
 
 
 def test_every_op_stays_on_the_accelerator(
-    device: Device, variant: Variant, size: Size, budget: Budget, check: gate.Check
+    device: DeviceUnderTest, variant: Variant, size: Size, budget: Budget, check: gate.Check
 ) -> None:
     """P1 to P3: CPU ops, partitions and the CPU's share of the time keep the budget."""
     placement = device.place(variant, size)

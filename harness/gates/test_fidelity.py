@@ -3,15 +3,15 @@
 from dataclasses import replace
 
 from harness import fidelity, gate, verdict
-from harness.devices.device import Device
 from harness.goldens import Golden
+from harness.lab import DeviceUnderTest
 from harness.subjects import Variant
 
 GATE = verdict.FIDELITY
 
 
 def test_output_stays_close_to_the_fp32_golden(
-    device: Device, variant: Variant, golden: Golden, check: gate.Check
+    device: DeviceUnderTest, variant: Variant, golden: Golden, check: gate.Check
 ) -> None:
     """F0 to F3: finite values, PSNR, relative L2 and the worst tile keep the variant's limits."""
     output = device.run(variant, golden.frame)
@@ -22,7 +22,7 @@ def test_output_stays_close_to_the_fp32_golden(
 
 
 def test_output_keeps_its_quality_against_the_sharp_target(
-    device: Device, variant: Variant, golden: Golden, check: gate.Check
+    device: DeviceUnderTest, variant: Variant, golden: Golden, check: gate.Check
 ) -> None:
     """F4: the variant loses no more PSNR against the sharp target than it may."""
     if golden.target is None:

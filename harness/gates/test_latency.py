@@ -1,15 +1,15 @@
 """Rule on latency budgets (L)."""
 
 from harness import gate, verdict
-from harness.devices.device import Device
 from harness.images import Size
+from harness.lab import DeviceUnderTest
 from harness.subjects import Budget, Variant
 
 GATE = verdict.LATENCY
 
 
 def test_an_inference_keeps_its_latency_budget(
-    device: Device, variant: Variant, size: Size, budget: Budget, check: gate.Check
+    device: DeviceUnderTest, variant: Variant, size: Size, budget: Budget, check: gate.Check
 ) -> None:
     """L1, L2: the median and the 95th percentile keep the budget of this device and size."""
     latency = device.time(variant, size, limit_ms=budget.latency_ms)

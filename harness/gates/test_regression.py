@@ -2,18 +2,17 @@
 
 from collections.abc import Callable
 
-from harness import gate, goldens, verdict
+from harness import gate, goldens, observations, verdict
 from harness.baselines import Baseline
-from harness.devices import facts
-from harness.devices.device import Device
 from harness.images import Size
+from harness.lab import DeviceUnderTest
 from harness.subjects import Subject, Variant
 
 GATE = verdict.REGRESSION
 
 
 def test_no_metric_is_worse_than_its_baseline(
-    device: Device,
+    device: DeviceUnderTest,
     subject: Subject,
     variant: Variant,
     size: Size,
@@ -22,26 +21,26 @@ def test_no_metric_is_worse_than_its_baseline(
     check: gate.Check,
 ) -> None:
     """R1, R2: nothing is worse than what a person accepted, and all of it is observed."""
-    observed = facts.of(device, subject, variant, size)
+    observed = observations.of(device, subject, variant, size)
     frames = "; ".join(goldens.changes(subject))
 
     check(
         *(
             gate.inconclusive(
                 GATE,
-                fact.metric,
-                f"{fact.metric} {fact.value:.4g} is of other frames than were blessed: {frames}",
-                sense=fact.sense,
+                one.metric,
+                f"{one.metric} {one.value:.4g} is of other frames than were blessed: {frames}",
+                sense=one.sense,
             )
-            if frames and fact.metric == facts.QUALITY
+            if frames and one.metric == observations.QUALITY
             else gate.no_regression(
-                fact.metric,
-                fact.value,
-                baseline(fact.metric, fact.provenance.evidence.value),
-                fact.provenance,
-                sense=fact.sense,
+                one.metric,
+                one.value,
+                baseline(one.metric, one.provenance.evidence.value),
+                one.provenance,
+                sense=one.sense,
             )
-            for fact in observed
+            for one in observed
         ),
-        *gate.unobserved(((f.metric, f.provenance.evidence) for f in observed), accepted),
+        *gate.unobserved(((o.metric, o.provenance.evidence) for o in observed), accepted),
     )

@@ -9,14 +9,12 @@ from types import ModuleType
 import pytest
 
 from harness import baselines, goldens, images, ledger, profiles, subjects
-from harness.devices.connect import Origin, PhoneSetup, connect
-from harness.devices.device import Device
-from harness.devices.emulated import Emulated
+from harness.devices.connect import Origin, PhoneSetup
 from harness.errors import ConfigError, HarnessError
 from harness.goldens import Golden
 from harness.images import Size
-from harness.plugin import FIXTURES, GATES, ini, option
-from harness.plugin.ledgering import Ledgered
+from harness.lab import DeviceUnderTest, Facts, LocalLab
+from harness.plugin import FIXTURES, GATES, ini, ledgering, option
 from harness.profiles import Target
 from harness.results import Record
 from harness.subjects import Budget, Subject, Variant
@@ -81,38 +79,16 @@ class Session:
     subjects: tuple[Subject, ...]
     pattern: str
     origin: Origin
-    serial: str
-    phone_setup: PhoneSetup
+    lab: LocalLab
+    facts: Facts
     root: Path
-    devices: dict[str, Device] = field(default_factory=dict)
     withheld: dict[tuple[str, str], list[str]] = field(default_factory=dict)
     """Reasons by (target, reason) with the variants that do not ship there."""
-    _lost: dict[str, HarnessError] = field(default_factory=dict)
     _goldens: dict[tuple[Path, str], Golden] = field(default_factory=dict)
 
-    def device(self, target: Target) -> Device:
-        """Return the device that answers for a target, connecting the first time."""
-        name = str(target)
-        if name in self._lost:
-            raise self._lost[name]
-        if name not in self.devices:
-            try:
-                device = connect(
-                    target,
-                    origin=self.origin,
-                    serial=self.serial,
-                    phone_setup=self.phone_setup,
-                    parallel=int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")) > 1,
-                )
-                self.devices[name] = (
-                    device
-                    if isinstance(device, Emulated)
-                    else Ledgered(device, target, self.root / ledger.FILE)
-                )
-            except HarnessError as error:
-                self._lost[name] = error  # said once for each test, tried once
-                raise
-        return self.devices[name]
+    def device(self, target: Target) -> DeviceUnderTest:
+        """Return what answers for a target, each fact once in a run."""
+        return DeviceUnderTest(target, self.facts)
 
     def golden(self, subject: Subject, frame: str) -> Golden:
         """Return a golden, read once in a run."""
@@ -123,13 +99,8 @@ class Session:
 
     def close(self) -> list[str]:
         """Release every device, and return what went wrong with any of them."""
-        troubles = []
-        for name, device in self.devices.items():
-            try:
-                device.close()
-            except HarnessError as error:
-                troubles.append(f"{name}: {error}")
-        self.devices.clear()
+        troubles = self.lab.close()
+        ledgering.write(self.facts.known(), self.root / ledger.FILE)
         return troubles
 
     def order(self, record: Record) -> tuple[int, int, int, int, str, str]:
@@ -196,18 +167,25 @@ def open_session(config: pytest.Config) -> Session:
         found = () if user_tests and not folder.is_dir() else subjects.load_all(folder, pattern)
     except HarnessError as error:
         raise pytest.UsageError(str(error)) from None
-    return Session(
-        targets=targets,
-        subjects=found,
-        pattern=pattern,
-        origin=Origin(option(config, "origin")),
+    origin = Origin(option(config, "origin"))
+    lab = LocalLab(
+        origin=origin,
         serial=option(config, "serial") or "",
-        root=config.rootpath,
         phone_setup=PhoneSetup(
             benchmark_tool=ini(config, "benchmark_tool"),
             benchmark_preset=ini(config, "benchmark_preset"),
             external_delegates=tuple(ini(config, "external_delegates")),
         ),
+        parallel=int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")) > 1,
+    )
+    return Session(
+        targets=targets,
+        subjects=found,
+        pattern=pattern,
+        origin=origin,
+        lab=lab,
+        facts=Facts(lab),
+        root=config.rootpath,
     )
 
 

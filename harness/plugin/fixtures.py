@@ -6,10 +6,10 @@ import pytest
 
 from harness import baselines, gate
 from harness.baselines import Baseline
-from harness.devices.device import Device
 from harness.errors import BlessedDataError, GateError, InconclusiveError
 from harness.goldens import Golden
 from harness.images import Size
+from harness.lab import DeviceUnderTest
 from harness.plugin.collection import CASE, Case, Session
 from harness.results import Record
 from harness.subjects import Budget, Subject, Variant
@@ -20,7 +20,7 @@ RECORDS = pytest.StashKey[list[Record]]()
 
 
 @pytest.fixture
-def device(harness_case: Case, request: pytest.FixtureRequest) -> Device:
+def device(harness_case: Case, request: pytest.FixtureRequest) -> DeviceUnderTest:
     """Return the device under test: a phone, or what stands in for it."""
     return request.config.stash[SESSION].device(harness_case.target)
 

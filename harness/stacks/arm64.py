@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 
 from harness import cache, child, images
 from harness.errors import DeviceError, ModelError, StackMissing
-from harness.evidence import sha256_of
-from harness.graph import Graph, parse
+from harness.graph import Graph
 from harness.images import Pixels
+from harness.model import Model
 from harness.profiles import Target
 from harness.stacks import arm64_cpu, arm64_sysroot, arm64_worker
 from harness.stacks.arm64_cpu import CpuDescription
@@ -76,12 +76,11 @@ def cost_s(graph: Graph, *, fp16: bool = False) -> float:
     return _START_S + graph.macs * per_mac_s
 
 
-def run(model: bytes, graph: Graph, target: Target, frame: Pixels, *, fp16: bool = False) -> Pixels:
+def run(model: Model, target: Target, frame: Pixels, *, fp16: bool = False) -> Pixels:
     """Run a model of the frame's size on a phone's CPU kernels.
 
     Args:
-        model: A .tflite; float16 weights, float32 and quantized files all run.
-        graph: The same, parsed.
+        model: Of the frame's size; float16 weights, float32 and quantized files all run.
         target: The phone, whose CPU is described to the kernels.
         frame: float32 [1, H, W, 3] in [0, 1].
         fp16: Let XNNPACK compute in fp16, as `allow_fp16` does on a phone.
@@ -102,6 +101,7 @@ def run(model: bytes, graph: Graph, target: Target, frame: Pixels, *, fp16: bool
             f"{target}: a CPU core of this phone has no fp16 arithmetic; run the model in fp32"
         )
     _manifest()
+    graph = model.graph
     tensor = graph.tensors[graph.inputs[0]]
     if tensor.shape != frame.shape:
         raise ModelError(
@@ -109,13 +109,13 @@ def run(model: bytes, graph: Graph, target: Target, frame: Pixels, *, fp16: bool
             "rewrite the model for the frame's size first"
         )
     output: NDArray[Any] = worker(cache.root(), cpu).call(
-        "run", model, images.to_stored(frame, tensor), fp16,
+        "run", model.data, images.to_stored(frame, tensor), fp16,
         timeout_s=_LIMIT_FLOOR_S + _LIMIT_RATIO * cost_s(graph, fp16=fp16),
     )  # fmt: skip
     return images.from_stored(output, graph.tensors[graph.outputs[0]])
 
 
-def instructions(model: bytes, target: Target) -> float:
+def instructions(model: Model, target: Target) -> float:
     """Count the instructions that one inference executes on one thread of a phone's CPU.
 
     The emulator counts exactly and the answer is remembered, so that a change of the count is a
@@ -123,7 +123,7 @@ def instructions(model: bytes, target: Target) -> float:
     and clocks are not in it.
 
     Args:
-        model: A .tflite; it runs at the size it has, in its own precision.
+        model: It runs at the size it has, in its own precision.
         target: The phone, whose CPU is described to the kernels.
 
     Returns:
@@ -141,19 +141,19 @@ def instructions(model: bytes, target: Target) -> float:
             f"then run `{arm64_sysroot.COMMAND}`"
         )
     cpu = arm64_cpu.describe(target.profile.cpu)
-    key = cache.key_of(__name__, sha256_of(model), cpu, versions())
+    key = cache.key_of(__name__, model.sha256, cpu, versions())
     counted: float = cache.remember(
         "instructions", key, lambda: _count(model, manifest, cpu), kind=float
     )
     return counted
 
 
-def _count(model: bytes, manifest: Manifest, cpu: CpuDescription) -> float:
+def _count(model: Model, manifest: Manifest, cpu: CpuDescription) -> float:
     base = arm64_sysroot.folder(cache.root())
-    limit_s = _LIMIT_FLOOR_S + 2 * _LIMIT_RATIO * (1 + _INFERENCES) * cost_s(parse(model))
+    limit_s = _LIMIT_FLOOR_S + 2 * _LIMIT_RATIO * (1 + _INFERENCES) * cost_s(model.graph)
     with tempfile.TemporaryDirectory(prefix="harness-arm64-") as work:
         file, report = Path(work) / "model.tflite", Path(work) / "report"
-        file.write_bytes(model)
+        file.write_bytes(model.data)
         options = ("-plugin", f"{base / 'count.so'},report={report}")
         python = arm64_sysroot.guest_command(
             manifest, base, _root(base, cpu), cpu.emulator_cpu, options=options

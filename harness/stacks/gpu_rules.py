@@ -9,8 +9,9 @@ tflite/tools/versioning/gpu_compatibility.cc; transcribed as facts, in our own w
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harness.evidence import Evidence, Provenance, now_utc, sha256_of
+from harness.evidence import Evidence, Provenance, now_utc
 from harness.graph import Graph, Op
+from harness.model import Model
 from harness.placement import CPU, NodePlacement, Placement
 from harness.profiles import Accelerator, Target
 from harness.stacks.rules import (
@@ -57,14 +58,14 @@ class Rule:
     dtypes: tuple[str, ...] = _DATA
 
 
-def place(model: bytes, graph: Graph, target: Target) -> Placement:
+def place(model: Model, target: Target) -> Placement:
     """Say which op of a model the GPU delegate takes with its default options, and why not others.
 
     Args:
-        model: The .tflite.
-        graph: The same, read, at the size it is to run.
+        model: At the size it is to run.
         target: The phone; its accelerator of the delegate gpu gives the unit its name.
     """
+    graph = model.graph
     units = target.profile.accelerators_of("gpu")
     seen, widening = remap_float16(graph)
     findings = _judge(seen, widening, units)
@@ -85,7 +86,7 @@ def place(model: bytes, graph: Graph, target: Target) -> Placement:
         provenance=Provenance(
             evidence=Evidence.RULES,
             device=f"{target.profile.name}:gpu rules",
-            variant_sha256=sha256_of(model),
+            variant_sha256=model.sha256,
             runtime={"gpu rules": SOURCE},
             time_utc=now_utc(),
             note=f"default options: at most {PARTITIONS_MAX} partition goes to the GPU",

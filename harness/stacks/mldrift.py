@@ -14,6 +14,7 @@ from harness.errors import DeviceError, StackMissing
 from harness.evidence import Evidence, Provenance, now_utc, sha256_of
 from harness.graph import Graph
 from harness.images import Pixels
+from harness.model import Model
 from harness.placement import CPU, NodePlacement, Placement
 from harness.profiles import Target
 from harness.stacks import feeding
@@ -72,14 +73,13 @@ def versions() -> dict[str, str]:
     }
 
 
-def place(model: bytes, graph: Graph, target: Target) -> Placement:
+def place(model: Model, target: Target) -> Placement:
     """Say which ops LiteRT's GPU accelerator takes, and why others stay on the CPU.
 
     The accelerator's rules are the same for every phone; `target` names the one asked about.
 
     Args:
-        model: The .tflite.
-        graph: The same, read.
+        model: At the size it is to run.
         target: The phone, for the record.
 
     Raises:
@@ -87,8 +87,9 @@ def place(model: bytes, graph: Graph, target: Target) -> Placement:
         ModelError: the accelerator cannot compile the model.
         DeviceError: the accelerator or the driver crashed or hung.
     """
-    key = cache.key_of(__name__, "model", sha256_of(model), versions())
-    found = cache.remember("placement", key, lambda: _reasons(model, graph), kind=_Reasons)
+    graph = model.graph
+    key = cache.key_of(__name__, "model", model.sha256, versions())
+    found = cache.remember("placement", key, lambda: _reasons(model.data, graph), kind=_Reasons)
     if found.died:
         raise DeviceError(found.died)
     reasons = found.refused
@@ -107,7 +108,7 @@ def place(model: bytes, graph: Graph, target: Target) -> Placement:
         provenance=Provenance(
             evidence=Evidence.VENDOR,
             device=f"{target}, ML Drift on this host",
-            variant_sha256=sha256_of(model),
+            variant_sha256=model.sha256,
             runtime=versions(),
             time_utc=now_utc(),
             note=NOTE,
@@ -115,12 +116,11 @@ def place(model: bytes, graph: Graph, target: Target) -> Placement:
     )
 
 
-def run(model: bytes, graph: Graph, target: Target, frame: Pixels) -> Pixels:
+def run(model: Model, target: Target, frame: Pixels) -> Pixels:
     """Run one frame on the GPU accelerator; ops that it refuses run on the CPU kernels.
 
     Args:
-        model: A .tflite with one image input and one image output.
-        graph: The same, read.
+        model: With one image input and one image output.
         target: The phone, for the record.
         frame: Float32 [1, H, W, C]; quantized for the model where it takes integers.
 
@@ -132,20 +132,19 @@ def run(model: bytes, graph: Graph, target: Target, frame: Pixels) -> Pixels:
         ModelError: the model does not take the frame, or cannot be run.
         DeviceError: the accelerator or the driver crashed or gave no answer.
     """
-    return execute(model, graph, target, [frame])[0]
+    return execute(model, target, [frame])[0]
 
 
-def execute(
-    model: bytes, graph: Graph, target: Target, inputs: Sequence[Values]
-) -> tuple[Values, ...]:
+def execute(model: Model, target: Target, inputs: Sequence[Values]) -> tuple[Values, ...]:
     """Run real values as `run` runs a frame; any number of inputs, every output returned."""
+    graph = model.graph
     made = [graph.tensors[i] for i in graph.outputs]
     stored = _worker(_installed_icd()).call(
         "run",
-        model,
+        model.data,
         feeding.store(graph, inputs),
         [(tensor.dtype, tensor.shape) for tensor in made],
-        any(node.unit == GPU for node in place(model, graph, target).nodes),
+        any(node.unit == GPU for node in place(model, target).nodes),
         timeout_s=_RUN_LIMIT_S,
     )
     return feeding.read(graph, stored)

@@ -9,8 +9,9 @@ Source: LiteRT @ f674577, tflite/delegates/nnapi/nnapi_delegate.cc, `DoPrepare`.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harness.evidence import Evidence, Provenance, now_utc, sha256_of
+from harness.evidence import Evidence, Provenance, now_utc
 from harness.graph import Graph, Op
+from harness.model import Model
 from harness.placement import CPU, NodePlacement, Placement
 from harness.profiles import Accelerator, Profile, Target
 from harness.stacks.nnapi_limits import INT16, LEVEL_7, LEVEL_8, NNAPI_1_0, NNAPI_1_2
@@ -80,14 +81,14 @@ class Phone:
         return Node(graph=graph, op=op, level=self.level, accelerator_specified=self.asks_drivers)
 
 
-def place(model: bytes, graph: Graph, target: Target) -> Placement:
+def place(model: Model, target: Target) -> Placement:
     """Say which op of a model an NNAPI accelerator takes, and why others stay on the CPU.
 
     Args:
-        model: The .tflite.
-        graph: The same, read, at the size it is to run.
+        model: At the size it is to run.
         target: The phone; its accelerators of the delegate nnapi are asked in file order.
     """
+    graph = model.graph
     phone = read_phone(target.profile)
     seen, widening = remap_float16(graph)
     findings = _judge(seen, widening, phone)
@@ -105,7 +106,7 @@ def place(model: bytes, graph: Graph, target: Target) -> Placement:
         provenance=Provenance(
             evidence=Evidence.RULES,
             device=f"{target.profile.name}:nnapi rules, feature level {phone.level}",
-            variant_sha256=sha256_of(model),
+            variant_sha256=model.sha256,
             runtime={"nnapi rules": SOURCE},
             time_utc=now_utc(),
             note=_note(target.profile),

@@ -6,30 +6,28 @@ from dataclasses import dataclass, replace
 
 from harness import cache, child, cutting, evidence
 from harness.errors import ConfigError
-from harness.evidence import Evidence, Provenance, sha256_of
+from harness.evidence import Evidence, Provenance
 from harness.graph import Graph
 from harness.images import Pixels
+from harness.model import Model
 from harness.placement import CPU, NodePlacement, Placement
 from harness.profiles import Target
 from harness.stacks import feeding, qnn_compiler
 from harness.stacks.feeding import Values
 from harness.stacks.qnn_compiler import HTP, Split, Step, missing, versions
 
-__all__ = ["Traffic", "execute", "memory", "missing", "place", "run", "traffic", "versions"]
+__all__ = ["Traffic", "execute", "missing", "place", "run", "traffic", "versions"]
 
 _RUN_TIMEOUT_S = 540.0
 _MEMORY_MIB = 24 * 1024
 
 
-def place(model: bytes, graph: Graph, target: Target, *, with_memory: bool = False) -> Placement:
+def place(model: Model, target: Target) -> Placement:
     """Say which op Qualcomm's partitioner gives to the NPU of a phone, and why others stay.
 
     Args:
-        model: The .tflite.
-        graph: The same, read.
+        model: At the size it is to run.
         target: A phone with an accelerator that names its `soc_model`.
-        with_memory: Whether to compile too, so that spill_mib and context_mib are known where
-            any op runs on the NPU.
 
     Raises:
         StackMissing: the packages are not installed.
@@ -37,10 +35,8 @@ def place(model: bytes, graph: Graph, target: Target, *, with_memory: bool = Fal
         ModelError: the compiler cannot read the model.
     """
     soc_model = _soc_model(target)
-    parts = qnn_compiler.split(model, graph, soc_model)
+    parts = qnn_compiler.split(model, soc_model)
     units = {i: step.unit for step in parts.steps for i in step.ops}
-    on_npu = any(step.unit == HTP for step in parts.steps)
-    known = memory(model, graph, target) if with_memory and on_npu else None
     return Placement(
         nodes=tuple(
             NodePlacement(
@@ -49,12 +45,10 @@ def place(model: bytes, graph: Graph, target: Target, *, with_memory: bool = Fal
                 unit=HTP if units[op.index] == HTP else CPU,
                 reason=parts.refusals.get(op.index, ""),
             )
-            for op in graph.ops
+            for op in model.graph.ops
         ),
         partitions=len(parts.steps),
         provenance=_provenance(model, target, "placement by the vendor's compiler on this host"),
-        spill_mib=known[0] if known else None,
-        context_mib=known[1] if known else None,
     )
 
 
@@ -77,13 +71,7 @@ class Traffic:
     context_mib: float
 
 
-def memory(model: bytes, graph: Graph, target: Target) -> tuple[float, float]:
-    """Return spill_mib and context_mib of `traffic`."""
-    moved = traffic(model, graph, target)
-    return moved.spill_mib, moved.context_mib
-
-
-def traffic(model: bytes, graph: Graph, target: Target) -> Traffic:
+def traffic(model: Model, target: Target) -> Traffic:
     """Compile for a phone and return what its compiler says of memory.
 
     Returns:
@@ -94,10 +82,10 @@ def traffic(model: bytes, graph: Graph, target: Target) -> Traffic:
             cannot compile what its partitioner accepted.
     """
     soc_model = _soc_model(target)
-    parts = qnn_compiler.split(model, graph, soc_model)
+    parts = qnn_compiler.split(model, soc_model)
     contexts = [
         qnn_compiler.compile_step(model, step, soc_model)
-        for step in _live_steps(graph, parts)
+        for step in _live_steps(model.graph, parts)
         if step.unit == HTP
     ]
     return Traffic(
@@ -109,12 +97,11 @@ def traffic(model: bytes, graph: Graph, target: Target) -> Traffic:
     )
 
 
-def run(model: bytes, graph: Graph, target: Target, frame: Pixels) -> Pixels:
+def run(model: Model, target: Target, frame: Pixels) -> Pixels:
     """Run one frame: the NPU's partitions on the HTP simulator, the rest on the CPU kernels.
 
     Args:
-        model: A .tflite with one image input and one image output.
-        graph: The same, read.
+        model: With one image input and one image output.
         target: A phone with an accelerator that names its `soc_model`.
         frame: Float32 [1, H, W, C]; quantized for the model where it takes integers.
 
@@ -126,17 +113,16 @@ def run(model: bytes, graph: Graph, target: Target, frame: Pixels) -> Pixels:
         DeviceError: the compiler or the simulator crashed or gave no answer.
         ModelError: the model does not take the frame, or cannot be compiled.
     """
-    return execute(model, graph, target, [frame])[0]
+    return execute(model, target, [frame])[0]
 
 
-def execute(
-    model: bytes, graph: Graph, target: Target, inputs: Sequence[Values]
-) -> tuple[Values, ...]:
+def execute(model: Model, target: Target, inputs: Sequence[Values]) -> tuple[Values, ...]:
     """Run real values as `run` runs a frame; any number of inputs, every output returned."""
+    graph = model.graph
     soc_model = _soc_model(target)
     stored = feeding.store(graph, inputs)
-    parts = qnn_compiler.split(model, graph, soc_model)
-    plan = [_order(model, graph, step, soc_model) for step in _live_steps(graph, parts)]
+    parts = qnn_compiler.split(model, soc_model)
+    plan = [_order(model, step, soc_model) for step in _live_steps(model.graph, parts)]
     made = _worker().call(
         "execute",
         plan,
@@ -177,15 +163,14 @@ def _live_steps(graph: Graph, parts: Split) -> list[Step]:
     return steps
 
 
-def _order(model: bytes, graph: Graph, step: Step, soc_model: str) -> tuple[object, ...]:
+def _order(model: Model, step: Step, soc_model: str) -> tuple[object, ...]:
     """Describe one stretch to the worker."""
     if step.unit != HTP:
-        part = cutting.cut(model, ops=step.ops, inputs=step.inputs, outputs=step.outputs)
+        part = cutting.cut(model.data, ops=step.ops, inputs=step.inputs, outputs=step.outputs)
         return ("cpu", part, step.inputs, step.outputs)
     context = qnn_compiler.compile_step(model, step, soc_model)
-    ports = {
-        i: (graph.tensors[i].dtype, graph.tensors[i].shape) for i in (*step.inputs, *step.outputs)
-    }
+    tensors = model.graph.tensors
+    ports = {i: (tensors[i].dtype, tensors[i].shape) for i in (*step.inputs, *step.outputs)}
     return (HTP, str(context.path), qnn_compiler.GRAPH_NAME, step.inputs, step.outputs, ports)
 
 
@@ -209,11 +194,11 @@ def _worker() -> child.Worker:
     )
 
 
-def _provenance(model: bytes, target: Target, note: str) -> Provenance:
+def _provenance(model: Model, target: Target, note: str) -> Provenance:
     return Provenance(
         evidence=Evidence.VENDOR,
         device=f"{target}, {_soc_model(target)}",
-        variant_sha256=sha256_of(model),
+        variant_sha256=model.sha256,
         runtime=versions(),
         time_utc=evidence.now_utc(),
         note=note,

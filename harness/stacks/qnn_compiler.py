@@ -17,8 +17,8 @@ from ai_edge_litert import schema_py_generated as schema
 
 from harness import cache, child, cutting, extras
 from harness.errors import DeviceError, ModelError, StackMissing
-from harness.evidence import sha256_of
 from harness.graph import Graph
+from harness.model import Model
 from harness.stacks import qnn_log
 
 HTP = "htp"
@@ -118,7 +118,7 @@ def versions() -> dict[str, str]:
     return {name: importlib.metadata.version(name) for name in names}
 
 
-def split(model: bytes, graph: Graph, soc_model: str) -> Split:
+def split(model: Model, soc_model: str) -> Split:
     """Run the partitioner for one chip; remembered by content.
 
     Raises:
@@ -127,11 +127,13 @@ def split(model: bytes, graph: Graph, soc_model: str) -> Split:
         ModelError: the compiler cannot read the model.
     """
     check_installed()
-    key = cache.key_of(__name__, "split", sha256_of(model), soc_model, versions())
-    return cache.remember("qnn", key, lambda: _split(model, graph, soc_model), kind=Split)
+    key = cache.key_of(__name__, "split", model.sha256, soc_model, versions())
+    return cache.remember(
+        "qnn", key, lambda: _split(model.data, model.graph, soc_model), kind=Split
+    )
 
 
-def compile_step(model: bytes, step: Step, soc_model: str) -> Context:
+def compile_step(model: Model, step: Step, soc_model: str) -> Context:
     """Compile one accelerated stretch into a context binary; remembered by content.
 
     Its inputs are named `in0`, `in1` ... and its outputs `out0`, `out1` ...
@@ -141,11 +143,11 @@ def compile_step(model: bytes, step: Step, soc_model: str) -> Context:
         DeviceError: the compiler crashed, hung or ran out of memory.
     """
     check_installed()
-    key = cache.key_of(__name__, "context", sha256_of(model), step, soc_model, versions())
+    key = cache.key_of(__name__, "context", model.sha256, step, soc_model, versions())
     binary = cache.root() / "qnn" / key[:2] / f"{key}.bin"
 
     def make() -> Context:
-        return _compile(model, step, soc_model, binary)
+        return _compile(model.data, step, soc_model, binary)
 
     context = cache.remember("qnn", key, make, kind=Context)
     if not binary.exists():

@@ -8,9 +8,10 @@ from typing import Any
 from numpy.typing import NDArray
 
 from harness import cache, child, images, placement
-from harness.evidence import Evidence, Provenance, now_utc, sha256_of
+from harness.evidence import Evidence, Provenance, now_utc
 from harness.graph import Graph, Op
 from harness.images import Pixels
+from harness.model import Model
 from harness.placement import CPU, NodePlacement, Placement
 from harness.stacks import feeding
 from harness.stacks.feeding import Values
@@ -26,12 +27,11 @@ def versions() -> dict[str, str]:
     return {"ai-edge-litert": importlib.metadata.version("ai-edge-litert")}
 
 
-def run(model: bytes, graph: Graph, frame: Pixels, *, fp16: bool = False) -> Pixels:
+def run(model: Model, frame: Pixels, *, fp16: bool = False) -> Pixels:
     """Run a model of the frame's size on the CPU kernels.
 
     Args:
-        model: A .tflite.
-        graph: The same, parsed.
+        model: Of the frame's size.
         frame: float32 [1, H, W, 3] in [0, 1].
         fp16: Force fp16 arithmetic. On x86 it is emulated with fp32 accumulation, which is
             about 10 dB closer to fp32 than a phone.
@@ -43,36 +43,39 @@ def run(model: bytes, graph: Graph, frame: Pixels, *, fp16: bool = False) -> Pix
         ModelError: LiteRT refuses the model.
         DeviceError: the kernels crashed, hung or ran out of memory.
     """
+    graph = model.graph
     stored = images.to_stored(frame, graph.tensors[graph.inputs[0]])
-    output: NDArray[Any] = worker().call("run", model, stored, fp16, timeout_s=RUN_LIMIT_S)
+    output: NDArray[Any] = worker().call("run", model.data, stored, fp16, timeout_s=RUN_LIMIT_S)
     return images.from_stored(output, graph.tensors[graph.outputs[0]])
 
 
-def execute(model: bytes, graph: Graph, inputs: Sequence[Values]) -> tuple[Values, ...]:
+def execute(model: Model, inputs: Sequence[Values]) -> tuple[Values, ...]:
     """Run real values through a model with any number of inputs; return every output.
 
     Raises:
         ModelError: LiteRT refuses the model, or the values do not fit it.
         DeviceError: the kernels crashed, hung or ran out of memory.
     """
-    stored = feeding.store(graph, inputs)
-    return feeding.read(graph, worker().call("execute", model, stored, timeout_s=RUN_LIMIT_S))
+    stored = feeding.store(model.graph, inputs)
+    made = worker().call("execute", model.data, stored, timeout_s=RUN_LIMIT_S)
+    return feeding.read(model.graph, made)
 
 
-def place(model: bytes, graph: Graph) -> Placement:
+def place(model: Model) -> Placement:
     """Say which ops XNNPACK takes, by letting it take them; the others run on built-in kernels.
 
     Raises:
         ModelError: LiteRT refuses the model.
         DeviceError: LiteRT crashed or hung.
     """
-    key = cache.key_of(__name__, sha256_of(model), versions())
+    key = cache.key_of(__name__, model.sha256, versions())
     taken: tuple[bool, ...] = cache.remember(
         "placement",
         key,
-        lambda: worker().call("delegated", model, timeout_s=RUN_LIMIT_S),
+        lambda: worker().call("delegated", model.data, timeout_s=RUN_LIMIT_S),
         kind=tuple[bool, ...],
     )
+    graph = model.graph
     return Placement(
         nodes=tuple(
             NodePlacement(index=op.index, op=op.name, unit=placement.XNNPACK)
@@ -90,7 +93,7 @@ def place(model: bytes, graph: Graph) -> Placement:
         provenance=Provenance(
             evidence=Evidence.HOST,
             device="XNNPACK on this host",
-            variant_sha256=sha256_of(model),
+            variant_sha256=model.sha256,
             runtime=versions(),
             time_utc=now_utc(),
         ),

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from harness import model
 from harness.devices.emulated import Emulated
 from harness.errors import BlessedDataError
-from harness.evidence import Evidence, sha256_of
+from harness.evidence import Evidence
 from harness.images import Size
+from harness.model import Model
 from harness.profiles import Profile, Target
-from harness.subjects import Limits, Precision, Variant
 
 PHONES = ("pixel4", "mate30pro", "reno3")
 DELEGATE = "nnapi"
@@ -127,9 +129,9 @@ class Study:
     def on_phone(self, phone: str, subject: str, variant: str, size: Size) -> OnPhone:
         """Return where a variant's ops run on a phone, and how long they take by estimate."""
         device = self.devices[phone]
-        file = self._variant(subject, variant)
-        placement = device.place(file, size)
-        found = device.time(file, size)
+        file = self._model(subject, variant).at(size)
+        placement = device.place(file)
+        found = device.time(file)
         return OnPhone(
             cpu_ops=placement.cpu_ops,
             kinds=tuple(sorted({node.op for node in placement.fallbacks})),
@@ -141,18 +143,12 @@ class Study:
             absolute=found.absolute,
         )
 
-    def _variant(self, subject: str, name: str) -> Variant:
+    @functools.cache  # noqa: B019 - one study lives as long as the command
+    def _model(self, subject: str, name: str) -> Model:
         path = self._golden / subject / f"{name}.tflite"
         if not path.is_file():
             raise BlessedDataError(f"{subject}.{name} was not built; run `harness build`")
-        precision = "int8_ptq" if name.endswith("_int8") else name
-        return Variant(
-            name=name,
-            precision=Precision("fp32" if precision.startswith("pruned") else precision),
-            path=path,
-            sha256=sha256_of(path.read_bytes()),
-            limits=Limits(source="none: the study judges nothing"),
-        )
+        return model.load(path)
 
     def _facts(self, subject: str) -> dict[str, Any]:
         path = self._golden / subject / "provenance.json"

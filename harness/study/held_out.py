@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from harness import fidelity, graph, schema
+from harness import fidelity, schema
 from harness.errors import BlessedDataError
-from harness.evidence import sha256_of
 from harness.images import Pixels
+from harness.model import Model
 from harness.stacks import xnnpack
 from harness.study.paired import Interval, interval
 from harness.training.batches import to_float
@@ -151,13 +151,13 @@ def measure(
     outputs: dict[str, list[Pixels]] = {}
     entries = []
     for name in (PARENT, *(one for one in files if one != PARENT)):
-        parsed = graph.parse(files[name], name=name)
-        made = [xnnpack.run(files[name], parsed, frame) for frame in blurred]
+        model = Model(name=name, data=files[name])
+        made = [xnnpack.run(model, frame) for frame in blurred]
         outputs.setdefault(PARENT, made)
         entries.append(
             FileQuality(
                 name=name,
-                sha256=sha256_of(files[name]),
+                sha256=model.sha256,
                 psnr_db=_each(made, sharp),
                 to_fp32_db=_each(made, outputs[PARENT]),
             )

@@ -14,7 +14,7 @@ from harness.devices.device_state import Contract
 from harness.devices.fake_phone import faults
 from harness.devices.fake_phone.faults import Fault
 from harness.errors import ConfigError, DeviceError, HarnessError, MeasurementError
-from harness.subjects import Variant
+from harness.model import Model
 from tests import models, phones
 from tests.phones import QUICK, SIZE, Plugged
 
@@ -38,8 +38,8 @@ def plugged(server: phones.Server, tmp_path: Path) -> Iterator[Plugged]:
 
 
 @pytest.fixture
-def variant(tmp_path: Path) -> Variant:
-    return phones.variant(tmp_path, models.conv_net())
+def variant() -> Model:
+    return phones.model(models.conv_net()).at(SIZE)
 
 
 def peak_mib() -> float:
@@ -47,15 +47,15 @@ def peak_mib() -> float:
 
 
 def test_output_without_end_is_refused_long_before_it_fills_the_host(
-    plugged: Plugged, variant: Variant
+    plugged: Plugged, variant: Model
 ) -> None:
     device = plugged.phone(measuring=UNTIL_PRINTED_S)
-    device.place(variant, SIZE)
+    device.place(variant)
     faults.plant(plugged.folder, Fault.TOOL_PRINTS_FOR_EVER)
     before_mib = peak_mib()
 
     with pytest.raises(DeviceError, match=r"timing fp32: it printed more than 16 MiB"):
-        device.time(variant, SIZE)
+        device.time(variant)
 
     faults.clear(plugged.folder)
     assert peak_mib() - before_mib < 200
@@ -70,16 +70,14 @@ def test_output_without_end_of_any_command_is_refused(plugged: Plugged) -> None:
     assert plugged.wait_until_quiet(20.0)
 
 
-def test_a_log_that_claims_repeats_without_end_is_refused(
-    plugged: Plugged, variant: Variant
-) -> None:
+def test_a_log_that_claims_repeats_without_end_is_refused(plugged: Plugged, variant: Model) -> None:
     device = plugged.phone()
     faults.plant(plugged.folder, Fault.LOG_CLAIMS_REPEATS)
 
     with pytest.raises(DeviceError, match="placing fp32: the phone's log claims 9999"):
-        device.place(variant, SIZE)
+        device.place(variant)
 
-    device.place(variant, SIZE)
+    device.place(variant)
     device.close()
 
 
@@ -106,15 +104,15 @@ def test_many_small_claims_add_up() -> None:
         nnapi_log.parse(f"{STAMP}Manager : Found interface x\n{repeats}")
 
 
-def test_a_tool_that_stops_early_is_void(plugged: Plugged, variant: Variant) -> None:
+def test_a_tool_that_stops_early_is_void(plugged: Plugged, variant: Model) -> None:
     device = plugged.phone()
-    device.place(variant, SIZE)
+    device.place(variant)
     faults.plant(plugged.folder, Fault.TOOL_STOPS_EARLY)
 
     with pytest.raises(MeasurementError, match="made 1 of the 5 inferences asked for"):
-        device.time(variant, SIZE)
+        device.time(variant)
 
-    assert device.time(variant, SIZE).runs >= 15
+    assert device.time(variant).runs >= 15
     device.close()
 
 

@@ -126,7 +126,7 @@ def test_the_owner_of_a_lock(plugged: Plugged) -> None:
     (lock / "owner").write_text(f"them.1 {expiry} {boot} \x1b]0;owned\x07{'x' * 9000}\n")
 
     with pytest.raises(DeviceError, match="in use by another harness") as caught:
-        plugged.phone().place(phones.variant(plugged.folder.path), phones.SIZE)
+        plugged.phone().place(phones.model().at(phones.SIZE))
 
     assert_harmless(str(caught.value))
 

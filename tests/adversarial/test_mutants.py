@@ -18,7 +18,7 @@ from harness import cutting, estimate, graph, profiles, resizing
 from harness.advice.rewrites import REWRITES
 from harness.cli import inspect
 from harness.errors import HarnessError, ModelError
-from harness.graph import Graph
+from harness.model import Model
 from harness.placement import Placement
 from harness.profiles import Target
 from harness.stacks import gpu_rules, nnapi, xnnpack
@@ -47,7 +47,7 @@ _SEEDS = (
 )  # fmt: skip
 
 
-def _targets() -> tuple[tuple[Target, Callable[[bytes, Graph, Target], Placement]], ...]:
+def _targets() -> tuple[tuple[Target, Callable[[Model, Target], Placement]], ...]:
     pixel4 = profiles.load_all([profiles.shipped_folder()])["pixel4"]
     return (
         (Target(profile=pixel4, delegate="nnapi"), nnapi.place),
@@ -55,34 +55,31 @@ def _targets() -> tuple[tuple[Target, Callable[[bytes, Graph, Target], Placement
     )
 
 
-def _stages(model: bytes, parsed: Graph) -> Iterator[Callable[[], object]]:
+def _stages(model: Model) -> Iterator[Callable[[], object]]:
     """Yield what the harness does with a model in its own process."""
-    console = Console(file=io.StringIO(), width=100)
+    console, parsed = Console(file=io.StringIO(), width=100), model.graph
     yield lambda: (parsed.macs, parsed.weight_bytes, parsed.peak_activation_bytes)
     yield lambda: console.print(inspect._headline(inspect.Path("m.tflite"), parsed))
     yield lambda: console.print(inspect._ops(parsed))
     yield lambda: inspect._as_json(parsed, {})
     for width, height in ((16, 16), (24, 32), (17, 9), (4096, 4096)):
-        yield (
-            lambda w=width, h=height: (
-                graph.parse(resizing.resize(model, width_px=w, height_px=h)).macs
-            )
-        )
+        yield lambda w=width, h=height: model.at(f"{w}x{h}").graph.macs
     for target, place in _targets():
-        yield lambda t=target, p=place: estimate.estimate(parsed, p(model, parsed, t), t)
-    yield lambda: cutting.show(model, parsed.ops[0].outputs)
+        yield lambda t=target, p=place: estimate.estimate(model, p(model, t), t)
+    yield lambda: cutting.show(model.data, parsed.ops[0].outputs)
     for rewrite in REWRITES.values():
         yield lambda r=rewrite: r(model)
 
 
 def _read(model: bytes) -> int:
     """Do everything with a model; return how many stages gave a result."""
+    whole = models.model(model)
     try:
-        parsed = graph.parse(model)
+        stages = list(_stages(whole))
     except ModelError:
         return 0
     done = 1
-    for stage in _stages(model, parsed):
+    for stage in stages:
         try:
             stage()
         except HarnessError:
@@ -98,7 +95,7 @@ def _run(model: bytes) -> None:
         _, height, width, _ = resizing.image_shape(parsed)
         if width * height < 2**16:
             frame = np.full((1, height, width, 3), 0.5, np.float32)
-            xnnpack.run(model, parsed, frame)
+            xnnpack.run(models.model(model), frame)
     except HarnessError:
         pass
 

@@ -9,13 +9,11 @@ import numpy as np
 import pytest
 
 from harness import profiles
-from harness.cli import shared
 from harness.devices.emulated import Emulated
 from harness.errors import DeviceError
-from harness.images import Size
+from harness.model import Model
 from harness.profiles import Target
 from harness.stacks import qnn
-from harness.subjects import Variant
 from tests import models, needs
 
 
@@ -24,11 +22,9 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "cache"))
 
 
-def model_of(folder: Path) -> Variant:
-    """Write a small restoration network that every stack takes."""
-    data = models.unet(size_px=64)
-    (folder / "unet.tflite").write_bytes(data)
-    return shared.loose_variant(folder / "unet.tflite", data)
+def small() -> Model:
+    """Return a small restoration network that every stack takes."""
+    return models.model(models.unet(size_px=64))
 
 
 def test_a_remembered_output_ends_with_the_chip_that_its_profile_names(tmp_path: Path) -> None:
@@ -37,7 +33,7 @@ def test_a_remembered_output_ends_with_the_chip_that_its_profile_names(tmp_path:
     ours = (profiles.shipped_folder() / "galaxy_s24.toml").read_text(encoding="utf-8")
     ours = ours.replace('name = "galaxy_s24"', 'name = "ours"', 1)
     (tmp_path / "profiles").mkdir()
-    variant = model_of(tmp_path)
+    model = small()
     frame = np.full((1, 64, 64, 3), 0.5, np.float32)
 
     def device() -> Emulated:
@@ -46,17 +42,17 @@ def test_a_remembered_output_ends_with_the_chip_that_its_profile_names(tmp_path:
             profiles.select(profiles.load_all([tmp_path / "profiles"]), ["ours:qnn"])[0]
         )
 
-    device().run(variant, frame)
+    device().run(model, frame)
     ours = ours.replace("SM8650", "SM9999")
 
     with pytest.raises(DeviceError, match="SM9999"):
-        device().run(variant, frame)
+        device().run(model, frame)
 
 
 def test_two_devices_in_two_threads_share_workers_that_neither_may_stop(tmp_path: Path) -> None:
     """One device that was closed took the other's worker with it, between question and answer."""
     pixel4 = profiles.load_all([profiles.shipped_folder()])["pixel4"]
-    variant = model_of(tmp_path)
+    model = small()
     start = threading.Barrier(2)
 
     def rounds(seed: int) -> list[tuple[int, ...]]:
@@ -66,8 +62,8 @@ def test_two_devices_in_two_threads_share_workers_that_neither_may_stop(tmp_path
             profile = replace(pixel4, title=f"{seed}.{number}")  # nothing is remembered of it
             device = Emulated(Target(profile=profile, delegate="cpu"))
             frame = np.random.default_rng(100 * seed + number).random((1, 64, 64, 3), np.float32)
-            shapes.append(device.run(variant, frame).pixels.shape)
-            device.place(variant, Size(width_px=64, height_px=64))
+            shapes.append(device.run(model, frame).pixels.shape)
+            device.place(model)
             device.close()
         return shapes
 

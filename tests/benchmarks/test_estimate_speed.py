@@ -16,7 +16,7 @@ def test_sixty_ops_at_five_resolutions_on_ten_phones(benchmark: Any) -> None:
 
     def estimate_all() -> float:
         return sum(
-            estimate.estimate(graph, placement, target).estimate_ms
+            estimate.estimate_graph(graph, placement, target).estimate_ms
             for _ in range(10)
             for graph, placement in placed
         )

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness import fidelity, goldens, graph, resizing, subjects
+from harness import fidelity, goldens, graph, subjects
 from harness.evidence import Evidence, Provenance
 from harness.images import Output, Pixels
 from harness.stacks import xnnpack
@@ -106,12 +106,11 @@ def _sum_of_inferences_s(root: Path) -> float:
     subject = subjects.load(root / "golden" / "heavy")
     total = 0.0
     for variant in subject.variants:
-        model = variant.read()
-        parsed = graph.parse(model)
+        model = variant.model()
         for name in goldens.names(subject):
             frame, _ = goldens.load_frame(subject, name)
-            xnnpack.run(model, parsed, frame)  # load and prepare
-            total += _seconds(lambda m=model, p=parsed, f=frame: xnnpack.run(m, p, f), rounds=3)
+            xnnpack.run(model, frame)  # load and prepare
+            total += _seconds(lambda m=model, f=frame: xnnpack.run(m, f), rounds=3)
     return total
 
 
@@ -167,8 +166,8 @@ def test_reading_a_model(benchmark: Any, heavy: Path) -> None:
     parsed = benchmark(graph.parse, data)
 
     frame = np.zeros((1, _SIZE_PX, _SIZE_PX, 3), np.float32)
-    xnnpack.run(data, parsed, frame)
-    inference_s = _seconds(lambda: xnnpack.run(data, parsed, frame))
+    xnnpack.run(models.model(data), frame)
+    inference_s = _seconds(lambda: xnnpack.run(models.model(data), frame))
     benchmark.extra_info["over_one_inference_ratio"] = round(
         benchmark.stats.stats.median / inference_s, 4
     )
@@ -179,8 +178,7 @@ def test_resizing_a_model(benchmark: Any, heavy: Path) -> None:
     data = (heavy / "fp32.tflite").read_bytes()
 
     def resize() -> bytes:
-        resizing.resize.cache_clear()
-        return resizing.resize(data, width_px=1280, height_px=720)
+        return models.resized(data, width_px=1280, height_px=720)
 
     resized = benchmark(resize)
 
@@ -194,10 +192,9 @@ def test_an_inference_through_the_worker(benchmark: Any, heavy: Path) -> None:
     from ai_edge_litert.interpreter import Interpreter
 
     data = (heavy / "fp32.tflite").read_bytes()
-    parsed = graph.parse(data)
     frame = np.random.default_rng(0).random((1, _SIZE_PX, _SIZE_PX, 3), np.float32)
 
-    benchmark.pedantic(lambda: xnnpack.run(data, parsed, frame), rounds=10, warmup_rounds=2)
+    benchmark.pedantic(lambda: xnnpack.run(models.model(data), frame), rounds=10, warmup_rounds=2)
 
     xnnpack.worker().close()  # its threads would compete
     interpreter: Any = Interpreter(model_content=data, num_threads=min(4, os.cpu_count() or 1))

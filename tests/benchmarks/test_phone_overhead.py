@@ -25,21 +25,19 @@ def test_pushing_and_reading_beside_the_tools_own_run_time(
 
     monkeypatch.setattr(Bench, "run", timed_run)
     monkeypatch.setenv("HOME", str(tmp_path))
-    variant = phones.variant(
-        tmp_path, models.conv_net(size_px=_SIZE.width_px, channels=48, depth=4)
-    )
+    variant = phones.model(models.conv_net(size_px=_SIZE.width_px, channels=48, depth=4))
     with phones.server() as server, phones.plugged(tmp_path / "phone", server) as fake:
         known = fake.phone()
-        known.place(phones.variant(tmp_path, models.conv_net(), name="other"), phones.SIZE)
+        known.place(phones.model(models.conv_net(), name="other").at(phones.SIZE))
         known.close()
         tool_s.clear()
 
         def gates() -> None:
             """Do what the gates of a new variant ask of a phone that knows the tool."""
             device = fake.phone(measuring=Measuring())
-            device.place(variant, _SIZE)
-            device.run(variant, phones.frame(_SIZE))
-            device.time(variant, _SIZE)
+            device.place(variant.at(_SIZE))
+            device.run(variant.at(_SIZE), phones.frame(_SIZE))
+            device.time(variant.at(_SIZE))
             device.close()
 
         benchmark.pedantic(gates, rounds=1)  # type: ignore[attr-defined]

@@ -62,11 +62,11 @@ def frame(size_px: int, seed: int = 3) -> Pixels:
 
 
 def run(model: bytes, size_px: int, *, fp16: bool = False) -> Pixels:
-    return arm64.run(model, graph.parse(model), PHONE, frame(size_px), fp16=fp16)
+    return arm64.run(models.model(model), PHONE, frame(size_px), fp16=fp16)
 
 
 def run_on_host(model: bytes, size_px: int, *, fp16: bool = False) -> Pixels:
-    return xnnpack.run(model, graph.parse(model), frame(size_px), fp16=fp16)
+    return xnnpack.run(models.model(model), frame(size_px), fp16=fp16)
 
 
 def psnr_db(output: Pixels, reference: Pixels) -> float:
@@ -123,7 +123,7 @@ def test_a_file_that_litert_refuses_is_a_model_error_and_the_emulator_goes_on() 
     broken = model[: len(model) // 2]
 
     with pytest.raises(ModelError, match="LiteRT"):
-        arm64.run(broken, graph.parse(model), PHONE, frame(8))
+        arm64.run(models.model(broken), PHONE, frame(8))
 
     assert np.isfinite(run(model, 8)).all()
 
@@ -172,7 +172,7 @@ def test_an_old_cpu_runs_int8_without_dot_products() -> None:
     old = phone("cortex-a53")
 
     try:
-        output = arm64.run(model, graph.parse(model), old, frame(16))
+        output = arm64.run(models.model(model), old, frame(16))
     finally:
         arm64.worker(cache.root(), arm64_cpu.describe(old.profile.cpu)).close()
 
@@ -188,7 +188,7 @@ def test_instructions_are_counted_the_same_again(
     for name in ("first", "second"):
         (tmp_path / name).mkdir()
         new_cache(sysroot, tmp_path / name, monkeypatch)
-        counts.append(arm64.instructions(model, PHONE))
+        counts.append(arm64.instructions(models.model(model), PHONE))
 
     assert counts[0] > graph.parse(model).macs / 64
     assert abs(counts[1] - counts[0]) / counts[0] < 0.005
@@ -196,7 +196,8 @@ def test_instructions_are_counted_the_same_again(
 
 def test_instructions_grow_with_the_pixels() -> None:
     small, large = (
-        arm64.instructions(models.conv_net(channels=16, size_px=px), PHONE) for px in (32, 64)
+        arm64.instructions(models.model(models.conv_net(channels=16, size_px=px)), PHONE)
+        for px in (32, 64)
     )
 
     assert 3 < large / small < 5
@@ -215,22 +216,24 @@ def test_a_small_change_of_a_model_shows_in_its_instructions() -> None:
 def test_counts_do_not_depend_on_the_slow_cores_of_a_phone() -> None:
     model = models.conv_net(channels=8, size_px=16, dtype="int8")
 
-    assert arm64.instructions(model, PHONE) == arm64.instructions(model, phone("cortex-a76"))
+    assert arm64.instructions(models.model(model), PHONE) == arm64.instructions(
+        models.model(model), phone("cortex-a76")
+    )
 
 
 def test_a_count_is_remembered(own_cache: Path) -> None:
     model = models.conv_net(channels=4, size_px=16)
 
-    counted = arm64.instructions(model, PHONE)
+    counted = arm64.instructions(models.model(model), PHONE)
     stored = [cache.read(path) for path in (own_cache / "instructions").glob("*/*")]
 
     assert counted in stored
-    assert arm64.instructions(model, PHONE) == counted
+    assert arm64.instructions(models.model(model), PHONE) == counted
 
 
 def test_a_model_that_cannot_be_counted_is_an_error_that_says_why() -> None:
     with pytest.raises(HarnessError):
-        arm64.instructions(models.conv_net()[:400], PHONE)
+        arm64.instructions(models.model(models.conv_net()[:400]), PHONE)
 
 
 def test_two_processes_install_at_once_and_find_the_same_sysroot(sysroot: Path) -> None:

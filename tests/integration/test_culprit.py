@@ -8,7 +8,7 @@ import pytest
 
 from harness import culprit, graph, profiles
 from harness.culprit.search import Values
-from harness.graph import Graph
+from harness.model import Model
 from harness.profiles import Target
 from harness.stacks import qnn, xnnpack
 from tests import faults, models, needs
@@ -26,8 +26,8 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield folder
 
 
-def on_npu(model: bytes, parsed: Graph, inputs: Sequence[Values]) -> Sequence[Values]:
-    return qnn.execute(model, parsed, S24, inputs)
+def on_npu(model: Model, inputs: Sequence[Values]) -> Sequence[Values]:
+    return qnn.execute(model, S24, inputs)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "int8"])
@@ -35,7 +35,12 @@ def test_the_npu_computes_what_the_cpu_computes(dtype: str) -> None:
     model = models.unet(dtype=dtype, channels=8)
 
     found = culprit.search(
-        model, model, FRAME, run=on_npu, run_reference=xnnpack.execute, tolerance_db=10.0
+        models.model(model),
+        models.model(model),
+        FRAME,
+        run=on_npu,
+        run_reference=xnnpack.execute,
+        tolerance_db=10.0,
     )
 
     assert found.culprit is None
@@ -48,15 +53,21 @@ def test_an_op_that_only_the_npu_gets_wrong_is_found() -> None:
     parsed = graph.parse(model)
     resize = [op for op in parsed.ops if op.name == "RESIZE_BILINEAR"][1]
 
-    def broken_npu(part: bytes, read: Graph, inputs: Sequence[Values]) -> Sequence[Values]:
+    def broken_npu(whole: Model, inputs: Sequence[Values]) -> Sequence[Values]:
+        part, read = whole.data, whole.graph
         names = {op.index: read.tensors[op.outputs[0]].name for op in read.ops}
         wrong = parsed.tensors[resize.outputs[0]].name
         for index in (index for index, name in names.items() if name == wrong):
             part = faults.set_option(part, index, "alignCorners", True)
-        return on_npu(part, graph.parse(part), inputs)
+        return on_npu(models.model(part), inputs)
 
     found = culprit.search(
-        model, model, FRAME, run=broken_npu, run_reference=xnnpack.execute, tolerance_db=10.0
+        models.model(model),
+        models.model(model),
+        FRAME,
+        run=broken_npu,
+        run_reference=xnnpack.execute,
+        tolerance_db=10.0,
     )
 
     assert found.culprit is not None
@@ -71,7 +82,7 @@ def test_a_quantized_variant_on_the_npu_is_searched_against_fp32() -> None:
     broken = faults.scale_tensor(sound, conv.inputs[1], 3.0)
 
     found = culprit.search(
-        broken, faults.float_twin(sound), FRAME,
+        models.model(broken), models.model(faults.float_twin(sound)), FRAME,
         run=on_npu, run_reference=xnnpack.execute, tolerance_db=10.0,
     )  # fmt: skip
 

@@ -4,7 +4,6 @@ Each one goes through what `harness inspect` does and through what a gate does: 
 estimating and running, with LiteRT in its worker process.
 """
 
-import dataclasses
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,13 +12,11 @@ import numpy as np
 import pytest
 
 from harness import cli, profiles
-from harness.cli import shared
 from harness.devices.emulated import Emulated
 from harness.errors import HarnessError
 from harness.images import Size
 from harness.profiles import Target
 from harness.stacks import xnnpack
-from harness.subjects import Precision
 from tests import models
 
 _TRUNCATIONS, _FLIPS, _SHARDS = 50, 200, 10
@@ -99,19 +96,17 @@ def test_a_truncated_model_on_the_command_line_is_exit_code_2_and_one_line(
 
 def _judge(data: bytes, folder: Path) -> list[str]:
     """Do all that a gate does with a model; return the reasons of what was refused."""
-    path = folder / "hostile.tflite"
-    path.write_bytes(data)
     pixel4 = profiles.load_all([profiles.shipped_folder()])["pixel4"]
     frame = np.full((1, 32, 32, 3), 0.5, np.float32)
-    variant = dataclasses.replace(shared.loose_variant(path, data), precision=Precision.FP32)
+    model = models.model(data, str(folder / "hostile.tflite"))
     refused = []
     for delegate in ("nnapi", "cpu"):
         device = Emulated(Target(profile=pixel4, delegate=delegate))
         for verb in (
-            lambda d=device: d.place(variant, _SIZE).partitions > 0,
-            lambda d=device: d.time(variant, _SIZE).estimate_ms > 0.0,
-            lambda d=device: d.time(variant, Size(width_px=48, height_px=16)).estimate_ms > 0.0,
-            lambda d=device: d.run(variant, frame).pixels.dtype == np.float32,
+            lambda d=device: d.place(model.at(_SIZE)).partitions > 0,
+            lambda d=device: d.time(model.at(_SIZE)).estimate_ms > 0.0,
+            lambda d=device: d.time(model.at("48x16")).estimate_ms > 0.0,
+            lambda d=device: d.run(model.at(_SIZE), frame).pixels.dtype == np.float32,
         ):
             try:
                 assert verb()

@@ -39,7 +39,7 @@ def frame(size_px: int = 16) -> Pixels:
 
 
 def place(model: bytes) -> Placement:
-    return mldrift.place(model, graph.parse(model), PHONE)
+    return mldrift.place(models.model(model), PHONE)
 
 
 def with_islands(builder: models.ModelBuilder) -> bytes:
@@ -105,22 +105,20 @@ def test_int16_is_refused_op_by_op() -> None:
 
 def test_float_pixels_are_those_of_the_cpu_in_fp32() -> None:
     model = models.unet(size_px=16)
-    parsed = graph.parse(model)
 
-    output = mldrift.run(model, parsed, PHONE, frame())
+    output = mldrift.run(models.model(model), PHONE, frame())
 
-    on_cpu = xnnpack.run(model, parsed, frame())
+    on_cpu = xnnpack.run(models.model(model), frame())
     assert np.ptp(on_cpu) > 0.1
     assert np.abs(output - on_cpu).max() < 1e-5
 
 
 def test_int8_pixels_are_those_of_the_cpu_to_the_last_bit() -> None:
     model = models.unet(size_px=16, dtype="int8")
-    parsed = graph.parse(model)
 
-    output = mldrift.run(model, parsed, PHONE, frame())
+    output = mldrift.run(models.model(model), PHONE, frame())
 
-    on_cpu = xnnpack.run(model, parsed, frame())
+    on_cpu = xnnpack.run(models.model(model), frame())
     assert np.ptp(on_cpu) > 10 * models.SCALE
     assert np.abs(output - on_cpu).max() <= 1.01 * models.SCALE
 
@@ -133,13 +131,13 @@ def test_any_graph_is_placed_as_the_accelerator_counts_and_computes_what_the_cpu
     parsed = graph.parse(model)
     inputs = [frame(branches.SIZE_PX)]
 
-    placement = mldrift.place(model, parsed, PHONE)  # checks the accelerator's own count
+    placement = mldrift.place(models.model(model), PHONE)  # checks the accelerator's own count
 
     refused = {op.index for op in parsed.ops if op.name == "L2_NORMALIZATION"}
     assert refused
     assert refused <= {node.index for node in placement.fallbacks}
-    right = xnnpack.execute(model, parsed, inputs)
-    outputs = mldrift.execute(model, parsed, PHONE, inputs)
+    right = xnnpack.execute(models.model(model), inputs)
+    outputs = mldrift.execute(models.model(model), PHONE, inputs)
     for output, expected in zip(outputs, right, strict=True):
         np.testing.assert_allclose(output, expected, atol=1e-4)
 
@@ -149,11 +147,10 @@ def test_a_model_that_is_partly_or_wholly_refused_still_runs(dtype: str) -> None
     model = models.conv_net(dtype="int16", size_px=16)
     if dtype == "float32":
         model = with_islands(models.ModelBuilder())
-    parsed = graph.parse(model)
 
-    output = mldrift.run(model, parsed, PHONE, frame())
+    output = mldrift.run(models.model(model), PHONE, frame())
 
-    np.testing.assert_allclose(output, xnnpack.run(model, parsed, frame()), atol=1e-5)
+    np.testing.assert_allclose(output, xnnpack.run(models.model(model), frame()), atol=1e-5)
 
 
 def test_every_output_of_a_model_is_returned_in_its_order() -> None:
@@ -162,7 +159,7 @@ def test_every_output_of_a_model_is_returned_in_its_order() -> None:
     first = builder.conv(image, 4)
     model = builder.build([image], [builder.conv(first, 5), first])
 
-    outputs = mldrift.execute(model, graph.parse(model), PHONE, [frame()])
+    outputs = mldrift.execute(models.model(model), PHONE, [frame()])
 
     assert [output.shape[-1] for output in outputs] == [5, 4]
 
@@ -193,7 +190,7 @@ def test_a_frame_of_another_size_is_refused() -> None:
     model = models.conv_net(size_px=16)
 
     with pytest.raises(ModelError, match="resize the model first"):
-        mldrift.run(model, graph.parse(model), PHONE, frame(32))
+        mldrift.run(models.model(model), PHONE, frame(32))
 
 
 def test_nothing_that_native_libraries_print_reaches_the_terminal(

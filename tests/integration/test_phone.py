@@ -8,18 +8,17 @@ import numpy as np
 import pytest
 
 from harness import graph as graphs
-from harness import resizing
 from harness.devices import phone, tool_file
 from harness.devices.benchmark_tool import PAPER, ExternalDelegate
 from harness.devices.custody import HOME
 from harness.devices.device_state import Contract
 from harness.devices.phone import Phone
 from harness.errors import ConfigError, DeviceError, MeasurementError
-from harness.evidence import Evidence, sha256_of
+from harness.evidence import Evidence
+from harness.model import Model
 from harness.placement import CPU
 from harness.sequential import Plan, Ruling
 from harness.stacks import xnnpack
-from harness.subjects import Precision, Variant
 from tests import models, phones
 from tests.phones import EDGETPU, PIXEL_4, QUICK, SIZE, Plugged
 
@@ -32,8 +31,8 @@ def device(plugged: Plugged) -> Iterator[Phone]:
 
 
 @pytest.fixture
-def variant(tmp_path: Path) -> Variant:
-    return phones.variant(tmp_path)
+def variant() -> Model:
+    return phones.model()
 
 
 def test_a_phone_is_found_by_its_model_and_is_fake_when_it_says_so(plugged: Plugged):
@@ -64,42 +63,42 @@ def test_a_phone_that_fits_no_profile_is_an_error_when_it_was_asked_for(plugged:
         phone.attached({"pixel4": PIXEL_4}, server=plugged.server, serial=plugged.serial)
 
 
-def test_pixels_are_those_of_the_same_kernels_on_the_host(device: Phone, variant: Variant):
+def test_pixels_are_those_of_the_same_kernels_on_the_host(device: Phone, variant: Model):
     frame = phones.frame()
-    model = resizing.resize(variant.read(), width_px=SIZE.width_px, height_px=SIZE.height_px)
+    model = variant.at(SIZE)
 
-    output = device.run(variant, frame)
+    output = device.run(model, frame)
 
-    expected = xnnpack.run(model, graphs.parse(model), frame)
+    expected = xnnpack.run(model, frame)
     assert np.allclose(output.pixels, expected, atol=1e-5)
     assert output.provenance.evidence is Evidence.FAKE
 
 
 def test_an_int8_models_pixels_come_back_as_real_values(device: Phone, tmp_path: Path):
     model = models.conv_net(dtype="int8")
-    variant = phones.variant(tmp_path, model, name="int8")
+    variant = phones.model(model, name="int8")
     graph = graphs.parse(model)
     _, height, width, _ = graph.tensors[graph.inputs[0]].shape
     frame = phones.frame(replace(SIZE, width_px=width, height_px=height))
 
     output = device.run(variant, frame)
 
-    expected = xnnpack.run(model, graph, frame)
+    expected = xnnpack.run(models.model(model), frame)
     assert np.allclose(output.pixels, expected, atol=2 * models.SCALE)
 
 
-def test_a_model_is_resized_to_the_frame(device: Phone, variant: Variant):
-    output = device.run(variant, phones.frame(replace(SIZE, width_px=48, height_px=16)))
+def test_a_model_is_resized_to_the_frame(device: Phone, variant: Model):
+    output = device.run(variant.at("48x16"), phones.frame(replace(SIZE, width_px=48, height_px=16)))
 
     assert output.pixels.shape == (1, 16, 48, 3)
 
 
 def test_ops_the_driver_refuses_are_on_the_cpu_with_the_drivers_name(
-    plugged: Plugged, device: Phone, variant: Variant
+    plugged: Plugged, device: Phone, variant: Model
 ):
     plugged.folder.switch(refused_ops=("TRANSPOSE_CONV",))
 
-    placement = device.place(variant, SIZE)
+    placement = device.place(variant.at(SIZE))
 
     assert {node.op for node in placement.fallbacks} == {"TRANSPOSE_CONV"}
     assert f"'{EDGETPU}'" in placement.fallbacks[0].reason
@@ -108,52 +107,52 @@ def test_ops_the_driver_refuses_are_on_the_cpu_with_the_drivers_name(
     assert 0 < placement.cpu_time_share < 1
 
 
-def test_full_residency_has_one_partition_and_no_cpu_time(device: Phone, variant: Variant):
-    placement = device.place(variant, SIZE)
+def test_full_residency_has_one_partition_and_no_cpu_time(device: Phone, variant: Model):
+    placement = device.place(variant.at(SIZE))
 
     assert {node.unit for node in placement.nodes} == {EDGETPU}
     assert (placement.partitions, placement.cpu_time_share) == (1, 0.0)
 
 
 def test_a_silent_fallback_is_a_placement_on_the_cpu(
-    plugged: Plugged, device: Phone, variant: Variant
+    plugged: Plugged, device: Phone, variant: Model
 ):
     plugged.folder.switch(silent_fallback=True)
 
-    placement = device.place(variant, SIZE)
+    placement = device.place(variant.at(SIZE))
 
     assert placement.cpu_ops == len(placement.nodes)
 
 
 def test_ops_that_nnapi_runs_on_its_own_cpu_kernels_are_on_the_cpu(
-    plugged: Plugged, device: Phone, variant: Variant
+    plugged: Plugged, device: Phone, variant: Model
 ):
     plugged.folder.switch(reference_ops=("CONV_2D",))
 
-    placement = device.place(variant, SIZE)
+    placement = device.place(variant.at(SIZE))
 
     assert {node.op for node in placement.fallbacks} == {"CONV_2D"}
     assert "nnapi-reference" in placement.fallbacks[0].reason
 
 
 @pytest.mark.parametrize("delegate", ["gpu", "cpu"])
-def test_other_delegates_are_placed_too(plugged: Plugged, variant: Variant, delegate: str):
+def test_other_delegates_are_placed_too(plugged: Plugged, variant: Model, delegate: str):
     device = plugged.phone(delegate)
 
-    placement = device.place(variant, SIZE)
+    placement = device.place(variant.at(SIZE))
     device.close()
 
     assert CPU not in {node.unit for node in placement.nodes}
 
 
-def test_an_external_delegate_is_placed_by_its_name(plugged: Plugged, variant: Variant):
+def test_an_external_delegate_is_placed_by_its_name(plugged: Plugged, variant: Model):
     external = ExternalDelegate(
         path="/data/local/tmp/qnn/libQnnTFLiteDelegate.so",
         options="backend_type:htp",
     )
     device = plugged.phone("qnn", replace(QUICK, external=external))
 
-    placement = device.place(variant, SIZE)
+    placement = device.place(variant.at(SIZE))
     device.close()
 
     assert {node.unit for node in placement.nodes} == {"qnn"}
@@ -161,39 +160,39 @@ def test_an_external_delegate_is_placed_by_its_name(plugged: Plugged, variant: V
 
 @pytest.mark.parametrize("build", ["2020", "2022", "2025"])
 def test_every_build_of_the_tool_gives_the_same_placement(
-    plugged: Plugged, device: Phone, variant: Variant, build: str
+    plugged: Plugged, device: Phone, variant: Model, build: str
 ):
     plugged.folder.switch(tool_build=build, refused_ops=("CONCATENATION",))
     if build == "2022":
         # XNNPACK takes the rest there, and no runtime info says which node it took.
         with pytest.raises(MeasurementError, match="export_model_runtime_info"):
-            device.place(variant, SIZE)
+            device.place(variant.at(SIZE))
         return
 
-    placement = device.place(variant, SIZE)
+    placement = device.place(variant.at(SIZE))
 
     assert {node.op for node in placement.fallbacks} == {"CONCATENATION"}
 
 
 @pytest.mark.parametrize("build", ["2022", "2025", "litert2"])
-def test_every_build_of_the_tool_gives_a_median(plugged: Plugged, variant: Variant, build: str):
+def test_every_build_of_the_tool_gives_a_median(plugged: Plugged, variant: Model, build: str):
     plugged.folder.switch(tool_build=build, latency_us={"": 700.0}, noise_share=0.0)
     delegate = "gpu" if build == "litert2" else "nnapi"
     device = plugged.phone(delegate)
 
-    latency = device.time(variant, SIZE)
+    latency = device.time(variant.at(SIZE))
     device.close()
 
     assert latency.median_ms == pytest.approx(0.7, rel=0.05)
     assert latency.p95_ms == pytest.approx(0.7, rel=0.05)
 
 
-def test_the_litert_2_tool_cannot_give_pixels_and_says_so(plugged: Plugged, variant: Variant):
+def test_the_litert_2_tool_cannot_give_pixels_and_says_so(plugged: Plugged, variant: Model):
     plugged.folder.switch(tool_build="litert2")
     device = plugged.phone("gpu")
 
     with pytest.raises(ConfigError, match="cannot write a model's output"):
-        device.run(variant, phones.frame())
+        device.run(variant.at(SIZE), phones.frame())
     device.close()
 
 
@@ -211,21 +210,21 @@ def test_what_a_build_of_the_tool_lacks_is_said(plugged: Plugged, build: str, la
     assert all(word in sentence for word, sentence in zip(lacks, sentences, strict=True))
 
 
-def test_only_an_fp16_variant_is_computed_in_fp16_on_the_cpu(plugged: Plugged, variant: Variant):
-    half = replace(variant, precision=Precision.FP16)
+def test_only_an_fp16_variant_is_computed_in_fp16_on_the_cpu(plugged: Plugged, variant: Model):
+    half = phones.model(models.unet(upsampling="TRANSPOSE_CONV", fp16_weights=True))
     device = plugged.phone("cpu")
 
     asked = []
     for one in (variant, half):
-        device.run(one, phones.frame())
+        device.run(one.at(SIZE), phones.frame())
         asked.append("--xnnpack_force_fp16=true" in plugged.folder.last_command())
     device.close()
 
     assert asked == [False, True]
 
 
-def test_a_timing_stores_the_phones_state_and_its_interval(device: Phone, variant: Variant):
-    latency = device.time(variant, SIZE)
+def test_a_timing_stores_the_phones_state_and_its_interval(device: Phone, variant: Model):
+    latency = device.time(variant.at(SIZE))
 
     state = latency.provenance.device_state
     assert state["temperature_c"] == 31.0
@@ -238,51 +237,50 @@ def test_a_timing_stores_the_phones_state_and_its_interval(device: Phone, varian
 
 
 def test_a_timing_that_straddles_its_limit_goes_on_to_its_stated_cost(
-    plugged: Plugged, device: Phone, variant: Variant
+    plugged: Plugged, device: Phone, variant: Model
 ):
     plugged.folder.switch(latency_us={"": 1000.0}, noise_share=0.02)
 
-    near = device.time(variant, SIZE, limit_ms=1.0)
-    far = device.time(variant, SIZE, limit_ms=50.0)
+    near = device.time(variant.at(SIZE), limit_ms=1.0)
+    far = device.time(variant.at(SIZE), limit_ms=50.0)
 
     assert near.provenance.device_state["tool_runs"] == QUICK.effort.most_runs
     assert far.provenance.device_state["tool_runs"] == QUICK.effort.looks[0]
 
 
 def test_a_candidate_that_is_slower_is_found_in_interleaved_runs(
-    plugged: Plugged, device: Phone, variant: Variant, tmp_path: Path
+    plugged: Plugged, device: Phone, variant: Model, tmp_path: Path
 ):
-    slow = phones.variant(tmp_path, models.conv_net(), name="slow")
-    resized = resizing.resize(slow.read(), width_px=SIZE.width_px, height_px=SIZE.height_px)
-    plugged.folder.switch(latency_us={"": 1000.0, sha256_of(resized): 1200.0}, noise_share=0.01)
+    slow = phones.model(models.conv_net(), name="slow").at(SIZE)
+    plugged.folder.switch(latency_us={"": 1000.0, slow.sha256: 1200.0}, noise_share=0.01)
     quick = replace(QUICK, plan=Plan(looks=(6,), alphas=(0.02,)))
     device = plugged.phone(measuring=quick)
 
-    comparison = device.compare(slow, variant, SIZE)
+    comparison = device.compare(slow, variant.at(SIZE))
     device.close()
 
     assert comparison.ruling is Ruling.SLOWER
     assert comparison.ratio == pytest.approx(1.2, rel=0.05)
 
 
-def test_nothing_is_pushed_twice(plugged: Plugged, variant: Variant):
+def test_nothing_is_pushed_twice(plugged: Plugged, variant: Model):
     first = plugged.phone()
-    first.place(variant, SIZE)
+    first.place(variant.at(SIZE))
     first.close()
     store = plugged.folder.root / HOME.lstrip("/") / "store"
     stamps = {path.name: path.stat().st_mtime_ns for path in store.iterdir()}
 
     second = plugged.phone()
-    second.place(variant, SIZE)
+    second.place(variant.at(SIZE))
     second.close()
 
     assert {path.name: path.stat().st_mtime_ns for path in store.iterdir()} == stamps
 
 
-def test_settings_are_restored_and_the_lock_is_given_back(plugged: Plugged, variant: Variant):
+def test_settings_are_restored_and_the_lock_is_given_back(plugged: Plugged, variant: Model):
     before = plugged.folder.settings()
     device = plugged.phone()
-    device.place(variant, SIZE)
+    device.place(variant.at(SIZE))
     during = plugged.folder.settings()
 
     device.close()
@@ -294,26 +292,26 @@ def test_settings_are_restored_and_the_lock_is_given_back(plugged: Plugged, vari
     assert [path.name for path in home.iterdir()] == ["store"]
 
 
-def test_two_harnesses_do_not_share_a_phone(plugged: Plugged, device: Phone, variant: Variant):
-    device.place(variant, SIZE)
+def test_two_harnesses_do_not_share_a_phone(plugged: Plugged, device: Phone, variant: Model):
+    device.place(variant.at(SIZE))
     other = plugged.phone()
 
     with pytest.raises(DeviceError, match="in use by another harness"):
-        other.place(variant, SIZE)
+        other.place(variant.at(SIZE))
     other.close()
 
-    device.place(variant, SIZE)
+    device.place(variant.at(SIZE))
 
 
-def test_a_lock_whose_time_has_passed_is_taken_over(plugged: Plugged, variant: Variant):
+def test_a_lock_whose_time_has_passed_is_taken_over(plugged: Plugged, variant: Model):
     crashed = plugged.phone()
-    crashed.place(variant, SIZE)
+    crashed.place(variant.at(SIZE))
     owner = plugged.folder.root / HOME.lstrip("/") / "lock/owner"
     token, _, boot, *label = owner.read_text().split()
     owner.write_text(" ".join([token, "1", boot, *label]) + "\n")
     other = plugged.phone()
 
-    other.place(variant, SIZE)
+    other.place(variant.at(SIZE))
     held = owner.read_text()
     crashed.close()
 
@@ -322,15 +320,15 @@ def test_a_lock_whose_time_has_passed_is_taken_over(plugged: Plugged, variant: V
     other.close()
 
 
-def test_a_crashed_harness_is_cleaned_up_after_by_the_next(plugged: Plugged, variant: Variant):
+def test_a_crashed_harness_is_cleaned_up_after_by_the_next(plugged: Plugged, variant: Model):
     before = plugged.folder.settings()
     crashed = plugged.phone()
-    crashed.place(variant, SIZE)  # and never closed
+    crashed.place(variant.at(SIZE))  # and never closed
     owner = plugged.folder.root / HOME.lstrip("/") / "lock/owner"
     owner.write_text(owner.read_text().replace(owner.read_text().split()[2], "an-earlier-boot"))
 
     device = plugged.phone()
-    device.place(variant, SIZE)
+    device.place(variant.at(SIZE))
     device.close()
 
     assert plugged.folder.settings() == before
@@ -347,37 +345,37 @@ def test_a_crashed_harness_is_cleaned_up_after_by_the_next(plugged: Plugged, var
     ],
 )
 def test_a_timing_outside_the_contract_is_void(
-    plugged: Plugged, device: Phone, variant: Variant, spoil, words: str
+    plugged: Plugged, device: Phone, variant: Model, spoil, words: str
 ):
     spoil(plugged.folder)
 
     with pytest.raises(MeasurementError, match=f"void by the phone's state.*{words}"):
-        device.time(variant, SIZE)
+        device.time(variant.at(SIZE))
 
 
 def test_a_throttled_clock_voids_a_timing_where_clocks_are_not_bounded_on_purpose(
-    plugged: Plugged, variant: Variant
+    plugged: Plugged, variant: Model
 ):
     policy = "/sys/devices/system/cpu/cpufreq/policy7/scaling_max_freq"
     plugged.folder.write(policy, "1200000\n")
     device = plugged.phone(measuring=replace(QUICK, fixed_performance=False))
 
     with pytest.raises(MeasurementError, match="held to 1200 of 2841 MHz"):
-        device.time(variant, SIZE)
+        device.time(variant.at(SIZE))
     device.close()
 
 
 def test_a_slow_mode_is_seen_by_the_sentinel_and_not_by_the_number(
-    plugged: Plugged, device: Phone, variant: Variant
+    plugged: Plugged, device: Phone, variant: Model
 ):
-    device.time(variant, SIZE)
+    device.time(variant.at(SIZE))
     plugged.folder.switch(sentinel=700_000)
 
     with pytest.raises(MeasurementError, match="slow mode"):
-        device.time(variant, SIZE)
+        device.time(variant.at(SIZE))
 
 
-def test_a_hot_phone_is_waited_for(plugged: Plugged, variant: Variant):
+def test_a_hot_phone_is_waited_for(plugged: Plugged, variant: Model):
     zone = "/sys/class/thermal/thermal_zone1/temp"
     plugged.folder.write(zone, "45000\n")
     device = plugged.phone(measuring=replace(QUICK, contract=Contract(cooldown_s=20.0)))
@@ -385,16 +383,16 @@ def test_a_hot_phone_is_waited_for(plugged: Plugged, variant: Variant):
         plugged.loop.call_later, 1.0, lambda: plugged.folder.write(zone, "31000\n")
     )
 
-    latency = device.time(variant, SIZE)
+    latency = device.time(variant.at(SIZE))
     device.close()
 
     assert latency.provenance.device_state["temperature_c"] == 31.0
 
 
-def test_the_papers_preset_is_recorded(plugged: Plugged, variant: Variant):
+def test_the_papers_preset_is_recorded(plugged: Plugged, variant: Model):
     device = plugged.phone(measuring=replace(QUICK, preset=PAPER))
 
-    latency = device.time(variant, SIZE)
+    latency = device.time(variant.at(SIZE))
     device.close()
 
     assert latency.provenance.runtime["preset"] == "paper: 10 runs, 4 threads"

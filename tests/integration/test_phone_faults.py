@@ -19,6 +19,7 @@ from harness.devices.fake_phone import faults
 from harness.devices.fake_phone.faults import Fault
 from harness.devices.phone import Phone
 from harness.errors import DeviceError, HarnessError, MeasurementError
+from harness.model import Model
 from harness.subjects import Variant
 from tests import models, phones
 from tests.phones import QUICK, SIZE, Plugged
@@ -32,15 +33,15 @@ ROUND_LIMIT_S = 45.0
 GONE = "(it is offline|it is not attached|the connection broke)"
 
 VERBS: dict[str, Callable[[Phone, Variant], object]] = {
-    "place": lambda device, variant: device.place(variant, SIZE),
-    "run": lambda device, variant: device.run(variant, phones.frame()),
-    "time": lambda device, variant: device.time(variant, SIZE),
+    "place": lambda device, variant: device.place(variant.at(SIZE)),
+    "run": lambda device, variant: device.run(variant.at(SIZE), phones.frame()),
+    "time": lambda device, variant: device.time(variant.at(SIZE)),
 }
 
 
 @pytest.fixture
-def variant(tmp_path: Path) -> Variant:
-    return phones.variant(tmp_path, models.conv_net())
+def variant() -> Model:
+    return phones.model(models.conv_net())
 
 
 def assert_nothing_is_left(plugged: Plugged, settings: dict[str, str]) -> None:
@@ -69,11 +70,11 @@ def assert_nothing_is_left(plugged: Plugged, settings: dict[str, str]) -> None:
     ],
 )  # fmt: skip
 def test_a_fault_is_one_clear_error_and_then_the_phone_works_again(
-    plugged: Plugged, variant: Variant, fault: Fault, verb: str, words: str
+    plugged: Plugged, variant: Model, fault: Fault, verb: str, words: str
 ):
     settings = plugged.folder.settings()
     device = plugged.phone(measuring=LIMITED)
-    device.place(variant, replace(SIZE, width_px=64))  # prepared, and something already measured
+    device.place(variant.at(replace(SIZE, width_px=64)))  # prepared, and something already measured
     faults.plant(plugged.folder, fault)
 
     with pytest.raises(DeviceError, match=rf"phone {plugged.serial}: .*{words}"):
@@ -85,31 +86,31 @@ def test_a_fault_is_one_clear_error_and_then_the_phone_works_again(
     assert_nothing_is_left(plugged, settings)
 
 
-def test_a_tool_that_vanished_from_the_phone_is_pushed_again(plugged: Plugged, variant: Variant):
+def test_a_tool_that_vanished_from_the_phone_is_pushed_again(plugged: Plugged, variant: Model):
     device = plugged.phone(measuring=LIMITED)
-    device.place(variant, SIZE)
+    device.place(variant.at(SIZE))
     for path in (plugged.folder.root / HOME.lstrip("/") / "store").iterdir():
         path.unlink()
 
     with pytest.raises(DeviceError, match="cannot be run"):
-        device.place(variant, SIZE)
+        device.place(variant.at(SIZE))
 
-    device.place(variant, SIZE)
+    device.place(variant.at(SIZE))
     device.close()
 
 
-def test_a_folder_that_cannot_be_written_is_an_error(plugged: Plugged, variant: Variant):
+def test_a_folder_that_cannot_be_written_is_an_error(plugged: Plugged, variant: Model):
     plugged.folder.write(HOME, "a file in its place")
     device = plugged.phone(measuring=LIMITED)
 
     with pytest.raises(DeviceError, match="cannot be written"):
-        device.place(variant, SIZE)
+        device.place(variant.at(SIZE))
     device.close()
 
 
-def test_a_setting_that_cannot_be_restored_is_named(plugged: Plugged, variant: Variant):
+def test_a_setting_that_cannot_be_restored_is_named(plugged: Plugged, variant: Model):
     device = plugged.phone(measuring=LIMITED)
-    device.place(variant, SIZE)
+    device.place(variant.at(SIZE))
     program = plugged.folder.path / "bin/settings"
     text = program.read_text()
     program.write_text("#!/bin/sh\nexit 1\n")
@@ -122,17 +123,17 @@ def test_a_setting_that_cannot_be_restored_is_named(plugged: Plugged, variant: V
     assert plugged.folder.settings()["settings/system.screen_off_timeout"] == "60000"
 
 
-def test_a_clock_that_jumps_voids_the_run_and_it_is_run_again(plugged: Plugged, variant: Variant):
+def test_a_clock_that_jumps_voids_the_run_and_it_is_run_again(plugged: Plugged, variant: Model):
     device = plugged.phone(measuring=LIMITED)
     faults.plant(plugged.folder, Fault.CLOCK_JUMPS)
 
-    latency = device.time(variant, SIZE)
+    latency = device.time(variant.at(SIZE))
     device.close()
 
     assert 0 < latency.median_ms < 1000
 
 
-def test_a_clock_that_jumps_every_time_is_a_void_measurement(plugged: Plugged, variant: Variant):
+def test_a_clock_that_jumps_every_time_is_a_void_measurement(plugged: Plugged, variant: Model):
     device = plugged.phone(measuring=LIMITED)
     jumps = iter(range(100))
 
@@ -143,48 +144,46 @@ def test_a_clock_that_jumps_every_time_is_a_void_measurement(plugged: Plugged, v
     plugged.loop.call_soon_threadsafe(jump)
 
     with pytest.raises(MeasurementError, match="clock jumped"):
-        device.time(variant, SIZE)
+        device.time(variant.at(SIZE))
     device.close()
 
 
-def test_a_phone_that_stays_away_is_an_error_within_the_limit(plugged: Plugged, variant: Variant):
+def test_a_phone_that_stays_away_is_an_error_within_the_limit(plugged: Plugged, variant: Model):
     device = plugged.phone(measuring=replace(LIMITED, recover_s=1.0))
-    device.place(variant, SIZE)
+    device.place(variant.at(SIZE))
     plugged.do(plugged.daemon.unplug())
     plugged.wait_until_seen_gone()
 
     with pytest.raises(DeviceError, match=r"offline|not attached"):
-        device.place(variant, SIZE)
+        device.place(variant.at(SIZE))
     with pytest.raises(DeviceError, match=r"offline|not attached"):
         device.close()
 
     plugged.do(plugged.daemon.plug_in())
-    device.place(variant, SIZE)
+    device.place(variant.at(SIZE))
     device.close()
 
 
-def test_an_adb_server_that_was_killed_is_one_error_at_most(plugged: Plugged, variant: Variant):
+def test_an_adb_server_that_was_killed_is_one_error_at_most(plugged: Plugged, variant: Model):
     device = plugged.phone(measuring=LIMITED)
-    device.place(variant, SIZE)
+    device.place(variant.at(SIZE))
 
     adb.stop_server(plugged.server)
 
     with pytest.raises(DeviceError, match="not attached"):
-        device.place(variant, SIZE)
-    device.place(variant, SIZE)
+        device.place(variant.at(SIZE))
+    device.place(variant.at(SIZE))
     device.close()
 
 
-def test_another_phone_goes_on_while_one_is_away(
-    plugged: Plugged, variant: Variant, tmp_path: Path
-):
+def test_another_phone_goes_on_while_one_is_away(plugged: Plugged, variant: Model, tmp_path: Path):
     with phones.plugged(tmp_path / "second", plugged.server) as second:
         away, going_on = plugged.phone(measuring=LIMITED), second.phone(measuring=LIMITED)
         faults.plant(plugged.folder, Fault.REBOOTS_IN_RUN)
 
         with pytest.raises(DeviceError, match=plugged.serial):
-            away.place(variant, SIZE)
-        placement = going_on.place(variant, SIZE)
+            away.place(variant.at(SIZE))
+        placement = going_on.place(variant.at(SIZE))
 
         for device in (away, going_on):
             device.close()
@@ -192,29 +191,27 @@ def test_another_phone_goes_on_while_one_is_away(
 
 
 def test_a_tool_that_outlived_its_cable_is_stopped_before_the_next_run(
-    plugged: Plugged, variant: Variant
+    plugged: Plugged, variant: Model
 ):
     device = plugged.phone(measuring=replace(LIMITED, run_limit_s=60.0))
-    device.place(variant, SIZE)
+    device.place(variant.at(SIZE))
     faults.plant(plugged.folder, Fault.TOOL_HANGS)
     faults.plant(plugged.folder, Fault.UNPLUGGED_IN_RUN)
     with pytest.raises(DeviceError, match="placing"):
-        device.place(variant, SIZE)
+        device.place(variant.at(SIZE))
 
     while faults.present(plugged.folder, Fault.TOOL_HANGS):
         time.sleep(0.02)  # the tool has not come to hang yet
     owner = plugged.folder.root / HOME.lstrip("/") / "lock/owner"
     owner.write_text("x 1 " + owner.read_text().split(maxsplit=2)[2])  # this harness crashes
     following = plugged.phone(measuring=LIMITED)
-    following.place(variant, SIZE)
+    following.place(variant.at(SIZE))
     following.close()
 
     assert plugged.wait_until_quiet()
 
 
-def test_random_faults_in_a_row_lose_no_verdict_and_leave_nothing(
-    plugged: Plugged, variant: Variant
-):
+def test_random_faults_in_a_row_lose_no_verdict_and_leave_nothing(plugged: Plugged, variant: Model):
     chance = random.Random(2026)
     settings = plugged.folder.settings()
     device = plugged.phone(measuring=replace(LIMITED, run_limit_s=2.0))

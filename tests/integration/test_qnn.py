@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from harness import cache, graph, profiles
+from harness.devices.emulated import Emulated
 from harness.errors import ConfigError, DeviceError, ModelError, StackMissing
 from harness.evidence import Evidence
 from harness.images import Pixels
@@ -41,7 +42,7 @@ def frame(size_px: int, seed: int = 3) -> Pixels:
 
 
 def place(model: bytes, soc_model: str = "SM8650") -> Placement:
-    return qnn.place(model, graph.parse(model), snapdragon(soc_model))
+    return qnn.place(models.model(model), snapdragon(soc_model))
 
 
 def with_floor_mod(size_px: int = 16) -> bytes:
@@ -96,11 +97,10 @@ def test_quantized_pixels_are_those_of_the_cpu_to_one_rounding_for_each_convolut
     dtype: str,
 ) -> None:
     model = models.conv_net(dtype=dtype, size_px=16, depth=2)
-    parsed = graph.parse(model)
 
-    on_npu = qnn.run(model, parsed, snapdragon(), frame(16))
+    on_npu = qnn.run(models.model(model), snapdragon(), frame(16))
 
-    on_cpu = xnnpack.run(model, parsed, frame(16))
+    on_cpu = xnnpack.run(models.model(model), frame(16))
     assert on_npu.dtype == np.float32
     assert np.ptp(on_cpu) > 10 * models.SCALE  # the model does something
     assert np.abs(on_npu - on_cpu).max() <= 2.01 * models.SCALE
@@ -108,22 +108,20 @@ def test_quantized_pixels_are_those_of_the_cpu_to_one_rounding_for_each_convolut
 
 def test_float_pixels_are_those_of_the_cpu_within_fp16() -> None:
     model = models.unet(size_px=32)
-    parsed = graph.parse(model)
 
-    on_npu = qnn.run(model, parsed, snapdragon(), frame(32))
+    on_npu = qnn.run(models.model(model), snapdragon(), frame(32))
 
-    on_cpu = xnnpack.run(model, parsed, frame(32))
+    on_cpu = xnnpack.run(models.model(model), frame(32))
     error = np.abs(on_npu - on_cpu).max()
     assert 0.0 < error < 2.0**-7  # it ran in fp16: neither exact nor far off
 
 
 def test_a_partly_delegated_model_runs_in_graph_order() -> None:
     model = with_floor_mod()
-    parsed = graph.parse(model)
 
-    output = qnn.run(model, parsed, snapdragon(), frame(16))
+    output = qnn.run(models.model(model), snapdragon(), frame(16))
 
-    assert np.abs(output - xnnpack.run(model, parsed, frame(16))).max() < 2.0**-6
+    assert np.abs(output - xnnpack.run(models.model(model), frame(16))).max() < 2.0**-6
 
 
 @pytest.mark.parametrize(("dtype", "op"), [("int8", "EXP"), ("int16", "ABS")])
@@ -134,21 +132,19 @@ def test_a_partly_delegated_quantized_model_crosses_the_border_in_stored_values(
     image = builder.activation((1, 16, 16, 3), name="image")
     refused = builder.same(op, builder.conv(image, 4))
     model = builder.build([image], [builder.conv(refused, 3)])
-    parsed = graph.parse(model)
 
-    assert [node.op for node in qnn.place(model, parsed, snapdragon()).fallbacks] == [op]
+    assert [node.op for node in qnn.place(models.model(model), snapdragon()).fallbacks] == [op]
 
-    output = qnn.run(model, parsed, snapdragon(), frame(16))
-    assert np.abs(output - xnnpack.run(model, parsed, frame(16))).max() <= 2.01 * models.SCALE
+    output = qnn.run(models.model(model), snapdragon(), frame(16))
+    assert np.abs(output - xnnpack.run(models.model(model), frame(16))).max() <= 2.01 * models.SCALE
 
 
 def test_a_model_that_is_wholly_refused_runs_on_the_cpu_kernels() -> None:
     model = models.conv_net(size_px=16)
-    parsed = graph.parse(model)
 
-    output = qnn.run(model, parsed, snapdragon("SM7550"), frame(16))
+    output = qnn.run(models.model(model), snapdragon("SM7550"), frame(16))
 
-    np.testing.assert_array_equal(output, xnnpack.run(model, parsed, frame(16)))
+    np.testing.assert_array_equal(output, xnnpack.run(models.model(model), frame(16)))
 
 
 def test_every_output_of_a_model_is_returned_in_its_order() -> None:
@@ -158,7 +154,7 @@ def test_every_output_of_a_model_is_returned_in_its_order() -> None:
     second = builder.conv(first, 5)
     model = builder.build([image], [second, first])
 
-    outputs = qnn.execute(model, graph.parse(model), snapdragon(), [frame(16)])
+    outputs = qnn.execute(models.model(model), snapdragon(), [frame(16)])
 
     assert [output.shape[-1] for output in outputs] == [5, 4]
 
@@ -168,13 +164,13 @@ def test_any_graph_is_cut_at_the_refused_ops_and_computes_what_the_cpu_computes(
     model = branches.random_model(seed, "FLOOR_MOD")
     parsed = graph.parse(model)
 
-    placement = qnn.place(model, parsed, snapdragon())
-    outputs = qnn.execute(model, parsed, snapdragon(), [frame(branches.SIZE_PX)])
+    placement = qnn.place(models.model(model), snapdragon())
+    outputs = qnn.execute(models.model(model), snapdragon(), [frame(branches.SIZE_PX)])
 
     refused = [op.index for op in parsed.ops if op.name == "FLOOR_MOD"]
     assert refused
     assert [node.index for node in placement.fallbacks] == refused
-    right = xnnpack.execute(model, parsed, [frame(branches.SIZE_PX)])
+    right = xnnpack.execute(models.model(model), [frame(branches.SIZE_PX)])
     for output, expected in zip(outputs, right, strict=True):
         # A remainder may jump where fp16 rounds across a multiple; few pixels lie there.
         assert np.mean(np.abs(output - expected) > 2.0**-6) < 0.01
@@ -183,21 +179,18 @@ def test_any_graph_is_cut_at_the_refused_ops_and_computes_what_the_cpu_computes(
 def test_memory_is_read_from_the_preparer() -> None:
     model = models.conv_net(dtype="int8", size_px=16)
 
-    spill_mib, context_mib = qnn.memory(model, graph.parse(model), snapdragon())
+    moved = qnn.traffic(models.model(model), snapdragon())
 
-    assert spill_mib == 0.0
-    assert 0.01 < context_mib < 4.0
+    assert moved.spill_mib == 0.0
+    assert 0.01 < moved.context_mib < 4.0
 
 
 def test_a_working_set_beyond_the_chip_spills_on_the_small_npu_only() -> None:
     model = models.unet(dtype="int8", size_px=256, channels=32)
-    parsed = graph.parse(model)
 
-    small = qnn.place(model, parsed, snapdragon("SM7550"), with_memory=True)
-    flagship = qnn.place(model, parsed, snapdragon("SM8650"), with_memory=True)
+    small = qnn.traffic(models.model(model), snapdragon("SM7550"))
+    flagship = qnn.traffic(models.model(model), snapdragon("SM8650"))
 
-    assert small.spill_mib is not None
-    assert flagship.spill_mib is not None
     assert small.spill_mib > flagship.spill_mib
 
 
@@ -205,7 +198,7 @@ def test_the_traffic_of_an_inference_holds_at_least_its_weights_and_its_output()
     model = models.conv_net(dtype="int8", size_px=16, channels=32)
     parsed = graph.parse(model)
 
-    moved = qnn.traffic(model, parsed, snapdragon())
+    moved = qnn.traffic(models.model(model), snapdragon())
 
     output_mib = parsed.tensors[parsed.outputs[0]].size_bytes / 2**20
     assert moved.read_mib > sum(op.macs for op in parsed.ops) / 16**2 / 2**20
@@ -216,10 +209,11 @@ def test_the_traffic_of_an_inference_holds_at_least_its_weights_and_its_output()
 def test_memory_is_unknown_where_no_op_runs_on_the_npu() -> None:
     model = models.conv_net()
 
-    placement = qnn.place(model, graph.parse(model), snapdragon("SM7550"), with_memory=True)
+    memory = Emulated(snapdragon("SM7550")).memory(models.model(model))
 
-    assert placement.spill_mib is None
-    assert placement.context_mib is None
+    assert memory.spill_mib is None
+    assert memory.context_mib is None
+    assert memory.peak_activation_mib > 0.0
 
 
 def test_a_compiler_without_memory_is_a_device_error_and_not_the_models_fault(
@@ -229,7 +223,7 @@ def test_a_compiler_without_memory_is_a_device_error_and_not_the_models_fault(
     monkeypatch.setattr(qnn_compiler, "_MEMORY_MIB", 64)
 
     with pytest.raises(DeviceError, match="compiler for SM8650 cannot work here"):
-        qnn.memory(model, graph.parse(model), snapdragon())
+        qnn.traffic(models.model(model), snapdragon())
 
 
 def test_a_compiler_that_hangs_is_stopped_and_its_stage_is_named(
@@ -239,7 +233,7 @@ def test_a_compiler_that_hangs_is_stopped_and_its_stage_is_named(
     monkeypatch.setattr(qnn_compiler, "_COMPILE_TIMEOUT_S", 0.02)
 
     with pytest.raises(DeviceError, match="Qualcomm compile for SM8650: no answer within"):
-        qnn.memory(model, graph.parse(model), snapdragon())
+        qnn.traffic(models.model(model), snapdragon())
 
 
 def test_a_chip_that_the_compiler_does_not_know_is_an_error() -> None:
@@ -251,14 +245,14 @@ def test_a_profile_without_a_chip_is_an_error_that_says_what_to_add() -> None:
     model = models.conv_net()
 
     with pytest.raises(ConfigError, match="soc_model"):
-        qnn.place(model, graph.parse(model), snapdragon(""))
+        qnn.place(models.model(model), snapdragon(""))
 
 
 def test_a_frame_of_another_size_is_refused() -> None:
     model = models.conv_net(size_px=16)
 
     with pytest.raises(ModelError, match="resize the model first"):
-        qnn.run(model, graph.parse(model), snapdragon(), frame(32))
+        qnn.run(models.model(model), snapdragon(), frame(32))
 
 
 def test_a_placement_is_remembered(own_cache: Path) -> None:
@@ -275,12 +269,11 @@ def test_a_placement_is_remembered(own_cache: Path) -> None:
 
 def test_a_lost_context_binary_is_compiled_again(own_cache: Path) -> None:
     model = models.conv_net(dtype="int8", size_px=16, depth=4)
-    parsed = graph.parse(model)
-    before = qnn.run(model, parsed, snapdragon(), frame(16))
+    before = qnn.run(models.model(model), snapdragon(), frame(16))
     for binary in own_cache.glob("qnn/*/*.bin"):
         binary.unlink()
 
-    after = qnn.run(model, parsed, snapdragon(), frame(16, seed=3))
+    after = qnn.run(models.model(model), snapdragon(), frame(16, seed=3))
 
     np.testing.assert_array_equal(after, before)
 
@@ -294,10 +287,10 @@ def test_a_damaged_context_is_a_device_error_and_the_next_run_works(own_cache: P
     cache.write(context.path, whole[: len(whole) // 2])
 
     with pytest.raises(DeviceError, match="HTP simulator"):
-        qnn.run(model, parsed, snapdragon(), frame(16))
+        qnn.run(models.model(model), snapdragon(), frame(16))
 
     cache.write(context.path, whole)
-    assert qnn.run(model, parsed, snapdragon(), frame(16)).shape == (1, 16, 16, 3)
+    assert qnn.run(models.model(model), snapdragon(), frame(16)).shape == (1, 16, 16, 3)
 
 
 def test_processes_that_start_on_an_empty_cache_do_not_disturb_each_other(
@@ -316,7 +309,7 @@ def test_processes_that_start_on_an_empty_cache_do_not_disturb_each_other(
 
 def _run_once(_: int) -> Pixels:
     model = models.conv_net(dtype="int8", size_px=16)
-    return qnn.run(model, graph.parse(model), snapdragon(), frame(16))
+    return qnn.run(models.model(model), snapdragon(), frame(16))
 
 
 def test_nothing_that_native_libraries_print_reaches_the_terminal(
@@ -324,7 +317,7 @@ def test_nothing_that_native_libraries_print_reaches_the_terminal(
 ) -> None:
     model = models.conv_net(dtype="int8", size_px=16, depth=6)
 
-    qnn.run(model, graph.parse(model), snapdragon(), frame(16))
+    qnn.run(models.model(model), snapdragon(), frame(16))
 
     assert capfd.readouterr() == ("", "")
     assert (own_cache / "logs" / "qnn-compile-SM8650.log").stat().st_size > 0
@@ -338,7 +331,7 @@ def test_a_missing_package_is_said_with_the_command_that_adds_it(
     qnn.missing.cache_clear()
     try:
         with pytest.raises(StackMissing, match=r"pip install .*onnxruntime-qnn"):
-            qnn.place(model, graph.parse(model), snapdragon())
+            qnn.place(models.model(model), snapdragon())
     finally:
         qnn.missing.cache_clear()
 
@@ -353,7 +346,7 @@ def test_the_compiler_knows_the_chip_of_every_shipped_profile(name: str) -> None
     target = Target(profile=SHIPPED[name], delegate="qnn")
     model = models.conv_net(dtype="int8")
 
-    assert qnn.place(model, graph.parse(model), target).cpu_ops == 0
+    assert qnn.place(models.model(model), target).cpu_ops == 0
 
 
 @pytest.mark.parametrize("dtype", ["float32", "int8", "int16"])

@@ -40,7 +40,9 @@ def test_an_estimate_is_the_floor_and_the_vendors_time_with_float_ports() -> Non
     graph = graphs.parse(models.unet())
     said = vendor.estimate(graph)
 
-    found = estimate.estimate(graph, whole(graph, "htp"), Target(profile=phone(), delegate="qnn"))
+    found = estimate.estimate_graph(
+        graph, whole(graph, "htp"), Target(profile=phone(), delegate="qnn")
+    )
 
     assert said.time_ms > 0.0
     ports_ms = 0.12 * 2 * 16 * 16 * 3 * 4 / 2**20  # float32 image in and out
@@ -54,8 +56,8 @@ def test_an_op_on_the_cpu_splits_the_npu_part_and_shows_in_milliseconds() -> Non
     graph = graphs.parse(models.unet(upsampling="TRANSPOSE_CONV"))
     target = Target(profile=phone(), delegate="qnn")
 
-    one = estimate.estimate(graph, whole(graph, "htp"), target)
-    split = estimate.estimate(
+    one = estimate.estimate_graph(graph, whole(graph, "htp"), target)
+    split = estimate.estimate_graph(
         graph, phones.place(graph, unit="htp", on_cpu={"TRANSPOSE_CONV"}), target
     )
 

@@ -32,10 +32,10 @@ def test_two_halves_of_a_model_compute_what_the_whole_computes(dtype: str) -> No
     head = cutting.cut(model, ops=range(2), inputs=whole.inputs, outputs=[border])
     tail = cutting.cut(model, ops=range(2, len(whole.ops)), inputs=[border], outputs=whole.outputs)
 
-    between = xnnpack.run(head, graph.parse(head), frame)
-    output = xnnpack.run(tail, graph.parse(tail), between)
+    between = xnnpack.run(models.model(head), frame)
+    output = xnnpack.run(models.model(tail), between)
 
-    np.testing.assert_array_equal(output, xnnpack.run(model, whole, frame))
+    np.testing.assert_array_equal(output, xnnpack.run(models.model(model), frame))
 
 
 def test_names_are_given_and_the_other_tensors_keep_theirs() -> None:

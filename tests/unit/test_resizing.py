@@ -8,7 +8,7 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness import graph, resizing
+from harness import graph
 from harness.errors import ModelError
 from harness.images import Pixels
 from harness.stacks import xnnpack
@@ -39,7 +39,7 @@ _RESIZABLE = {
 @pytest.mark.parametrize("size", [(16, 16), (32, 24), (8, 40)], ids=str)
 @pytest.mark.parametrize("name", _RESIZABLE)
 def test_every_shape_is_the_one_that_litert_computes(name: str, size: tuple[int, int]) -> None:
-    resized = resizing.resize(_RESIZABLE[name], width_px=size[0], height_px=size[1])
+    resized = models.resized(_RESIZABLE[name], width_px=size[0], height_px=size[1])
 
     parsed = graph.parse(resized)
     assert parsed.tensors[parsed.inputs[0]].shape[1:3] == (size[1], size[0])
@@ -48,7 +48,7 @@ def test_every_shape_is_the_one_that_litert_computes(name: str, size: tuple[int,
 
 @pytest.mark.parametrize("name", ["conv chain", "MAX_POOL_2D", "DEPTH_TO_SPACE", "PAD", "MEAN"])
 def test_the_rewritten_file_has_the_shapes_of_litert_resizing_the_original(name: str) -> None:
-    resized = graph.parse(resizing.resize(_RESIZABLE[name], width_px=24, height_px=32))
+    resized = graph.parse(models.resized(_RESIZABLE[name], width_px=24, height_px=32))
 
     channels = resized.tensors[resized.inputs[0]].shape[3]
     wanted = _shapes_in_litert(_RESIZABLE[name], (1, 32, 24, channels))
@@ -76,7 +76,7 @@ def _shapes_in_litert(
 def test_the_size_it_has_already_leaves_every_byte_alone() -> None:
     model = models.unet(size_px=16)
 
-    assert resizing.resize(model, width_px=16, height_px=16) is model
+    assert models.resized(model, width_px=16, height_px=16) is model
 
 
 @pytest.mark.parametrize("dtype", ["float32", "int8"])
@@ -87,7 +87,7 @@ def test_the_middle_of_a_larger_image_is_what_the_small_model_makes_of_that_crop
     model = models.conv_net(size_px=24, depth=3, dtype=dtype)
     large = np.random.default_rng(5).random((1, 40, 56, 3), np.float32)
 
-    whole = _run(resizing.resize(model, width_px=56, height_px=40), large)
+    whole = _run(models.resized(model, width_px=56, height_px=40), large)
     crop = _run(model, large[:, 8:32, 16:40])
 
     np.testing.assert_allclose(whole[:, 13:27, 21:35], crop[:, 5:19, 5:19], atol=1e-6)
@@ -98,8 +98,8 @@ def test_there_and_back_again_computes_the_same(upsampling: str) -> None:
     model = models.unet(upsampling=upsampling, size_px=16)
     frame = np.random.default_rng(5).random((1, 16, 16, 3), np.float32)
 
-    large = resizing.resize(model, width_px=48, height_px=32)
-    again = resizing.resize(large, width_px=16, height_px=16)
+    large = models.resized(model, width_px=48, height_px=32)
+    again = models.resized(large, width_px=16, height_px=16)
 
     np.testing.assert_array_equal(_run(again, frame), _run(model, frame))
 
@@ -113,7 +113,7 @@ def test_a_size_constant_that_two_ops_share_is_right_for_both() -> None:
     model.op("RESIZE_BILINEAR", [image, size], [x])
     model.op("RESIZE_BILINEAR", [x, size], [y])
 
-    resized = graph.parse(resizing.resize(model.build([image], [y]), width_px=24, height_px=8))
+    resized = graph.parse(models.resized(model.build([image], [y]), width_px=24, height_px=8))
 
     assert [resized.tensors[op.outputs[0]].shape for op in resized.ops] == [(1, 16, 48, 3)] * 2
 
@@ -126,20 +126,20 @@ def test_a_u_net_takes_multiples_of_its_stride_and_refuses_the_rest(
 
     if width % 4 or height % 4:
         with pytest.raises(ModelError, match=r"use a|multiple"):
-            resizing.resize(model, width_px=width, height_px=height)
+            models.resized(model, width_px=width, height_px=height)
     else:
-        parsed = graph.parse(resizing.resize(model, width_px=width, height_px=height))
+        parsed = graph.parse(models.resized(model, width_px=width, height_px=height))
         assert parsed.tensors[parsed.outputs[0]].shape == (1, height, width, 3)
 
 
 class TestOfWhatIsRefused:
     def test_an_op_without_a_rule_is_named(self) -> None:
         with pytest.raises(ModelError, match="op #0 OurBlur: no rule to resize it"):
-            resizing.resize(models.op_model("OurBlur"), width_px=16, height_px=16)
+            models.resized(models.op_model("OurBlur"), width_px=16, height_px=16)
 
     def test_a_size_that_no_block_fits(self) -> None:
         with pytest.raises(ModelError, match="op #0 SPACE_TO_DEPTH: 9x8 is not a multiple of 2"):
-            resizing.resize(models.op_model("SPACE_TO_DEPTH"), width_px=9, height_px=8)
+            models.resized(models.op_model("SPACE_TO_DEPTH"), width_px=9, height_px=8)
 
     def test_a_classifier_whose_dense_layer_fixes_the_size(self) -> None:
         model = ModelBuilder()
@@ -148,18 +148,18 @@ class TestOfWhatIsRefused:
         model.op("FULLY_CONNECTED", [image, model.weights((5, 192)), model.bias(5)], [y])
 
         with pytest.raises(ModelError, match="FULLY_CONNECTED fixes the input size"):
-            resizing.resize(model.build([image], [y]), width_px=9, height_px=8)
+            models.resized(model.build([image], [y]), width_px=9, height_px=8)
 
     def test_a_model_with_two_inputs(self) -> None:
         model = ModelBuilder()
         a, b = model.activation((1, 8, 8, 3)), model.activation((1, 8, 8, 3))
 
         with pytest.raises(ModelError, match="has 2 inputs and 1 outputs"):
-            resizing.resize(model.build([a, b], [model.same("ADD", a, b)]), width_px=8, height_px=8)
+            models.resized(model.build([a, b], [model.same("ADD", a, b)]), width_px=8, height_px=8)
 
     def test_an_input_that_is_no_image(self) -> None:
         with pytest.raises(ModelError, match=r"its input has shape \(1, 8\)"):
-            resizing.resize(models.op_model("RELU", shape=(1, 8)), width_px=8, height_px=8)
+            models.resized(models.op_model("RELU", shape=(1, 8)), width_px=8, height_px=8)
 
     def test_shapes_that_contradict_the_ops(self) -> None:
         model = ModelBuilder()
@@ -168,18 +168,18 @@ class TestOfWhatIsRefused:
         model.op("RELU", [image], [y])
 
         with pytest.raises(ModelError, match=r"RELU gives \[1, 8, 8, 3\] where .* \[1, 9, 9, 3\]"):
-            resizing.resize(model.build([image], [y]), width_px=16, height_px=16)
+            models.resized(model.build([image], [y]), width_px=16, height_px=16)
 
     def test_a_stride_of_zero(self) -> None:
         model = models.op_model("MAX_POOL_2D", stride_h=0, stride_w=0)
 
         with pytest.raises(ModelError):
-            resizing.resize(model, width_px=16, height_px=16)
+            models.resized(model, width_px=16, height_px=16)
 
     @pytest.mark.parametrize("block", [0, -2])
     def test_a_block_that_is_no_block(self, block: int) -> None:
         with pytest.raises(ModelError):
-            resizing.resize(
+            models.resized(
                 models.op_model("DEPTH_TO_SPACE", block_size=block), width_px=16, height_px=16
             )
 
@@ -190,8 +190,8 @@ class TestOfWhatIsRefused:
         model.op("RESIZE_BILINEAR", [image], [y])
 
         with pytest.raises(ModelError):
-            resizing.resize(model.build([image], [y]), width_px=16, height_px=16)
+            models.resized(model.build([image], [y]), width_px=16, height_px=16)
 
 
 def _run(model: bytes, frame: Pixels) -> Pixels:
-    return xnnpack.run(model, graph.parse(model), frame)
+    return xnnpack.run(models.model(model), frame)

@@ -28,7 +28,7 @@ def test_a_subject_knows_its_variants_and_where_they_are(golden_dir: Path) -> No
 def test_a_variant_reads_the_bytes_that_were_blessed(golden_dir: Path) -> None:
     variant = subjects.load(golden_dir / tiny.NAME).reference
 
-    assert variant.read() == (golden_dir / tiny.NAME / "fp32.tflite").read_bytes()
+    assert variant.model().data == (golden_dir / tiny.NAME / "fp32.tflite").read_bytes()
 
 
 def test_a_variant_whose_file_changed_is_not_read_and_bless_is_named(golden_dir: Path) -> None:
@@ -38,7 +38,7 @@ def test_a_variant_whose_file_changed_is_not_read_and_bless_is_named(golden_dir:
     with pytest.raises(
         BlessedDataError, match=r"content changed since it was blessed.*harness bless"
     ):
-        variant.read()
+        variant.model()
 
 
 def test_a_variant_without_its_file_says_so(golden_dir: Path) -> None:
@@ -46,7 +46,7 @@ def test_a_variant_without_its_file_says_so(golden_dir: Path) -> None:
     variant.path.unlink()
 
     with pytest.raises(BlessedDataError, match=r"fp32\.tflite: cannot be read"):
-        variant.read()
+        variant.model()
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,9 @@
 import pytest
 
 from harness import advice, profiles
-from harness import graph as graphs
 from harness.errors import ModelError
-from harness.graph import Graph
 from harness.images import Size
+from harness.model import Model
 from harness.placement import Placement
 from harness.profiles import Target
 from tests import models
@@ -16,23 +15,23 @@ PHONE = phones.target()
 SIZES = [Size(width_px=side, height_px=side) for side in (16, 32, 64, 128)]
 
 
-def refuse_transposed(model: bytes, graph: Graph, target: Target) -> Placement:
+def refuse_transposed(model: Model, target: Target) -> Placement:
     """Place a graph on an accelerator that does not take TRANSPOSE_CONV."""
-    return phones.place(graph, on_cpu={"TRANSPOSE_CONV"})
+    return phones.place(model.graph, on_cpu={"TRANSPOSE_CONV"})
 
 
-def nnapi(model: bytes, graph: Graph, target: Target) -> Placement:
-    return phones.place(graph)
+def nnapi(model: Model, target: Target) -> Placement:
+    return phones.place(model.graph)
 
 
-def refuse_shuffling(model: bytes, graph: Graph, target: Target) -> Placement:
-    if any(op.name == "DEPTH_TO_SPACE" for op in graph.ops):
+def refuse_shuffling(model: Model, target: Target) -> Placement:
+    if any(op.name == "DEPTH_TO_SPACE" for op in model.graph.ops):
         raise ModelError("this stack cannot place DEPTH_TO_SPACE")
-    return refuse_transposed(model, graph, target)
+    return refuse_transposed(model, target)
 
 
 def test_the_rewrite_that_ends_fallback_is_first_and_shows_both_sides() -> None:
-    model = models.unet(upsampling="TRANSPOSE_CONV")
+    model = models.model(models.unet(upsampling="TRANSPOSE_CONV"))
 
     found = advice.advise(model, [PHONE], refuse_transposed)
 
@@ -46,13 +45,13 @@ def test_the_rewrite_that_ends_fallback_is_first_and_shows_both_sides() -> None:
 
 
 def test_rewrites_that_do_not_apply_are_not_offered() -> None:
-    found = advice.advise(models.conv_net(), [PHONE], refuse_transposed)
+    found = advice.advise(models.model(models.conv_net()), [PHONE], refuse_transposed)
 
     assert {a.rewrite for a in found} == {"channels -> multiples of 32"}
 
 
 def test_a_rewrite_that_cannot_be_placed_says_why_and_gains_nothing() -> None:
-    model = models.unet(upsampling="TRANSPOSE_CONV")
+    model = models.model(models.unet(upsampling="TRANSPOSE_CONV"))
 
     found = advice.advise(model, [PHONE], refuse_shuffling)
 
@@ -64,7 +63,7 @@ def test_a_rewrite_that_cannot_be_placed_says_why_and_gains_nothing() -> None:
 
 
 def test_the_largest_resolution_in_budget_is_the_last_that_fits() -> None:
-    model = models.unet()
+    model = models.model(models.unet())
     estimates = {
         size: advice.largest_size(model, PHONE, refuse_transposed, budget_ms=1e9, sizes=[size])
         for size in SIZES
@@ -81,8 +80,8 @@ def test_the_largest_resolution_in_budget_is_the_last_that_fits() -> None:
 
 
 def test_the_mac_target_fits_the_budget_and_more_does_not() -> None:
-    draft = models.conv_net(depth=4, channels=64, size_px=64)
-    whole = graphs.parse(draft)
+    draft = models.model(models.conv_net(depth=4, channels=64, size_px=64))
+    whole = draft.graph
     full = advice.mac_target(draft, PHONE, refuse_transposed, budget_ms=1e9)
     assert full is not None
     assert full.macs_share == 1.0
@@ -99,7 +98,7 @@ def test_the_mac_target_fits_the_budget_and_more_does_not() -> None:
 
 
 def test_a_budget_inside_the_interval_is_not_kept() -> None:
-    model = models.conv_net(depth=4, channels=64, size_px=64)
+    model = models.model(models.conv_net(depth=4, channels=64, size_px=64))
     size = [Size(width_px=64, height_px=64)]
     full = advice.largest_size(model, PHONE, refuse_transposed, budget_ms=1e9, sizes=size)
     assert full is not None
@@ -112,7 +111,7 @@ def test_a_budget_inside_the_interval_is_not_kept() -> None:
 
 def test_a_phone_without_figures_has_no_budget_answer() -> None:
     phone = profiles.select(profiles.load_all([profiles.shipped_folder()]), ["mate30pro"])[0]
-    model = models.conv_net()
+    model = models.model(models.conv_net())
 
     assert "no figure of mate30pro is public" in advice.unjudgeable(model, phone, nnapi)
     assert advice.mac_target(model, phone, nnapi, budget_ms=1e9) is None
@@ -124,6 +123,8 @@ def test_a_phone_without_figures_has_no_budget_answer() -> None:
 
 
 def test_a_budget_below_the_floor_has_no_mac_target() -> None:
-    found = advice.mac_target(models.conv_net(), PHONE, refuse_transposed, budget_ms=0.1)
+    found = advice.mac_target(
+        models.model(models.conv_net()), PHONE, refuse_transposed, budget_ms=0.1
+    )
 
     assert found is None

@@ -6,17 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from harness import graph, ledger, schema
+from harness import ledger, schema
 from harness.cli import calibrate
 from harness.devices import phone
 from harness.errors import DeviceError
 from harness.evidence import Evidence, Provenance
-from harness.images import Size
 from harness.latency import Latency, summarize
 from harness.ledger import Entry
+from harness.model import Model
 from harness.placement import Placement
 from harness.profiles import EstimateConstants
-from harness.subjects import Variant
 from tests import models
 from tests.tiny import command
 from tests.unit.estimate import phones
@@ -149,10 +148,10 @@ class Unplugged:
     def __init__(self, networks: int) -> None:
         self._left = networks
 
-    def place(self, variant: Variant, size: Size) -> Placement:
-        return phones.place(graph.load(variant.path), unit="xnnpack")
+    def place(self, model: Model) -> Placement:
+        return phones.place(model.graph, unit="xnnpack")
 
-    def time(self, variant: Variant, size: Size) -> Latency:
+    def time(self, model: Model) -> Latency:
         self._left -= 1
         if self._left < 0:
             raise DeviceError("it is gone")

@@ -85,7 +85,7 @@ def test_a_changed_model_is_accepted_with_hash_goldens_and_baselines(subject_dir
 
     subject = subjects.load(subject_dir)
     assert code == 0
-    assert subject.reference.read()
+    assert subject.reference.model()
     assert goldens.load(subject, "a").size.width_px == tiny.SIZE_PX
     assert {b.because for b in baselines.load(subject)} == {"five channels"}
 

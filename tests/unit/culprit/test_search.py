@@ -9,8 +9,9 @@ import pytest
 from harness import culprit, graph
 from harness.culprit.search import Values, snr_db
 from harness.errors import ModelError
-from harness.graph import Graph, Op
+from harness.graph import Op
 from harness.images import Pixels
+from harness.model import Model
 from harness.stacks import xnnpack
 from tests import faults, models
 
@@ -24,7 +25,12 @@ def search(
     model: bytes, *, reference: bytes = FP32, run: culprit.Run = xnnpack.execute
 ) -> culprit.Search:
     return culprit.search(
-        model, reference, FRAME, run=run, run_reference=xnnpack.execute, tolerance_db=10.0
+        models.model(model),
+        models.model(reference),
+        FRAME,
+        run=run,
+        run_reference=xnnpack.execute,
+        tolerance_db=10.0,
     )
 
 
@@ -112,8 +118,9 @@ def test_an_op_that_only_passes_the_error_on_is_not_blamed() -> None:
 
 
 def test_a_value_that_is_not_finite_is_found() -> None:
-    def overflow(model: bytes, parsed: Graph, inputs: Sequence[Values]) -> Sequence[Values]:
-        outputs = list(xnnpack.execute(model, parsed, inputs))
+    def overflow(model: Model, inputs: Sequence[Values]) -> Sequence[Values]:
+        parsed = model.graph
+        outputs = list(xnnpack.execute(model, inputs))
         names = [parsed.tensors[i].name for i in parsed.outputs]
         where = PARSED.tensors[op_named("PRELU", 1).outputs[0]].name
         return [
@@ -164,9 +171,10 @@ def test_an_error_on_a_silent_signal_is_unusable() -> None:
     assert snr_db(np.ones(2, np.float32), np.zeros(2, np.float32)) == -math.inf
 
 
-def _with_other_resize(model: bytes, parsed: Graph, inputs: Sequence[Values]) -> Sequence[Values]:
+def _with_other_resize(model: Model, inputs: Sequence[Values]) -> Sequence[Values]:
     """Run a model with a RESIZE_BILINEAR that samples at other places."""
-    for op in parsed.ops:
+    data = model.data
+    for op in model.graph.ops:
         if op.name == "RESIZE_BILINEAR":
-            model = faults.set_option(model, op.index, "alignCorners", True)
-    return xnnpack.execute(model, graph.parse(model), inputs)
+            data = faults.set_option(data, op.index, "alignCorners", True)
+    return xnnpack.execute(models.model(data), inputs)

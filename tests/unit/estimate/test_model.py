@@ -36,13 +36,15 @@ def net(
 
 
 def ms(graph: Graph, **kwargs: object) -> float:
-    return estimate.estimate(graph, phones.place(graph, **kwargs), phones.target()).estimate_ms  # type: ignore[arg-type]
+    return estimate.estimate_graph(
+        graph, phones.place(graph, **kwargs), phones.target()
+    ).estimate_ms  # type: ignore[arg-type]
 
 
 def test_shares_add_up_to_one_and_the_estimate_lies_in_its_interval() -> None:
     graph = net()
 
-    found = estimate.estimate(graph, phones.place(graph), phones.target())
+    found = estimate.estimate_graph(graph, phones.place(graph), phones.target())
 
     assert sum(found.shares.values()) == pytest.approx(1.0)
     assert found.low_ms == pytest.approx(found.estimate_ms / 1.5)
@@ -88,7 +90,7 @@ def test_an_op_with_only_a_reference_kernel_costs_its_elements_and_is_relative()
     graph = draft.finish(draft.prelu(draft.conv(draft.input(64, 64, 16), 16)))
     known = phones.constants("cpu", "int8", reference_gops_per_s=0.25)
 
-    guessed = estimate.estimate(graph, phones.place(graph, unit="cpu"), phones.target("cpu"))
+    guessed = estimate.estimate_graph(graph, phones.place(graph, unit="cpu"), phones.target("cpu"))
     found = estimate.break_down(graph, phones.place(graph, unit="cpu"), phones.target("cpu", known))
 
     assert not guessed.absolute
@@ -102,19 +104,19 @@ def test_an_op_without_a_rule_is_an_error_that_names_it() -> None:
     graph = net(ops=("SEGMENT_SUM",))
 
     with pytest.raises(ModelError, match="#1 SEGMENT_SUM has no rule"):
-        estimate.estimate(graph, phones.place(graph), phones.target())
+        estimate.estimate_graph(graph, phones.place(graph), phones.target())
 
 
 def test_a_placement_of_another_graph_is_refused() -> None:
     with pytest.raises(ModelError, match="place the same graph"):
-        estimate.estimate(net(), phones.place(net(ops=("TANH",))), phones.target())
+        estimate.estimate_graph(net(), phones.place(net(ops=("TANH",))), phones.target())
 
 
 def test_an_op_on_the_cpu_adds_its_time_and_the_crossings() -> None:
     graph = net(ops=("TRANSPOSE_CONV",))
 
-    whole = estimate.estimate(graph, phones.place(graph), phones.target())
-    split = estimate.estimate(
+    whole = estimate.estimate_graph(graph, phones.place(graph), phones.target())
+    split = estimate.estimate_graph(
         graph, phones.place(graph, on_cpu={"TRANSPOSE_CONV"}), phones.target()
     )
 
@@ -131,7 +133,7 @@ def test_an_op_on_the_cpu_adds_its_time_and_the_crossings() -> None:
 def test_the_cpu_delegate_does_not_count_as_fallback() -> None:
     graph = net()
 
-    found = estimate.estimate(graph, phones.place(graph, unit="cpu"), phones.target("cpu"))
+    found = estimate.estimate_graph(graph, phones.place(graph, unit="cpu"), phones.target("cpu"))
 
     assert found.cpu_share == 0.0
 
@@ -140,7 +142,7 @@ def test_ops_that_xnnpack_leaves_to_other_kernels_of_the_cpu_are_handed_over_for
     graph = net(ops=("TANH",))
     split = phones.place(graph, unit="xnnpack", on_cpu={"TANH"})
 
-    found = estimate.estimate(graph, split, phones.target("cpu"))
+    found = estimate.estimate_graph(graph, split, phones.target("cpu"))
 
     assert "crossings between partitions" not in found.shares
     assert found.cpu_share == 0.0
@@ -150,7 +152,7 @@ def test_a_phone_without_figures_gets_relative_estimates_from_the_stand_in() -> 
     graph = net()
     unmeasured = phones.target("nnapi", phones.constants("cpu", "float"))
 
-    found = estimate.estimate(graph, phones.place(graph), unmeasured)
+    found = estimate.estimate_graph(graph, phones.place(graph), unmeasured)
 
     assert not found.absolute
     assert "pixel4's constants stand in" in found.basis
@@ -170,8 +172,8 @@ def test_sixteen_bit_activations_are_relative_and_slower_than_eight_bit() -> Non
                     size_bytes=eight.size_bytes)  # fmt: skip
     on_cpu = phones.target("cpu")
 
-    fast = estimate.estimate(eight, phones.place(eight, unit="cpu"), on_cpu)
-    slow = estimate.estimate(sixteen, phones.place(sixteen, unit="cpu"), on_cpu)
+    fast = estimate.estimate_graph(eight, phones.place(eight, unit="cpu"), on_cpu)
+    slow = estimate.estimate_graph(sixteen, phones.place(sixteen, unit="cpu"), on_cpu)
 
     assert slow.estimate_ms > 10 * fast.estimate_ms
     assert fast.absolute
@@ -183,7 +185,7 @@ def test_a_malformed_constant_is_an_error_that_names_it() -> None:
     entry = phones.constants("nnapi", "float", dispatch_us=-1.0)
 
     with pytest.raises(ConfigError, match="brick: nnapi float: values: dispatch_us must be pos"):
-        estimate.estimate(graph, phones.place(graph), phones.target("nnapi", entry))
+        estimate.estimate_graph(graph, phones.place(graph), phones.target("nnapi", entry))
 
 
 def test_the_working_set_decides_between_on_chip_and_off_chip_memory() -> None:
@@ -221,7 +223,7 @@ def test_more_channels_never_cost_less(channels: int) -> None:
 
 def test_the_share_of_time_off_chip_grows_with_the_image() -> None:
     small, large = (
-        estimate.estimate(g, phones.place(g), phones.target())
+        estimate.estimate_graph(g, phones.place(g), phones.target())
         for g in (net(height=32, width=32), net(height=512, width=512))
     )
 
@@ -235,4 +237,4 @@ def test_an_op_whose_inputs_make_no_sense_is_a_model_error() -> None:
     broken = replace(graph, ops=(replace(graph.ops[0], inputs=()), *graph.ops[1:]))
 
     with pytest.raises(ModelError, match="export the model again"):
-        estimate.estimate(broken, phones.place(broken), phones.target())
+        estimate.estimate_graph(broken, phones.place(broken), phones.target())

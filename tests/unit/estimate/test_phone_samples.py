@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,24 +14,22 @@ from harness.estimate.phone_samples import measure
 from harness.estimate.reference import write
 from harness.estimate.reference.phone_nets import PhoneNet, kernel_nets, whole_nets
 from harness.evidence import Evidence, Provenance
-from harness.images import Size
 from harness.latency import Estimate, Latency, summarize
+from harness.model import Model
 from harness.placement import Placement
-from harness.subjects import Variant
 from tests.unit.estimate import phones
 
 TARGET = phones.target("nnapi", phones.constants("nnapi", "float"))
 
 
-def place(variant: Variant, size: Size) -> Placement:
-    return phones.place(graphs.load(variant.path))
+def place(net: Model) -> Placement:
+    return phones.place(net.graph)
 
 
-def time(variant: Variant, size: Size) -> Latency:
+def time(net: Model) -> Latency:
     """Answer as a phone whose constants are those of the test profile."""
-    graph = graphs.load(variant.path)
-    ms = model.break_down(graph, phones.place(graph), TARGET).total_ms
-    provenance = Provenance(evidence=Evidence.FAKE, device="brick", variant_sha256=variant.sha256)
+    ms = model.break_down(net.graph, phones.place(net.graph), TARGET).total_ms
+    provenance = Provenance(evidence=Evidence.FAKE, device="brick", variant_sha256=net.sha256)
     return summarize([ms], first_ms=ms, init_ms=1.0, provenance=provenance)
 
 
@@ -69,10 +66,10 @@ def test_whole_networks_can_be_written_for_a_phone_and_run(precision: str) -> No
         assert parsed.weight_bytes == net.graph.weight_bytes
 
 
-def test_a_phones_constants_are_found_from_its_kernel_benchmarks(tmp_path: Path) -> None:
+def test_a_phones_constants_are_found_from_its_kernel_benchmarks() -> None:
     samples = measure(
-        kernel_nets("float"), target=TARGET, precision="float", time=time, place=place,
-        folder=tmp_path, say=str,
+        kernel_nets("float"), target=TARGET, time=time, place=place,
+        say=str,
     ).samples  # fmt: skip
 
     found = calibrate(
@@ -88,14 +85,14 @@ def test_a_phones_constants_are_found_from_its_kernel_benchmarks(tmp_path: Path)
     assert found.constants.source == "the brick, today"
 
 
-def test_networks_that_fall_back_are_left_out(tmp_path: Path) -> None:
-    def refuse(variant: Variant, size: Size) -> Placement:
-        return phones.place(graphs.load(variant.path), on_cpu={"RESIZE_BILINEAR"})
+def test_networks_that_fall_back_are_left_out() -> None:
+    def refuse(net: Model) -> Placement:
+        return phones.place(net.graph, on_cpu={"RESIZE_BILINEAR"})
 
     said: list[str] = []
     samples = measure(
-        kernel_nets("float"), target=TARGET, precision="float", time=time, place=refuse,
-        folder=tmp_path, say=said.append,
+        kernel_nets("float"), target=TARGET, time=time, place=refuse,
+        say=said.append,
     ).samples  # fmt: skip
 
     assert len(samples) == 63
@@ -104,24 +101,24 @@ def test_networks_that_fall_back_are_left_out(tmp_path: Path) -> None:
     assert "7 of 72: resize-32px-8c: left out: falls back to the CPU (RESIZE_BILINEAR)" in said
 
 
-def failing(after: int, error: Exception) -> Callable[[Variant, Size], Latency]:
+def failing(after: int, error: Exception) -> Callable[[Model], Latency]:
     """Return a phone that times some networks and then fails once."""
     timed: list[str] = []
 
-    def answer(variant: Variant, size: Size) -> Latency:
-        timed.append(variant.name)
+    def answer(net: Model) -> Latency:
+        timed.append(net.name)
         if len(timed) == after + 1:
             raise error
-        return time(variant, size)
+        return time(net)
 
     return answer
 
 
-def test_a_void_measurement_is_left_out_with_its_reason(tmp_path: Path) -> None:
+def test_a_void_measurement_is_left_out_with_its_reason() -> None:
     said: list[str] = []
     samples = measure(
-        kernel_nets("float")[:4], target=TARGET, precision="float",
-        time=failing(1, MeasurementError("too hot")), place=place, folder=tmp_path,
+        kernel_nets("float")[:4], target=TARGET,
+        time=failing(1, MeasurementError("too hot")), place=place,
         say=said.append,
     ).samples  # fmt: skip
 
@@ -129,27 +126,27 @@ def test_a_void_measurement_is_left_out_with_its_reason(tmp_path: Path) -> None:
     assert said[1] == "2 of 4: conv_1x1-32px-8c: left out: too hot"
 
 
-def test_what_a_phone_timed_before_it_was_unplugged_is_kept(tmp_path: Path) -> None:
+def test_what_a_phone_timed_before_it_was_unplugged_is_kept() -> None:
     timed = measure(
-        kernel_nets("float"), target=TARGET, precision="float",
-        time=failing(20, DeviceError("the phone is gone")), place=place, folder=tmp_path, say=str,
+        kernel_nets("float"), target=TARGET,
+        time=failing(20, DeviceError("the phone is gone")), place=place, say=str,
     )  # fmt: skip
 
     assert len(timed.samples) == 20
     assert str(timed.stopped_by) == "the phone is gone"
 
 
-def test_a_phone_that_is_unplugged_too_early_is_an_error(tmp_path: Path) -> None:
+def test_a_phone_that_is_unplugged_too_early_is_an_error() -> None:
     with pytest.raises(DeviceError, match="gone"):
         measure(
-            kernel_nets("float"), target=TARGET, precision="float",
-            time=failing(5, DeviceError("gone")), place=place, folder=tmp_path, say=str,
+            kernel_nets("float"), target=TARGET,
+            time=failing(5, DeviceError("gone")), place=place, say=str,
         )  # fmt: skip
 
 
-def test_an_estimate_cannot_calibrate(tmp_path: Path) -> None:
-    def guess(variant: Variant, size: Size) -> Estimate:
-        measured = time(variant, size)
+def test_an_estimate_cannot_calibrate() -> None:
+    def guess(net: Model) -> Estimate:
+        measured = time(net)
         return Estimate(
             estimate_ms=1.0, low_ms=0.5, high_ms=2.0, basis="test",
             provenance=measured.provenance,
@@ -157,8 +154,8 @@ def test_an_estimate_cannot_calibrate(tmp_path: Path) -> None:
 
     with pytest.raises(ConfigError, match="attach the phone"):
         measure(
-            kernel_nets("float")[:1], target=TARGET, precision="float", time=guess, place=place,
-            folder=tmp_path, say=str,
+            kernel_nets("float")[:1], target=TARGET, time=guess, place=place,
+            say=str,
         )  # fmt: skip
 
 

@@ -41,9 +41,9 @@ def test_asking_a_missing_sysroot_to_run_or_count_names_the_command() -> None:
     frame = np.zeros((1, 8, 8, 3), np.float32)
 
     with pytest.raises(StackMissing, match="harness doctor --install arm64"):
-        arm64.run(model, graph.parse(model), phone("cortex-a76"), frame)
+        arm64.run(models.model(model), phone("cortex-a76"), frame)
     with pytest.raises(StackMissing, match="harness doctor --install arm64"):
-        arm64.instructions(model, phone("cortex-a76"))
+        arm64.instructions(models.model(model), phone("cortex-a76"))
     with pytest.raises(StackMissing, match="harness doctor --install arm64"):
         arm64.versions()
 
@@ -53,7 +53,7 @@ def test_fp16_on_a_phone_without_fp16_arithmetic_is_refused_and_not_emulated() -
     frame = np.zeros((1, 8, 8, 3), np.float32)
 
     with pytest.raises(DeviceError, match=r"a_phone:cpu: a CPU core .* no fp16 arithmetic"):
-        arm64.run(model, graph.parse(model), phone("cortex-a53", "cortex-a73"), frame, fp16=True)
+        arm64.run(models.model(model), phone("cortex-a53", "cortex-a73"), frame, fp16=True)
 
 
 def test_the_cost_is_highest_in_fp16_and_lowest_in_int8() -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from harness import graph
 from harness.evidence import Evidence
+from harness.model import Model
 from harness.placement import Placement
 from harness.profiles import Accelerator, Profile, Refusal, Target
 from harness.stacks import gpu_rules
@@ -31,7 +32,7 @@ def phone(*accelerators: Accelerator) -> Target:
 
 
 def place(model: bytes, target: Target | None = None) -> Placement:
-    return gpu_rules.place(model, graph.parse(model), target or phone(GPU))
+    return gpu_rules.place(Model(name="model", data=model), target or phone(GPU))
 
 
 def reason_on(model: bytes) -> str:

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from harness import graph, profiles
+from harness import profiles
 from harness.evidence import Evidence, sha256_of
+from harness.model import Model
 from harness.placement import CPU, Placement
 from harness.profiles import Accelerator, Profile, Refusal, Target
 from harness.stacks import nnapi
@@ -38,7 +39,7 @@ def refusing(op: str, *dtypes: str, remedy: str = "", name: str = "npu") -> Acce
 
 
 def place(model: bytes, target: Target) -> Placement:
-    return nnapi.place(model, graph.parse(model), target)
+    return nnapi.place(Model(name="model", data=model), target)
 
 
 def shipped(name: str) -> Target:

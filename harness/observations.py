@@ -1,12 +1,12 @@
-"""Gather facts about a variant from a device: what is blessed, and the sweep over sizes."""
+"""The numbers of a variant on a device that are blessed, and its sweep over sizes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness import fidelity, goldens, images, scaling
-from harness.devices.device import Device
 from harness.evidence import Provenance
 from harness.images import Size
+from harness.lab import DeviceUnderTest
 from harness.latency import Estimate, Latency
 from harness.scaling import Point, Scaling
 from harness.subjects import Subject, Variant
@@ -15,12 +15,12 @@ from harness.verdict import Sense
 QUALITY = "quality_db"
 """The metric that depends on which frames there are."""
 _INSTRUCTIONS_SPREAD_SHARE = 0.005
-"""Source: facts/arm64_emulation.md, repeats spread by 0.15 %; gate on a band of 0.5 %."""
+"""Source: measured under QEMU, where repeats spread by 0.15 %."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fact:
-    """Hold one number that can be blessed as a baseline.
+class Observation:
+    """One number that can be blessed as a baseline.
 
     Attributes:
         metric: Unit in the name.
@@ -37,29 +37,31 @@ class Fact:
     provenance: Provenance
 
 
-def of(device: Device, subject: Subject, variant: Variant, size: Size) -> tuple[Fact, ...]:
-    """Return the facts about a variant at a size: latency, placement and quality.
+def of(
+    device: DeviceUnderTest, subject: Subject, variant: Variant, size: Size
+) -> tuple[Observation, ...]:
+    """Return the observations of a variant at a size: latency, placement and quality.
 
     Quality is the mean PSNR in dB against the sharp targets of this size's frames.
     """
     latency = device.time(variant, size)
     placement = device.place(variant, size)
     found = [
-        Fact(
+        Observation(
             metric="latency_ms",
             value=milliseconds(latency),
             spread=_latency_spread_ms(latency),
             sense=Sense.AT_MOST,
             provenance=latency.provenance,
         ),
-        Fact(
+        Observation(
             metric="cpu_ops",
             value=placement.cpu_ops,
             spread=0.0,
             sense=Sense.AT_MOST,
             provenance=placement.provenance,
         ),
-        Fact(
+        Observation(
             metric="partitions",
             value=placement.partitions,
             spread=0.0,
@@ -70,7 +72,7 @@ def of(device: Device, subject: Subject, variant: Variant, size: Size) -> tuple[
     counted = device.count(variant, size)
     if counted is not None:
         found.append(
-            Fact(
+            Observation(
                 metric="instructions",
                 value=counted.count,
                 spread=_INSTRUCTIONS_SPREAD_SHARE * counted.count,
@@ -93,7 +95,9 @@ def _latency_spread_ms(latency: Latency | Estimate) -> float:
     return 0.005 * latency.estimate_ms
 
 
-def _quality(device: Device, subject: Subject, variant: Variant, size: Size) -> tuple[Fact, ...]:
+def _quality(
+    device: DeviceUnderTest, subject: Subject, variant: Variant, size: Size
+) -> tuple[Observation, ...]:
     """Return the mean PSNR against the sharp targets; nothing where there are none."""
     scores = []
     provenance = None
@@ -109,7 +113,7 @@ def _quality(device: Device, subject: Subject, variant: Variant, size: Size) -> 
     if provenance is None:
         return ()
     return (
-        Fact(
+        Observation(
             metric=QUALITY,
             value=sum(scores) / len(scores),
             spread=0.01,
@@ -119,20 +123,20 @@ def _quality(device: Device, subject: Subject, variant: Variant, size: Size) -> 
     )
 
 
-def sweep(device: Device, variant: Variant, sizes: Sequence[Size]) -> Scaling:
+def sweep(device: DeviceUnderTest, variant: Variant, sizes: Sequence[Size]) -> Scaling:
     """Return latency and placement of a variant at several sizes."""
     points = []
     provenances = []
     for size in sizes:
         latency = device.time(variant, size)
-        placement = device.place(variant, size, with_memory=True)
+        placement = device.place(variant, size)
         points.append(
             Point(
                 size=size,
                 ms=milliseconds(latency),
                 partitions=placement.partitions,
                 cpu_ops=placement.cpu_ops,
-                spill_mib=placement.spill_mib,
+                spill_mib=device.memory(variant, size).spill_mib,
                 off_chip_share=(latency.off_chip_share if isinstance(latency, Estimate) else None),
             )
         )

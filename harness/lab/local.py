@@ -1,0 +1,223 @@
+"""The lab of this host: phones on its cables, and their software where none is attached."""
+
+import contextlib
+import queue
+import threading
+from collections.abc import Iterator, Sequence
+
+from harness import cache, child
+from harness.devices.connect import Origin, PhoneSetup, connect
+from harness.devices.device import Device
+from harness.devices.emulated import Emulated
+from harness.errors import DeviceError, HarnessError
+from harness.profiles import Target
+from harness.requests import Answer, Fact, Request, Verb
+
+_LIMIT_S = 1200.0
+"""Longest that one emulated request is waited for; the stacks behind it have shorter limits."""
+
+
+def answer(device: Device, request: Request) -> Answer | None:
+    """Ask a device what a request wants.
+
+    Raises:
+        HarnessError: the device could not answer.
+    """
+    model = request.sized
+    match request.verb:
+        case Verb.RUN:
+            assert request.frame is not None
+            return device.run(model, request.frame)
+        case Verb.TIME:
+            return device.time(model, limit_ms=request.limit_ms)
+        case Verb.PLACE:
+            return device.place(model)
+        case Verb.MEMORY:
+            return device.memory(model)
+        case Verb.COUNT:
+            return device.count(model)
+
+
+class LocalLab:
+    """The devices of this host; emulated requests run side by side, a phone's one by one."""
+
+    def __init__(
+        self,
+        *,
+        origin: Origin,
+        serial: str = "",
+        phone_setup: PhoneSetup | None = None,
+        parallel: bool = False,
+        jobs: int = 1,
+    ) -> None:
+        """Describe the lab; devices are connected when they are first asked.
+
+        Args:
+            origin: Where facts may come from.
+            serial: The adb serial of one phone, or ''.
+            phone_setup: How an attached phone is measured.
+            parallel: Whether other processes of this run use the same phones.
+            jobs: Emulated requests answered at one time, each in a process of its own.
+        """
+        self._origin = origin
+        self._serial = serial
+        self._phone_setup = phone_setup or PhoneSetup()
+        self._parallel = parallel
+        self._jobs = jobs
+        self._devices: dict[str, Device] = {}
+        self._lost: dict[str, HarnessError] = {}
+
+    def device(self, target: Target) -> Device:
+        """Return the device that answers for a target, connecting the first time.
+
+        Raises:
+            HarnessError: none does; said to each who asks, tried once.
+        """
+        name = str(target)
+        if name in self._lost:
+            raise self._lost[name]
+        if name not in self._devices:
+            try:
+                self._devices[name] = connect(
+                    target,
+                    origin=self._origin,
+                    serial=self._serial,
+                    phone_setup=self._phone_setup,
+                    parallel=self._parallel,
+                )
+            except HarnessError as error:
+                self._lost[name] = error
+                raise
+        return self._devices[name]
+
+    def fingerprint(self, target: Target) -> str:
+        """Return what identifies the device that answers for a target, and its software."""
+        return self.device(target).fingerprint
+
+    def answer(self, requests: Sequence[Request]) -> Iterator[Fact]:
+        """Yield a fact for each request, in the order in which they are answered."""
+        emulated = [request for request in requests if self._is_emulated(request)]
+        if self._jobs < 2 or len(emulated) < 2:
+            yield from (self._direct(request) for request in requests)
+            return
+        pool = _Pool(emulated, min(self._jobs, len(emulated)))
+        try:
+            with_phones = [request for request in requests if request not in set(emulated)]
+            for request in with_phones:
+                yield self._direct(request)
+                yield from pool.ready()
+            yield from pool.rest()
+        finally:
+            pool.close()
+
+    def _is_emulated(self, request: Request) -> bool:
+        try:
+            return isinstance(self.device(request.target), Emulated)
+        except HarnessError:
+            return False  # said when it is asked
+
+    def _direct(self, request: Request) -> Fact:
+        """Answer in this process."""
+        try:
+            return Fact(request=request, answer=answer(self.device(request.target), request))
+        except HarnessError as error:
+            return Fact(request=request, error=error)
+
+    def close(self) -> list[str]:
+        """Release every device, and return what went wrong with any of them."""
+        troubles = []
+        for name, device in self._devices.items():
+            try:
+                device.close()
+            except HarnessError as error:
+                troubles.append(f"{name}: {error}")
+        self._devices.clear()
+        return troubles
+
+
+class _Pool:
+    """Threads that feed one worker process each."""
+
+    def __init__(self, requests: Sequence[Request], jobs: int) -> None:
+        self._left = len(requests)
+        self._facts: queue.Queue[Fact] = queue.Queue()
+        self._chunks: queue.Queue[list[Request]] = queue.Queue()
+        for chunk in _chunks(requests):
+            self._chunks.put(chunk)
+        self._workers = [_worker(number) for number in range(jobs)]
+        self._threads = [
+            threading.Thread(target=self._feed, args=(worker,), daemon=True)
+            for worker in self._workers
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def ready(self) -> Iterator[Fact]:
+        """Yield the facts that are there."""
+        with contextlib.suppress(queue.Empty):
+            while self._left:
+                yield self._next(block=False)
+
+    def rest(self) -> Iterator[Fact]:
+        """Yield every fact that is still to come."""
+        while self._left:
+            yield self._next(block=True)
+
+    def close(self) -> None:
+        """Stop: what was not begun is left, what runs is killed."""
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._chunks.get_nowait()
+        for worker in self._workers:
+            worker.close()
+        for thread in self._threads:
+            thread.join()
+
+    def _next(self, *, block: bool) -> Fact:
+        fact = self._facts.get(block)
+        self._left -= 1
+        return fact
+
+    def _feed(self, worker: child.Worker) -> None:
+        with contextlib.suppress(queue.Empty):
+            while True:
+                for request in self._chunks.get_nowait():
+                    self._facts.put(_ask(worker, request))
+
+
+def _ask(worker: child.Worker, request: Request) -> Fact:
+    try:
+        found = worker.call(
+            "answer",
+            request.target,
+            request.verb,
+            request.model,
+            request.size,
+            request.frame,
+            timeout_s=_LIMIT_S,
+        )
+    except HarnessError as error:
+        return Fact(request=request, error=error)
+    except OSError as error:  # the worker was stopped between two questions
+        return Fact(request=request, error=DeviceError(f"{request}: stopped ({error})"))
+    return Fact(request=request, answer=found)
+
+
+def _chunks(requests: Sequence[Request]) -> list[list[Request]]:
+    """Group what rests on one placement, so that one process works it out; runs stand alone."""
+    chunks: dict[tuple[str, ...], list[Request]] = {}
+    for request in requests:
+        if request.verb is Verb.RUN:
+            key: tuple[str, ...] = (request.key,)
+        else:
+            key = (str(request.target), request.model.sha256, str(request.size))
+        chunks.setdefault(key, []).append(request)
+    return list(chunks.values())
+
+
+def _worker(number: int) -> child.Worker:
+    return child.Worker(
+        "harness.lab.worker",
+        stage="emulated phone",
+        log=cache.root() / "logs" / f"lab-{number}.log",
+    )

@@ -1,0 +1,96 @@
+"""The device of a case as a test sees it."""
+
+from harness.images import Output, Pixels, Size
+from harness.lab.facts import Facts
+from harness.latency import Estimate, Instructions, Latency
+from harness.memory import Memory
+from harness.model import Model
+from harness.placement import Placement
+from harness.profiles import Profile, Target
+from harness.requests import Answer, Request, Verb
+from harness.subjects import Variant
+
+
+class DeviceUnderTest:
+    """One phone through one delegate, each of whose facts is taken once in a run.
+
+    Every verb may raise DeviceError (the device, driver or stack failed), ModelError (the
+    variant cannot be read, resized or run), MeasurementError (measured, but void) or
+    BlessedDataError (the file is not the blessed one).
+    """
+
+    def __init__(self, target: Target, facts: Facts) -> None:
+        """Answer for a target from the facts of a run."""
+        self._target = target
+        self._facts = facts
+
+    @property
+    def profile(self) -> Profile:
+        """Return the phone on paper."""
+        return self._target.profile
+
+    @property
+    def delegate(self) -> str:
+        """Return the delegate."""
+        return self._target.delegate
+
+    @property
+    def fingerprint(self) -> str:
+        """Return what identifies the device and its software."""
+        return self._facts.fingerprint(self._target)
+
+    def run(self, model: Variant | Model, frame: Pixels) -> Output:
+        """Run a model on one frame, float32 [1, H, W, 3] in [0, 1], resized to fit it."""
+        answer = self._ask(Verb.RUN, model, Size.of(frame), frame=frame)
+        assert isinstance(answer, Output)
+        return answer
+
+    def time(
+        self, model: Variant | Model, size: Size, *, limit_ms: float | None = None
+    ) -> Latency | Estimate:
+        """Measure or estimate the latency of one inference at a resolution.
+
+        With `limit_ms` a phone repeats its runs until the limit is decided, or enough is spent.
+        """
+        answer = self._ask(Verb.TIME, model, size, limit_ms=limit_ms)
+        assert isinstance(answer, Latency | Estimate)
+        return answer
+
+    def place(self, model: Variant | Model, size: Size) -> Placement:
+        """Say which op runs where at a resolution."""
+        answer = self._ask(Verb.PLACE, model, size)
+        assert isinstance(answer, Placement)
+        return answer
+
+    def memory(self, model: Variant | Model, size: Size) -> Memory:
+        """Say what memory an inference needs at a resolution."""
+        answer = self._ask(Verb.MEMORY, model, size)
+        assert isinstance(answer, Memory)
+        return answer
+
+    def count(self, model: Variant | Model, size: Size) -> Instructions | None:
+        """Count the instructions of one inference, or return None where that cannot be done."""
+        answer = self._ask(Verb.COUNT, model, size)
+        assert isinstance(answer, Instructions | None)
+        return answer
+
+    def _ask(
+        self,
+        verb: Verb,
+        model: Variant | Model,
+        size: Size,
+        *,
+        frame: Pixels | None = None,
+        limit_ms: float | None = None,
+    ) -> Answer | None:
+        file = model.model() if isinstance(model, Variant) else model
+        return self._facts.ask(
+            Request(
+                target=self._target,
+                verb=verb,
+                model=file,
+                size=size,
+                frame=frame,
+                limit_ms=limit_ms,
+            )
+        )

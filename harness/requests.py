@@ -1,0 +1,113 @@
+"""What is asked of a device, and what answers it; both are told apart by content."""
+
+import enum
+import functools
+from dataclasses import dataclass, field
+
+from harness.errors import ConfigError, HarnessError
+from harness.evidence import sha256_of
+from harness.images import Output, Pixels, Size
+from harness.latency import Estimate, Instructions, Latency
+from harness.memory import Memory
+from harness.model import Model
+from harness.placement import Placement
+from harness.profiles import Target
+
+Answer = Latency | Estimate | Placement | Output | Memory | Instructions
+"""What a device says; which of them, the verb decides."""
+
+
+class Verb(enum.Enum):
+    """What can be asked of a device."""
+
+    RUN = "run"
+    TIME = "time"
+    PLACE = "place"
+    MEMORY = "memory"
+    COUNT = "count"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Request:
+    """One question to one device; two with the same key want the same fact.
+
+    Attributes:
+        target: Phone and delegate.
+        verb: What is asked.
+        model: The exported file.
+        size: Resolution to run it at.
+        frame: What it is given, float32 [1, H, W, 3] in [0, 1]; for RUN only.
+        limit_ms: The budget that a phone's timing is repeated for. It decides how long is
+            measured, not what is, and so is no part of the key.
+    """
+
+    target: Target
+    verb: Verb
+    model: Model
+    size: Size
+    frame: Pixels | None = field(default=None, repr=False)
+    limit_ms: float | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a frame that is missing, or that nothing is made of.
+
+        Raises:
+            ConfigError: RUN without a frame, or another verb with one.
+        """
+        if (self.verb is Verb.RUN) is not (self.frame is not None):
+            raise ConfigError(
+                f"{self.verb.value} {'needs a' if self.frame is None else 'takes no'} frame"
+            )
+
+    @functools.cached_property
+    def key(self) -> str:
+        """Return a hash of the target, the verb, the file, the size and the frame."""
+        frame = sha256_of(self.frame.tobytes()) if self.frame is not None else ""
+        parts = (str(self.target), self.verb.value, self.model.sha256, str(self.size), frame)
+        return sha256_of("\n".join(parts).encode())
+
+    @property
+    def sized(self) -> Model:
+        """Return the model at the size asked for.
+
+        Raises:
+            ModelError: it cannot be resized.
+        """
+        return self.model.at(self.size)
+
+    def __eq__(self, other: object) -> bool:
+        """Return whether another request wants the same fact."""
+        return isinstance(other, Request) and self.key == other.key
+
+    def __hash__(self) -> int:
+        """Return a hash of the key."""
+        return hash(self.key)
+
+    def __str__(self) -> str:
+        """Return a line for a person, `time int8_ptq.tflite 1280x720 on pixel4:nnapi`."""
+        return f"{self.verb.value} {self.model.name} {self.size} on {self.target}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fact:
+    """What came of a request: an answer, nothing where that cannot be known, or an error.
+
+    Attributes:
+        request: What was asked.
+        answer: What the device said; None with an error, or where COUNT has no way to count.
+        error: Why there is no answer, or None.
+    """
+
+    request: Request
+    answer: Answer | None = None
+    error: HarnessError | None = None
+
+    def value(self) -> Answer | None:
+        """Return the answer.
+
+        Raises:
+            HarnessError: there is none, for this reason.
+        """
+        if self.error is not None:
+            raise self.error
+        return self.answer
