@@ -48,7 +48,7 @@ fuzz: $(VENV)/dev.stamp           ## Read and run models with random faults, oth
 
 stacks: $(VENV)/dev.stamp         ## Install every host stack this machine can run (Debian, root).
 	apt-get update -qq
-	apt-get install -y -qq --no-install-recommends chromium adb qemu-user gcc libc6-dev
+	apt-get install -y -qq --no-install-recommends chromium adb qemu-user gcc libc6-dev postgresql
 	$(BIN)/harness doctor --install arm64
 	$(BIN)/harness doctor
 
@@ -60,7 +60,7 @@ $(VENV)/gate.stamp: pyproject.toml constraints.txt | $(VENV)/bin/python
 	touch $@
 
 $(VENV)/dev.stamp: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(PIP) --editable '.[dev,train,qualcomm]'
+	$(PIP) --editable '.[dev,train,qualcomm,history,parquet]'
 	touch $@ $(VENV)/gate.stamp
 
 clean:

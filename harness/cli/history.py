@@ -1,37 +1,157 @@
-"""Look back: how well changes are found in recorded nights."""
+"""Keep runs and look back: what changed, and how well changes are found in recorded nights."""
 
 import argparse
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from harness import schema
+from harness import extras, schema
 from harness.cli import shared
-from harness.history import replay
+from harness.errors import ConfigError, StackMissing
+from harness.history import exchange, replay
 from harness.history.replay import Row
+from harness.history.rows import Change
 from harness.history.yardstick import Score
+
+if TYPE_CHECKING:
+    from harness.history.store import Store
+
+_DEFAULT = Path(".results/history.db")
+_STORE_NEEDS = ("sqlalchemy", "alembic", "psycopg")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the subcommands of `harness history`."""
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    again = commands.add_parser(
+    add = commands.add_parser(
+        "add",
+        help="take runs into the history: JSON lines of `export`, or pytest-benchmark's JSON",
+    )
+    add.add_argument("files", type=Path, nargs="+", metavar="FILE")
+    add.set_defaults(history_command=_add)
+    latest = commands.add_parser(
+        "latest", help="put the newest run beside the one before, of the same host"
+    )
+    latest.add_argument("--host", help="look at the runs of this host only")
+    latest.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    latest.set_defaults(history_command=_latest)
+    export = commands.add_parser("export", help="write every run to a file")
+    export.add_argument("file", type=Path, metavar="FILE", help="NAME.jsonl or NAME.parquet")
+    export.set_defaults(history_command=_export)
+    migrate = commands.add_parser("migrate", help="bring the schema of a history up to date")
+    migrate.set_defaults(history_command=_migrate)
+    for command in (add, latest, export, migrate):
+        command.add_argument(
+            "--history", default="", metavar="URL",
+            help=f"SQLite file or postgresql://...; default {_DEFAULT}",
+        )  # fmt: skip
+    _add_replay(commands.add_parser(
         "replay",
         help="feed recorded nights to every rule, night by night, and score what each says",
         description="Feed recorded nights to every rule, night by night, and score what each "
         "says. docs/regressions.md explains the columns of the file and of the table.",
-    )
-    again.add_argument("file", type=Path, metavar="FILE", help="CSV, packed by gzip or not")
-    again.add_argument("--findings", action="store_true", help="print what our rule found, too")
-    again.add_argument("--json", action="store_true", help="print JSON instead of tables")
-    again.set_defaults(history=_replay)
+    ))  # fmt: skip
+
+
+def _add_replay(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", type=Path, metavar="FILE", help="CSV, packed by gzip or not")
+    parser.add_argument("--findings", action="store_true", help="print what our rule found, too")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
+    parser.set_defaults(history_command=_replay)
 
 
 def run(options: argparse.Namespace) -> int:
     """Run a subcommand of `harness history`."""
-    code: int = options.history(options)
+    code: int = options.history_command(options)
     return code
+
+
+def _add(options: argparse.Namespace) -> int:
+    """Take runs in, and say which were new."""
+    console = shared.console()
+    with _open(options) as store:
+        for path in options.files:
+            runs = exchange.read(path)
+            new = sum(store.add(run) for run in runs)
+            console.print(f"{path}: {new} of {len(runs)} runs are new", soft_wrap=True)
+    return 0
+
+
+def _latest(options: argparse.Namespace) -> int:
+    """Print what differs between the newest run and the one before."""
+    with _open(options) as store:
+        newest, before, changes = store.newest_against_before(options.host)
+    if options.json:
+        known = {"newest": newest, "before": before, "series": schema.dump(changes)}
+        print(json.dumps(known, indent=1))
+        return 0
+    console = shared.console()
+    differ = [one for one in changes if (one.was, one.outcome_was) != (one.now, one.outcome_now)]
+    console.print(
+        f"{newest} against {before}: {len(differ)} of {len(changes)} series differ", soft_wrap=True
+    )
+    if differ:
+        console.print(_changes(differ))
+    return 0
+
+
+def _changes(changes: list[Change]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for column in ("series", "was", "now", "change", "outcome"):
+        table.add_column(column, justify="left" if column in ("series", "outcome") else "right")
+    for one in changes:
+        ratio = one.now / one.was - 1 if one.was and one.now is not None else None
+        outcomes = dict.fromkeys((one.outcome_was or "-", one.outcome_now or "-"))
+        table.add_row(
+            str(one.series), _value(one.was), _value(one.now),
+            "" if ratio is None else f"{ratio:+.1%}", " -> ".join(outcomes),
+        )  # fmt: skip
+    return table
+
+
+def _export(options: argparse.Namespace) -> int:
+    """Write every run to a file; what is there is replaced once the new file is whole."""
+    writers = {".jsonl": exchange.write_json_lines, ".parquet": exchange.write_parquet}
+    write = writers.get(options.file.suffix)
+    if write is None:
+        raise ConfigError(f"{options.file}: wants a name that ends in {' or '.join(writers)}")
+    with _open(options) as store:
+        count = write(options.file, store.runs())
+    shared.console().print(f"{options.file}: {count} runs", soft_wrap=True)
+    return 0
+
+
+def _migrate(options: argparse.Namespace) -> int:
+    """Bring a history up to date."""
+    with _open(options, migrate=True):
+        shared.console().print("the history is up to date")
+    return 0
+
+
+def _open(options: argparse.Namespace, *, migrate: bool = False) -> "Store":
+    """Open the history that the options name.
+
+    Raises:
+        StackMissing: the extra `history` is not installed.
+    """
+    try:
+        from harness.history.store import Store
+
+        if not options.history:
+            _DEFAULT.parent.mkdir(exist_ok=True)
+        return Store.open(options.history or str(_DEFAULT), migrate=migrate)
+    except ModuleNotFoundError as error:
+        if error.name not in _STORE_NEEDS:
+            raise
+        raise StackMissing(
+            f"{error.name} is not installed; {extras.install_command('history')} adds it"
+        ) from None
+
+
+def _value(value: float | None) -> str:
+    return "-" if value is None else f"{value:.5g}"
 
 
 def _replay(options: argparse.Namespace) -> int:

@@ -5,12 +5,13 @@ import gzip
 import io
 import math
 import statistics
+import zlib
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness import changes
+from harness import changes, files
 from harness.changes import Finding, Kind, Night, Reading, Rule, Watch
 from harness.errors import ConfigError
 from harness.history import peers, yardstick
@@ -163,13 +164,13 @@ def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
 
 
 def _text(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            packed = file.read(2) == b"\x1f\x8b"
-        with gzip.open(path) if packed else path.open("rb") as file:
-            data = file.read(_BYTES_MAX + 1)
-    except (OSError, EOFError) as error:
-        raise ConfigError(f"{path}: cannot be read: {error}") from error
+    data = files.read(path, at_most_bytes=files.TEXT_BYTES_MAX, error=ConfigError)
+    if data.startswith(b"\x1f\x8b"):
+        try:
+            with gzip.open(io.BytesIO(data)) as file:
+                data = file.read(_BYTES_MAX + 1)
+        except (OSError, EOFError, zlib.error) as error:
+            raise ConfigError(f"{path}: cannot be unpacked: {error}") from error
     if len(data) > _BYTES_MAX:
         raise ConfigError(f"{path}: unpacks to more than {_BYTES_MAX >> 20} MiB")
     try:

@@ -82,7 +82,7 @@ def test_a_file_that_is_missing_damaged_or_no_text_is_refused(write, tmp_path):
     binary = tmp_path / "binary.csv"
     binary.write_bytes(b"\xff\xfe\x00")
 
-    for path, says in ((tmp_path / "no", "cannot be read"), (packed, "cannot be read"),
+    for path, says in ((tmp_path / "no", "cannot be read"), (packed, "cannot be unpacked"),
                        (binary, "no UTF-8")):  # fmt: skip
         with pytest.raises(ConfigError, match=says):
             replay.read(path)

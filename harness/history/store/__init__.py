@@ -1,0 +1,81 @@
+"""Keep runs in a database: an SQLite file, or PostgreSQL for many hosts. The door to SQLAlchemy."""
+
+from collections.abc import Iterator
+
+from sqlalchemy import Engine
+
+from harness.history.entries import RunEntry, SeriesKey
+from harness.history.rows import Change, Point
+from harness.history.store import engines, ingest, queries
+
+
+class Store:
+    """A history that is open; a context manager."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    @classmethod
+    def open(cls, address: str, *, migrate: bool = False) -> "Store":
+        """Open a history, and make it where nothing is.
+
+        Args:
+            address: Path of an SQLite file, `sqlite:///FILE` or `postgresql://...`.
+            migrate: Bring an older schema up to date, instead of refusing it.
+
+        Raises:
+            ConfigError: the database cannot be reached, is older or newer, or something else.
+        """
+        engine = engines.connect(address)
+        try:
+            engines.prepare(engine, migrate=migrate)
+        except BaseException:
+            engine.dispose()
+            raise
+        return cls(engine)
+
+    def __enter__(self) -> "Store":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give back its connections."""
+        self.engine.dispose()
+
+    def add(self, run: RunEntry) -> bool:
+        """Take a run in, whole or not at all; once it returns, the run is on disk.
+
+        Returns:
+            Whether it is new; adding a run again changes nothing.
+
+        Raises:
+            ConfigError: a run of this id is there, with other facts.
+        """
+        with engines.writing(self.engine) as connection:
+            return ingest.add(connection, run)
+
+    def keys(self) -> tuple[SeriesKey, ...]:
+        """Return every series, sorted."""
+        with engines.reading(self.engine) as connection:
+            return queries.keys(connection)
+
+    def series(self, key: SeriesKey, *, at_most: int = 10_000) -> tuple[Point, ...]:
+        """Return the latest facts of a series, oldest first."""
+        with engines.reading(self.engine) as connection:
+            return queries.series(connection, key, at_most)
+
+    def newest_against_before(self, host: str | None = None) -> tuple[str, str, tuple[Change, ...]]:
+        """Return the ids of a host's newest run and the one before, and each series of either.
+
+        Raises:
+            ConfigError: there are not two runs of the host.
+        """
+        with engines.reading(self.engine) as connection:
+            return queries.newest_against_before(connection, host)
+
+    def runs(self) -> Iterator[RunEntry]:
+        """Yield every run with its facts, oldest first."""
+        with engines.reading(self.engine) as connection:
+            yield from queries.runs(connection)
