@@ -7,10 +7,10 @@ import numpy as np
 
 from harness.errors import BlessedDataError, ModelError
 from harness.evidence import Provenance
-from harness.images import Output, Pixels
+from harness.images import UNIT_RANGE, Output, Pixels, out_of_range_share
 
 PEAK = 1.0
-"""Largest value of an image in [0, 1]; the peak of every PSNR here."""
+"""Peak of every PSNR here: images are compared over their stated range, mapped to [0, 1]."""
 PSNR_CEILING_DB = 120.0
 """PSNR reported for images that agree to float32 rounding, where the formula tends to infinity."""
 TILE_PX = 32
@@ -22,11 +22,14 @@ class Fidelity:
     """Hold the distance of an output from a reference.
 
     Attributes:
-        psnr_db: Peak signal-to-noise ratio, peak 1.0, at most 120 dB.
+        psnr_db: Peak signal-to-noise ratio, the peak being the width of the stated range; at
+            most 120 dB.
         relative_l2: L2 norm of the difference over the L2 norm of the reference (ratio).
         worst_tile_psnr_db: The lowest PSNR of any 32 x 32 tile.
         worst_tile_px: Left and top edge of that tile.
-        max_error: Largest absolute difference.
+        max_error: Largest absolute difference, as a share of the stated range.
+        out_of_range_share: Share of the output's values outside the stated range by more than
+            the overshoot that a display may clip unseen.
         non_finite_values: How many values of the output are NaN or infinite.
         provenance: Where the output came from.
     """
@@ -36,12 +39,15 @@ class Fidelity:
     worst_tile_psnr_db: float
     worst_tile_px: tuple[int, int]
     max_error: float
+    out_of_range_share: float
     non_finite_values: int
     provenance: Provenance
 
 
-def compare(output: Output, reference: Pixels) -> Fidelity:
-    """Compare an output with a reference, both clipped to [0, 1] as a display would.
+def compare(
+    output: Output, reference: Pixels, *, output_range: tuple[float, float] = UNIT_RANGE
+) -> Fidelity:
+    """Compare an output with a reference, both clipped to the stated range as a display would.
 
     Non-finite values of the output are counted and then taken as the value farthest from the
     reference, so that no metric can look better for them.
@@ -49,6 +55,7 @@ def compare(output: Output, reference: Pixels) -> Fidelity:
     Args:
         output: What the device made, float32 [1, H, W, 3].
         reference: What it should be, float32 [1, H, W, 3].
+        output_range: The values for black and white that the subject states.
 
     Raises:
         ModelError: the shapes differ.
@@ -61,8 +68,8 @@ def compare(output: Output, reference: Pixels) -> Fidelity:
         )
     if not np.isfinite(reference).all():
         raise BlessedDataError("the reference holds non-finite values; bless the subject again")
-    wanted = np.clip(reference, 0.0, PEAK, dtype=np.float64)
-    got = np.clip(output.pixels, 0.0, PEAK, dtype=np.float64)
+    wanted = _on_display(reference, output_range)
+    got = _on_display(output.pixels, output_range)
     non_finite = output.pixels.size - int(np.count_nonzero(np.isfinite(output.pixels)))
     if non_finite:
         farthest = np.where(wanted < PEAK / 2, PEAK, 0.0)
@@ -77,9 +84,19 @@ def compare(output: Output, reference: Pixels) -> Fidelity:
         worst_tile_psnr_db=tile_db,
         worst_tile_px=tile_px,
         max_error=max_error,
+        out_of_range_share=out_of_range_share(output.pixels, output_range),
         non_finite_values=non_finite,
         provenance=output.provenance,
     )
+
+
+def _on_display(pixels: Pixels, output_range: tuple[float, float]) -> np.ndarray:
+    """Return float64 pixels clipped to their range, and mapped to [0, 1]."""
+    low, high = output_range
+    clipped: np.ndarray = np.clip(pixels, low, high, dtype=np.float64)
+    clipped -= low
+    clipped /= high - low
+    return clipped
 
 
 def psnr_db(mean_squared_error: float) -> float:

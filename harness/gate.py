@@ -12,6 +12,7 @@ from typing import Protocol
 from harness.baselines import Baseline
 from harness.evidence import Evidence, Provenance
 from harness.fidelity import Fidelity
+from harness.images import OUT_OF_RANGE_SHARE_MAX
 from harness.latency import Estimate, Latency
 from harness.placement import NodePlacement, Placement
 from harness.scaling import Scaling
@@ -204,6 +205,16 @@ def finite(match: Fidelity) -> Verdict:
     )  # fmt: skip
 
 
+def in_range(match: Fidelity) -> Verdict:
+    """Judge that the output keeps to the range that its subject states (F0)."""
+    return rule(
+        FIDELITY, "out_of_range_share", match.out_of_range_share, OUT_OF_RANGE_SHARE_MAX,
+        Sense.AT_MOST, match.provenance,
+        because="this share of the output lies beyond the output_range of subject.toml, where "
+        "a display would cut it off",
+    )  # fmt: skip
+
+
 def psnr(match: Fidelity, *, at_least_db: float | None) -> Verdict:
     """Judge the PSNR against the FP32 golden (F1)."""
     return rule(
@@ -251,6 +262,7 @@ def fidelity(match: Fidelity, limits: Limits) -> tuple[Verdict, ...]:
         relative_l2(match, at_most_ratio=limits.relative_l2),
         worst_tile(match, at_least_db=limits.worst_tile_psnr_db),
         finite(match),
+        in_range(match),
     )
 
 

@@ -1,23 +1,28 @@
 """Read and write goldens: a frame, the FP32 output a person blessed, and the sharp target.
 
-The FP32 output is stored clipped to [0, 1] in 16 bits, so that a repository stays small; that
-alone limits the PSNR of a perfect output to about 107 dB.
+The FP32 output is stored in 16 bits, so that a repository stays small: clipped to the range that
+the subject states, in equal steps from its own darkest to its own brightest value. That alone
+limits the PSNR of a perfect output to about 107 dB, and to more where a frame is dark.
 """
 
 import io
 import json
+import math
 import zipfile
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from harness import files, images, schema
 from harness.errors import BlessedDataError
 from harness.evidence import sha256_of
 from harness.images import Pixels, Size
-from harness.subjects import Subject
+from harness.subjects import SUBJECT_FILE, Subject
 
 _LEVELS = 65535
 _DAMAGE = (
@@ -35,8 +40,9 @@ class Golden:
         name: Name of the frame.
         frame: What the model is given, float32 [1, H, W, 3] in [0, 1].
         fp32_output: What the FP32 variant made of it when it was blessed.
-        target: The sharp truth, or None where there is none.
+        target: The sharp truth in the output's range, or None where there is none.
         size: Resolution of the frame.
+        output_range: The output's values for black and white.
     """
 
     name: str
@@ -44,6 +50,7 @@ class Golden:
     fp32_output: Pixels
     target: Pixels | None
     size: Size
+    output_range: tuple[float, float]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +131,7 @@ def store_list(subject: Subject) -> Path:
 
 
 def _hashed(subject: Subject, name: str) -> BlessedFrame:
-    frame, target = load_frame(subject, name)
+    frame, target = _read(subject, name)
     return BlessedFrame(
         name=name,
         frame_sha256=_frame_sha256(frame),
@@ -153,11 +160,20 @@ def names(subject: Subject) -> tuple[str, ...]:
 
 
 def load_frame(subject: Subject, name: str) -> tuple[Pixels, Pixels | None]:
-    """Read a frame and its sharp target, which may be missing.
+    """Read a frame, and its sharp target in the output's range, which may be missing.
 
     Raises:
         BlessedDataError: the frame is missing, or an image cannot be read.
     """
+    frame, target = _read(subject, name)
+    if target is None or subject.output_range == images.UNIT_RANGE:
+        return frame, target
+    low, high = subject.output_range
+    return frame, target * (high - low) + low
+
+
+def _read(subject: Subject, name: str) -> tuple[Pixels, Pixels | None]:
+    """Return a frame and its sharp target as the images hold them, in [0, 1]."""
     frame = images.load(subject.frames / f"{name}.blurred.png")
     sharp = subject.frames / f"{name}.sharp.png"
     return frame, images.load(sharp) if sharp.exists() else None
@@ -184,6 +200,7 @@ def load(subject: Subject, name: str) -> Golden:
         _refuse_bomb(data)
         with np.load(io.BytesIO(data), allow_pickle=False) as stored:
             levels = stored["output"]
+            darkest, brightest = _span(stored)
             frame_sha256 = str(stored["frame_sha256"])
             model_sha256 = str(stored["model_sha256"])
     except _DAMAGE as error:
@@ -200,41 +217,74 @@ def load(subject: Subject, name: str) -> Golden:
         raise BlessedDataError(f"{subject.frames}: the sharp target of {name} {what}; {remedy}")
     if model_sha256 != subject.reference.sha256:
         raise BlessedDataError(f"{path}: stale, made by another FP32 model; {remedy}")
-    output = levels.astype(np.float32) / np.float32(_LEVELS)
-    return Golden(name=name, frame=frame, fp32_output=output, target=target, size=Size.of(frame))
+    return Golden(
+        name=name,
+        frame=frame,
+        fp32_output=_unpacked(levels, darkest, brightest),
+        target=target,
+        size=Size.of(frame),
+        output_range=subject.output_range,
+    )
+
+
+def _span(stored: Mapping[str, NDArray[Any]]) -> tuple[float, float]:
+    """Return the values of the lowest and the highest level; older files hold [0, 1]."""
+    if "span" not in stored:
+        return images.UNIT_RANGE
+    darkest, brightest = (float(value) for value in stored["span"])
+    if not -math.inf < darkest <= brightest < math.inf:
+        raise ValueError(f"span {darkest} to {brightest}")
+    return darkest, brightest
+
+
+def _unpacked(levels: NDArray[np.uint16], darkest: float, brightest: float) -> Pixels:
+    step = (brightest - darkest) / _LEVELS
+    return (levels.astype(np.float64) * step + darkest).astype(np.float32)
 
 
 def store(subject: Subject, name: str, *, frame: Pixels, fp32_output: Pixels) -> Path:
     """Write the blessed FP32 output of a frame; only `harness bless` and `init` call this.
 
     Raises:
-        BlessedDataError: the output is not finite.
+        BlessedDataError: the output is not finite, or not in the range that the subject states.
     """
-    refuse_non_finite(subject, name, fp32_output)
-    levels = np.round(np.clip(fp32_output, 0.0, 1.0).astype(np.float64) * _LEVELS)
+    refuse_unusable(subject, name, fp32_output)
+    clipped = np.clip(fp32_output, *subject.output_range, dtype=np.float64)
+    darkest, brightest = float(clipped.min()), float(clipped.max())
+    levels = np.round((clipped - darkest) * (_LEVELS / ((brightest - darkest) or 1.0)))
     path = subject.references / f"{name}.npz"
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as file:
         np.savez_compressed(
             file,
             output=levels.astype(np.uint16),
+            span=np.array([darkest, brightest]),
             frame_sha256=np.array(_frame_sha256(frame)),
             model_sha256=np.array(subject.reference.sha256),
         )
     return path
 
 
-def refuse_non_finite(subject: Subject, name: str, fp32_output: Pixels) -> None:
+def refuse_unusable(subject: Subject, name: str, fp32_output: Pixels) -> None:
     """Refuse an FP32 output that can be no reference.
 
     Raises:
-        BlessedDataError: the output holds NaN or infinite values.
+        BlessedDataError: the output holds NaN or infinite values, or is cut off by the range
+            that the subject states.
     """
     bad = int(fp32_output.size - np.count_nonzero(np.isfinite(fp32_output)))
     if bad:
         raise BlessedDataError(
             f"{subject.name}: the FP32 output of frame {name} is not finite ({bad} values); "
             "no variant can be compared with it, export the FP32 model again"
+        )
+    outside = images.out_of_range_share(fp32_output, subject.output_range)
+    if outside > images.OUT_OF_RANGE_SHARE_MAX:
+        low, high = subject.output_range
+        raise BlessedDataError(
+            f"{subject.name}: {outside:.1%} of the FP32 output of frame {name} lies outside "
+            f"[{low:g}, {high:g}] ({fp32_output.min():.4g} to {fp32_output.max():.4g}); state the "
+            f"model's range as output_range in {subject.folder / SUBJECT_FILE}"
         )
 
 

@@ -34,6 +34,19 @@ _DAMAGE = (
 
 Pixels = NDArray[np.float32]
 """An image as float32 [1, H, W, 3], sRGB, 0 black and 1 white."""
+UNIT_RANGE = (0.0, 1.0)
+"""Values of black and white in a frame, and in an output where a subject states no others."""
+
+OVERSHOOT_SHARE = 0.05
+"""How far a value may lie beyond the stated range, as a share of its width, before it counts as
+outside. A residual network rings beyond white and black; a display clips that.
+
+Source: the outputs of golden/, of which 0.11 % at most lie farther out.
+"""
+OUT_OF_RANGE_SHARE_MAX = 0.01
+"""Most of an output that may lie outside its range: more is another range, or a broken model."""
+_WHITE_16 = 65535
+"""White of a 16-bit image."""
 
 
 @dataclass(frozen=True, kw_only=True, order=True)
@@ -79,7 +92,7 @@ class Output:
 
 
 def load(path: Path) -> Pixels:
-    """Read an 8-bit RGB image as float32 [1, H, W, 3] in [0, 1].
+    """Read an image as float32 [1, H, W, 3] in [0, 1].
 
     Raises:
         BlessedDataError: the file is missing or is not an image.
@@ -95,10 +108,36 @@ def load(path: Path) -> Pixels:
 def _decode(path: Path, _modified_ns: int, _size_bytes: int) -> Pixels:
     """Decode an image once for as long as its file stays as it is; read-only."""
     with opened(path) as image:
-        stored = np.asarray(image.convert("RGB"), dtype=np.float32)
+        stored = np.asarray(to_rgb(image), dtype=np.float32)
     pixels = (stored / np.float32(255.0))[np.newaxis]
     pixels.flags.writeable = False
     return pixels
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Return an image as 8-bit RGB; grey values of 16 bits are rounded to 8, never cut off.
+
+    Raises:
+        ValueError: its values are of a kind whose white is not known, such as float.
+    """
+    if not image.mode.startswith(("I", "F")):
+        return image.convert("RGB")
+    grey = np.asarray(image, dtype=np.float64)
+    if image.mode == "F" or grey.min() < 0.0 or grey.max() > _WHITE_16:
+        raise ValueError(f"pixels of kind {image.mode!r} state no white; save it as 8-bit PNG")
+    grey = np.round(grey * (255.0 / _WHITE_16))
+    return Image.fromarray(grey.astype(np.uint8)).convert("RGB")
+
+
+def out_of_range_share(pixels: Pixels, output_range: tuple[float, float]) -> float:
+    """Return the share of values (0..1) that lie outside a range by more than an overshoot.
+
+    NaN and infinite values are counted elsewhere, and left out here.
+    """
+    low, high = output_range
+    beyond = OVERSHOOT_SHARE * (high - low)
+    outside = (pixels < low - beyond) | (pixels > high + beyond)
+    return float(np.count_nonzero(outside & np.isfinite(pixels)) / max(pixels.size, 1))
 
 
 def size_of(path: Path) -> Size:

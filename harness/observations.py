@@ -108,7 +108,7 @@ def _quality(
         if target is None:
             continue
         output = device.run(variant, frame)
-        scores.append(fidelity.compare(output, target).psnr_db)
+        scores.append(fidelity.compare(output, target, output_range=subject.output_range).psnr_db)
         provenance = output.provenance
     if provenance is None:
         return ()

@@ -3,6 +3,7 @@
 import enum
 import fnmatch
 import functools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import Self
 
 from harness import files, schema
 from harness.errors import BlessedDataError, ConfigError
-from harness.images import Size
+from harness.graph import Graph
+from harness.images import UNIT_RANGE, Size
 from harness.model import Model
 
 SUBJECT_FILE = "subject.toml"
@@ -23,6 +25,7 @@ class Precision(enum.Enum):
     FP16 = "fp16"
     INT8_PTQ = "int8_ptq"
     INT8_QAT = "int8_qat"
+    INT8_DYNAMIC = "int8_dynamic"
     INT16_PTQ = "int16_ptq"
 
 
@@ -86,10 +89,12 @@ class Variant:
         return self
 
     def model(self) -> Model:
-        """Return the exported file after checking it against the blessed hash.
+        """Return the exported file after checking it against the blessed hash and precision.
 
         Raises:
             BlessedDataError: the file is missing or is not the blessed one.
+            ConfigError: its arithmetic is not the declared one.
+            ModelError: it cannot be read as a model.
         """
         try:
             state = self.path.stat()
@@ -104,6 +109,12 @@ class Variant:
                 f"{model.sha256[:12]}, blessed {self.sha256[:12]}); "
                 "if the change is meant, run `harness bless` and commit what it writes"
             )
+        found = precision_of(model.graph)
+        if found is not _AS_FILED.get(self.precision, self.precision):
+            raise ConfigError(
+                f"{self.path}: is {found.value}, and subject.toml says precision = "
+                f"{self.precision.value!r}; correct the one that is wrong"
+            )
         return model
 
 
@@ -112,6 +123,26 @@ def _read_model(path: Path, _modified_ns: int, _size_bytes: int) -> Model:
     """Read a file once for as long as it stays as it is, with what is derived from it."""
     data = files.read(path, at_most_bytes=files.MODEL_BYTES_MAX, error=BlessedDataError)
     return Model(name=str(path), data=data)
+
+
+_AS_FILED = {Precision.INT8_QAT: Precision.INT8_PTQ}
+"""How a precision looks in a file, where that is not its own: training leaves no trace there."""
+
+
+def precision_of(parsed: Graph) -> Precision:
+    """Tell the arithmetic of a model from its weights and activations.
+
+    Weights of 8 bits beside activations of 32 are `int8_dynamic`, whatever the file is called.
+    """
+    dtypes = {tensor.dtype for op in parsed.ops for tensor in parsed.runtime_inputs(op)}
+    if "int16" in dtypes:
+        return Precision.INT16_PTQ
+    if dtypes & {"int8", "uint8"}:
+        return Precision.INT8_PTQ
+    weights = [tensor for tensor in parsed.tensors if tensor.constant is not None]
+    if any(t.dtype in ("int8", "int4") and t.quantization is not None for t in weights):
+        return Precision.INT8_DYNAMIC
+    return Precision.FP16 if any(t.dtype == "float16" for t in weights) else Precision.FP32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,7 +207,7 @@ class ScalingBudget:
     """Say how latency may grow with resolution.
 
     Attributes:
-        resolutions: Two or more, such as `256x256`.
+        resolutions: Such as `256x256`; with fewer than two there is no growth to ask about.
         exponent: Largest growth exponent; 1 is linear in pixels.
         cliff_ratio: Largest ratio of ms per megapixel between neighbouring resolutions.
         source: Who set it and why.
@@ -201,11 +232,12 @@ class Subject:
         name: Short name; the folder's name.
         task: What it restores, such as `deblur`.
         scale: Output edge over input edge.
+        output_range: The output's values for black and white, such as [-1, 1] or [0, 255].
         variants: The exported files; the first fp32 one is the reference of the others.
         ships: Where variants ship.
         withheld: Where variants do not ship, and why.
         budgets: What they may cost.
-        scaling: How latency may grow, or None.
+        scaling: How latency may grow, or None for a model of one fixed size.
         frames: Folder of <frame>.blurred.png and <frame>.sharp.png.
         frame_names: The frames of that folder to use; empty for all.
         references: Folder of <frame>.npz, the blessed FP32 outputs.
@@ -218,6 +250,7 @@ class Subject:
     variants: tuple[Variant, ...]
     source: str
     scale: int = 1
+    output_range: tuple[float, float] = UNIT_RANGE
     ships: tuple[Shipping, ...] = ()
     withheld: tuple[Shipping, ...] = ()
     budgets: tuple[Budget, ...] = ()
@@ -274,18 +307,18 @@ def load(folder: Path) -> Subject:
         raise ConfigError(f"{path}: two variants have the same name")
     for number, budget in enumerate(subject.budgets):
         where = f"{path}: budgets[{number}]"
-        try:
-            Size.parse(budget.resolution)
-        except ConfigError as error:
-            raise ConfigError(f"{where}: {error}") from None
+        _resolution(budget.resolution, where)
         for earlier, other in enumerate(subject.budgets[:number]):
             if _about(other) == _about(budget):
                 raise ConfigError(
                     f"{where} is about the same devices, delegates, variants and resolution "
                     f"({budget.resolution}) as budgets[{earlier}]; keep one"
                 )
-    if subject.scaling is not None and len(subject.scaling.sizes) < 2:
-        raise ConfigError(f"{path}: scaling needs two or more resolutions")
+    for text in subject.scaling.resolutions if subject.scaling else ():
+        _resolution(text, f"{path}: scaling.resolutions")
+    low, high = subject.output_range
+    if not -math.inf < low < high < math.inf:
+        raise ConfigError(f"{path}: output_range is [black, white], such as [0.0, 1.0]")
     return _with_folder(subject, folder.resolve())
 
 
@@ -293,6 +326,14 @@ def _about(budget: Budget) -> tuple[object, ...]:
     """Return what a budget speaks of, whatever the order of its patterns."""
     patterns = (budget.devices, budget.delegates, budget.variants)
     return (*(frozenset(names) for names in patterns), budget.resolution)
+
+
+def _resolution(text: str, where: str) -> None:
+    """Refuse a text that is no resolution, saying where it stands."""
+    try:
+        Size.parse(text)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from None
 
 
 def _with_folder(subject: Subject, folder: Path) -> Subject:

@@ -6,9 +6,11 @@
     op_model("RESIZE_BILINEAR", half_pixel_centers=True)    one op
     ModelBuilder(dtype="int8")                              anything else
     Float16WeightsBuilder()                                 the same with float16 weights
+    restorer(scale=2, values="signed")                      gives its image back, little changed
 
 Every model reads one NHWC image. `float32`, `int8` and `int16` (activations; int8 weights) are
-understood. The models run in LiteRT where it has a kernel; weights are random with a fixed seed.
+understood. The models run in LiteRT where it has a kernel; weights are random with a fixed seed,
+and a quantized model holds those of its float32 twin, rounded.
 """
 
 from collections.abc import Callable, Sequence
@@ -130,20 +132,22 @@ class ModelBuilder:
 
     def weights(self, shape: Sequence[int], *, axis: int = 0, per_channel: bool = True) -> int:
         """Add random weights: float32, or int8 with one scale per channel along `axis`."""
-        random = self._random
+        real = self._random.normal(0, 0.2, shape)
         if self.dtype == "float32":
-            return self.tensor(shape, data=random.normal(0, 0.2, shape))
+            return self.tensor(shape, data=real)
         scales = [WEIGHT_SCALE] * (shape[axis] if per_channel else 1)
-        data = random.integers(-40, 41, shape)
+        data = np.clip(np.round(real / WEIGHT_SCALE), -127, 127)
         return self.tensor(shape, "int8", data=data, scales=scales, axis=axis)
 
     def bias(self, channels: int) -> int:
         """Add a bias of the dtype that goes with the activations."""
+        real = self._random.normal(0, 0.1, channels)
         if self.dtype == "float32":
-            return self.tensor((channels,), data=self._random.normal(0, 0.1, channels))
+            return self.tensor((channels,), data=real)
         dtype = "int64" if self.dtype == "int16" else "int32"
-        scales = [SCALE * WEIGHT_SCALE] * channels
-        return self.tensor((channels,), dtype, data=0, scales=scales)
+        scale = SCALE * WEIGHT_SCALE
+        data = np.round(real / scale)
+        return self.tensor((channels,), dtype, data=data, scales=[scale] * channels)
 
     def op(
         self,
@@ -283,6 +287,7 @@ def unet(
     channels: int = 4,
     size_px: int = 16,
     fp16_weights: bool = False,
+    int8_weights: bool = False,
 ) -> bytes:
     """Build a U-shaped net: strided convolutions, upsampling, concatenated skips, a residual.
 
@@ -294,8 +299,12 @@ def unet(
         channels: Of every level.
         size_px: Edge of the image; a multiple of 2 ** levels.
         fp16_weights: Store weights as float16 behind DEQUANTIZE, as converters do.
+        int8_weights: Store weights as int8 beside float activations (dynamic range).
     """
-    model = Float16WeightsBuilder() if fp16_weights else ModelBuilder(dtype)
+    if int8_weights:
+        model: ModelBuilder = DynamicRangeBuilder()
+    else:
+        model = Float16WeightsBuilder() if fp16_weights else ModelBuilder(dtype)
     image = model.activation((1, size_px, size_px, 3), name="image")
     x = model.prelu(model.conv(image, channels))
     skips = []
@@ -327,6 +336,72 @@ class Float16WeightsBuilder(ModelBuilder):
         full = self.tensor(shape, "float32")
         self.op("DEQUANTIZE", [half], [full], version=3)
         return full
+
+
+class DynamicRangeBuilder(ModelBuilder):
+    """Store the weights of convolutions as int8 beside float activations and biases."""
+
+    def weights(self, shape: Sequence[int], *, axis: int = 0, per_channel: bool = True) -> int:
+        scales = [WEIGHT_SCALE] * (shape[axis] if per_channel else 1)
+        data = np.clip(np.round(self._random.normal(0, 0.2, shape) / WEIGHT_SCALE), -127, 127)
+        return self.tensor(shape, "int8", data=data, scales=scales, axis=axis)
+
+
+def restorer(
+    *,
+    size_px: int = 64,
+    scale: int = 1,
+    values: str = "unit",
+    dtype: str = "float32",
+    strength: float = 0.02,
+    fault: str = "",
+) -> bytes:
+    """Build a net that gives its image back, a little changed: what restoration networks do.
+
+    Args:
+        size_px: Edge of the image.
+        scale: Output edge over input edge; above 1 by DEPTH_TO_SPACE.
+        values: Of the output: unit for [0, 1], signed for [-1, 1], byte for [0, 255].
+        dtype: Of the activations.
+        strength: Standard deviation of the weights besides the identity.
+        fault: `positive only` for a RELU before the end, `halved` for half of every weight.
+    """
+    model = ModelBuilder(dtype)
+    image = model.activation((1, size_px, size_px, 3), name="image")
+    channels = 3 * scale**2
+    factor = {"unit": 1.0, "signed": 2.0, "byte": 255.0}[values]
+    filters = np.random.default_rng(3).normal(0, strength, (channels, 3, 3, 3))
+    for channel in range(channels):  # DEPTH_TO_SPACE takes the channels of a pixel in turn
+        filters[channel, 1, 1, channel % 3] += 1.0
+    filters *= factor * (0.5 if fault == "halved" else 1.0)
+    offset = -1.0 if values == "signed" else 0.0
+    y = model.activation((1, size_px, size_px, channels))
+    model.op(
+        "CONV_2D", [image, *_stored(model, filters, np.full(channels, offset))], [y],
+        padding="SAME", stride_h=1, stride_w=1, dilation_h_factor=1, dilation_w_factor=1,
+    )  # fmt: skip
+    if scale > 1:
+        larger = model.activation((1, size_px * scale, size_px * scale, 3))
+        model.op("DEPTH_TO_SPACE", [y], [larger], block_size=scale)
+        y = larger
+    if fault == "positive only":
+        y = model.same("RELU", y)
+    return model.build([image], [y])
+
+
+def _stored(model: ModelBuilder, filters: Any, bias: Any) -> tuple[int, int]:
+    """Add filters and a bias as the model's dtype stores them."""
+    if model.dtype == "float32":
+        return model.tensor(filters.shape, data=filters), model.tensor(bias.shape, data=bias)
+    scale = float(np.abs(filters).max()) / 127
+    whole = np.round(filters / scale)
+    return (
+        model.tensor(filters.shape, "int8", data=whole, scales=[scale] * len(filters)),
+        model.tensor(
+            bias.shape, "int32", data=np.round(bias / (SCALE * scale)),
+            scales=[SCALE * scale] * len(bias),
+        ),
+    )  # fmt: skip
 
 
 def op_model(

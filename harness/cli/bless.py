@@ -12,12 +12,12 @@ from rich.table import Table
 from harness import baselines, fidelity, files, goldens, observations, profiles, subjects
 from harness.baselines import Baseline
 from harness.cli import shared
+from harness.devices import drift
 from harness.errors import BlessedDataError, ConfigError, HarnessError
 from harness.evidence import Evidence, Provenance, sha256_of
 from harness.images import Output, Pixels, Size
 from harness.lab import DeviceUnderTest, Facts, LocalLab
 from harness.profiles import Target
-from harness.stacks import xnnpack
 from harness.subjects import SUBJECT_FILE, Subject
 
 
@@ -73,9 +73,8 @@ def _bytes(path: Path) -> bytes:
 
 def _reference(subject: Subject, name: str) -> tuple[Pixels, Pixels]:
     """Return a frame and what the FP32 variant makes of it on this host."""
-    frame, _ = goldens.load_frame(subject, name)
-    output = xnnpack.run(subject.reference.model().at(Size.of(frame)), frame)
-    goldens.refuse_non_finite(subject, name, output)  # now, before anything is written
+    frame, output = drift.reference(subject, name)
+    goldens.refuse_unusable(subject, name, output)  # now, before anything is written
     return frame, output
 
 
@@ -90,7 +89,9 @@ def _reference_changes(subject: Subject, references: dict[str, tuple[Pixels, Pix
             change = "new" if "missing" in str(error) else "stale, replaced"
         else:
             made = Provenance(evidence=Evidence.HOST, device="", variant_sha256="")
-            match = fidelity.compare(Output(pixels=output, provenance=made), blessed)
+            match = fidelity.compare(
+                Output(pixels=output, provenance=made), blessed, output_range=subject.output_range
+            )
             change = f"{match.psnr_db:.1f} dB"
         table.add_row(name, str(Size.of(frame)), change)
     for name in goldens.expected(subject):

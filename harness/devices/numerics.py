@@ -38,15 +38,21 @@ class Numerics:
     note: str = ""
 
 
-def choose(target: Target, graph: Graph) -> Numerics:
-    """Return the strongest stand-in that is installed and quick enough for a gate."""
+def choose(target: Target, graph: Graph, *, in_fp16: bool = False) -> Numerics:
+    """Return the strongest stand-in that is installed and quick enough for a gate.
+
+    Args:
+        target: Phone and delegate.
+        graph: What is to run.
+        in_fp16: Let CPU kernels compute float32 in fp16, as most accelerators do.
+    """
     if target.delegate == "qnn":
-        return _qnn(target) if qnn.missing() is None else _cpu(target, graph, qnn.missing)
+        return _qnn(target) if qnn.missing() is None else _cpu(target, graph, qnn.missing, in_fp16)
     if target.delegate == "gpu":
         if mldrift.missing() is None and graph.macs <= _GPU_LIMIT_GMACS * 1e9:
             return _mldrift(target)
-        return _cpu(target, graph, mldrift.missing)
-    return _cpu(target, graph, None)
+        return _cpu(target, graph, mldrift.missing, in_fp16)
+    return _cpu(target, graph, None, in_fp16)
 
 
 def can_count(graph: Graph, target: Target) -> bool:
@@ -82,9 +88,10 @@ def _cpu(
     target: Target,
     graph: Graph,
     wanted: Callable[[], str | None] | None,
+    in_fp16: bool,
 ) -> Numerics:
     """Return CPU kernels: the Arm ones for fp16, where x86 is too optimistic, else x86."""
-    fp16 = graph.has_float16_weights
+    fp16 = in_fp16 or graph.has_float16_weights
     arm = fp16 and _can_run_arm(target) and arm64.cost_s(graph, fp16=True) <= _ARM64_LIMIT_S
     stronger = wanted() if wanted else None
     notes = [f"{target.delegate} arithmetic is not at hand here, CPU kernels stand in"]

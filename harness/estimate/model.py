@@ -9,6 +9,7 @@ from harness import placement as placements
 from harness.errors import ModelError
 from harness.estimate import constants, interval, kernels, roofline, snapdragon, vendor, work
 from harness.estimate.constants import Ground
+from harness.estimate.kernels import Kernel
 from harness.estimate.roofline import KernelCost
 from harness.estimate.snapdragon import NpuCost
 from harness.evidence import Evidence, Provenance
@@ -145,7 +146,7 @@ def _break_down(graph: Graph, placement: Placement, target: Target) -> Breakdown
     grounds = _Grounds(target, graph.macs)
     fused = kernels.fuse(graph, placement)
     by_vendor = target.delegate == snapdragon.DELEGATE
-    costs, parts, guessed = [], [], set[str]()
+    costs, parts, guessed, mixed = [], [], set[str](), 0
     for kernel in fused:
         if by_vendor and kernel.unit not in ON_CPU:
             continue
@@ -158,6 +159,9 @@ def _break_down(graph: Graph, placement: Placement, target: Target) -> Breakdown
         if kernel.work.kind == work.REFERENCE and ground.rates.reference_gops_per_s is None:
             part = replace(part, absolute=False)
             guessed.update(graph.ops[i].name for i in kernel.ops)
+        if _has_dynamic_range(graph, kernel):
+            part = replace(part, absolute=False)
+            mixed += 1
         parts.append(part)
     stretches = _stretches(graph, placement)
     npu = _npu_costs(graph, placement, target, stretches) if by_vendor else {}
@@ -178,12 +182,23 @@ def _break_down(graph: Graph, placement: Placement, target: Target) -> Breakdown
         )
     if graph.believed:
         bases.append(graph.belief)
+    if mixed:
+        bases.append(
+            f"{mixed} kernels have int8 weights and float activations (dynamic range), for which "
+            "there are no figures: float arithmetic stands in, ratios only"
+        )
     return Breakdown(
         parts=tuple(parts),
         kernels=tuple(costs),
         npu=tuple(npu.values()),
         bases=tuple(dict.fromkeys(bases)),
     )
+
+
+def _has_dynamic_range(graph: Graph, kernel: Kernel) -> bool:
+    """Return whether a kernel quantizes its float activations for 8-bit weights at run time."""
+    weights = (graph.tensors[i].dtype for i in kernel.weights)
+    return kernel.precision == work.FLOAT and any(dtype in ("int8", "int4") for dtype in weights)
 
 
 def _off_chip_share(found: Breakdown) -> float | None:

@@ -13,10 +13,10 @@ GATE = verdict.FIDELITY
 def test_output_stays_close_to_the_fp32_golden(
     device: DeviceUnderTest, variant: Variant, golden: Golden, check: gate.Check
 ) -> None:
-    """F0 to F3: finite values, PSNR, relative L2 and the worst tile keep the variant's limits."""
+    """F0 to F3: range, PSNR, relative L2 and the worst tile keep the variant's limits."""
     output = device.run(variant, golden.frame)
 
-    match = fidelity.compare(output, golden.fp32_output)
+    match = fidelity.compare(output, golden.fp32_output, output_range=golden.output_range)
 
     check(*gate.fidelity(match, variant.limits))
 
@@ -31,7 +31,11 @@ def test_output_keeps_its_quality_against_the_sharp_target(
         return
     output = device.run(variant, golden.frame)
 
-    quality = fidelity.compare(output, golden.target)
-    fp32 = fidelity.compare(replace(output, pixels=golden.fp32_output), golden.target)
+    quality = fidelity.compare(output, golden.target, output_range=golden.output_range)
+    fp32 = fidelity.compare(
+        replace(output, pixels=golden.fp32_output),
+        golden.target,
+        output_range=golden.output_range,
+    )
 
     check(gate.quality_drop(quality, fp32, at_most_db=variant.limits.quality_drop_db))

@@ -1,7 +1,8 @@
 """Rule on how latency grows with resolution (S)."""
 
+import pytest
+
 from harness import gate, observations, verdict
-from harness.errors import ConfigError
 from harness.lab import DeviceUnderTest
 from harness.subjects import Subject, Variant
 
@@ -12,8 +13,8 @@ def test_latency_grows_with_resolution_as_budgeted(
     device: DeviceUnderTest, subject: Subject, variant: Variant, check: gate.Check
 ) -> None:
     """S1 to S3: growth exponent, cliffs and placement changes keep the scaling budget."""
-    if subject.scaling is None:
-        raise ConfigError(f"{subject.name}: subject.toml has no [scaling] with its resolutions")
+    if subject.scaling is None or len(subject.scaling.sizes) < 2:
+        pytest.skip(f"not asked: {subject.name} states no two resolutions under [scaling]")
 
     growth = observations.sweep(device, variant, subject.scaling.sizes)
 

@@ -79,9 +79,9 @@ class TestResults:
         by_gate: dict[str, list[str]] = {}
         for row in rows:
             by_gate.setdefault(row["verdict"]["gate"], []).append(row["verdict"]["metric"])
-        # 2 variants; fidelity: 2 frames x (4 against the golden + 1 against the target)
+        # 2 variants; fidelity: 2 frames x (5 against the golden + 1 against the target)
         assert {gate: len(metrics) for gate, metrics in by_gate.items()} == {
-            "latency": 2, "cpu_fallback": 4, "fidelity": 20, "scaling": 6, "regression": 8,
+            "latency": 2, "cpu_fallback": 4, "fidelity": 24, "scaling": 6, "regression": 8,
         }  # fmt: skip
 
     def test_each_line_says_how_its_value_is_known(self, project: pytest.Pytester) -> None:

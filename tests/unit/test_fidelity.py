@@ -50,6 +50,36 @@ def test_a_constant_offset_has_the_psnr_of_its_closed_form(offset: float) -> Non
     assert match.relative_l2 == pytest.approx(offset / 0.25)
 
 
+@pytest.mark.parametrize("output_range", [(-1.0, 1.0), (0.0, 255.0)])
+def test_a_range_changes_no_figure_of_images_that_look_alike(
+    output_range: tuple[float, float],
+) -> None:
+    low, high = output_range
+    rng = np.random.default_rng(2)
+    wanted, got = (rng.random((1, 40, 70, 3)).astype(np.float32) for _ in range(2))
+
+    plain = compare(got, wanted)
+    ranged = fidelity.compare(
+        Output(pixels=got * (high - low) + low, provenance=MADE),
+        wanted * (high - low) + low,
+        output_range=output_range,
+    )
+
+    assert ranged.psnr_db == pytest.approx(plain.psnr_db, abs=1e-4)
+    assert ranged.relative_l2 == pytest.approx(plain.relative_l2, rel=1e-5)
+    assert ranged.worst_tile_psnr_db == pytest.approx(plain.worst_tile_psnr_db, abs=1e-4)
+
+
+def test_values_beyond_a_small_overshoot_are_counted() -> None:
+    output = flat(0.5, 10, 10)
+    output[0, 0, :, 0] = [-0.06, -0.04, 0, 1, 1.04, 1.06, 9, -9, np.nan, np.inf]
+
+    match = compare(output, flat(0.5, 10, 10))
+
+    assert match.out_of_range_share == pytest.approx(4 / 300)
+    assert match.non_finite_values == 2
+
+
 def test_uniform_noise_has_the_psnr_of_its_variance() -> None:
     noise = np.random.default_rng(3).uniform(-0.1, 0.1, (1, 512, 512, 3)).astype(np.float32)
 

@@ -198,7 +198,7 @@ class TestResidency:
 class TestFidelity:
     MATCH = Fidelity(
         psnr_db=40.0, relative_l2=0.01, worst_tile_psnr_db=35.0, worst_tile_px=(64, 32),
-        max_error=0.1, non_finite_values=0, provenance=MADE,
+        max_error=0.1, out_of_range_share=0.0, non_finite_values=0, provenance=MADE,
     )  # fmt: skip
 
     @pytest.mark.parametrize(

@@ -30,13 +30,60 @@ def test_a_golden_holds_frame_reference_and_target(subject: Subject) -> None:
 
 
 def test_what_is_stored_is_read_back_to_16_bits_and_clipped(subject: Subject) -> None:
-    output = np.random.default_rng(1).uniform(-0.5, 1.5, (1, 64, 64, 3)).astype(np.float32)
+    low, high = subject.output_range
+    output = np.random.default_rng(1).uniform(low, high, (1, 64, 64, 3)).astype(np.float32)
+    output[0, 0, 0] = high + 0.5
     frame, _ = goldens.load_frame(subject, "a")
 
     goldens.store(subject, "a", frame=frame, fp32_output=output)
 
     again = goldens.load(subject, "a").fp32_output
-    np.testing.assert_allclose(again, np.clip(output, 0, 1), atol=0.5 / 65535 + 1e-7)
+    step = (high - low) / 65535
+    np.testing.assert_allclose(again, np.clip(output, low, high), atol=0.5 * step + 2e-7)
+
+
+@pytest.mark.parametrize("brightness", [0.01, 0.0])
+def test_a_dark_output_is_stored_as_finely_as_a_bright_one(
+    subject: Subject, brightness: float
+) -> None:
+    output = np.random.default_rng(1).uniform(0, brightness, (1, 64, 64, 3)).astype(np.float32)
+    frame, _ = goldens.load_frame(subject, "a")
+
+    goldens.store(subject, "a", frame=frame, fp32_output=output)
+
+    again = goldens.load(subject, "a").fp32_output
+    np.testing.assert_allclose(again, output, atol=0.51 * brightness / 65535)
+
+
+def test_a_reference_without_its_span_is_one_between_0_and_1(subject: Subject) -> None:
+    path = subject.references / "a.npz"
+    with np.load(path) as stored:
+        parts = {name: stored[name] for name in stored.files if name != "span"}
+    np.savez(path, **parts)
+
+    golden = goldens.load(subject, "a")
+
+    np.testing.assert_allclose(golden.fp32_output, parts["output"] / 65535, atol=1e-7)
+
+
+@pytest.mark.parametrize("span", [[0.0], [1.0, 0.0], [0.0, np.nan], [0.0, np.inf]])
+def test_a_span_that_makes_no_sense_is_damage(subject: Subject, span: list[float]) -> None:
+    path = subject.references / "a.npz"
+    with np.load(path) as stored:
+        parts = {name: stored[name] for name in stored.files}
+    np.savez(path, **parts | {"span": np.array(span)})
+
+    with pytest.raises(BlessedDataError, match="damaged reference"):
+        goldens.load(subject, "a")
+
+
+def test_an_output_that_its_range_would_cut_off_is_not_blessed(subject: Subject) -> None:
+    output = np.full((1, 64, 64, 3), 200.0, np.float32)
+    before = (subject.references / "a.npz").read_bytes()
+
+    with pytest.raises(BlessedDataError, match=r"100\.0% of the FP32 output .* output_range in"):
+        goldens.store(subject, "a", frame=output, fp32_output=output)
+    assert (subject.references / "a.npz").read_bytes() == before
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])

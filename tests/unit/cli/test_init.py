@@ -22,6 +22,33 @@ def work(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def _unfit() -> dict[str, bytes]:
+    """Return models that are no restoration models, or not of one."""
+    found = {
+        "four": models.op_model("RELU", shape=(1, 64, 64, 4)),
+        "nchw": models.op_model("RELU", shape=(1, 3, 64, 64)),
+        "dynamic": models.op_model("RELU", shape=(1, 1, 1, 3)),
+        "larger": models.restorer(scale=2),
+    }
+    for name in ("nchw_out", "classes", "segments", "two_outputs"):
+        model = models.ModelBuilder()
+        image = model.activation((1, 64, 64, 3), name="image")
+        outputs = [image]
+        if name == "nchw_out":
+            outputs = [model.activation((1, 3, 64, 64))]
+            model.op("TRANSPOSE", [image, model.constant([0, 3, 1, 2])], outputs)
+        elif name == "classes":
+            outputs = [model.activation((1, 5))]
+            weights = model.weights((5, 64 * 64 * 3), per_channel=False)
+            model.op("FULLY_CONNECTED", [image, weights, model.bias(5)], outputs)
+        elif name == "segments":
+            outputs = [model.conv(image, 21)]
+        else:
+            outputs = [model.same("RELU", image), model.same("NEG", image)]
+        found[name] = model.build([image], outputs)
+    return found
+
+
 def _init(work: Path, *arguments: str | Path, models_of: tuple[str, ...] = ("mine",)) -> int:
     paths = [work / f"{name}.tflite" for name in models_of]
     return tiny.command(
@@ -40,7 +67,8 @@ def test_a_subject_is_written_that_loads_with_its_goldens(
     assert [v.precision for v in subject.variants] == [Precision.FP32, Precision.INT8_PTQ]
     assert goldens.names(subject) == ("a", "b")
     assert all(goldens.load(subject, name).target is not None for name in "ab")
-    assert "Next: pytest --device=pixel4" in capsys.readouterr().out
+    golden = work / "golden"
+    assert f"Next: pytest --device=pixel4 -o golden_dir={golden}\n" in capsys.readouterr().out
 
 
 def test_budgets_are_left_to_the_user_unless_given(work: Path) -> None:
@@ -84,6 +112,45 @@ def test_a_name_with_quotes_and_dots_is_made_a_file_name(work: Path) -> None:
     assert tomllib.loads((folder / "subject.toml").read_text())["name"] == folder.name
 
 
+def test_the_next_command_tests_the_new_subject(
+    work: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(work)
+    _init(work, "--name", "one")
+    _init(work, "--name", "two")
+
+    first, second = (
+        line for line in capsys.readouterr().out.splitlines() if line.startswith("Next: ")
+    )
+    assert first == "Next: pytest --device=pixel4"
+    assert second == "Next: pytest --device=pixel4 --subject=two"
+
+
+def test_what_is_left_out_is_said(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Image.new("RGB", (64, 64)).save(work / "photographs" / "stray.png")
+
+    code = _init(work, "--frames-max", "1")
+
+    out = capsys.readouterr().out
+    assert code == 0
+    assert "1 images of" in out
+    assert "stray.png" in out
+    assert "the first 1 of 2 images were taken" in out
+    assert goldens.names(subjects.load(work / "golden" / "mine")) == ("a",)
+
+
+def test_grey_frames_of_16_bits_keep_their_brightness(work: Path) -> None:
+    folder = work / "grey16"
+    folder.mkdir()
+    levels = np.arange(64 * 64, dtype=np.uint16).reshape(64, 64) * 16
+    Image.fromarray(levels).save(folder / "one.png")
+
+    tiny.command("init", work / "mine.tflite", "--frames", folder, "--golden-dir", work / "golden")
+
+    frame, _ = goldens.load_frame(subjects.load(work / "golden" / "mine"), "one")
+    np.testing.assert_allclose(frame[0, :, :, 0], levels / 65535, atol=0.5 / 255 + 1e-6)
+
+
 @pytest.mark.parametrize(
     ("data", "name", "precision"),
     [
@@ -92,12 +159,16 @@ def test_a_name_with_quotes_and_dots_is_made_a_file_name(work: Path) -> None:
         (models.unet(dtype="int8"), "a", Precision.INT8_PTQ),
         (models.unet(dtype="int8"), "a_QAT", Precision.INT8_QAT),
         (models.unet(dtype="int16"), "a", Precision.INT16_PTQ),
+        (models.unet(int8_weights=True), "a", Precision.INT8_DYNAMIC),
     ],
 )
 def test_the_arithmetic_of_a_model_is_told_from_its_tensors(
-    data: bytes, name: str, precision: Precision
+    tmp_path: Path, data: bytes, name: str, precision: Precision
 ) -> None:
-    assert init.precision_of(name, data) is precision
+    path = tmp_path / f"{name}.tflite"
+    path.write_bytes(data)
+
+    assert init.precision_of(path) is precision
 
 
 class TestOfWhatIsRefused:
@@ -117,21 +188,49 @@ class TestOfWhatIsRefused:
         ("names", "message"),
         [
             (("mine_int8",), "none of the models is FP32"),
-            (("mine", "again"), "a second fp32 model"),
             (("broken",), "not a .tflite file"),
-            (("grey",), "takes 4 channels; frames are RGB"),
+            (("four",), "four.tflite: takes 4 channels"),
+            (("nchw",), "nchw.tflite: takes [1, 3, 64, 64], channels first"),
+            (("nchw_out",), "nchw_out.tflite: gives [1, 3, 64, 64], channels first"),
+            (("classes",), "classes.tflite: gives [1, 5]"),
+            (("segments",), "segments.tflite: gives [1, 64, 64, 21]"),
+            (("mine", "larger"), "larger.tflite: enlarges 2 times and"),
+            (("dynamic",), "dynamic.tflite: takes [1, 1, 1, 3], as files of dynamic size say"),
+            (("two_outputs",), "two_outputs.tflite: has 1 inputs and 2 outputs"),
             (("large",), "smaller than the model's input 128x128"),
         ],
     )
     def test_models_that_make_no_subject_leave_nothing_behind(
         self, work: Path, capsys: pytest.CaptureFixture[str], names: tuple[str, ...], message: str
     ) -> None:
-        (work / "again.tflite").write_bytes(models.unet(size_px=64, channels=5))
         (work / "broken.tflite").write_bytes(b"nothing")
-        (work / "grey.tflite").write_bytes(models.op_model("RELU", shape=(1, 64, 64, 4)))
+        for name, data in _unfit().items():
+            (work / f"{name}.tflite").write_bytes(data)
         (work / "large.tflite").write_bytes(models.unet(size_px=128))
 
         code = _init(work, models_of=names)
+
+        assert code == 2
+        assert message in capsys.readouterr().err
+        assert not list((work / "golden").glob("*"))
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            (("--name", "a.b"), "--name 'a.b': use letters, digits, _ and -"),
+            (("--frames", "nodir"), "--frames nodir: no such folder"),
+            (("--frames-max", "0"), "--frames-max 0: take one at least"),
+            (("--output-range", "1", "0"), "--output-range 1 0: black comes before white"),
+        ],
+    )
+    def test_arguments_that_make_no_sense(
+        self,
+        work: Path,
+        capsys: pytest.CaptureFixture[str],
+        arguments: tuple[str, ...],
+        message: str,
+    ) -> None:
+        code = _init(work, *arguments)
 
         assert code == 2
         assert message in capsys.readouterr().err

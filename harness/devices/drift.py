@@ -1,0 +1,217 @@
+"""Measure how far exported files drift from their FP32 reference, wherever they may run.
+
+A gate judges a file by what stands in for a phone's arithmetic: other software for each kind of
+delegate. Limits are measured by the same software, so that a file is not found wrong for being
+run elsewhere than its limits were.
+"""
+
+import functools
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from harness import fidelity, goldens, images
+from harness.devices import numerics
+from harness.devices.emulated import Emulated
+from harness.errors import HarnessError
+from harness.evidence import Evidence, Provenance, now_utc
+from harness.images import Output, Pixels, Size
+from harness.profiles import Target
+from harness.stacks import xnnpack
+from harness.subjects import Limits, LimitsOn, Precision, Subject, Variant
+
+_FLOAT_WEIGHTS = (Precision.FP32, Precision.INT8_DYNAMIC)
+"""Computed in float32 on a CPU, and in float16 by most accelerators."""
+_CEILING_DB = 100.0
+"""Goldens are stored in 16 bits, which alone costs about this much."""
+_LEAST_RELATIVE_L2 = 5e-5
+"""What float32 rounding of another CPU may cost; as golden/deblur_unet allows."""
+_QUALITY_DROP_DB = 0.5
+"""What arXiv 2004.12599 paid for a smaller net."""
+_FP16_MARGIN = (12.0, "phones' own fp16 differs from these by up to 10 dB")
+_INTEGER_MARGIN = (6.0, "vendors round differently")
+_FP32_MARGIN = (3.0, "CPUs round differently")
+_EXPECTED_DB = {
+    Precision.FP32: 60.0, Precision.FP16: 45.0, Precision.INT16_PTQ: 35.0,
+    Precision.INT8_PTQ: 25.0, Precision.INT8_QAT: 25.0, Precision.INT8_DYNAMIC: 25.0,
+}  # fmt: skip
+"""PSNR to FP32 that a sound export keeps. Half of the significand's bits, or of the levels, are
+given up; a file that is farther away is another net or a broken one, whatever it measures."""
+_OTHER_NET_DB = 20.0
+"""The same for a second FP32 file, such as a pruned net."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drift:
+    """The worst distance of a file's outputs from the FP32 goldens, by one stand-in.
+
+    Attributes:
+        on: What ran it.
+        delegate: Through which delegate.
+        psnr_db: Least PSNR of any frame.
+        worst_tile_psnr_db: Least PSNR of any tile of any frame.
+        relative_l2: Largest relative L2 distance (ratio).
+        quality_drop_db: Most PSNR lost against a sharp target; 0 where there is none.
+    """
+
+    on: str
+    delegate: str
+    psnr_db: float
+    worst_tile_psnr_db: float
+    relative_l2: float
+    quality_drop_db: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Allowance:
+    """What a file may drift, from what it was seen to.
+
+    Attributes:
+        limits: On every delegate that `limits_on` does not name.
+        limits_on: On accelerators, where they compute otherwise.
+        doubts: What a person should look at, one line each.
+    """
+
+    limits: Limits
+    limits_on: tuple[LimitsOn, ...]
+    doubts: tuple[str, ...]
+
+
+def reference(subject: Subject, name: str) -> tuple[Pixels, Pixels]:
+    """Return a frame and what the FP32 variant makes of it on this host.
+
+    Raises:
+        BlessedDataError: the frame cannot be read, or the output can be no reference.
+        ModelError: the model cannot be read, resized or run.
+    """
+    frame, _ = goldens.load_frame(subject, name)
+    size = Size.of(frame)
+    return frame, xnnpack.run(subject.reference.model().at(size), frame)
+
+
+def allow(subject: Subject, variant: Variant, targets: Sequence[Target]) -> Allowance:
+    """Measure a variant of a subject with goldens on every kind of delegate of some targets.
+
+    Raises:
+        ModelError, DeviceError: the CPU kernels do not run it.
+    """
+    drifts, doubts = [], []
+    for stand_in in _stand_ins(subject, variant, targets):
+        try:
+            drifts.append(_drift(subject, variant, stand_in))
+        except HarnessError as error:
+            if stand_in.target.delegate == "cpu":
+                raise
+            doubts.append(f"{variant.name}: not measured on {stand_in.on}: {error}")
+    elsewhere = [drift for drift in drifts if drift.delegate != "cpu"]
+    expected_db = _EXPECTED_DB[variant.precision]
+    if variant.precision is Precision.FP32 and variant.name != subject.reference.name:
+        expected_db = _OTHER_NET_DB
+    if variant.precision not in _FLOAT_WEIGHTS or not elsewhere:
+        limits = _limits(drifts, _margin(variant.precision), expected_db)
+        others: tuple[LimitsOn, ...] = ()
+    else:
+        at_home = [drift for drift in drifts if drift.delegate == "cpu"]
+        limits = _limits(at_home or drifts, _margin(variant.precision), expected_db)
+        there = _limits(elsewhere, _FP16_MARGIN, min(expected_db, _EXPECTED_DB[Precision.FP16]))
+        names = tuple(sorted({t.delegate for t in targets if t.delegate != "cpu"}))
+        others = (LimitsOn(delegates=names, limits=there),)
+    worst = min(drifts, key=lambda drift: drift.psnr_db)
+    least_db = min(expected_db, _EXPECTED_DB[Precision.FP16])
+    if worst.psnr_db < least_db:
+        doubts.append(
+            f"{variant.name}: {worst.psnr_db:.1f} dB to FP32 on {worst.on}, where "
+            f"{variant.precision.value} keeps {least_db:g} dB; the limit stays there and the "
+            "fidelity gate will FAIL: export it again, or set limits of your own"
+        )
+    return Allowance(limits=limits, limits_on=others, doubts=tuple(doubts))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _StandIn:
+    """One way to run a variant: a target, and whether its accelerator makes fp16 of it."""
+
+    target: Target
+    on: str
+    in_fp16: numerics.Numerics | None = None
+
+
+def _stand_ins(subject: Subject, variant: Variant, targets: Sequence[Target]) -> Iterator[_StandIn]:
+    """Yield each kind of arithmetic that any of the targets is judged by, once."""
+    name = goldens.names(subject)[0]
+    size = images.size_of(subject.frames / f"{name}.blurred.png")
+    parsed = variant.model().at(size).graph
+    seen: set[tuple[str, bool]] = set()
+    for target in targets:
+        elsewhere = target.delegate != "cpu"
+        chosen = numerics.choose(target, parsed)
+        if (chosen.name, elsewhere) not in seen:
+            seen.add((chosen.name, elsewhere))
+            yield _StandIn(target=target, on=chosen.name)
+        half = numerics.choose(target, parsed, in_fp16=True)
+        in_fp16 = elsewhere and variant.precision in _FLOAT_WEIGHTS
+        if in_fp16 and (half.name, elsewhere) not in seen:
+            seen.add((half.name, elsewhere))
+            yield _StandIn(target=target, on=half.name, in_fp16=half)
+
+
+def _drift(subject: Subject, variant: Variant, stand_in: _StandIn) -> Drift:
+    compare = functools.partial(fidelity.compare, output_range=subject.output_range)
+    matches, drops = [], [0.0]
+    for name in goldens.names(subject):
+        golden = goldens.load(subject, name)
+        output = _run(variant, golden.frame, stand_in)
+        matches.append(compare(output, golden.fp32_output))
+        if golden.target is not None:
+            fp32 = Output(pixels=golden.fp32_output, provenance=output.provenance)
+            kept = compare(output, golden.target)
+            drops.append(compare(fp32, golden.target).psnr_db - kept.psnr_db)
+    return Drift(
+        on=stand_in.on,
+        delegate=stand_in.target.delegate,
+        psnr_db=min(match.psnr_db for match in matches),
+        worst_tile_psnr_db=min(match.worst_tile_psnr_db for match in matches),
+        relative_l2=max(match.relative_l2 for match in matches),
+        quality_drop_db=max(drops),
+    )
+
+
+def _run(variant: Variant, frame: Pixels, stand_in: _StandIn) -> Output:
+    model = variant.model().at(Size.of(frame))
+    if stand_in.in_fp16 is None:
+        return Emulated(stand_in.target).run(model, frame)
+    pixels = stand_in.in_fp16.run(model, frame)
+    made = Provenance(evidence=Evidence.HOST, device=stand_in.on, variant_sha256=variant.sha256)
+    return Output(pixels=pixels, provenance=made)
+
+
+def _margin(precision: Precision) -> tuple[float, str]:
+    """Return dB to spare on the delegates that a variant's own limits speak of, and why."""
+    if precision is Precision.FP32:
+        return _FP32_MARGIN
+    return _FP16_MARGIN if precision is Precision.FP16 else _INTEGER_MARGIN
+
+
+def _limits(drifts: Sequence[Drift], margin: tuple[float, str], expected_db: float) -> Limits:
+    margin_db, why = margin
+    psnr_db = min(drift.psnr_db for drift in drifts)
+    tile_db = min(drift.worst_tile_psnr_db for drift in drifts)
+    relative_l2 = max(drift.relative_l2 for drift in drifts)
+    drop_db = max(drift.quality_drop_db for drift in drifts)
+    on = ", ".join(dict.fromkeys(drift.on for drift in drifts))
+    allowed_l2 = max(relative_l2, _LEAST_RELATIVE_L2) * 10.0 ** (margin_db / 20.0)
+    return Limits(
+        psnr_db=_below(psnr_db, margin_db) if psnr_db >= expected_db else expected_db,
+        worst_tile_psnr_db=_below(tile_db, margin_db),
+        relative_l2=float(f"{allowed_l2:.2g}"),
+        quality_drop_db=_QUALITY_DROP_DB
+        if psnr_db < expected_db
+        else max(_QUALITY_DROP_DB, math.ceil(10.0 * drop_db + 2.0) / 10.0),
+        source=f"measured {now_utc()[:10]} by harness init: worst frame {psnr_db:.1f} dB, worst "
+        f"tile {tile_db:.1f} dB, relative L2 {relative_l2:.2g}, most quality lost "
+        f"{drop_db:.2f} dB, on {on}; {margin_db:g} dB of margin, as {why}",
+    )
+
+
+def _below(seen_db: float, margin_db: float) -> float:
+    return float(math.floor(min(seen_db, _CEILING_DB) - margin_db))
