@@ -227,6 +227,20 @@ def load(subject: Subject, name: str) -> Golden:
     )
 
 
+def blessed_output(subject: Subject, name: str) -> Pixels | None:
+    """Return the FP32 output that was blessed for a frame, even if the model has changed since.
+
+    It is for showing a difference; what is judged by comes from `load`. None if there is none
+    that can be read.
+    """
+    try:
+        with np.load(subject.references / f"{name}.npz", allow_pickle=False) as stored:
+            levels, span = stored["output"], _span(stored)
+    except _DAMAGE:
+        return None
+    return _unpacked(levels, *span) if levels.dtype == np.uint16 and levels.ndim == 4 else None
+
+
 def _span(stored: Mapping[str, NDArray[Any]]) -> tuple[float, float]:
     """Return the values of the lowest and the highest level; older files hold [0, 1]."""
     if "span" not in stored:

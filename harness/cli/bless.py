@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from harness import baselines, fidelity, files, goldens, observations, profiles, subjects
+from harness import baselines, fidelity, files, gate, goldens, observations, profiles, subjects
 from harness.baselines import Baseline
 from harness.cli import shared
 from harness.devices import drift
@@ -18,7 +18,8 @@ from harness.evidence import Evidence, Provenance, sha256_of
 from harness.images import Output, Pixels, Size
 from harness.lab import DeviceUnderTest, Facts, LocalLab
 from harness.profiles import Target
-from harness.subjects import SUBJECT_FILE, Subject
+from harness.subjects import SUBJECT_FILE, Subject, Variant
+from harness.verdict import Outcome
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,10 +52,12 @@ def run(options: argparse.Namespace) -> int:
     if not references:
         raise BlessedDataError(f"{subject.frames}: holds no <frame>.blurred.png to bless")
     console.print(_reference_changes(subject, references))
-    accepted = tuple(_baselines(subject, options))
+    accepted = tuple(_baselines(console, subject, references, options))
     new, variants = {b.key for b in accepted}, {v.name for v in subject.variants}
     kept = [b for b in baselines.load(subject) if b.key not in new and b.variant in variants]
-    _print_baseline_changes(console, baselines.load(subject), accepted)
+    changed = _print_baseline_changes(console, baselines.load(subject), accepted)
+    if changed and not options.because:
+        raise ConfigError(f"{changed} blessed numbers would change; say why with --because")
     if not _confirmed(options.yes, subject.name):
         console.print("Nothing was written.")
         return 1
@@ -83,25 +86,64 @@ def _reference_changes(subject: Subject, references: dict[str, tuple[Pixels, Pix
     for column in ("frame", "size", "against the blessed one"):
         table.add_column(column)
     for name, (frame, output) in references.items():
-        try:
-            blessed = goldens.load(subject, name).fp32_output
-        except BlessedDataError as error:
-            change = "new" if "missing" in str(error) else "stale, replaced"
-        else:
-            made = Provenance(evidence=Evidence.HOST, device="", variant_sha256="")
-            match = fidelity.compare(
-                Output(pixels=output, provenance=made), blessed, output_range=subject.output_range
-            )
-            change = f"{match.psnr_db:.1f} dB"
-        table.add_row(name, str(Size.of(frame)), change)
+        table.add_row(name, str(Size.of(frame)), _change(subject, name, output))
     for name in goldens.expected(subject):
         if name not in references:
             table.add_row(name, "", "its frame is gone, dropped")
     return table
 
 
-def _baselines(subject: Subject, options: argparse.Namespace) -> Iterator[Baseline]:
-    """Yield today's facts about each variant on each device that it ships to."""
+def _change(subject: Subject, name: str, output: Pixels) -> str:
+    """Return how far an FP32 output is from the blessed one, whatever made that."""
+    blessed = goldens.blessed_output(subject, name)
+    if blessed is None:
+        return "new"
+    if blessed.shape != output.shape:
+        return f"was of size {Size.of(blessed)}, replaced"
+    made = Provenance(evidence=Evidence.HOST, device="", variant_sha256="")
+    match = fidelity.compare(
+        Output(pixels=output, provenance=made), blessed, output_range=subject.output_range
+    )
+    try:
+        goldens.load(subject, name)
+    except BlessedDataError:
+        return f"{match.psnr_db:.1f} dB, stale, replaced"
+    return f"{match.psnr_db:.1f} dB"
+
+
+def _own_failures(
+    device: DeviceUnderTest,
+    subject: Subject,
+    variant: Variant,
+    references: dict[str, tuple[Pixels, Pixels]],
+) -> Iterator[str]:
+    """Yield how a variant fails the gates that it is blessed for: its pixels and its placement."""
+    limits = variant.on(device.delegate).limits
+    found: dict[str, str] = {}
+    for frame, wanted in references.values():
+        match = fidelity.compare(
+            device.run(variant, frame), wanted, output_range=subject.output_range
+        )
+        for verdict in gate.fidelity(match, limits):
+            if verdict.outcome is Outcome.FAIL:
+                found.setdefault(verdict.metric, str(verdict))
+    budgets = subject.budgets_of(device.profile.name, device.delegate, variant.name)
+    for budget in budgets:
+        placement = device.place(variant, Size.parse(budget.resolution))
+        for verdict in gate.residency(placement, budget):
+            if verdict.outcome is Outcome.FAIL:
+                found.setdefault(f"{verdict.metric} {budget.resolution}", str(verdict))
+    about = f"{variant.name} on {device.profile.name}:{device.delegate}"
+    yield from (f"{about} fails a gate of its own: {line}" for line in found.values())
+
+
+def _baselines(
+    console: Console,
+    subject: Subject,
+    references: dict[str, tuple[Pixels, Pixels]],
+    options: argparse.Namespace,
+) -> Iterator[Baseline]:
+    """Yield today's facts about each variant on each device that it ships to; say what fails."""
     known = shared.load_profiles(options)
     if options.device:
         targets = profiles.select(known, options.device)
@@ -120,6 +162,8 @@ def _baselines(subject: Subject, options: argparse.Namespace) -> Iterator[Baseli
             for variant in subject.variants:
                 if subject.withheld_because(name, target.delegate, variant.name) is not None:
                     continue
+                for line in _own_failures(device, subject, variant, references):
+                    console.print(line)
                 for budget in subject.budgets_of(name, target.delegate, variant.name):
                     size = Size.parse(budget.resolution)
                     for observed in observations.of(device, subject, variant, size):
@@ -141,14 +185,17 @@ def _baselines(subject: Subject, options: argparse.Namespace) -> Iterator[Baseli
 
 def _print_baseline_changes(
     console: Console, old: tuple[Baseline, ...], new: tuple[Baseline, ...]
-) -> None:
+) -> int:
+    """Print what is new or changed, and return how many blessed numbers would change."""
     before = {baseline.key: baseline for baseline in old}
     changes = 0
+    replaced = 0
     for baseline in new:
         was = before.get(baseline.key)
         if was is not None and abs(was.value - baseline.value) <= baseline.spread:
             continue
         changes += 1
+        replaced += was is not None
         about = (
             f"{baseline.variant} {baseline.device}:{baseline.delegate} {baseline.resolution} "
             f"{baseline.metric}"
@@ -158,6 +205,7 @@ def _print_baseline_changes(
         )
         console.print(f"{about}: {text}{' (new)' if was is None else ''}")
     console.print(f"Baselines: {len(new)} taken, {changes} new or changed.")
+    return replaced
 
 
 def _confirmed(yes: bool, name: str) -> bool:

@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -39,7 +40,7 @@ def test_without_a_terminal_nothing_is_written(
     _export_anew(subject_dir)
     before = _contents(subject_dir)
 
-    code = _bless(subject_dir)
+    code = _bless(subject_dir, "--because", "a test")
 
     assert code == 2
     assert "add --yes" in capsys.readouterr().err
@@ -57,7 +58,7 @@ def test_on_a_terminal_only_yes_is_yes(
         monkeypatch.setattr("sys.stdin", stdin)
         keyboard.write(answer.encode() + b"\n")
 
-        ended = _bless(subject_dir)
+        ended = _bless(subject_dir, "--because", "a test")
 
     assert ended == code
     assert (_contents(subject_dir) != before) is (code == 0)
@@ -72,10 +73,37 @@ def test_what_would_change_is_shown_before_it_is_asked(
     _bless(subject_dir)
 
     out = capsys.readouterr().out
-    assert "stale, replaced" in out
+    assert re.search(r"a +64x64 +\d\d?\.\d dB, stale, replaced", out)  # old to new, per frame
     assert "fp32 pixel4:nnapi 64x64 quality_db: " in out
     assert " -> " in out
     assert "int8_ptq pixel4:nnapi 64x64 latency_ms" not in out  # it has not changed
+
+
+def test_a_blessed_number_does_not_change_without_a_reason(
+    subject_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _export_anew(subject_dir)
+    before = _contents(subject_dir)
+
+    code = _bless(subject_dir, "--yes")
+
+    assert code == 2
+    assert "blessed numbers would change; say why with --because" in capsys.readouterr().err
+    assert _contents(subject_dir) == before
+
+
+def test_a_variant_that_fails_its_own_gates_is_named(
+    subject_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = models.unet(size_px=tiny.SIZE_PX, dtype="int8", levels=1)
+    (subject_dir / "int8_ptq.tflite").write_bytes(broken)
+
+    _bless(subject_dir, "--yes", "--because", "a test")
+
+    said = "int8_ptq on pixel4:nnapi fails a gate of its own: FAIL fidelity: psnr_db "
+    out = capsys.readouterr().out
+    assert said in out
+    assert "fp32 on pixel4" not in out
 
 
 def test_a_changed_model_is_accepted_with_hash_goldens_and_baselines(subject_dir: Path) -> None:
@@ -95,7 +123,7 @@ def test_a_person_comment_in_the_subject_file_stays(subject_dir: Path) -> None:
     toml.write_text("# ours, see the wiki\n" + toml.read_text(encoding="utf-8"), encoding="utf-8")
     _export_anew(subject_dir)
 
-    _bless(subject_dir, "--yes")
+    _bless(subject_dir, "--yes", "--because", "a test")
 
     assert toml.read_text(encoding="utf-8").startswith("# ours, see the wiki\n")
 
