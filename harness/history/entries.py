@@ -16,7 +16,7 @@ _FACTS_MAX = 2_000_000
 _OUTCOMES = ("", "PASS", "FAIL", "INCONCLUSIVE")
 
 
-@dataclass(frozen=True, kw_only=True, order=True)
+@dataclass(frozen=True, kw_only=True)
 class SeriesKey:
     """What makes two facts comparable: they are of one series if all of this is equal.
 
@@ -48,21 +48,30 @@ class SeriesKey:
         Raises:
             ConfigError: a part is.
         """
-        for part in fields(self):
-            value = getattr(self, part.name)
-            _check_text(value, part.name)
-            if not value and part.name in ("subject", "metric", "evidence"):
-                raise ConfigError(f"{part.name} of a series is empty")
+        for name, value in zip(_PARTS, self.parts, strict=True):
+            _check_text(value, name)
+            if not value and name in ("subject", "metric", "evidence"):
+                raise ConfigError(f"{name} of a series is empty")
 
     def __str__(self) -> str:
         """Return its parts that are not empty, separated by spaces."""
-        return " ".join(filter(None, (getattr(self, part.name) for part in fields(self))))
+        return " ".join(filter(None, self.parts))
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Return its parts, by which series are sorted."""
+        return (
+            self.subject, self.variant, self.profile, self.delegate, self.size, self.frame,
+            self.metric, self.evidence, self.fingerprint,
+        )  # fmt: skip
 
     @cached_property
     def digest(self) -> str:
         """Return the SHA-256 of its parts, by which a database finds it."""
-        parts = [getattr(self, part.name) for part in fields(self)]
-        return sha256_of(json.dumps(parts, ensure_ascii=True).encode())
+        return sha256_of(json.dumps(self.parts, ensure_ascii=True).encode())
+
+
+_PARTS = tuple(part.name for part in fields(SeriesKey))
 
 
 @dataclass(frozen=True, kw_only=True)

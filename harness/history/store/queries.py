@@ -1,6 +1,6 @@
 """Ask a database for one series, for two runs side by side, or for whole runs."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Select, case, func, select
@@ -12,6 +12,7 @@ from harness.history.store import tables
 from harness.history.store.ingest import OUTCOMES
 
 _KEY = tuple(c for c in tables.series.columns if c.name not in ("id", "sha256"))
+_KEY_NAMES = tuple(column.name for column in _KEY)
 
 
 def points(key: SeriesKey, at_most: int) -> Select[Any]:
@@ -71,7 +72,7 @@ def series(connection: Connection, key: SeriesKey, at_most: int) -> tuple[Point,
 def keys(connection: Connection) -> tuple[SeriesKey, ...]:
     """Return every series, sorted."""
     rows = connection.execute(select(*_KEY)).mappings()
-    return tuple(sorted(SeriesKey(**row) for row in rows))
+    return tuple(sorted((SeriesKey(**row) for row in rows), key=lambda key: key.parts))
 
 
 def two_newest(connection: Connection, host: str | None) -> tuple[tuple[int, str], ...]:
@@ -101,18 +102,18 @@ def newest_against_before(
     if len(runs) < 2:
         raise ConfigError(f"run {runs[0][1]} is the first of its host: nothing to compare with")
     (newest, name), (before, name_before) = runs
-    rows = connection.execute(changes(newest, before)).mappings()
+    rows = connection.execute(changes(newest, before))
     found = [
         Change(
-            series=SeriesKey(**{column.name: row[column.name] for column in _KEY}),
-            was=row["was"],
-            now=row["now"],
-            outcome_was="" if row["outcome_was"] is None else OUTCOMES[row["outcome_was"]],
-            outcome_now="" if row["outcome_now"] is None else OUTCOMES[row["outcome_now"]],
+            series=_key(row),
+            was=row.was,
+            now=row.now,
+            outcome_was=OUTCOMES[row.outcome_was or 0],
+            outcome_now=OUTCOMES[row.outcome_now or 0],
         )
         for row in rows
     ]
-    return name, name_before, tuple(sorted(found, key=lambda change: change.series))
+    return name, name_before, tuple(sorted(found, key=lambda change: change.series.parts))
 
 
 def runs(connection: Connection) -> Iterator[RunEntry]:
@@ -124,6 +125,11 @@ def runs(connection: Connection) -> Iterator[RunEntry]:
             id=head.name, time_utc=head.time_utc.isoformat(), commit=head.commit, host=head.host,
             facts=_facts(connection, head.id),
         )  # fmt: skip
+
+
+def _key(row: Sequence[Any]) -> SeriesKey:
+    """Return the series of a row that begins with the columns of its key."""
+    return SeriesKey(**dict(zip(_KEY_NAMES, row, strict=False)))
 
 
 def _facts(connection: Connection, run_id: int) -> tuple[FactEntry, ...]:
@@ -141,14 +147,12 @@ def _facts(connection: Connection, run_id: int) -> tuple[FactEntry, ...]:
         )
         .select_from(fact.join(tables.series).outerjoin(blob))
         .where(fact.c.run_id == run_id)
-    ).mappings()
+    )
     facts = [
         FactEntry(
-            series=SeriesKey(**{column.name: row[column.name] for column in _KEY}),
-            value=row["value"], low=row["low"], high=row["high"],
-            outcome=OUTCOMES[row["outcome"]], attempt=row["attempt"],
-            provenance=row["blob"] or "",
+            series=_key(row), value=row.value, low=row.low, high=row.high,
+            outcome=OUTCOMES[row.outcome], attempt=row.attempt, provenance=row.blob or "",
         )
         for row in rows
     ]  # fmt: skip
-    return tuple(sorted(facts, key=lambda one: (one.series, one.attempt)))
+    return tuple(sorted(facts, key=lambda one: (one.series.parts, one.attempt)))

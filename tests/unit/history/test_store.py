@@ -159,7 +159,7 @@ def test_any_finite_numbers_come_back_exactly(store, pairs):
 
     (back,) = [one for one in store.runs() if one.id == name]
 
-    assert sorted(back.facts, key=lambda one: one.series) == sorted(
+    assert sorted(back.facts, key=lambda one: one.series.parts) == sorted(
         facts, key=lambda one: one.series
     )
 
