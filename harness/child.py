@@ -29,7 +29,7 @@ from dataclasses import dataclass, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from harness.errors import DeviceError, HarnessError, StackMissing
+from harness.errors import DeviceError, HarnessError, StackMissing, TimeLimitError
 
 if TYPE_CHECKING:
     import asyncio
@@ -206,7 +206,7 @@ class Worker:
             answer = _Answer(io.BytesIO(_read_message(process.stdout, timeout_s))).load()
         except TimeoutError:
             self._stop()
-            raise DeviceError(
+            raise TimeLimitError(
                 f"{self._stage}: {verb} gave no answer within {timeout_s:g} s; it was stopped"
             ) from None
         except pickle.UnpicklingError as error:

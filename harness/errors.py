@@ -45,6 +45,10 @@ class StackMissing(DeviceError):
     """Report a host stack or tool that is not installed; the message holds the command."""
 
 
+class TimeLimitError(DeviceError):
+    """Report a host stack that gave no answer within its limit on time."""
+
+
 class MeasurementError(HarnessError):
     """Report a measurement that was taken but must not be used."""
 

@@ -113,6 +113,7 @@ class EstimateConstants:
             where they come from elsewhere.
         roofline: For an NPU that the vendor's estimator answers for: a plain roofline fitted to the
             same rows, its constants by name; a second opinion.
+        roofline_interval_ratio: 90 % interval of that roofline alone.
         agreement_ratio: Factor within which the two opinions keep on nine of ten held-out rows.
     """
 
@@ -126,6 +127,7 @@ class EstimateConstants:
     fitted_gmacs_max: float | None = None
     rows_of: str = ""
     roofline: Mapping[str, float] | None = None
+    roofline_interval_ratio: float | None = None
     agreement_ratio: float | None = None
 
 

@@ -296,9 +296,9 @@ def to_toml(constants: EstimateConstants) -> str:
         ),
         *([f"rows_of = {json.dumps(constants.rows_of)}"] if constants.rows_of else []),
         *(
-            [f"agreement_ratio = {constants.agreement_ratio}"]
-            if constants.agreement_ratio is not None
-            else []
+            f"{name} = {getattr(constants, name)}"
+            for name in ("agreement_ratio", "roofline_interval_ratio")
+            if getattr(constants, name) is not None
         ),
         f"source = {json.dumps(constants.source, ensure_ascii=False)}",
         *_table("values", constants.values),

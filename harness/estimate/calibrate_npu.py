@@ -75,6 +75,7 @@ def calibrate_npu(
         source=source,
         fitted_gmacs_max=calibrate.largest_gmacs(graphs),
         roofline=second.constants.values,
+        roofline_interval_ratio=second.constants.interval_ratio,
         agreement_ratio=round(interval.ratio(predicted.tolist(), second.held_out_ms), 3),
     )
     return Calibration(

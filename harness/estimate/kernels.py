@@ -79,13 +79,14 @@ def _fused(graph: Graph, units: dict[int, str]) -> tuple[Kernel, ...]:
         ) from None
 
 
-def alone(graph: Graph, op: Op, unit: str) -> Kernel:
-    """Return the kernel of one op that is fused with no other.
+def alone(graph: Graph, ops: Sequence[Op], unit: str) -> tuple[Kernel, ...]:
+    """Return the kernel of each of some ops, fused with no other.
 
     Raises:
-        ModelError: the op has no rule.
+        ModelError: an op has no rule.
     """
-    return _kernel(graph, [op], {op.index: unit}, work.weight_tensors(graph))
+    weights = work.weight_tensors(graph)
+    return tuple(_kernel(graph, [op], {op.index: unit}, weights) for op in ops)
 
 
 def _fuse(graph: Graph, units: dict[int, str]) -> tuple[Kernel, ...]:

@@ -61,7 +61,7 @@ class Breakdown:
     Attributes:
         parts: What the estimate is the sum of.
         kernels: Cost of each kernel that the roofline costed, in execution order.
-        npu: Cost of each partition that the vendor's estimator costed.
+        npu: Cost of each partition that runs on a Qualcomm NPU.
         bases: What it rests on, one line each.
     """
 
@@ -69,6 +69,11 @@ class Breakdown:
     kernels: tuple[KernelCost, ...]
     npu: tuple[NpuCost, ...]
     bases: tuple[str, ...]
+
+    @property
+    def by_vendor(self) -> bool:
+        """Return whether the vendor's estimator answered for all that runs on its NPU."""
+        return bool(self.npu) and all(cost.by_vendor for cost in self.npu)
 
     @property
     def total_ms(self) -> float:
@@ -119,8 +124,8 @@ def estimate_graph(
         cpu_share=sum(part.ms for part in found.parts if part.fell_back) / total_ms,
         off_chip_share=_off_chip_share(found),
         provenance=Provenance(
-            evidence=Evidence.VENDOR_MODEL if found.npu else Evidence.MODEL,
-            device=f"{target} {'vendor estimate' if found.npu else 'roofline'}",
+            evidence=Evidence.VENDOR_MODEL if found.by_vendor else Evidence.MODEL,
+            device=f"{target} {'vendor estimate' if found.by_vendor else 'roofline'}",
             variant_sha256=sha256,
             time_utc=evidence.now_utc(),
         ),

@@ -118,7 +118,10 @@ def as_entry(fitted: EstimateConstants, shipped: EstimateConstants) -> EstimateC
     )
 
 
-_COMPARED = ("rows", "error_share", "interval_ratio", "fitted_gmacs_max", "agreement_ratio")
+_COMPARED = (
+    "rows", "error_share", "interval_ratio", "fitted_gmacs_max", "agreement_ratio",
+    "roofline_interval_ratio",
+)  # fmt: skip
 
 
 def differences(shipped: EstimateConstants, fitted: EstimateConstants) -> tuple[str, ...]:

@@ -7,11 +7,12 @@ is wrong, and an estimate must not claim to know which.
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from harness import schema
 from harness.errors import DeviceError, ModelError
 from harness.estimate import kernels, roofline, vendor, work
-from harness.estimate.roofline import KernelCost, Rates
+from harness.estimate.roofline import Rates
 from harness.graph import Graph, Op
 from harness.profiles import EstimateConstants
 
@@ -38,32 +39,35 @@ def rates(entry: EstimateConstants, *, where: str) -> Rates | None:
     return schema.parse(Rates, dict(entry.roofline), where=f"{where}: roofline")
 
 
-def estimate_ms(graph: Graph, rate: Rates) -> float:
-    """Return the milliseconds of a graph that runs wholly on the NPU.
+@dataclass(frozen=True, kw_only=True)
+class Opinion:
+    """A roofline's answer for a graph that runs wholly on the NPU.
+
+    Attributes:
+        estimate_ms: Milliseconds of one inference.
+        shares: Of each kernel in the time of all kernels (0..1), by label.
+    """
+
+    estimate_ms: float
+    shares: Mapping[str, float]
+
+
+def ask(graph: Graph, rate: Rates) -> Opinion:
+    """Return what a roofline says of a graph that runs wholly on the NPU.
 
     Raises:
         ModelError: an op has no rule.
     """
-    return rate.floor_ms + sum(cost.total_ms for cost in _costs(graph, rate))
-
-
-def shares(graph: Graph, rate: Rates) -> dict[str, float]:
-    """Return each kernel's share of the time in kernels (0..1), by label.
-
-    Raises:
-        ModelError: an op has no rule.
-    """
-    costs = _costs(graph, rate)
-    total_ms = sum(cost.total_ms for cost in costs)
-    return {cost.kernel.label: cost.total_ms / total_ms for cost in costs}
-
-
-def _costs(graph: Graph, rate: Rates) -> list[KernelCost]:
     resident = graph.weight_bytes <= rate.on_chip_mib * _MIB
-    return [
-        roofline.cost(graph, kernel, rate, weights_resident=resident)
+    costs_ms = {
+        kernel.label: roofline.cost(graph, kernel, rate, weights_resident=resident).total_ms
         for kernel in kernels.fuse_whole(graph, _UNIT)
-    ]
+    }
+    total_ms = sum(costs_ms.values())
+    return Opinion(
+        estimate_ms=rate.floor_ms + total_ms,
+        shares={label: ms / total_ms for label, ms in costs_ms.items()},
+    )
 
 
 def unpriced_ms(graph: Graph, words: Sequence[str], rate: Rates) -> float:
@@ -81,8 +85,8 @@ def unpriced_ms(graph: Graph, words: Sequence[str], rate: Rates) -> float:
     total_ms = 0.0
     for word, count in Counter(words).items():
         meant = [op for op in graph.ops if op.name in _WORDS.get(word, frozenset())]
-        costs = [_alone_ms(graph, op, rate) for op in meant or graph.ops]
-        total_ms += count * sum(costs) / max(1, len(costs))
+        costs_ms = _alone_ms(graph, meant or graph.ops, rate)
+        total_ms += count * sum(costs_ms) / max(1, len(costs_ms))
     return total_ms
 
 
@@ -96,18 +100,14 @@ def culprit(graph: Graph, rate: Rates, *, estimator_ratio: float) -> str:
         rate: Of the phone's NPU.
         estimator_ratio: Phone's time over the vendor's estimate.
     """
-    groups: dict[str, list[Op]] = {}
-    for op in graph.ops:
-        if not work.is_unpacking(graph, op):
-            groups.setdefault(op.name, []).append(op)
-    costs = {
-        name: sorted(((_alone_ms(graph, op, rate), op.index) for op in ops), reverse=True)
-        for name, ops in groups.items()
-    }
+    running = [op for op in graph.ops if not work.is_unpacking(graph, op)]
+    costs: dict[str, list[tuple[float, int]]] = {}
+    for op, ms in zip(running, _alone_ms(graph, running, rate), strict=True):
+        costs.setdefault(op.name, []).append((ms, op.index))
     largest = sorted(costs, key=lambda name: -sum(ms for ms, _ in costs[name]))[:_PROBES_MAX]
     differences: dict[str, tuple[float, str]] = {}
     for name in largest:
-        ms, index = costs[name][0]
+        ms, index = max(costs[name])
         try:
             said = vendor.estimate(vendor.part(graph, [index])).time_ms * estimator_ratio
         except (ModelError, DeviceError):  # not every op can stand alone there
@@ -118,7 +118,9 @@ def culprit(graph: Graph, rate: Rates, *, estimator_ratio: float) -> str:
     return max(differences.values())[1] if differences else "an op that cannot be told"
 
 
-def _alone_ms(graph: Graph, op: Op, rate: Rates) -> float:
-    kernel = kernels.alone(graph, op, _UNIT)
+def _alone_ms(graph: Graph, ops: Sequence[Op], rate: Rates) -> list[float]:
     resident = graph.weight_bytes <= rate.on_chip_mib * _MIB
-    return roofline.cost(graph, kernel, rate, weights_resident=resident).total_ms
+    return [
+        roofline.cost(graph, kernel, rate, weights_resident=resident).total_ms
+        for kernel in kernels.alone(graph, ops, _UNIT)
+    ]

@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from harness import schema
-from harness.errors import ConfigError
+from harness.errors import ConfigError, TimeLimitError
 from harness.estimate import idioms, interval, second_opinion, vendor, work
 from harness.estimate.quantization import QUANTIZED
-from harness.estimate.roofline import Rates
+from harness.estimate.second_opinion import Opinion
 from harness.estimate.vendor import VendorEstimate
 from harness.graph import Graph
 from harness.profiles import EstimateConstants, Profile
@@ -76,6 +76,7 @@ class NpuCost:
         absolute: Whether figures of this chip are behind it.
         basis: What it rests on, in one line.
         shares: Share of each kernel (0..1), by label, as the roofline divides it; empty without.
+        by_vendor: Whether the vendor's estimator answered.
     """
 
     compute_ms: float
@@ -87,6 +88,7 @@ class NpuCost:
     absolute: bool
     basis: str
     shares: Mapping[str, float] = field(default_factory=dict)
+    by_vendor: bool = True
 
     @property
     def total_ms(self) -> float:
@@ -121,14 +123,22 @@ def cost(part: Graph, profile: Profile) -> NpuCost:
         StackMissing: the `qualcomm` extra is not installed.
         ConfigError: the profile has no constants for the NPU, or malformed ones.
         ModelError: the vendor's provider does not take the graph.
-        DeviceError: the estimator crashed or gave no answer.
+        DeviceError: the estimator crashed, or gave no answer in time and the profile has no
+            roofline to answer in its place.
     """
     entry = _constants(profile, precision_of(part))
     where = f"{profile.name}: qnn {entry.precision}"
     correction = schema.parse(Correction, dict(entry.values), where=f"{where}: values")
     run = as_run(part, soc_model=soc_model(profile))
-    found = vendor.estimate(run)
     rates = second_opinion.rates(entry, where=where)
+    second = second_opinion.ask(run, rates) if rates else None
+    absolute = entry.rows > 0 and precision_of(part) != work.INT16
+    try:
+        found = vendor.estimate(run)
+    except TimeLimitError as error:
+        if second is None:
+            raise
+        return _by_roofline(run, second, entry, absolute=absolute, why=str(error))
     unpriced_ms = second_opinion.unpriced_ms(run, found.uncosted, rates) if rates else 0.0
     priced = NpuCost(
         compute_ms=correction.vendor_ratio * (found.time_ms + ports_ms(run)),
@@ -137,9 +147,9 @@ def cost(part: Graph, profile: Profile) -> NpuCost:
         floor_ms=correction.floor_ms,
         low_ms=0.0,
         high_ms=0.0,
-        absolute=entry.rows > 0 and precision_of(part) != work.INT16,
+        absolute=absolute,
         basis=_basis(entry, found, unpriced_ms),
-        shares=second_opinion.shares(run, rates) if rates else {},
+        shares=second.shares if second else {},
     )
     # Ops without a cost make the estimate too small by an unknown amount: widen by their share.
     share = unpriced_ms / priced.total_ms if rates else len(found.uncosted) / max(1, len(run.ops))
@@ -147,18 +157,40 @@ def cost(part: Graph, profile: Profile) -> NpuCost:
         entry.interval_ratio, macs=run.macs, fitted_gmacs_max=entry.fitted_gmacs_max
     )
     alone = replace(priced, low_ms=priced.total_ms / ratio, high_ms=priced.total_ms * ratio)
-    return _with_second_opinion(alone, run, entry, rates) if rates else alone
+    if rates is None or second is None or _agree(priced.total_ms, second.estimate_ms, entry):
+        return alone
+    culprit = second_opinion.culprit(run, rates, estimator_ratio=correction.vendor_ratio)
+    return _holding(alone, second.estimate_ms, culprit, entry)
 
 
-def _with_second_opinion(
-    priced: NpuCost, run: Graph, entry: EstimateConstants, rates: Rates
+def _by_roofline(
+    run: Graph, second: Opinion, entry: EstimateConstants, *, absolute: bool, why: str
 ) -> NpuCost:
-    """Widen an interval to hold the roofline's answer, where the two differ more than usual."""
-    other_ms = second_opinion.estimate_ms(run, rates)
-    factor = max(priced.total_ms / other_ms, other_ms / priced.total_ms)
-    if entry.agreement_ratio is None or factor <= entry.agreement_ratio:
-        return priced
-    culprit = second_opinion.culprit(run, rates, estimator_ratio=entry.values["vendor_ratio"])
+    """Answer by the second opinion alone, with the wider of the two intervals."""
+    own = max(entry.interval_ratio, entry.roofline_interval_ratio or entry.interval_ratio)
+    ratio = interval.widen(own, macs=run.macs, fitted_gmacs_max=entry.fitted_gmacs_max)
+    return NpuCost(
+        compute_ms=second.estimate_ms,
+        unseen_ms=0.0,
+        unpriced_ms=0.0,
+        floor_ms=0.0,
+        low_ms=second.estimate_ms / ratio,
+        high_ms=second.estimate_ms * ratio,
+        absolute=absolute,
+        basis=f"{_rests(entry, f'a roofline of this NPU in {entry.precision}')}: {why}",
+        shares=second.shares,
+        by_vendor=False,
+    )
+
+
+def _agree(one_ms: float, other_ms: float, entry: EstimateConstants) -> bool:
+    """Return whether two opinions are no further apart than on the fitted networks."""
+    factor = max(one_ms / other_ms, other_ms / one_ms)
+    return entry.agreement_ratio is None or factor <= entry.agreement_ratio
+
+
+def _holding(priced: NpuCost, other_ms: float, culprit: str, entry: EstimateConstants) -> NpuCost:
+    """Widen an interval to hold the roofline's answer too, and say why."""
     return replace(
         priced,
         low_ms=min(priced.low_ms, other_ms),
@@ -226,12 +258,15 @@ def _constants(profile: Profile, precision: str) -> EstimateConstants:
 
 
 def _basis(entry: EstimateConstants, found: VendorEstimate, unpriced_ms: float) -> str:
-    rests = (
-        f"fitted to {entry.rows} figures, median held-out error {entry.error_share:.0%}"
-        if entry.rows
-        else "constants of another chip stand in, ratios only"
-    )
     names = ", ".join(f"{found.uncosted.count(n)} {n}" for n in dict.fromkeys(found.uncosted))
     price = f", {unpriced_ms:.2g} ms by the roofline" if unpriced_ms else ""
     missing = f"; ops without a vendor cost: {names}{price}" if names else ""
-    return f"Qualcomm's estimator with a {entry.precision} correction {rests}{missing}"
+    model = f"Qualcomm's estimator with a {entry.precision} correction"
+    error = f", median held-out error {entry.error_share:.0%}" if entry.rows else ""
+    return f"{_rests(entry, model)}{error}{missing}"
+
+
+def _rests(entry: EstimateConstants, model: str) -> str:
+    if not entry.rows:
+        return f"{model} constants of another chip stand in, ratios only"
+    return f"{model} fitted to {entry.rows} figures"

@@ -5,10 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from harness import estimate
-from harness.estimate import second_opinion, snapdragon, vendor
+from harness.errors import TimeLimitError
+from harness.estimate import model, second_opinion, snapdragon, vendor
 from harness.estimate.reference.draft import Draft
 from harness.estimate.roofline import Rates
+from harness.evidence import Evidence
 from harness.graph import Graph
 from harness.profiles import EstimateConstants
 from tests.unit.estimate import phones
@@ -42,7 +43,7 @@ def says(
 def as_the_roofline(graph: Graph) -> float:
     """Return what makes the two answers equal."""
     ports_ms = snapdragon.ports_ms(graph)
-    return second_opinion.estimate_ms(graph, RATES) - phones.RATES["floor_ms"] - ports_ms
+    return second_opinion.ask(graph, RATES).estimate_ms - phones.RATES["floor_ms"] - ports_ms
 
 
 def test_two_that_agree_leave_the_interval_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,7 +51,7 @@ def test_two_that_agree_leave_the_interval_alone(monkeypatch: pytest.MonkeyPatch
 
     found = snapdragon.cost(net(), phones.phone(NPU))
 
-    assert found.total_ms == pytest.approx(second_opinion.estimate_ms(net(), RATES))
+    assert found.total_ms == pytest.approx(second_opinion.ask(net(), RATES).estimate_ms)
     assert (found.low_ms, found.high_ms) == pytest.approx(
         (found.total_ms / 1.2, found.total_ms * 1.2)
     )
@@ -65,7 +66,7 @@ def test_two_that_differ_are_both_held_by_the_interval(
 
     found = snapdragon.cost(net(), phones.phone(NPU))
 
-    other_ms = second_opinion.estimate_ms(net(), RATES)
+    other_ms = second_opinion.ask(net(), RATES).estimate_ms
     assert found.low_ms <= other_ms <= found.high_ms
     assert min(found.low_ms, found.high_ms, key=lambda end: abs(end - other_ms)) == other_ms
     assert "a roofline of this NPU says" in found.basis
@@ -116,8 +117,38 @@ def test_an_estimate_divides_the_npus_share_as_the_roofline_does(
     says(monkeypatch, as_the_roofline)
     graph = net()
 
-    found = estimate.estimate(graph, phones.place(graph, unit="htp"), phones.target("qnn", NPU))
+    found = model.estimate_graph(graph, phones.place(graph, unit="htp"), phones.target("qnn", NPU))
 
-    shares = second_opinion.shares(graph, RATES)
+    shares = second_opinion.ask(graph, RATES).shares
     assert found.shares == {f"NPU {label}": pytest.approx(share) for label, share in shares.items()}
     assert sum(found.shares.values()) == pytest.approx(1.0)
+
+
+def test_a_question_that_takes_too_long_is_answered_by_the_roofline_and_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def too_slow(graph: Graph) -> vendor.VendorEstimate:
+        raise TimeLimitError("estimate gave no answer within 300 s")
+
+    monkeypatch.setattr(vendor, "estimate", too_slow)
+    graph = net()
+    npu = replace(NPU, roofline_interval_ratio=1.9)
+
+    found = model.estimate_graph(graph, phones.place(graph, unit="htp"), phones.target("qnn", npu))
+
+    assert found.estimate_ms == pytest.approx(second_opinion.ask(graph, RATES).estimate_ms)
+    assert found.high_ms / found.estimate_ms == pytest.approx(1.9)
+    assert found.provenance.evidence is Evidence.MODEL
+    assert "gave no answer within 300 s" in found.basis
+
+
+def test_a_question_that_takes_too_long_is_an_error_where_no_roofline_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def too_slow(graph: Graph) -> vendor.VendorEstimate:
+        raise TimeLimitError("too slow")
+
+    monkeypatch.setattr(vendor, "estimate", too_slow)
+
+    with pytest.raises(TimeLimitError):
+        snapdragon.cost(net(), phones.phone(replace(NPU, roofline=None)))
