@@ -31,6 +31,11 @@ class Evidence(enum.Enum):
     """The fake phone that ships with the harness: for tests and rehearsals only."""
 
     @property
+    def repeats(self) -> bool:
+        """Return whether the same question gives the same answer: all but measurements do."""
+        return self not in (Evidence.PHONE, Evidence.FAKE)
+
+    @property
     def rank(self) -> int:
         """Return the strength, 0 for the strongest."""
         return list(Evidence).index(self)

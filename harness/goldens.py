@@ -159,6 +159,21 @@ def names(subject: Subject) -> tuple[str, ...]:
     )
 
 
+def size_of(subject: Subject, name: str) -> Size:
+    """Return the resolution of a frame, from its blessed output where the frame is gone.
+
+    Raises:
+        BlessedDataError: neither can be read.
+    """
+    frame = subject.frames / f"{name}.blurred.png"
+    if frame.exists() or not (subject.references / f"{name}.npz").exists():
+        return images.size_of(frame)
+    output = _read_reference(subject, name).output
+    return Size(
+        width_px=output.shape[2] // subject.scale, height_px=output.shape[1] // subject.scale
+    )
+
+
 def load_frame(subject: Subject, name: str) -> tuple[Pixels, Pixels | None]:
     """Read a frame, and its sharp target in the output's range, which may be missing.
 
@@ -185,7 +200,7 @@ def load(subject: Subject, name: str) -> Golden:
     Raises:
         BlessedDataError: a part is missing or damaged, or was made from another model or frame.
     """
-    remedy = f"run `harness bless {subject.name}` and commit what it writes"
+    remedy = _remedy(subject)
     path = subject.references / f"{name}.npz"
     accepted = blessed(subject).get(name)
     if name not in names(subject):
@@ -193,6 +208,47 @@ def load(subject: Subject, name: str) -> Golden:
             f"{subject.frames}: frame {name} was blessed and is gone; put it back, or {remedy}"
         )
     frame, target = load_frame(subject, name)
+    stored = _read_reference(subject, name)
+    if stored.frame_sha256 != _frame_sha256(frame):
+        raise BlessedDataError(f"{path}: stale, the frame has changed since; {remedy}")
+    if accepted is None:
+        raise BlessedDataError(f"{_list_path(subject)}: does not list frame {name}; {remedy}")
+    today = _hashed(subject, name)
+    if today.target_sha256 != accepted.target_sha256:
+        what = _what(today, accepted)
+        raise BlessedDataError(f"{subject.frames}: the sharp target of {name} {what}; {remedy}")
+    if stored.model_sha256 != subject.reference.sha256:
+        raise BlessedDataError(f"{path}: stale, made by another FP32 model; {remedy}")
+    return Golden(
+        name=name,
+        frame=frame,
+        fp32_output=stored.output,
+        target=target,
+        size=Size.of(frame),
+        output_range=subject.output_range,
+    )
+
+
+def _remedy(subject: Subject) -> str:
+    return f"run `harness bless {subject.name}` and commit what it writes"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Reference:
+    """A blessed output, and the hashes of the frame and the model that it was made from."""
+
+    output: Pixels
+    frame_sha256: str
+    model_sha256: str
+
+
+def _read_reference(subject: Subject, name: str) -> _Reference:
+    """Read a blessed output as it is stored.
+
+    Raises:
+        BlessedDataError: it is missing or damaged.
+    """
+    path, remedy = subject.references / f"{name}.npz", _remedy(subject)
     if not path.exists():
         raise BlessedDataError(f"{path}: the FP32 reference is missing; {remedy}")
     data = files.read(path, at_most_bytes=files.IMAGE_BYTES_MAX, error=BlessedDataError)
@@ -207,23 +263,10 @@ def load(subject: Subject, name: str) -> Golden:
         raise BlessedDataError(f"{path}: damaged reference ({error}); {remedy}") from None
     if levels.dtype != np.uint16 or levels.ndim != 4:
         raise BlessedDataError(f"{path}: damaged reference ({levels.dtype}); {remedy}")
-    if frame_sha256 != _frame_sha256(frame):
-        raise BlessedDataError(f"{path}: stale, the frame has changed since; {remedy}")
-    if accepted is None:
-        raise BlessedDataError(f"{_list_path(subject)}: does not list frame {name}; {remedy}")
-    today = _hashed(subject, name)
-    if today.target_sha256 != accepted.target_sha256:
-        what = _what(today, accepted)
-        raise BlessedDataError(f"{subject.frames}: the sharp target of {name} {what}; {remedy}")
-    if model_sha256 != subject.reference.sha256:
-        raise BlessedDataError(f"{path}: stale, made by another FP32 model; {remedy}")
-    return Golden(
-        name=name,
-        frame=frame,
-        fp32_output=_unpacked(levels, darkest, brightest),
-        target=target,
-        size=Size.of(frame),
-        output_range=subject.output_range,
+    return _Reference(
+        output=_unpacked(levels, darkest, brightest),
+        frame_sha256=frame_sha256,
+        model_sha256=model_sha256,
     )
 
 
@@ -234,11 +277,9 @@ def blessed_output(subject: Subject, name: str) -> Pixels | None:
     that can be read.
     """
     try:
-        with np.load(subject.references / f"{name}.npz", allow_pickle=False) as stored:
-            levels, span = stored["output"], _span(stored)
-    except _DAMAGE:
+        return _read_reference(subject, name).output
+    except BlessedDataError:
         return None
-    return _unpacked(levels, *span) if levels.dtype == np.uint16 and levels.ndim == 4 else None
 
 
 def _span(stored: Mapping[str, NDArray[Any]]) -> tuple[float, float]:

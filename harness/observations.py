@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harness import fidelity, goldens, images, scaling
+from harness import fidelity, goldens, scaling
+from harness.cases import SizedCase
 from harness.evidence import Provenance
 from harness.images import Size
 from harness.lab import DeviceUnderTest
 from harness.latency import Estimate, Latency
+from harness.requests import Request, Verb
 from harness.scaling import Point, Scaling
 from harness.subjects import Subject, Variant
 from harness.verdict import Sense
@@ -35,6 +37,24 @@ class Observation:
     spread: float
     sense: Sense
     provenance: Provenance
+
+
+def asks(case: SizedCase) -> list[Request]:
+    """Return the requests behind the observations of a case."""
+    frames = [goldens.load_frame(case.subject, name) for name in _names(case.subject, case.size)]
+    return [
+        *(Request.of(case, verb, case.size) for verb in (Verb.TIME, Verb.PLACE, Verb.COUNT)),
+        *(
+            Request.of(case, Verb.RUN, case.size, frame=frame)
+            for frame, target in frames
+            if target is not None
+        ),
+    ]
+
+
+def _names(subject: Subject, size: Size) -> list[str]:
+    """Return the frames of a resolution."""
+    return [name for name in goldens.names(subject) if goldens.size_of(subject, name) == size]
 
 
 def of(
@@ -101,9 +121,7 @@ def _quality(
     """Return the mean PSNR against the sharp targets; nothing where there are none."""
     scores = []
     provenance = None
-    for name in goldens.names(subject):
-        if images.size_of(subject.frames / f"{name}.blurred.png") != size:
-            continue
+    for name in _names(subject, size):
         frame, target = goldens.load_frame(subject, name)
         if target is None:
             continue

@@ -2,8 +2,12 @@
 
 import enum
 import functools
+import json
 from dataclasses import dataclass, field
+from typing import Self
 
+from harness import schema
+from harness.cases import Case
 from harness.errors import ConfigError, HarnessError
 from harness.evidence import sha256_of
 from harness.images import Output, Pixels, Size
@@ -39,6 +43,8 @@ class Request:
         frame: What it is given, float32 [1, H, W, 3] in [0, 1]; for RUN only.
         limit_ms: The budget that a phone's timing is repeated for. It decides how long is
             measured, not what is, and so is no part of the key.
+        subject: Name of the subject that it is about, or ''; no part of the key either.
+        variant: Name of the variant likewise.
     """
 
     target: Target
@@ -47,6 +53,34 @@ class Request:
     size: Size
     frame: Pixels | None = field(default=None, repr=False)
     limit_ms: float | None = None
+    subject: str = ""
+    variant: str = ""
+
+    @classmethod
+    def of(
+        cls,
+        case: Case,
+        verb: Verb,
+        size: Size,
+        *,
+        frame: Pixels | None = None,
+        limit_ms: float | None = None,
+    ) -> Self:
+        """Return what to ask about a case.
+
+        Raises:
+            BlessedDataError: the variant's file is missing or is not the blessed one.
+        """
+        return cls(
+            target=case.target,
+            verb=verb,
+            model=case.variant.model(),
+            size=size,
+            frame=frame,
+            limit_ms=limit_ms,
+            subject=case.subject.name,
+            variant=case.variant.name,
+        )
 
     def __post_init__(self) -> None:
         """Refuse a frame that is missing, or that nothing is made of.
@@ -61,9 +95,10 @@ class Request:
 
     @functools.cached_property
     def key(self) -> str:
-        """Return a hash of the target, the verb, the file, the size and the frame."""
+        """Return a hash of the profile, the delegate, the verb, the file, the size, the frame."""
         frame = sha256_of(self.frame.tobytes()) if self.frame is not None else ""
-        parts = (str(self.target), self.verb.value, self.model.sha256, str(self.size), frame)
+        target = json.dumps(schema.dump(self.target), sort_keys=True)
+        parts = (target, self.verb.value, self.model.sha256, str(self.size), frame)
         return sha256_of("\n".join(parts).encode())
 
     @property

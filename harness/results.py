@@ -1,74 +1,205 @@
-"""Keep verdicts on disk: one JSON line each, written as they come, readable after a kill."""
+"""A run on disk: what was planned, the facts and verdicts as they come, and its end.
+
+The file has one JSON object a line, each with one key that says what it is: `run` first, then
+`plan`, `fact`, `verdict` and `done` in any order, and `end` last. It is readable after a kill, and
+a run without an end, or with planned tests of which nothing is known, proves nothing of them.
+docs/records.md is the page on it.
+"""
 
 import contextlib
 import itertools
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+import secrets
+import socket
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
-from harness import evidence, files, schema
+from harness import __version__, evidence, files, schema
+from harness.cases import Key, Withheld
 from harness.errors import ConfigError, HarnessError
 from harness.verdict import Verdict
 
 FOLDER = ".results"
+SCHEMA = 2
+"""Number of the record format; 1 had verdicts alone."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Record:
-    """Hold a verdict and what it is about.
+class Run:
+    """The head of a results file: what was asked, where and with what.
+
+    Attributes:
+        schema: Number of the record format.
+        id: Unique to the run.
+        command: What was typed.
+        host: Name of the machine that judged.
+        time_utc: When it began, ISO 8601.
+        git_commit: Commit of the working tree, with `+dirty` where it had changes; or ''.
+        versions: Versions of the software that took part, by name.
+    """
+
+    schema: int
+    id: str
+    command: tuple[str, ...]
+    host: str
+    time_utc: str
+    git_commit: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Planned:
+    """What a run set out to test.
+
+    Attributes:
+        tests: Node ids of the tests that are about a phone.
+        withheld: Variants that do not ship to a phone, and why.
+        resumes: Id of the unfinished run whose facts were taken over, or ''.
+    """
+
+    tests: tuple[str, ...]
+    withheld: tuple[Withheld, ...] = ()
+    resumes: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Taken(Key):
+    """A fact as it is kept.
+
+    Attributes:
+        request: Key of the request that it answers.
+        verb: What was asked.
+        file_sha256: Content hash of the exported file.
+        kind: Name of the answer's type, such as `Latency`; '' where there is none.
+        answer: Its fields; of an image all but the pixels.
+        error: Why there is no answer, or ''.
+        error_kind: Name of the error's type, or ''.
+    """
+
+    request: str
+    verb: str
+    file_sha256: str
+    kind: str = ""
+    answer: Mapping[str, Any] = field(default_factory=dict)
+    error: str = ""
+    error_kind: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record(Key):
+    """A verdict and what it is about.
 
     Attributes:
         test: Node id of the test that ruled.
-        subject: Name of the subject.
-        variant: Name of the variant.
-        device: Name of the profile.
-        delegate: The delegate.
-        resolution: Such as `1280x720`; '' where the ruling is about several.
         verdict: The ruling, with its provenance.
-        frame: Name of the golden frame, or ''.
     """
 
     test: str
-    subject: str
-    variant: str
-    device: str
-    delegate: str
-    resolution: str
     verdict: Verdict
-    frame: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Done:
+    """A test that is over and ruled nothing.
+
+    Attributes:
+        test: Its node id.
+    """
+
+    test: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class End:
+    """The end of a run.
+
+    Attributes:
+        time_utc: When, ISO 8601.
+        exit_code: What pytest ended with.
+    """
+
+    time_utc: str
+    exit_code: int
+
+
+Line = Run | Planned | Taken | Record | Done | End
+_KINDS: Mapping[str, type[Line]] = {
+    "run": Run, "plan": Planned, "fact": Taken, "verdict": Record, "done": Done, "end": End,
+}  # fmt: skip
+_NAMES = {kind: name for name, kind in _KINDS.items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Results:
+    """All that a results file holds.
+
+    Attributes:
+        path: The file.
+        run: Its head.
+        plans: What was planned; several processes may each have planned a part.
+        facts: In the order in which they came.
+        records: Likewise.
+        done: Tests that ruled nothing.
+        end: Its end, or None where the run was cut short.
+    """
+
+    path: Path
+    run: Run
+    plans: tuple[Planned, ...]
+    facts: tuple[Taken, ...]
+    records: tuple[Record, ...]
+    done: tuple[Done, ...]
+    end: End | None
+
+    @property
+    def planned(self) -> tuple[str, ...]:
+        """Return the planned tests, each once."""
+        return tuple(dict.fromkeys(test for plan in self.plans for test in plan.tests))
+
+    @property
+    def unrecorded(self) -> tuple[str, ...]:
+        """Return the planned tests of which nothing is known: INCONCLUSIVE, each of them."""
+        known = {record.test for record in self.records} | {done.test for done in self.done}
+        return tuple(test for test in self.planned if test not in known)
 
 
 class Writer:
-    """The one that appends the records of a run to a file of its own.
+    """What appends the lines of a run to a file of its own.
 
     Attributes:
-        path: The run's file, `.results/<time>.jsonl`, or None before its first record.
+        path: The run's file, `.results/<time>.jsonl`, or None before its first line.
+        run: The run's head.
     """
 
-    def __init__(self, root: Path) -> None:
-        """Write below a folder; nothing is made there before the first record."""
+    def __init__(self, root: Path, *, command: Sequence[str] = ()) -> None:
+        """Write below a folder; nothing is made there before the first line."""
         self.path: Path | None = None
         self._folder = root / FOLDER
-        self._stamp = evidence.now_utc().replace(":", "").replace("+0000", "Z")
-        self._commit = evidence.git_commit(root)
+        self.run = Run(
+            schema=SCHEMA,
+            id=secrets.token_hex(8),
+            command=tuple(command),
+            host=socket.gethostname(),
+            time_utc=evidence.now_utc(),
+            git_commit=evidence.git_commit(root),
+            versions=_versions(),
+        )
 
-    def write(self, record: Record) -> None:
-        """Append one record and hand it to the operating system before returning.
+    def write(self, line: Line) -> None:
+        """Append one line and hand it to the operating system before returning.
 
         Raises:
             HarnessError: the file cannot be written.
         """
-        verdict = record.verdict
-        if verdict.provenance is not None:
-            provenance = replace(verdict.provenance, git_commit=self._commit)
-            record = replace(record, verdict=replace(verdict, provenance=provenance))
-        line = json.dumps(schema.dump(record)) + "\n"
+        if isinstance(line, Record) and line.verdict.provenance is not None:
+            provenance = replace(line.verdict.provenance, git_commit=self.run.git_commit)
+            line = replace(line, verdict=replace(line.verdict, provenance=provenance))
         try:
             if self.path is None:
                 self.path = self._create()
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(line)
+            _append(self.path, line)
         except OSError as error:
             place = self.path or self._folder
             raise HarnessError(f"{place}: cannot be written ({error.strerror})") from None
@@ -76,30 +207,82 @@ class Writer:
     def _create(self) -> Path:
         """Make a file that no other run has, even one that started in the same second."""
         self._folder.mkdir(parents=True, exist_ok=True)
+        stamp = self.run.time_utc.replace(":", "").replace("+0000", "Z")
         for number in itertools.count(1):
-            name = self._stamp if number == 1 else f"{self._stamp}-{number}"
-            path = self._folder / f"{name}.jsonl"
+            path = self._folder / f"{stamp if number == 1 else f'{stamp}-{number}'}.jsonl"
             with contextlib.suppress(FileExistsError):
                 path.touch(exist_ok=False)
+                _append(path, self.run)
                 return path
         raise AssertionError("count() never ends")
 
 
-def load(path: Path) -> Iterator[Record]:
-    """Read the records of a run; a last line that a kill cut short is left out.
+def _append(path: Path, line: Line) -> None:
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps({_NAMES[type(line)]: schema.dump(line)}) + "\n")
+
+
+def lines(path: Path) -> Iterator[Line]:
+    """Read the lines of a run; a last one that a kill cut short is left out.
 
     Raises:
-        ConfigError: the file is missing or another line cannot be read.
+        ConfigError: the file is missing, is of another format, or a line cannot be read.
     """
-    lines = files.read(path, at_most_bytes=files.TEXT_BYTES_MAX, error=ConfigError).splitlines()
-    for number, line in enumerate(lines, start=1):
+    stored = files.read(path, at_most_bytes=files.TEXT_BYTES_MAX, error=ConfigError).splitlines()
+    for number, line in enumerate(stored, start=1):
         try:
             data = json.loads(line)
         except (ValueError, RecursionError):
-            if number == len(lines):
+            if number == len(stored):
                 return
             raise ConfigError(f"{path}:{number}: not a JSON line") from None
-        yield schema.parse(Record, data, where=f"{path}:{number}")
+        yield _parse(data, where=f"{path}:{number}", first=number == 1)
+
+
+def _parse(data: object, *, where: str, first: bool) -> Line:
+    names = list(data) if isinstance(data, dict) else []
+    if len(names) != 1 or names[0] not in _KINDS or first is not (names[0] == "run"):
+        what = 'a head, {"run": ...}' if first else f"one of {', '.join(_KINDS)}"
+        raise ConfigError(
+            f"{where}: expected {what}; a file of an earlier version cannot be read, run again"
+        )
+    assert isinstance(data, dict)
+    name = names[0]
+    line = schema.parse(_KINDS[name], data[name], where=f"{where}: {name}")
+    if isinstance(line, Run) and line.schema != SCHEMA:
+        raise ConfigError(
+            f"{where}: has record format {line.schema} and this version reads {SCHEMA}; "
+            "use the version that wrote it, or run again"
+        )
+    return line
+
+
+def load(path: Path) -> Results:
+    """Read a run.
+
+    Raises:
+        ConfigError: as `lines`, or the file is empty.
+    """
+    found: dict[type[Line], list[Any]] = {kind: [] for kind in _KINDS.values()}
+    for line in lines(path):
+        found[type(line)].append(line)
+    if not found[Run]:
+        raise ConfigError(f"{path}: is empty; the run was cut short before it began")
+    return Results(
+        path=path,
+        run=found[Run][0],
+        plans=tuple(found[Planned]),
+        facts=tuple(found[Taken]),
+        records=tuple(found[Record]),
+        done=tuple(found[Done]),
+        end=found[End][-1] if found[End] else None,
+    )
+
+
+def all_runs(root: Path) -> list[Path]:
+    """Return the files of all runs below a folder, the newest last."""
+    found = (root / FOLDER).glob("[0-9]*.jsonl")
+    return sorted(found, key=lambda path: (path.stat().st_mtime_ns, path.name))
 
 
 def latest(root: Path) -> Path:
@@ -108,7 +291,41 @@ def latest(root: Path) -> Path:
     Raises:
         ConfigError: there is none.
     """
-    runs = sorted((root / FOLDER).glob("[0-9]*.jsonl"), key=lambda path: path.stat().st_mtime)
+    runs = all_runs(root)
     if not runs:
         raise ConfigError(f"{root / FOLDER}: no results yet; run `pytest --device=NAME` first")
     return runs[-1]
+
+
+def unfinished(root: Path, tests: Sequence[str]) -> Results | None:
+    """Return the newest run if it planned these tests and has no end; else None."""
+    for path in reversed(all_runs(root)):
+        try:
+            found = load(path)
+        except ConfigError:
+            continue  # of an earlier format, or damaged: nothing to take over
+        same = set(found.planned) == set(tests) and found.run.versions == _versions()
+        return found if same and found.end is None else None
+    return None
+
+
+def _versions() -> dict[str, str]:
+    return {"pytest-device-harness": __version__}
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema of one line of a results file."""
+    choices = [
+        {
+            "type": "object",
+            "properties": {name: schema.json_schema(kind)},
+            "required": [name],
+            "additionalProperties": False,
+        }
+        for name, kind in _KINDS.items()
+    ]
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "A line of a results file of the device harness",
+        "oneOf": choices,
+    }

@@ -232,3 +232,33 @@ def _convert_scalar(kind: Any, data: object, where: str) -> Any:
 
 def _name(data: object) -> str:
     return "nothing" if data is None else f"{type(data).__name__} {data!r:.40}"
+
+
+def json_schema(kind: Any) -> dict[str, Any]:
+    """Return the JSON Schema of what `dump` makes of a type.
+
+    Args:
+        kind: A dataclass, an enum, a scalar, a tuple, a mapping, or a union of scalars.
+    """
+    origin = typing.get_origin(kind)
+    if origin in (typing.Union, types.UnionType):
+        choices = [json_schema(c) for c in typing.get_args(kind) if c is not type(None)]
+        return choices[0] if len(choices) == 1 else {"anyOf": choices}
+    if origin is tuple:
+        return {"type": "array", "items": json_schema(typing.get_args(kind)[0])}
+    if origin in (dict, Mapping):
+        return {"type": "object", "additionalProperties": json_schema(typing.get_args(kind)[1])}
+    if dataclasses.is_dataclass(kind):
+        fields, required = _fields(typing.cast(type, kind))
+        return {
+            "type": "object",
+            "properties": {name: json_schema(item) for name, item in fields.items()},
+            "required": sorted(required),
+            "additionalProperties": False,
+        }
+    if isinstance(kind, type) and issubclass(kind, enum.Enum):
+        return {"enum": [item.value for item in kind]}
+    return {} if kind in (Any, object) else {"type": _JSON_TYPES[kind]}
+
+
+_JSON_TYPES = {str: "string", int: "integer", float: "number", bool: "boolean", Path: "string"}

@@ -20,6 +20,7 @@ from harness.latency import Estimate
 from harness.model import Model
 from harness.placement import CPU, UNKNOWN, NodePlacement, Placement
 from harness.profiles import Target
+from harness.text import counted
 
 T = TypeVar("T")
 _COSTLY = 3
@@ -126,7 +127,7 @@ def _print_placement(console: Console, target: str, placement: Placement | str) 
         unknown = f"{units[UNKNOWN]} of {len(placement.nodes)} ops unknown"
         line = f"{unknown}; {counts}" if counts else unknown
     else:
-        partitions = shared.counted(placement.partitions, "partition")
+        partitions = counted(placement.partitions, "partition")
         line = f"{counts}; {partitions} [{placement.provenance.evidence.value}]"
     console.print(f"{target}: {line}")
     for node in placement.nodes:

@@ -23,11 +23,6 @@ def console() -> Console:
     return open_console()
 
 
-def counted(number: int, noun: str) -> str:
-    """Return a number with its noun, in the plural unless it is one."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
 def add_profile_dirs(parser: argparse.ArgumentParser) -> None:
     """Add `--profiles`, the command line's counterpart of the ini key `profile_dirs`."""
     parser.add_argument(

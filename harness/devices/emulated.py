@@ -33,6 +33,11 @@ class Emulated:
         self._target = target
 
     @property
+    def target(self) -> Target:
+        """Return the phone and the delegate."""
+        return self._target
+
+    @property
     def profile(self) -> Profile:
         """Return the phone on paper."""
         return self._target.profile

@@ -1,11 +1,18 @@
 """Rule on CPU fallback (P)."""
 
 from harness import gate, verdict
+from harness.cases import SizedCase
 from harness.images import Size
 from harness.lab import DeviceUnderTest
+from harness.requests import Request, Verb
 from harness.subjects import Budget, Variant
 
 GATE = verdict.FALLBACK
+
+
+def asks(case: SizedCase) -> list[Request]:
+    """Return what a case will ask: where its ops run."""
+    return [Request.of(case, Verb.PLACE, case.size)]
 
 
 def test_every_op_stays_on_the_accelerator(

@@ -2,12 +2,20 @@
 
 from dataclasses import replace
 
-from harness import fidelity, gate, verdict
+from harness import fidelity, gate, goldens, verdict
+from harness.cases import FrameCase
 from harness.goldens import Golden
 from harness.lab import DeviceUnderTest
+from harness.requests import Request, Verb
 from harness.subjects import Variant
 
 GATE = verdict.FIDELITY
+
+
+def asks(case: FrameCase) -> list[Request]:
+    """Return what a case will ask: what the variant makes of the frame."""
+    frame, _ = goldens.load_frame(case.subject, case.frame)
+    return [Request.of(case, Verb.RUN, case.size, frame=frame)]
 
 
 def test_output_stays_close_to_the_fp32_golden(

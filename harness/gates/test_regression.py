@@ -4,11 +4,18 @@ from collections.abc import Callable
 
 from harness import gate, goldens, observations, verdict
 from harness.baselines import Baseline
+from harness.cases import SizedCase
 from harness.images import Size
 from harness.lab import DeviceUnderTest
+from harness.requests import Request
 from harness.subjects import Subject, Variant
 
 GATE = verdict.REGRESSION
+
+
+def asks(case: SizedCase) -> list[Request]:
+    """Return what a case will ask: all that can be blessed."""
+    return observations.asks(case)
 
 
 def test_no_metric_is_worse_than_its_baseline(

@@ -3,10 +3,19 @@
 import pytest
 
 from harness import gate, observations, verdict
+from harness.cases import Case
 from harness.lab import DeviceUnderTest
+from harness.requests import Request, Verb
 from harness.subjects import Subject, Variant
 
 GATE = verdict.SCALING
+
+
+def asks(case: Case) -> list[Request]:
+    """Return what a case will ask: latency, placement and memory at each resolution."""
+    sizes = case.subject.scaling.sizes if case.subject.scaling else ()
+    verbs = (Verb.TIME, Verb.PLACE, Verb.MEMORY)
+    return [Request.of(case, verb, size) for size in sizes for verb in verbs]
 
 
 def test_latency_grows_with_resolution_as_budgeted(

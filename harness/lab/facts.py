@@ -1,10 +1,15 @@
 """The facts of one run: each is taken once."""
 
-from collections.abc import Iterator, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
+from harness.images import Output
 from harness.profiles import Target
 from harness.requests import Answer, Fact, Request
+
+_OUTPUTS_MAX = 64
+"""Images that are kept in memory; an emulated one that went is read from the cache again."""
 
 
 class Lab(Protocol):
@@ -23,10 +28,17 @@ class Lab(Protocol):
 class Facts:
     """The facts of one run, asked of a lab when they are first wanted."""
 
-    def __init__(self, lab: Lab) -> None:
-        """Start without any fact."""
+    def __init__(self, lab: Lab, tell: Callable[[Fact], Fact] = lambda fact: fact) -> None:
+        """Start without any fact.
+
+        Args:
+            lab: What answers.
+            tell: Is told of each fact as it comes, and returns it as it is to be kept.
+        """
         self._lab = lab
+        self._tell = tell
         self._known: dict[str, Fact] = {}
+        self._outputs: OrderedDict[str, Fact] = OrderedDict()
 
     def take(self, requests: Sequence[Request]) -> Iterator[Fact]:
         """Ask for what is not known yet, and yield each fact as it comes.
@@ -36,19 +48,33 @@ class Facts:
         wanted: dict[str, Request] = {}
         for request in requests:
             before = wanted.get(request.key)
-            if request.key not in self._known and (before is None or before.limit_ms is None):
+            if request.key not in self and (before is None or before.limit_ms is None):
                 wanted[request.key] = request
         for fact in self._lab.answer(list(wanted.values())):
+            kept = self._tell(fact)
+            self.keep(kept)
+            yield kept
+
+    def keep(self, fact: Fact) -> None:
+        """Take in a fact that is known already, such as one of a run that goes on."""
+        if isinstance(fact.answer, Output) and fact.answer.provenance.evidence.repeats:
+            self._outputs[fact.request.key] = fact
+            while len(self._outputs) > _OUTPUTS_MAX:
+                self._outputs.popitem(last=False)
+        else:
             self._known[fact.request.key] = fact
-            yield fact
+
+    def __contains__(self, key: object) -> bool:
+        """Return whether the fact of a request's key is known."""
+        return key in self._known or key in self._outputs
+
+    def known(self) -> tuple[Fact, ...]:
+        """Return the facts taken so far, but for images that can be had again."""
+        return tuple(self._known.values())
 
     def fingerprint(self, target: Target) -> str:
         """Return what identifies the device that answers for a target, and its software."""
         return self._lab.fingerprint(target)
-
-    def known(self) -> tuple[Fact, ...]:
-        """Return the facts taken so far, in the order they came."""
-        return tuple(self._known.values())
 
     def ask(self, request: Request) -> Answer | None:
         """Return the answer to one request.
@@ -56,7 +82,8 @@ class Facts:
         Raises:
             HarnessError: what kept the lab from answering; each who asks is told.
         """
-        if request.key not in self._known:
-            for _ in self.take([request]):
-                pass
-        return self._known[request.key].value()
+        known = self._known.get(request.key) or self._outputs.get(request.key)
+        if known is not None:
+            return known.value()
+        (fact,) = self.take([request])
+        return fact.value()

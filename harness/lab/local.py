@@ -1,11 +1,12 @@
 """The lab of this host: phones on its cables, and their software where none is attached."""
 
 import contextlib
+import json
 import queue
 import threading
 from collections.abc import Iterator, Sequence
 
-from harness import cache, child
+from harness import cache, child, schema
 from harness.devices.connect import Origin, PhoneSetup, connect
 from harness.devices.device import Device
 from harness.devices.emulated import Emulated
@@ -189,7 +190,7 @@ def _ask(worker: child.Worker, request: Request) -> Fact:
     try:
         found = worker.call(
             "answer",
-            request.target,
+            json.dumps(schema.dump(request.target)),
             request.verb,
             request.model,
             request.size,

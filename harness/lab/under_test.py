@@ -19,10 +19,17 @@ class DeviceUnderTest:
     BlessedDataError (the file is not the blessed one).
     """
 
-    def __init__(self, target: Target, facts: Facts) -> None:
-        """Answer for a target from the facts of a run."""
+    def __init__(self, target: Target, facts: Facts, *, subject: str = "") -> None:
+        """Answer for a target from the facts of a run.
+
+        Args:
+            target: Phone and delegate.
+            facts: Those of the run.
+            subject: Name of the subject that is tested, for the records.
+        """
         self._target = target
         self._facts = facts
+        self._subject = subject
 
     @property
     def profile(self) -> Profile:
@@ -92,5 +99,7 @@ class DeviceUnderTest:
                 size=size,
                 frame=frame,
                 limit_ms=limit_ms,
+                subject=self._subject,
+                variant=model.name if isinstance(model, Variant) else "",
             )
         )

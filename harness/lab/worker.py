@@ -1,8 +1,9 @@
 """A child process that answers emulated requests."""
 
 import functools
+import json
 
-from harness import child
+from harness import child, schema
 from harness.devices.emulated import Emulated
 from harness.images import Pixels, Size
 from harness.lab import local
@@ -11,9 +12,10 @@ from harness.profiles import Target
 from harness.requests import Answer, Request, Verb
 
 
-@functools.lru_cache(maxsize=32)
-def _device(target: Target) -> Emulated:
-    return Emulated(target)
+@functools.lru_cache(maxsize=64)
+def _device(target: str) -> Emulated:
+    """Return the stand-in for a target, given as JSON; it remembers what it placed."""
+    return Emulated(schema.parse(Target, json.loads(target), where="target"))
 
 
 @functools.lru_cache(maxsize=32)
@@ -23,11 +25,12 @@ def _known(model: Model) -> Model:
 
 
 def answer(
-    target: Target, verb: Verb, model: Model, size: Size, frame: Pixels | None
+    target: str, verb: Verb, model: Model, size: Size, frame: Pixels | None
 ) -> Answer | None:
-    """Answer one request on this host."""
-    request = Request(target=target, verb=verb, model=_known(model), size=size, frame=frame)
-    return local.answer(_device(target), request)
+    """Answer one request on this host; the target comes as JSON."""
+    device = _device(target)
+    request = Request(target=device.target, verb=verb, model=_known(model), size=size, frame=frame)
+    return local.answer(device, request)
 
 
 if __name__ == "__main__":

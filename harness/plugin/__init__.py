@@ -5,6 +5,7 @@ their own. Only names that start with `harness` are registered, therefore. The s
 understood once the project's conftests have said which names are theirs.
 """
 
+import argparse
 import itertools
 from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
@@ -18,13 +19,13 @@ FIXTURES = frozenset(
 )
 """What a test that is written for the harness asks for."""
 
-_SHORT = ("--device", "--origin", "--serial", "--subject")
+_SHORT = ("--device", "--origin", "--serial", "--subject", "--jobs", "--resume")
 _ABOUT = """on-device models against the phones they ship to
 
 Example: pytest --device=pixel4:gpu --subject=deblur_unet --strict
 
---device, --origin, --serial and --subject are short for the options below,
-where the project has no option of that name. With --strict an INCONCLUSIVE
+--device, --origin, --serial, --subject, --jobs and --resume are short for
+the options below, where the project has no option of that name. With --strict an INCONCLUSIVE
 ruling fails. Ini keys: golden_dir, profile_dirs, benchmark_tool,
 benchmark_preset, external_delegates; with harness_ before the name where
 the project has a key of that name. Options"""
@@ -68,8 +69,26 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="subjects to test, such as deblur_* or deblur_unet.int8_ptq; a variant that is "
         "spelled out is tested even where it does not ship",
     )
+    group.addoption(
+        "--harness-jobs",
+        type=_jobs,
+        metavar="N",
+        help="emulated phones that are asked at one time, each in a process of its own; default "
+        "the number of cores",
+    )
+    group.addoption(
+        "--harness-resume",
+        action="store_true",
+        help="take over the facts of the last unfinished run of the same plan",
+    )
     for name, details in _INI.items():
         parser.addini(f"harness_{name}", **details)
+
+
+def _jobs(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of processes, 1 or more")
+    return int(text)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,94 +1,63 @@
 """Decide what is tested: which variant on which device at which size or frame."""
 
+import contextlib
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-from harness import baselines, goldens, images, ledger, profiles, subjects
+from harness import cases, fact_files, goldens, ledger, profiles, subjects
+from harness.cases import Case, Plan, Withheld
 from harness.devices.connect import Origin, PhoneSetup
-from harness.errors import ConfigError, HarnessError
+from harness.errors import HarnessError
 from harness.goldens import Golden
 from harness.images import Size
 from harness.lab import DeviceUnderTest, Facts, LocalLab
 from harness.plugin import FIXTURES, GATES, ini, ledgering, option
 from harness.profiles import Target
+from harness.requests import Fact, Request
 from harness.results import Record
-from harness.subjects import Budget, Subject, Variant
+from harness.subjects import Subject
 
 CASE = "harness_case"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Case:
-    """Name what one test is about.
-
-    Attributes:
-        target: Phone and delegate.
-        subject: The model, or None for a test that asks for a device only.
-        variant: The exported file, or None likewise.
-        size: Resolution, for tests that ask for one.
-        frame: Golden frame, for tests that ask for one.
-        withheld: Why the variant does not ship here, or ''.
-    """
-
-    target: Target
-    subject: Subject | None = None
-    variant: Variant | None = None
-    size: Size | None = None
-    frame: str = ""
-    withheld: str = ""
-
-    def __str__(self) -> str:
-        """Return the test's id, `pixel4:nnapi-deblur_unet.int8_ptq-1280x720`."""
-        parts = [str(self.target)]
-        if self.subject is not None and self.variant is not None:
-            parts.append(f"{self.subject.name}.{self.variant.name}")
-        if self.size is not None:
-            parts.append(str(self.size))
-        if self.frame:
-            parts.append(self.frame)
-        return "-".join(parts)
-
-    @property
-    def budget(self) -> Budget | None:
-        """Return the budget for the case's size; without one, every op must be accelerated."""
-        if self.subject is None or self.variant is None or self.size is None:
-            return None
-        profile, delegate = self.target.profile.name, self.target.delegate
-        for budget in self.subject.budgets_of(profile, delegate, self.variant.name):
-            if Size.parse(budget.resolution) == self.size:
-                return budget
-        return Budget(
-            devices=(profile,),
-            delegates=(delegate,),
-            variants=(self.variant.name,),
-            resolution=str(self.size),
-            source="no [[budgets]] entry: no latency limit, every op on the accelerator",
-        )
-
-
 @dataclass(kw_only=True)
 class Session:
-    """Hold what one pytest run tests, and the devices it has opened."""
+    """What one pytest run tests, and the facts that it has taken."""
 
     targets: tuple[Target, ...]
     subjects: tuple[Subject, ...]
-    pattern: str
+    plan: Plan
     origin: Origin
     lab: LocalLab
-    facts: Facts
     root: Path
-    withheld: dict[tuple[str, str], list[str]] = field(default_factory=dict)
-    """Reasons by (target, reason) with the variants that do not ship there."""
+    withheld: list[Withheld]
+    """What does not ship, once a test has asked for variants."""
+    taken: list[Fact]
+    """Facts that are not written down yet."""
+    facts: Facts = field(init=False)
     _goldens: dict[tuple[Path, str], Golden] = field(default_factory=dict)
 
-    def device(self, target: Target) -> DeviceUnderTest:
-        """Return what answers for a target, each fact once in a run."""
-        return DeviceUnderTest(target, self.facts)
+    def __post_init__(self) -> None:
+        """Start without facts."""
+        self.facts = Facts(self.lab, self._keep)
+
+    def _keep(self, fact: Fact) -> Fact:
+        """Put a fact in line to be written down, and a phone's image on disk at once."""
+        with contextlib.suppress(HarnessError):  # that the disk is full is said with the records
+            fact = fact_files.keep_image(fact, self.root)
+        self.taken.append(fact)
+        return fact
+
+    def device(self, case: Case | Target) -> DeviceUnderTest:
+        """Return what answers for a case, each fact once in a run."""
+        if isinstance(case, Target):
+            return DeviceUnderTest(case, self.facts)
+        return DeviceUnderTest(case.target, self.facts, subject=case.subject.name)
 
     def golden(self, subject: Subject, frame: str) -> Golden:
         """Return a golden, read once in a run."""
@@ -121,8 +90,11 @@ class Session:
     def not_shipped(self) -> dict[tuple[str, str], list[str]]:
         """Return what was not tested by (target, reason), a whole subject as `name.*`."""
         sizes = {subject.name: len(subject.variants) for subject in self.subjects}
+        groups: dict[tuple[str, str], list[str]] = {}
+        for one in self.withheld:
+            groups.setdefault((one.target, one.because), []).append(one.variant)
         shown = {}
-        for key, labels in self.withheld.items():
+        for key, labels in groups.items():
             names = [label.partition(".")[0] for label in labels]
             whole = {name for name in names if names.count(name) == sizes[name] > 1}
             short = (
@@ -131,29 +103,10 @@ class Session:
             shown[key] = list(dict.fromkeys(short))
         return shown
 
-    def cases(self) -> Iterator[Case]:
-        """Yield each variant on each device that it ships to, or that is asked for by name."""
-        for target in self.targets:
-            for subject in self.subjects:
-                for variant in subject.variants:
-                    asked, by_name = subjects.wanted(variant.name, self.pattern)
-                    if not asked:
-                        continue
-                    because = subject.withheld_because(
-                        target.profile.name, target.delegate, variant.name
-                    )
-                    if because is not None and not by_name:
-                        names = self.withheld.setdefault((str(target), because), [])
-                        label = f"{subject.name}.{variant.name}"
-                        if label not in names:
-                            names.append(label)
-                        continue
-                    yield Case(
-                        target=target,
-                        subject=subject,
-                        variant=variant.on(target.delegate),
-                        withheld=because or "",
-                    )
+    def cases(self) -> tuple[Case, ...]:
+        """Return the plan's cases, and take note of what it leaves out."""
+        self.withheld += [one for one in self.plan.withheld if one not in self.withheld]
+        return self.plan.cases
 
 
 def open_session(config: pytest.Config) -> Session:
@@ -168,6 +121,7 @@ def open_session(config: pytest.Config) -> Session:
     except HarnessError as error:
         raise pytest.UsageError(str(error)) from None
     origin = Origin(option(config, "origin"))
+    processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     lab = LocalLab(
         origin=origin,
         serial=option(config, "serial") or "",
@@ -176,16 +130,18 @@ def open_session(config: pytest.Config) -> Session:
             benchmark_preset=ini(config, "benchmark_preset"),
             external_delegates=tuple(ini(config, "external_delegates")),
         ),
-        parallel=int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")) > 1,
+        parallel=processes > 1,
+        jobs=1 if processes > 1 else option(config, "jobs") or os.cpu_count() or 1,
     )
     return Session(
         targets=targets,
         subjects=found,
-        pattern=pattern,
+        plan=cases.plan(found, targets, pattern),
         origin=origin,
         lab=lab,
-        facts=Facts(lab),
         root=config.rootpath,
+        withheld=[],
+        taken=[],
     )
 
 
@@ -228,20 +184,18 @@ class Collector:
         if CASE not in names:
             return
         if not names & {"subject", "variant", "golden", "budget", "size"}:
-            cases = [Case(target=target) for target in self._session.targets]
-        elif not self._session.subjects:
+            metafunc.parametrize(CASE, self._session.targets, ids=str)
+            return
+        if not self._session.subjects:
             raise pytest.UsageError(
                 f"{metafunc.definition.nodeid} asks for a variant, and there is no golden folder; "
                 "make one with `harness init MODEL.tflite` or name it with the ini key `golden_dir`"
             )
-        elif "golden" in names:
-            cases = [case for base in self._session.cases() for case in _by_frame(base)]
-        elif names & {"size", "budget"}:
-            blessed = "accepted" in names
-            cases = [c for base in self._session.cases() for c in _by_size(base, blessed=blessed)]
-        else:
-            cases = list(self._session.cases())
-        metafunc.parametrize(CASE, cases, ids=[str(case) for case in cases])
+        try:
+            found = [c for case in self._session.cases() for c in _expanded(case, names)]
+        except HarnessError as error:
+            raise pytest.UsageError(str(error)) from None
+        metafunc.parametrize(CASE, found, ids=str)
 
     def pytest_collection_modifyitems(
         self, config: pytest.Config, items: list[pytest.Item]
@@ -261,43 +215,35 @@ def _position(item: object, items: Sequence[object]) -> int:
 def _tests_something(item: pytest.Item) -> bool:
     """Return False for the skipped placeholder that pytest makes where there is no case."""
     callspec = getattr(item, "callspec", None)
-    return callspec is None or isinstance(callspec.params.get(CASE), (Case, type(None)))
+    return callspec is None or CASE not in callspec.params or case_of(item) is not None
 
 
-def _by_frame(case: Case) -> list[Case]:
-    """Return a case per golden frame; one without a frame where there are none, to say so."""
-    assert case.subject is not None
-    names = goldens.expected(case.subject)
-    return [replace(case, frame=name) for name in names] or [replace(case, frame="no_frame")]
+def case_of(item: pytest.Item) -> Case | Target | None:
+    """Return what a test is about, or None for one that is not about a phone."""
+    case = getattr(getattr(item, "callspec", None), "params", {}).get(CASE)
+    return case if isinstance(case, (Case, Target)) else None
 
 
-def _by_size(case: Case, *, blessed: bool = False) -> list[Case]:
-    """Return a case per resolution that has a budget; else the sizes of any budget or frame.
-
-    Args:
-        case: A variant on a target.
-        blessed: Whether to add the resolutions that have baselines.
-    """
-    assert case.subject is not None
-    assert case.variant is not None
-    profile, delegate = case.target.profile.name, case.target.delegate
-    budgets = case.subject.budgets_of(profile, delegate, case.variant.name)
-    sizes = {Size.parse(b.resolution) for b in budgets or case.subject.budgets}
-    if not sizes:
-        names = goldens.names(case.subject)
-        sizes = {images.size_of(case.subject.frames / f"{name}.blurred.png") for name in names}
-    if blessed:
-        sizes |= _blessed_sizes(case)
-    return [replace(case, size=size) for size in sorted(sizes, key=lambda s: s.megapixels)]
+def rules(item: pytest.Item) -> bool:
+    """Return whether a test is about a phone and gives verdicts."""
+    return case_of(item) is not None and "check" in getattr(item, "fixturenames", ())
 
 
-def _blessed_sizes(case: Case) -> set[Size]:
-    """Return the resolutions at which something was accepted for a case."""
-    assert case.subject is not None
-    assert case.variant is not None
-    about = (case.variant.name, case.target.profile.name, case.target.delegate)
+def _expanded(case: Case, names: set[str]) -> Sequence[Case]:
+    """Return a case by frame or by size, as the fixtures that a test asks for want it."""
+    if "golden" in names:
+        return case.by_frame()
+    if names & {"size", "budget"}:
+        return case.by_size(blessed="accepted" in names)
+    return [case]
+
+
+def requests(item: pytest.Item) -> list[Request]:
+    """Return what a test says it will ask; what cannot be read is said by the test itself."""
+    case, asks = case_of(item), getattr(getattr(item, "module", None), "asks", None)
+    if not isinstance(case, Case) or asks is None:
+        return []
     try:
-        accepted = baselines.load(case.subject)
-    except ConfigError:
-        return set()  # each test that asks for baselines says what is wrong with them
-    return {Size.parse(b.resolution) for b in accepted if b.key[: len(about)] == about}
+        return list(asks(case))
+    except HarnessError:
+        return []

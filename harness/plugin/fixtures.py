@@ -6,11 +6,13 @@ import pytest
 
 from harness import baselines, gate
 from harness.baselines import Baseline
+from harness.cases import Case, FrameCase, Key, SizedCase
 from harness.errors import BlessedDataError, GateError, InconclusiveError
 from harness.goldens import Golden
 from harness.images import Size
 from harness.lab import DeviceUnderTest
-from harness.plugin.collection import CASE, Case, Session
+from harness.plugin.collection import Session, case_of
+from harness.profiles import Target
 from harness.results import Record
 from harness.subjects import Budget, Subject, Variant
 from harness.verdict import Outcome, Verdict, worst
@@ -20,43 +22,39 @@ RECORDS = pytest.StashKey[list[Record]]()
 
 
 @pytest.fixture
-def device(harness_case: Case, request: pytest.FixtureRequest) -> DeviceUnderTest:
+def device(harness_case: Case | Target, request: pytest.FixtureRequest) -> DeviceUnderTest:
     """Return the device under test: a phone, or what stands in for it."""
-    return request.config.stash[SESSION].device(harness_case.target)
+    return request.config.stash[SESSION].device(harness_case)
 
 
 @pytest.fixture
 def subject(harness_case: Case) -> Subject:
     """Return the model under test."""
-    assert harness_case.subject is not None
     return harness_case.subject
 
 
 @pytest.fixture
 def variant(harness_case: Case) -> Variant:
     """Return the exported file under test."""
-    assert harness_case.variant is not None
     return harness_case.variant
 
 
 @pytest.fixture
-def size(harness_case: Case) -> Size:
+def size(harness_case: SizedCase) -> Size:
     """Return the resolution under test."""
-    assert harness_case.size is not None
     return harness_case.size
 
 
 @pytest.fixture
-def budget(harness_case: Case) -> Budget | None:
+def budget(harness_case: SizedCase) -> Budget:
     """Return what the variant may cost on the device at the size."""
     return harness_case.budget
 
 
 @pytest.fixture
-def golden(harness_case: Case, request: pytest.FixtureRequest) -> Golden:
+def golden(harness_case: FrameCase, request: pytest.FixtureRequest) -> Golden:
     """Return a frame with its blessed FP32 output and its sharp target."""
-    assert harness_case.subject is not None
-    if harness_case.frame == "no_frame":
+    if not harness_case.frame:
         raise BlessedDataError(
             f"{harness_case.subject.frames}: holds no <frame>.blurred.png; "
             f"run `harness bless {harness_case.subject.name}` after adding frames"
@@ -66,11 +64,9 @@ def golden(harness_case: Case, request: pytest.FixtureRequest) -> Golden:
 
 
 @pytest.fixture
-def accepted(harness_case: Case) -> tuple[Baseline, ...]:
+def accepted(harness_case: SizedCase) -> tuple[Baseline, ...]:
     """Return all that a person accepted for this variant on this device at this size."""
     case = harness_case
-    assert case.subject is not None
-    assert case.variant is not None
     found = baselines.load(case.subject)
     gone = {b.variant for b in found} - {variant.name for variant in case.subject.variants}
     if gone:
@@ -83,14 +79,12 @@ def accepted(harness_case: Case) -> tuple[Baseline, ...]:
 
 
 @pytest.fixture
-def baseline(harness_case: Case) -> Callable[[str, str], Baseline | None]:
+def baseline(harness_case: SizedCase) -> Callable[[str, str], Baseline | None]:
     """Return a look-up of what a person accepted, by metric and evidence, for this case."""
-    assert harness_case.subject is not None
     known = {b.key: b for b in baselines.load(harness_case.subject)}
     case = harness_case
 
     def find(metric: str, evidence: str) -> Baseline | None:
-        assert case.variant is not None
         profile, delegate = case.target.profile.name, case.target.delegate
         key = (case.variant.name, profile, delegate, str(case.size), evidence, metric)
         return known.get(key)
@@ -99,7 +93,7 @@ def baseline(harness_case: Case) -> Callable[[str, str], Baseline | None]:
 
 
 @pytest.fixture
-def check(harness_case: Case, request: pytest.FixtureRequest) -> gate.Check:
+def check(harness_case: Case | Target, request: pytest.FixtureRequest) -> gate.Check:
     """Return a function that records verdicts and then fails once if any does not pass."""
     item = request.node
 
@@ -112,7 +106,7 @@ def check(harness_case: Case, request: pytest.FixtureRequest) -> gate.Check:
             return
         lines = [str(v) for v in verdicts if v.outcome is not Outcome.PASS]
         lines = lines or ["INCONCLUSIVE: the test gave check() no verdict"]
-        if harness_case.withheld:
+        if isinstance(harness_case, Case) and harness_case.withheld:
             lines.append(f"It does not ship to {harness_case.target}: {harness_case.withheld}")
         raise (GateError if outcome is Outcome.FAIL else InconclusiveError)("\n".join(lines))
 
@@ -121,19 +115,13 @@ def check(harness_case: Case, request: pytest.FixtureRequest) -> gate.Check:
 
 def record_of(item: pytest.Item, verdict: Verdict) -> Record:
     """Return a verdict with what its test is about."""
-    case: Case = item.callspec.params[CASE]  # type: ignore[attr-defined]
-    golden_size = item.funcargs["golden"].size if "golden" in item.funcargs else None  # type: ignore[attr-defined]
-    resolution = case.size or golden_size
-    return Record(
-        test=item.nodeid,
-        subject=case.subject.name if case.subject else "",
-        variant=case.variant.name if case.variant else "",
-        device=case.target.profile.name,
-        delegate=case.target.delegate,
-        resolution=str(resolution) if resolution else "",
-        verdict=verdict,
-        frame=case.frame,
-    )
+    case = case_of(item)
+    if isinstance(case, Case):
+        about = case.key
+    else:
+        assert case is not None
+        about = Key(device=case.profile.name, delegate=case.delegate)
+    return Record(**vars(about), test=item.nodeid, verdict=verdict)
 
 
 def property_name(verdict: Verdict) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations  # pytest 8.2 has no pytest.TerminalReporter
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from harness import cache, gate, results, schema
+from harness import cache, evidence, fact_files, gate, results, schema
+from harness.cases import Withheld
 from harness.errors import (
     GateError,
     HarnessError,
@@ -16,10 +17,12 @@ from harness.errors import (
     MeasurementError,
     StackMissing,
 )
-from harness.plugin import fixtures, stands_back
-from harness.plugin.collection import CASE, Session
+from harness.plugin import fixtures, option, progress, stands_back
+from harness.plugin.collection import Session, case_of, requests, rules
 from harness.report import terminal
-from harness.results import Record
+from harness.requests import Request
+from harness.results import Done, End, Line, Planned, Record, Taken
+from harness.text import counted
 
 _NO_EVIDENCE = (MeasurementError, StackMissing)
 """Errors after which there is nothing to rule by: a void measurement, a stack not installed."""
@@ -27,6 +30,7 @@ _NO_EVIDENCE = (MeasurementError, StackMissing)
 # Attributes of a report; pytest-xdist carries them from its workers to the controller.
 _INCONCLUSIVE = "harness_inconclusive"
 _RECORDS = "harness_records"
+_FACTS = "harness_facts"
 _FROM_WORKER = "device-harness"
 """Key of what a worker of pytest-xdist hands to the controller as it ends."""
 
@@ -45,6 +49,10 @@ class Reporter:
         self._unwritten = ""
         self._again: set[str] = set()
         self._troubles: list[str] = []
+        self._planned: dict[str, None] = {}
+        self._ruled: set[str] = set()
+        self._over: set[str] = set()
+        self._notes: list[str] = []
         config.stash[fixtures.SESSION] = session
 
     def pytest_report_header(self, config: pytest.Config) -> list[str]:
@@ -69,13 +77,16 @@ class Reporter:
             setattr(report, _INCONCLUSIVE, True)
         elif isinstance(error, GateError):
             report.longrepr = str(error)
-        elif isinstance(error, HarnessError) and _has_case(item):
+        elif isinstance(error, HarnessError) and case_of(item) is not None:
             report.longrepr = f"{type(error).__name__}: {error}"
             if not unsure:
                 self._record_error(item, error)
         if report.when == "call" or error is not None:
             records = item.stash.get(fixtures.RECORDS, [])
             setattr(report, _RECORDS, [schema.dump(record) for record in records])
+        if self._writer is None:
+            facts, self._session.taken[:] = list(self._session.taken), []
+            setattr(report, _FACTS, [schema.dump(fact_files.line(fact)) for fact in facts])
         return report
 
     def _record_error(self, item: pytest.Item, error: HarnessError) -> None:
@@ -108,24 +119,94 @@ class Reporter:
         if report.outcome == "rerun":  # of pytest-rerunfailures: this attempt does not count
             self._again.add(report.nodeid)
             return
-        for data in getattr(report, _RECORDS, []):
+        self._write_facts()
+        for data in getattr(report, _FACTS, []):
+            self._write(schema.parse(Taken, data, where=report.nodeid))
+        records = getattr(report, _RECORDS, [])
+        for data in records:
             record = schema.parse(Record, data, where=report.nodeid)
             self._records.append(record)
-            self._write(self._writer, record)
+            self._write(record)
+        self._ruled |= {report.nodeid} if records else set()
+        if report.when == "teardown":
+            self._over.add(report.nodeid)
+            if report.nodeid in self._planned and report.nodeid not in self._ruled:
+                self._write(Done(test=report.nodeid))
 
-    def _write(self, writer: results.Writer, record: Record) -> None:
-        """Keep a record; where that cannot be done, judging goes on and the summary says so."""
-        if self._unwritten:
+    def _write_facts(self) -> None:
+        """Write down the facts that this process has taken since the last time."""
+        facts, self._session.taken[:] = list(self._session.taken), []
+        for fact in facts:
+            self._write(fact_files.line(fact))
+
+    def _write(self, line: Line) -> None:
+        """Keep a line; where that cannot be done, judging goes on and the summary says so."""
+        if self._unwritten or self._writer is None:
             return
         try:
-            writer.write(record)
+            self._writer.write(line)
         except HarnessError as error:
             self._unwritten = str(error)
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Take the tests that rule on phones as planned."""
+        self._plan([item.nodeid for item in session.items if rules(item)])
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, node: Any, ids: list[str]) -> None:
+        """Take what a worker of pytest-xdist will run as planned: its ids name the phones."""
+        names = tuple(f"[{target}" for target in self._session.targets)
+        self._plan([i for i in ids if any(f"{n}{end}" in i for n in names for end in "-]")])
+
+    def _plan(self, tests: list[str]) -> None:
+        self._planned |= dict.fromkeys(tests)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> None:
+        """Write the plan down, and ask for all that it wants before the first test."""
+        if session.config.option.collectonly or session.testsfailed:
+            return
+        if self._writer is None or not self._planned:
+            return
+        items = [item for item in session.items if item.nodeid in self._planned]
+        wanted = [request for item in items for request in requests(item)]
+        resumed = self._resume(session.config, wanted)
+        self._write(
+            Planned(
+                tests=tuple(self._planned),
+                withheld=tuple(self._session.withheld),
+                resumes=resumed,
+            )
+        )
+        with progress.shown(session.config, wanted, self._session.facts) as facts:
+            for _ in facts:
+                self._write_facts()
+
+    def _resume(self, config: pytest.Config, wanted: Sequence[Request]) -> str:
+        """Take over the facts of the last unfinished run of this plan; return its id or ''."""
+        if not option(config, "resume"):
+            return ""
+        earlier = results.unfinished(self._session.root, tuple(self._planned))
+        if earlier is None:
+            self._notes.append("nothing to resume: no unfinished run of this plan; all was taken")
+            return ""
+        by_key = {request.key: request for request in wanted}
+        kept = 0
+        for taken in earlier.facts:
+            request = by_key.get(taken.request)
+            fact = fact_files.read(taken, request, self._session.root) if request else None
+            if fact is not None and fact.request.key not in self._session.facts:
+                self._session.facts.keep(fact)
+                self._write(taken)
+                kept += 1
+        self._notes.append(f"resumed run {earlier.run.id}: {counted(kept, 'fact')} taken over")
+        return earlier.run.id
 
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         """Open the results file in the one process that writes it."""
         if not hasattr(session.config, "workerinput"):
-            self._writer = results.Writer(session.config.rootpath)
+            command = ("pytest", *session.config.invocation_params.args)
+            self._writer = results.Writer(session.config.rootpath, command=command)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_terminal_summary(
@@ -137,7 +218,7 @@ class Reporter:
         text = terminal.summary(
             records, self._session.not_shipped(), width=tw.fullwidth, color=tw.hasmarkup
         )
-        if text:
+        if text or self._missing():
             tw.sep("=", "device harness")
             tw.write(text)
             for line in self._endnotes(terminalreporter.config.rootpath):
@@ -151,7 +232,13 @@ class Reporter:
         yield
 
     def _endnotes(self, root: Path) -> Iterator[str]:
-        """Yield where the records are, and whether tests were run more than once."""
+        """Yield where the records are, what is not known, and what was run more than once."""
+        yield from self._notes
+        if missing := self._missing():
+            yield (
+                f"INCONCLUSIVE: {counted(len(missing), 'planned test')} did not run, "
+                f"the first is {missing[0]}; --resume goes on with the facts that there are"
+            )
         if self._again:
             yield f"Tests that were run again: {len(self._again)}; their last attempt counts"
         if self._unwritten:
@@ -159,16 +246,28 @@ class Reporter:
         elif self._writer is not None and self._writer.path is not None:
             yield f"results: {self._writer.path.relative_to(root)}"
 
-    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+    def _missing(self) -> list[str]:
+        """Return the planned tests that did not run to their end."""
+        return [test for test in self._planned if test not in self._over]
+
+    def _end(self, exit_code: int) -> None:
+        """Write the end of a run, unless planned tests are missing: that run has none."""
+        if not self._missing():
+            self._write(End(time_utc=evidence.now_utc(), exit_code=int(exit_code)))
+
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Release the devices before the summary, which says what could not be restored.
 
         A worker of pytest-xdist prints no summary: it tells the controller.
         """
         self._troubles += self._session.close()
+        self._write_facts()
+        if self._planned and not session.config.option.collectonly:
+            self._end(exitstatus)
         if hasattr(session.config, "workeroutput"):
             session.config.workeroutput[_FROM_WORKER] = {
                 "troubles": self._troubles,
-                "withheld": [[*key, labels] for key, labels in self._session.withheld.items()],
+                "withheld": schema.dump(self._session.withheld),
             }
 
     @pytest.hookimpl(optionalhook=True)
@@ -176,11 +275,6 @@ class Reporter:
         """Take over what a worker of pytest-xdist left out and could not release."""
         said = getattr(node, "workeroutput", {}).get(_FROM_WORKER, {})
         self._troubles += [t for t in said.get("troubles", []) if t not in self._troubles]
-        for target, because, labels in said.get("withheld", []):
-            known = self._session.withheld.setdefault((target, because), [])
-            known += [label for label in labels if label not in known]
-
-
-def _has_case(item: pytest.Item) -> bool:
-    """Return whether a test is one of a case, even if the first of its fixtures failed."""
-    return CASE in getattr(getattr(item, "callspec", None), "params", {})
+        for data in said.get("withheld", []):
+            one = schema.parse(Withheld, data, where="a worker of pytest-xdist")
+            self._session.withheld += [one] if one not in self._session.withheld else []

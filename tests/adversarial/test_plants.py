@@ -139,7 +139,7 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, list[
     (root / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
     gates(root)
     found: dict[str, list[Record]] = {}
-    for record in results.load(results.latest(root)):
+    for record in results.load(results.latest(root)).records:
         found.setdefault(record.variant, []).append(record)
     yield found
     shutil.rmtree(root)
@@ -195,7 +195,7 @@ def test_the_same_twice_gives_the_same_digits(tmp_path: Path) -> None:
     for number in range(2):
         shutil.rmtree(root / ".results", ignore_errors=True)
         gates(root, cache=tmp_path / f"cold_{number}")
-        runs.append(list(results.load(results.latest(root))))
+        runs.append(list(results.load(results.latest(root)).records))
 
     assert [digits(r) for r in runs[0]] == [digits(r) for r in runs[1]]
     assert {r.verdict.outcome for r in runs[0]} == {Outcome.PASS}

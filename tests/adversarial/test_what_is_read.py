@@ -31,7 +31,7 @@ _READERS: dict[str, Callable[[Path], object]] = {
     "TOML": lambda path: schema.load_toml(_Table, path),
     "JSON": lambda path: schema.load_json(_Table, path),
     "ledger": ledger.read,
-    "records": lambda path: list(results.load(path)),
+    "records": lambda path: list(results.load(path).records),
 }
 
 
@@ -56,7 +56,7 @@ def test_a_file_larger_than_its_kind_can_be_is_not_read(tmp_path: Path) -> None:
         file.truncate(files.TEXT_BYTES_MAX + 1)
 
     with pytest.raises(ConfigError, match="larger than 64 MiB"):
-        list(results.load(path))
+        list(results.load(path).records)
 
 
 @pytest.mark.parametrize("reader", ["TOML", "JSON"])

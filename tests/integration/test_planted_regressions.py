@@ -27,7 +27,7 @@ class Plant:
         """Run all gates; return (gate, variant, metric) of what failed, after some checks."""
         run = self.pytester.runpytest(*(arguments or ("--device=pixel4",)))
         self.text = " ".join(run.stdout.str().split())
-        records = list(results.load(results.latest(self.pytester.path)))
+        records = list(results.load(results.latest(self.pytester.path)).records)
         assert {record.verdict.gate for record in records} == _GATES
         failed = {
             (record.verdict.gate, record.variant, record.verdict.metric)
@@ -160,7 +160,7 @@ def test_a_stale_golden_is_an_error_that_names_bless(plant: Plant) -> None:
     text = " ".join(run.stdout.str().split())
     stale = [
         record.test
-        for record in results.load(results.latest(plant.pytester.path))
+        for record in results.load(results.latest(plant.pytester.path)).records
         if record.verdict.metric == "error"
     ]
     assert "stale, the frame has changed since; run `harness bless unet`" in text
@@ -184,7 +184,7 @@ def test_a_model_that_changed_without_a_blessing_is_an_error_that_names_bless(
 
 def _records(plant: Plant) -> list[results.Record]:
     assert plant.red() == set()
-    return list(results.load(results.latest(plant.pytester.path)))
+    return list(results.load(results.latest(plant.pytester.path)).records)
 
 
 def _add_fresh_export(plant: Plant) -> None:

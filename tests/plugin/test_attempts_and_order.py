@@ -64,7 +64,7 @@ def test_the_last_attempt_of_a_test_that_is_run_again_counts(project: pytest.Pyt
     result = project.runpytest("--device=pixel4", "--junitxml=report.xml", path)
 
     assert result.ret == 0
-    rulings = [r.verdict.outcome for r in results.load(results.latest(project.path))]
+    rulings = [r.verdict.outcome for r in results.load(results.latest(project.path)).records]
     assert rulings == [Outcome.PASS, Outcome.PASS]
     result.stdout.fnmatch_lines(["Tests that were run again: 2; their last attempt counts"])
     assert "FAIL" not in result.stdout.str()

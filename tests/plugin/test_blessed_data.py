@@ -18,7 +18,7 @@ def subject(project: pytest.Pytester) -> Path:
 
 
 def _rulings(project: pytest.Pytester, metric: str) -> set[Outcome]:
-    records = results.load(results.latest(project.path))
+    records = results.load(results.latest(project.path)).records
     return {r.verdict.outcome for r in records if r.verdict.metric == metric}
 
 
@@ -132,7 +132,7 @@ def test_blessing_again_accepts_that_a_frame_is_gone(
 ) -> None:
     _drop(subject, "a")
 
-    tiny.bless(project.path / "golden")
+    tiny.bless(project.path / "golden", "--because", "the frame was a duplicate")
 
     assert not (subject / "references" / "a.npz").exists()
     project.runpytest("--device=pixel4").assert_outcomes(passed=12)

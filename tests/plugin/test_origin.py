@@ -23,7 +23,7 @@ def test_phone_without_a_phone_never_passes(project: pytest.Pytester) -> None:
     assert "passed" not in result.parseoutcomes()
     result.stdout.fnmatch_lines(["unet on pixel4:nnapi*", "DeviceError: *phone*"])
     result.stdout.no_fnmatch_line("*connect.py:*")
-    records = list(results.load(results.latest(project.path)))
+    records = list(results.load(results.latest(project.path)).records)
     assert {(r.verdict.metric, r.verdict.outcome) for r in records} == {
         ("error", Outcome.INCONCLUSIVE)
     }

@@ -103,4 +103,4 @@ def test_a_parallel_run_rules_and_reports_as_a_plain_one(slow: pytest.Pytester) 
 
     assert result.parseoutcomes() == {"failed": 2, "passed": 12, "inconclusive": 2}
     result.stdout.fnmatch_lines(["unet on pixel4:nnapi*", "results: .results/*.jsonl"])
-    assert len({record.test for record in results.load(results.latest(slow.path))}) == 16
+    assert len({record.test for record in results.load(results.latest(slow.path)).records}) == 16

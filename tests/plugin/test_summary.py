@@ -76,8 +76,9 @@ class TestResults:
 
         path = results.latest(project.path)
         rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        assert [*rows[0], *rows[1], *rows[-1]] == ["run", "plan", "end"]
         by_gate: dict[str, list[str]] = {}
-        for row in rows:
+        for row in (row["verdict"] for row in rows if "verdict" in row):
             by_gate.setdefault(row["verdict"]["gate"], []).append(row["verdict"]["metric"])
         # 2 variants; fidelity: 2 frames x (5 against the golden + 1 against the target)
         assert {gate: len(metrics) for gate, metrics in by_gate.items()} == {
@@ -87,7 +88,7 @@ class TestResults:
     def test_each_line_says_how_its_value_is_known(self, project: pytest.Pytester) -> None:
         project.runpytest("--device=pixel4")
 
-        for record in results.load(results.latest(project.path)):
+        for record in results.load(results.latest(project.path)).records:
             provenance = record.verdict.provenance
             assert provenance is not None
             assert provenance.device
@@ -99,14 +100,14 @@ class TestResults:
     ) -> None:
         project.runpytest("--device=pixel4")
 
-        for record in results.load(results.latest(project.path)):
+        for record in results.load(results.latest(project.path)).records:
             assert record.verdict.provenance is not None
             assert len(record.verdict.provenance.variant_sha256) == 64, record.verdict.gate
 
     def test_errors_and_missing_evidence_are_lines_too(self, troubled: pytest.Pytester) -> None:
         troubled.runpytest("--device=pixel4")
 
-        records = list(results.load(results.latest(troubled.path)))
+        records = list(results.load(results.latest(troubled.path)).records)
         outcomes = {(r.verdict.gate, r.verdict.outcome.value) for r in records}
         assert ("latency", "FAIL") in outcomes
         assert ("regression", "INCONCLUSIVE") in outcomes

@@ -1,5 +1,6 @@
 """Tests of verdicts on disk."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from harness import results
 from harness.errors import ConfigError, HarnessError
 from harness.evidence import Evidence, Provenance
-from harness.results import Record
+from harness.results import Done, End, Planned, Record
 from harness.verdict import Outcome, Sense, Verdict
 
 
@@ -39,7 +40,7 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
 
     path = write(tmp_path, *wanted)
 
-    assert list(results.load(path)) == wanted
+    assert list(results.load(path).records) == wanted
 
 
 def test_a_record_is_on_disk_before_the_next_one_is_made(tmp_path: Path) -> None:
@@ -49,7 +50,7 @@ def test_a_record_is_on_disk_before_the_next_one_is_made(tmp_path: Path) -> None
     for number in range(3):
         writer.write(record(number))
         assert writer.path is not None
-        seen.append(len(list(results.load(writer.path))))
+        seen.append(len(list(results.load(writer.path).records)))
 
     assert seen == [1, 2, 3]
 
@@ -57,25 +58,26 @@ def test_a_record_is_on_disk_before_the_next_one_is_made(tmp_path: Path) -> None
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.99])
 def test_a_file_whose_last_line_a_kill_cut_short_is_readable(tmp_path: Path, share: float) -> None:
     path = write(tmp_path, record(1), record(2))
-    first, second = path.read_bytes().splitlines(keepends=True)
-    path.write_bytes(first + second[: int(share * len(second))])
+    head, first, second = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(head + first + second[: int(share * len(second))])
 
-    assert [r.test for r in results.load(path)] == ["test_1"]
+    assert [r.test for r in results.load(path).records] == ["test_1"]
 
 
 def test_a_last_line_cut_within_a_character_is_left_out(tmp_path: Path) -> None:
     path = write(tmp_path, record(1))
     path.write_bytes(path.read_bytes() + '{"test": "é'.encode()[:-1])
 
-    assert [r.test for r in results.load(path)] == ["test_1"]
+    assert [r.test for r in results.load(path).records] == ["test_1"]
 
 
 def test_a_damaged_line_in_the_middle_is_an_error_with_its_number(tmp_path: Path) -> None:
     path = write(tmp_path, record(1), record(2))
-    path.write_text("{\n" + path.read_text(encoding="utf-8"), encoding="utf-8")
+    head, rest = path.read_text(encoding="utf-8").split("\n", 1)
+    path.write_text(f"{head}\n{{\n{rest}", encoding="utf-8")
 
-    with pytest.raises(ConfigError, match=r"jsonl:1: not a JSON line"):
-        list(results.load(path))
+    with pytest.raises(ConfigError, match=r"jsonl:2: not a JSON line"):
+        list(results.load(path).records)
 
 
 def test_two_runs_in_one_second_have_two_files(tmp_path: Path) -> None:
@@ -115,8 +117,8 @@ def test_two_runs_that_start_in_one_second_have_a_file_each(
 
     assert one.path is not None
     assert other.path is not None
-    assert list(results.load(one.path)) == [record(1), record(3)]
-    assert list(results.load(other.path)) == [record(2)]
+    assert list(results.load(one.path).records) == [record(1), record(3)]
+    assert list(results.load(other.path).records) == [record(2)]
 
 
 def test_a_file_in_the_folders_place_is_one_clear_error(tmp_path: Path) -> None:
@@ -124,3 +126,53 @@ def test_a_file_in_the_folders_place_is_one_clear_error(tmp_path: Path) -> None:
 
     with pytest.raises(HarnessError, match=r"\.results: cannot be written \(File exists\)"):
         results.Writer(tmp_path).write(record(1))
+
+
+def test_a_run_says_what_was_planned_and_what_became_of_it(tmp_path: Path) -> None:
+    writer = results.Writer(tmp_path, command=("pytest", "--device=d"))
+    writer.write(Planned(tests=("test_1", "test_2", "test_3")))
+    writer.write(record(1))
+    writer.write(Done(test="test_2"))
+    assert writer.path is not None
+
+    found = results.load(writer.path)
+
+    assert found.run.command == ("pytest", "--device=d")
+    assert found.planned == ("test_1", "test_2", "test_3")
+    assert found.unrecorded == ("test_3",)
+    assert found.end is None
+
+
+def test_an_unfinished_run_of_the_same_plan_can_be_gone_on_with(tmp_path: Path) -> None:
+    writer = results.Writer(tmp_path)
+    writer.write(Planned(tests=("test_1", "test_2")))
+
+    found = results.unfinished(tmp_path, ("test_2", "test_1"))
+
+    assert found is not None
+    assert found.run.id == writer.run.id
+    assert results.unfinished(tmp_path, ("test_1",)) is None
+    writer.write(End(time_utc="2026-01-01T00:00:00+00:00", exit_code=0))
+    assert results.unfinished(tmp_path, ("test_2", "test_1")) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('{"test": "a", "verdict": {}}', "earlier version"),
+        ('{"run": {"schema": 99, "id": "a", "command": [], "host": "h", "time_utc": "t"}}', "99"),
+        ("", "is empty"),
+    ],
+)
+def test_a_file_of_another_format_is_refused_by_name(tmp_path: Path, text: str, words: str) -> None:
+    path = tmp_path / "run.jsonl"
+    path.write_text(text, encoding="utf-8")
+
+    with pytest.raises(ConfigError, match=words):
+        results.load(path)
+
+
+def test_the_schema_in_the_docs_is_that_of_the_format() -> None:
+    path = Path(__file__).parents[2] / "docs" / "records.schema.json"
+
+    assert json.loads(path.read_text(encoding="utf-8")) == results.json_schema()
