@@ -109,6 +109,12 @@ def psnr_db(mean_squared_error: float) -> float:
     return 10.0 * math.log10(PEAK**2 / mean_squared_error)
 
 
+def image_psnr_db(output: Pixels, reference: Pixels) -> float:
+    """Return the PSNR of two images, both clipped to [0, 1] as a display would."""
+    error = _on_display(output, UNIT_RANGE) - _on_display(reference, UNIT_RANGE)
+    return psnr_db(float(np.mean(np.square(error))))
+
+
 def _relative_l2(squared_sum: float, wanted_squared_sum: float) -> float:
     if wanted_squared_sum == 0.0:
         return 0.0 if squared_sum == 0.0 else math.inf

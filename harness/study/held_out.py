@@ -180,12 +180,6 @@ def pixels_of(pairs: Pairs) -> str:
     return digest.hexdigest()
 
 
-def psnr_db(output: Pixels, target: Pixels) -> float:
-    """Return the PSNR of two images, both clipped to [0, 1] as a display would."""
-    error = np.clip(output, 0.0, 1.0, dtype=np.float64) - np.clip(target, 0.0, 1.0)
-    return fidelity.psnr_db(float(np.mean(np.square(error))))
-
-
 def _each(outputs: list[Pixels], targets: list[Pixels]) -> tuple[float, ...]:
     pairs = zip(outputs, targets, strict=True)
-    return tuple(round(psnr_db(output, target), 4) for output, target in pairs)
+    return tuple(round(fidelity.image_psnr_db(output, target), 4) for output, target in pairs)

@@ -12,11 +12,12 @@ import keras
 import numpy as np
 
 from harness.errors import ConfigError
+from harness.fidelity import image_psnr_db
 from harness.training import photos, reds
 from harness.training.batches import Batches, PairBatches, to_float
 from harness.training.blur import GREATEST_EXTENT_PX, LEAST_EXTENT_PX
 from harness.training.checkpoint import load_weights, save_weights
-from harness.training.train import Recipe, Trained, psnr_db, restored_psnr_db, train
+from harness.training.train import Recipe, Trained, restored_psnr_db, train
 from harness.zoo.designs import DESIGNS, Build
 
 
@@ -157,8 +158,8 @@ def validate_on_reds(model: keras.Model, reds_folder: Path) -> dict[str, Any]:
     frames = reds.validation_frames(reds_folder)
     for pair in frames:
         frame, target = (to_float(image[None]) for image in pair.read())
-        blurred.append(psnr_db(frame, target))
-        restored.append(psnr_db(np.asarray(model.predict_on_batch(frame)), target))
+        blurred.append(image_psnr_db(frame, target))
+        restored.append(image_psnr_db(np.asarray(model.predict_on_batch(frame)), target))
     return {
         "frames": len(frames),
         "blurred_psnr_db": round(float(np.mean(blurred)), 4),

@@ -25,6 +25,7 @@ from rich.progress import (
 from rich.text import Text
 
 from harness.errors import ConfigError
+from harness.fidelity import image_psnr_db
 from harness.training.batches import Batch, Batches, ahead, to_float
 from harness.training.checkpoint import Checkpoint, restore, save
 from harness.training.photos import Pairs
@@ -172,15 +173,6 @@ def train(
     return Trained(model=model, seconds=seconds, data_share=share, first_step=first)
 
 
-def psnr_db(output: np.ndarray[Any, Any], target: np.ndarray[Any, Any]) -> float:
-    """Return the PSNR of two images in [0, 1], peak 1, over all pixels and channels.
-
-    The output is clipped to [0, 1] first, as a display would. Float64 throughout.
-    """
-    difference = np.clip(output.astype(np.float64), 0.0, 1.0) - target.astype(np.float64)
-    return float(-10.0 * np.log10(np.mean(difference**2)))
-
-
 def restored_psnr_db(
     restore_frame: Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]], pairs: Pairs
 ) -> tuple[float, ...]:
@@ -191,7 +183,7 @@ def restored_psnr_db(
         pairs: Frames and targets.
     """
     return tuple(
-        psnr_db(restore_frame(to_float(blurred[None])), to_float(sharp[None]))
+        image_psnr_db(restore_frame(to_float(blurred[None])), to_float(sharp[None]))
         for blurred, sharp in zip(pairs.blurred, pairs.sharp, strict=True)
     )
 

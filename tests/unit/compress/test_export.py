@@ -6,12 +6,14 @@ import pytest
 
 from harness import graph
 from harness.compress import export
-from harness.compress.check import Runner, measure, spread
+from harness.compress.check import measure, spread
 from harness.compress.export import ConversionRefused, Precision, convert
+from harness.fidelity import image_psnr_db
+from harness.stacks import xnnpack
 from harness.training.photos import Pairs
-from harness.training.train import psnr_db
 from harness.zoo.layers import Activation, Upsampling
 from harness.zoo.unet import UNetSize, unet
+from tests import models
 from tests.keras_warnings import ARRAY_COPY
 
 pytestmark = [ARRAY_COPY, pytest.mark.filterwarnings("ignore:Statistics for quantized inputs")]
@@ -43,7 +45,9 @@ def test_the_fp32_file_computes_what_the_network_does(upsampling, activation, fr
 
     file = convert(model, precision=Precision.FP32, size_px=SIZE_PX)
 
-    np.testing.assert_allclose(Runner(file).run(frames[0]), model(frames[0]), atol=2e-5)
+    np.testing.assert_allclose(
+        xnnpack.run(models.model(file), frames[0]), model(frames[0]), atol=2e-5
+    )
 
 
 @pytest.mark.parametrize("activation", list(Activation))
@@ -54,16 +58,16 @@ def test_the_16x8_file_is_within_70_db_of_the_network(upsampling, activation, fr
     file = convert(model, precision=Precision.INT16_PTQ, size_px=SIZE_PX, calibration=frames)
 
     assert {t.dtype for t in graph.parse(file).tensors} <= {"int8", "int16", "int32", "int64"}
-    output = Runner(file).run(frames[0])
-    assert psnr_db(output, np.clip(model(frames[0]), 0.0, 1.0)) > 50.0
+    output = xnnpack.run(models.model(file), frames[0])
+    assert image_psnr_db(output, np.clip(model(frames[0]), 0.0, 1.0)) > 50.0
 
 
 def test_the_int8_file_has_no_float_between_its_ends(model, frames):
     file = convert(model, precision=Precision.INT8_PTQ, size_px=SIZE_PX, calibration=frames)
 
     assert {t.dtype for t in graph.parse(file).tensors} == {"int8", "int32"}
-    output = Runner(file).run(frames[0])
-    assert psnr_db(output, np.clip(model(frames[0]), 0.0, 1.0)) > 30.0
+    output = xnnpack.run(models.model(file), frames[0])
+    assert image_psnr_db(output, np.clip(model(frames[0]), 0.0, 1.0)) > 30.0
 
 
 def test_the_fp16_file_holds_half_the_weights_in_bytes(model):

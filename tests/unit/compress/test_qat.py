@@ -7,9 +7,10 @@ import tensorflow as tf
 
 from harness import graph
 from harness.compress import qat
-from harness.compress.check import Runner
+from harness.stacks import xnnpack
 from harness.zoo.layers import Activation, Upsampling
 from harness.zoo.unet import UNetSize, unet
+from tests import models
 from tests.keras_warnings import ARRAY_COPY
 
 pytestmark = [ARRAY_COPY, pytest.mark.filterwarnings("ignore:Statistics for quantized inputs")]
@@ -42,7 +43,7 @@ def test_the_file_is_integer_from_end_to_end(activation, frames):
 def test_the_file_computes_what_training_saw(activation, frames):
     aware = _aware(activation, frames)
 
-    output = Runner(qat.convert_qat(aware, size_px=SIZE_PX)).run(frames[0])
+    output = xnnpack.run(models.model(qat.convert_qat(aware, size_px=SIZE_PX)), frames[0])
 
     step = float(aware.get_layer("restored").range.high - aware.get_layer("restored").range.low)
     assert np.abs(output - aware(frames[0])).max() <= 3.01 * step / 255.0
