@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from harness.errors import MeasurementError
 from harness.evidence import Provenance
+from harness.statistics import percentile
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,11 +94,3 @@ def summarize(
         runs=len(ordered),
         provenance=provenance,
     )
-
-
-def percentile(ordered: Sequence[float], share: float) -> float:
-    """Return the linearly interpolated percentile of ascending values; `share` in 0..1."""
-    position = share * (len(ordered) - 1)
-    below = int(position)
-    above = min(below + 1, len(ordered) - 1)
-    return ordered[below] + (ordered[above] - ordered[below]) * (position - below)

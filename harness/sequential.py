@@ -5,13 +5,12 @@ of each pair. After 8, 12, 20 and 32 pairs a one-sided signed-rank test looks at
 """
 
 import enum
-import functools
 import math
-import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from harness.errors import MeasurementError
+from harness.statistics import hodges_lehmann, signed_rank_p
 
 _FOUND = 0.05
 """Smallest slowdown that the default plan finds in 95 % of cases under phone-like noise."""
@@ -115,45 +114,10 @@ def compare(
         return None
     logs = [math.log(b / a) for a, b in zip(baseline_ms, candidate_ms, strict=True)]
     p_value = signed_rank_p(logs)
-    ratio = math.exp(_hodges_lehmann(logs))
+    ratio = math.exp(hodges_lehmann(logs))
     ruling = Ruling.UNDECIDED
     if p_value <= plan.alphas[plan.looks.index(pairs)] and ratio > 1 + plan.margin_share:
         ruling = Ruling.SLOWER
     elif p_value > plan.futility:
         ruling = Ruling.NOT_SLOWER
     return Comparison(ruling=ruling, ratio=ratio, pairs=pairs, p_value=p_value)
-
-
-def signed_rank_p(values: Sequence[float]) -> float:
-    """Return the exact one-sided p-value that the middle of `values` is above 0.
-
-    Zeros are left out; equal sizes share their ranks.
-
-    Source: Wilcoxon signed-rank test; exact distribution by counting sums of ranks.
-    """
-    moved = sorted((abs(v), v > 0) for v in values if v != 0.0)
-    if not moved:
-        return 1.0
-    doubled: list[int] = []
-    for size, _ in moved:
-        below = sum(1 for other, _ in moved if other < size)
-        equal = sum(1 for other, _ in moved if other == size)
-        doubled.append(2 * below + equal + 1)  # twice the mean rank, so that ties stay whole
-    observed = sum(rank for rank, (_, positive) in zip(doubled, moved, strict=True) if positive)
-    counts = _rank_sums(tuple(doubled))
-    return sum(counts[observed:]) / (1 << len(doubled))
-
-
-@functools.lru_cache(maxsize=64)
-def _rank_sums(ranks: tuple[int, ...]) -> tuple[int, ...]:
-    """Return how many choices of signs give each sum of positive ranks."""
-    counts = [1] + [0] * sum(ranks)
-    for rank in ranks:
-        for total in range(len(counts) - 1, rank - 1, -1):
-            counts[total] += counts[total - rank]
-    return tuple(counts)
-
-
-def _hodges_lehmann(values: Sequence[float]) -> float:
-    """Return the median of the means of all pairs of values, each with itself too."""
-    return statistics.median((a + b) / 2 for i, a in enumerate(values) for b in values[i:])

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from harness.devices.benchmark_tool import Timings
 from harness.errors import MeasurementError
+from harness.statistics import student_quantile
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,42 +79,6 @@ def _interval(values: Sequence[float], alpha: float) -> tuple[float, float]:
     middle, spread = statistics.fmean(logs), statistics.stdev(logs)
     reach = student_quantile(1 - alpha / 2, len(logs) - 1) * spread / math.sqrt(len(logs))
     return math.exp(middle - reach), math.exp(middle + reach)
-
-
-def student_quantile(share: float, freedom: int) -> float:
-    """Return the quantile of Student's t, for shares from one half up.
-
-    Source: Abramowitz and Stegun 26.7.3 and 26.7.4, inverted by bisection.
-    """
-    low, high = 0.0, 1.0
-    while _student_cdf(high, freedom) < share:
-        high *= 2
-    for _ in range(200):
-        middle = (low + high) / 2
-        if _student_cdf(middle, freedom) < share:
-            low = middle
-        else:
-            high = middle
-    return high
-
-
-def _student_cdf(t: float, freedom: int) -> float:
-    """Return P(T <= t) for t >= 0 and a whole number of degrees of freedom."""
-    theta = math.atan(t / math.sqrt(freedom))
-    cosine = math.cos(theta)
-    term, total = 1.0, 1.0
-    if freedom % 2:
-        term = total = cosine if freedom > 1 else 0.0
-        for k in range(3, freedom - 1, 2):
-            term *= cosine**2 * (k - 1) / k
-            total += term
-        both = 2 / math.pi * (theta + math.sin(theta) * total)
-    else:
-        for k in range(2, freedom - 1, 2):
-            term *= cosine**2 * (k - 1) / k
-            total += term
-        both = math.sin(theta) * total
-    return (1 + both) / 2
 
 
 def join(runs: Sequence[Timings]) -> Mapping[str, float]:

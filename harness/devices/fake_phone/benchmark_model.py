@@ -25,7 +25,7 @@ from harness.devices.fake_phone import faults, traces
 from harness.devices.fake_phone.faults import Fault
 from harness.devices.fake_phone.folder import ENVIRONMENT, Folder, Switches
 from harness.evidence import sha256_of
-from harness.latency import percentile
+from harness.statistics import percentile
 
 _BASE = (
     "num_runs=50", "min_secs=1", "max_secs=150", "num_threads=-1", "warmup_runs=1",

@@ -3,7 +3,6 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import stats
 
 from harness.devices import timing
 from harness.devices.benchmark_tool import Timings
@@ -46,13 +45,6 @@ def test_without_a_limit_the_first_look_is_enough():
 def test_a_median_that_is_no_time_is_an_error(bad: float):
     with pytest.raises(MeasurementError):
         timing.judge([1.0, 1.0, bad], limit_ms=None, effort=EFFORT)
-
-
-@given(st.floats(0.5, 0.9999), st.integers(1, 60))
-def test_the_student_quantile_is_scipys(share: float, freedom: int):
-    expected = float(stats.t.ppf(share, freedom))
-
-    assert timing.student_quantile(share, freedom) == pytest.approx(expected, rel=1e-6, abs=1e-9)
 
 
 @given(st.lists(st.floats(0.01, 1e4), min_size=3, max_size=3), st.floats(0.1, 10))
