@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from harness.errors import BlessedDataError, ModelError
-from harness.evidence import Provenance
-from harness.images import UNIT_RANGE, Output, Pixels, out_of_range_share
+from harness.images import UNIT_RANGE, Pixels, out_of_range_share
 
 PEAK = 1.0
 """Peak of every PSNR here: images are compared over their stated range, mapped to [0, 1]."""
@@ -19,7 +18,7 @@ TILE_PX = 32
 
 @dataclass(frozen=True, kw_only=True)
 class Fidelity:
-    """Hold the distance of an output from a reference.
+    """The distance of an image from the one it should be.
 
     Attributes:
         psnr_db: Peak signal-to-noise ratio, the peak being the width of the stated range; at
@@ -31,7 +30,6 @@ class Fidelity:
         out_of_range_share: Share of the output's values outside the stated range by more than
             the overshoot that a display may clip unseen.
         non_finite_values: How many values of the output are NaN or infinite.
-        provenance: Where the output came from.
     """
 
     psnr_db: float
@@ -41,19 +39,18 @@ class Fidelity:
     max_error: float
     out_of_range_share: float
     non_finite_values: int
-    provenance: Provenance
 
 
 def compare(
-    output: Output, reference: Pixels, *, output_range: tuple[float, float] = UNIT_RANGE
+    pixels: Pixels, reference: Pixels, *, output_range: tuple[float, float] = UNIT_RANGE
 ) -> Fidelity:
-    """Compare an output with a reference, both clipped to the stated range as a display would.
+    """Compare an image with a reference, both clipped to the stated range as a display would.
 
-    Non-finite values of the output are counted and then taken as the value farthest from the
+    Non-finite values of the image are counted and then taken as the value farthest from the
     reference, so that no metric can look better for them.
 
     Args:
-        output: What the device made, float32 [1, H, W, 3].
+        pixels: What was made, float32 [1, H, W, 3].
         reference: What it should be, float32 [1, H, W, 3].
         output_range: The values for black and white that the subject states.
 
@@ -61,19 +58,19 @@ def compare(
         ModelError: the shapes differ.
         BlessedDataError: the reference holds NaN or infinite values.
     """
-    if output.pixels.shape != reference.shape:
+    if pixels.shape != reference.shape:
         raise ModelError(
-            f"the output has shape {output.pixels.shape}, its reference {reference.shape}; "
+            f"the output has shape {pixels.shape}, its reference {reference.shape}; "
             "bless the subject again if the model's output size changed on purpose"
         )
     if not np.isfinite(reference).all():
         raise BlessedDataError("the reference holds non-finite values; bless the subject again")
     wanted = _on_display(reference, output_range)
-    got = _on_display(output.pixels, output_range)
-    non_finite = output.pixels.size - int(np.count_nonzero(np.isfinite(output.pixels)))
+    got = _on_display(pixels, output_range)
+    non_finite = pixels.size - int(np.count_nonzero(np.isfinite(pixels)))
     if non_finite:
         farthest = np.where(wanted < PEAK / 2, PEAK, 0.0)
-        got = np.where(np.isfinite(output.pixels), got, farthest)
+        got = np.where(np.isfinite(pixels), got, farthest)
     error = np.subtract(got, wanted, out=got)
     squared_sum = float(np.vdot(error, error))
     max_error = max(float(error.max()), -float(error.min()))
@@ -84,9 +81,8 @@ def compare(
         worst_tile_psnr_db=tile_db,
         worst_tile_px=tile_px,
         max_error=max_error,
-        out_of_range_share=out_of_range_share(output.pixels, output_range),
+        out_of_range_share=out_of_range_share(pixels, output_range),
         non_finite_values=non_finite,
-        provenance=output.provenance,
     )
 
 

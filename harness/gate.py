@@ -9,176 +9,175 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Protocol
 
+from harness import metrics
 from harness.baselines import Baseline
 from harness.evidence import Evidence, Provenance
 from harness.fidelity import Fidelity
 from harness.images import OUT_OF_RANGE_SHARE_MAX
 from harness.latency import Estimate, Latency
+from harness.metrics import Metric
 from harness.placement import NodePlacement, Placement
 from harness.scaling import Scaling
 from harness.subjects import Budget, Limits, ScalingBudget
-from harness.verdict import (
-    FALLBACK,
-    FIDELITY,
-    LATENCY,
-    REGRESSION,
-    SCALING,
-    Outcome,
-    Sense,
-    Verdict,
-)
+from harness.verdict import REGRESSION, Lack, Outcome, Sense, Verdict
 
 _ATTACHED = (Evidence.PHONE, Evidence.FAKE)
 """Evidence that only an attached phone gives; a run on this host owes none of it."""
 
 
 class Check(Protocol):
-    """Record all verdicts given, then fail once if any of them is not a PASS."""
+    """What records all verdicts given, then fails once if any of them is not a PASS."""
 
     def __call__(self, *verdicts: Verdict) -> None:
         """Raise GateError on a FAIL, else InconclusiveError on an INCONCLUSIVE."""
 
 
 def rule(
-    gate: str,
-    metric: str,
+    metric: Metric,
     observed: float,
     limit: float | None,
-    sense: Sense,
     provenance: Provenance,
     *,
-    because: str = "",
-    unit: str = "",
+    low: float | None = None,
+    high: float | None = None,
+    cause: str = "",
+    remedy: str = "",
 ) -> Verdict:
-    """Compare one value with one limit.
+    """Compare one value with one limit; an interval that straddles it decides nothing.
 
     Args:
-        gate: Short name of the gate.
-        metric: What is judged, unit in the name.
+        metric: What is judged.
         observed: The value.
         limit: The limit, or None where nobody has set one: INCONCLUSIVE.
-        sense: On which side of the limit the value must lie.
         provenance: How the value is known.
-        because: Cause and remedy, added to the message when the limit is broken.
-        unit: Unit for the message, such as ` dB`.
+        low: Lower end of the value's interval, or None where it has none.
+        high: Upper end of it.
+        cause: Why a broken limit is broken.
+        remedy: What is known to help then.
     """
-    seen = f"{metric} {observed:.4g}{unit}"
+    lacks = None
     if limit is None:
-        outcome, text = Outcome.INCONCLUSIVE, f"{seen}; subject.toml sets no limit for it"
+        outcome, lacks = Outcome.INCONCLUSIVE, Lack.LIMIT
+        cause, remedy = "subject.toml sets no limit for it", ""
     else:
-        inside = observed <= limit if sense is Sense.AT_MOST else observed >= limit
-        outcome = Outcome.PASS if inside else Outcome.FAIL
-        wish = "at most" if sense is Sense.AT_MOST else "at least"
-        text = f"{seen}, {wish} {limit:.4g}{unit}"
-        if because and not inside:
-            text = f"{text}: {because}"
+        ends = (value for value in (low, observed, high) if value is not None)
+        kept = {metric.sense.keeps(value, limit) for value in ends}
+        if len(kept) > 1:
+            outcome, lacks = Outcome.INCONCLUSIVE, Lack.PHONE
+            cause, remedy = "", "attach a phone to decide"
+            if provenance.evidence in _ATTACHED:
+                lacks, remedy = Lack.PRECISION, "measure it for longer, or on a quieter phone"
+        elif kept == {True}:
+            outcome, cause, remedy = Outcome.PASS, "", ""
+        else:
+            outcome = Outcome.FAIL
     return Verdict(
-        gate=gate, metric=metric, observed=observed, limit=limit, sense=sense,
-        outcome=outcome, provenance=provenance, because=text,
-    )  # fmt: skip
+        gate=metric.gate,
+        metric=metric.name,
+        observed=observed,
+        limit=limit,
+        sense=metric.sense,
+        unit=metric.unit,
+        outcome=outcome,
+        provenance=provenance,
+        cause=cause,
+        remedy=remedy,
+        lacks=lacks,
+        low=low,
+        high=high,
+    )
 
 
-def inconclusive(gate: str, metric: str, because: str, *, sense: Sense = Sense.AT_MOST) -> Verdict:
+def inconclusive(metric: Metric, lacks: Lack, cause: str, *, remedy: str = "") -> Verdict:
     """Rule INCONCLUSIVE where there is nothing to judge."""
     return Verdict(
-        gate=gate, metric=metric, observed=None, limit=None, sense=sense,
-        outcome=Outcome.INCONCLUSIVE, provenance=None, because=because,
-    )  # fmt: skip
+        gate=metric.gate,
+        metric=metric.name,
+        sense=metric.sense,
+        unit=metric.unit,
+        outcome=Outcome.INCONCLUSIVE,
+        cause=cause,
+        remedy=remedy,
+        lacks=lacks,
+    )
 
 
 def latency(fact: Latency | Estimate, budget: Budget | None) -> tuple[Verdict, ...]:
     """Judge the median (L1) and the 95th percentile (L2) against a budget."""
     limit_ms = budget.latency_ms if budget else None
+    median = rule(
+        metrics.LATENCY_MS,
+        fact.ms,
+        limit_ms,
+        fact.provenance,
+        low=fact.low_ms,
+        high=fact.high_ms,
+        cause=_costs(fact) if isinstance(fact, Estimate) else "",
+    )
     if isinstance(fact, Estimate):
-        return (_estimated(fact, limit_ms),)
-    p = fact.provenance
-    median = rule(LATENCY, "latency_ms", fact.median_ms, limit_ms, Sense.AT_MOST, p, unit=" ms")
-    if limit_ms is not None and fact.low_ms is not None and fact.high_ms is not None:
-        median = replace(median, low=fact.low_ms, high=fact.high_ms)
-        if fact.low_ms <= limit_ms < fact.high_ms:
+        if limit_ms is not None and not fact.absolute:
             median = replace(
                 median,
                 outcome=Outcome.INCONCLUSIVE,
-                because=f"latency_ms {fact.median_ms:.4g} ({fact.low_ms:.4g} to "
-                f"{fact.high_ms:.4g}) ms straddles {limit_ms:g} ms after {fact.runs} inferences",
+                lacks=Lack.PHONE,
+                cause=f"relative only: {fact.basis}",
+                remedy="attach this phone to decide",
             )
+        return (median,)
     if budget is None or budget.p95_ms is None:
         return (median,)
-    p95 = rule(LATENCY, "p95_ms", fact.p95_ms, budget.p95_ms, Sense.AT_MOST, p, unit=" ms")
-    return (median, p95)
+    return (median, rule(metrics.P95_MS, fact.p95_ms, budget.p95_ms, fact.provenance))
 
 
-def _estimated(fact: Estimate, limit_ms: float | None) -> Verdict:
-    outcome = Outcome.INCONCLUSIVE
-    seen = f"latency_ms {fact.estimate_ms:.3g} ({fact.low_ms:.3g} to {fact.high_ms:.3g}) ms"
-    if limit_ms is None:
-        text = f"{seen}; subject.toml sets no latency_ms here"
-    elif not fact.absolute:
-        text = f"{seen} relative only: {fact.basis}; attach this phone to judge {limit_ms:g} ms"
-    elif fact.high_ms <= limit_ms:
-        outcome, text = Outcome.PASS, f"{seen}, at most {limit_ms:g} ms"
-    elif fact.low_ms > limit_ms:
-        outcome = Outcome.FAIL
-        costly = sorted(fact.shares.items(), key=lambda item: -item[1])[:3]
-        shares = ", ".join(f"{label} {share:.0%}" for label, share in costly)
-        text = f"{seen}, at most {limit_ms:g} ms; most of it: {shares or 'unknown'}"
-        if fact.cpu_share > 0.0:
-            text += f"; {fact.cpu_share:.0%} of it on the CPU"
-    else:
-        text = f"{seen} straddles {limit_ms:g} ms; attach a phone to decide"
-    return Verdict(
-        gate=LATENCY, metric="latency_ms", observed=fact.estimate_ms, limit=limit_ms,
-        sense=Sense.AT_MOST, outcome=outcome, provenance=fact.provenance, because=text,
-        low=fact.low_ms, high=fact.high_ms,
-    )  # fmt: skip
+def _costs(fact: Estimate) -> str:
+    """Return what an estimate is made of, the most costly first."""
+    costly = sorted(fact.shares.items(), key=lambda item: -item[1])[:3]
+    shares = ", ".join(f"{label} {share:.0%}" for label, share in costly)
+    on_cpu = f"; {fact.cpu_share:.0%} of it on the CPU" if fact.cpu_share > 0.0 else ""
+    return f"most of it {shares or 'unknown'}{on_cpu}"
 
 
 def residency(placement: Placement, budget: Budget | None) -> tuple[Verdict, ...]:
     """Judge CPU ops (P1), partitions (P2) and the CPU's share of the time (P3)."""
     p = placement.provenance
+    attached = p.evidence in _ATTACHED
     if placement.unattributed:
         told = len(placement.nodes) - placement.unattributed
+        unclear = f"only {told} of {len(placement.nodes)} ops could be attributed to a unit"
+        # On this host every stack that is installed places all ops.
+        lacks = Lack.FACT if attached else Lack.STACK
         return (
-            inconclusive(
-                FALLBACK,
-                "cpu_ops",
-                f"only {told} of {len(placement.nodes)} ops could be attributed to a unit"
-                + (f" ({p.note})" if p.note else ""),
-            ),
+            inconclusive(metrics.CPU_OPS, lacks, f"{unclear} ({p.note})" if p.note else unclear),
         )
-    limit = budget.cpu_ops_allowed if budget else None
     verdicts = [
         rule(
-            FALLBACK, "cpu_ops", placement.cpu_ops, limit, Sense.AT_MOST, p,
-            because=describe_fallbacks(placement),
+            metrics.CPU_OPS,
+            placement.cpu_ops,
+            budget.cpu_ops_allowed if budget else None,
+            p,
+            cause=describe_fallbacks(placement),
+            remedy="; ".join(dict.fromkeys(n.remedy for n in placement.fallbacks if n.remedy)),
         ),
         rule(
-            FALLBACK, "partitions", placement.partitions,
-            budget.partitions_max if budget else None, Sense.AT_MOST, p,
-            because="each change between accelerator and CPU copies the activations",
+            metrics.PARTITIONS,
+            placement.partitions,
+            budget.partitions_max if budget else None,
+            p,
+            cause="each change between accelerator and CPU copies the activations",
         ),
-    ]  # fmt: skip
+    ]
     if budget is not None and budget.cpu_time_share is not None:
-        if placement.cpu_time_share is None:
-            verdicts.append(
-                inconclusive(FALLBACK, "cpu_time_share", "the CPU's share of the time is unknown")
-            )
+        metric, share = metrics.CPU_TIME_SHARE, placement.cpu_time_share
+        if share is None:
+            lacks = Lack.FACT if attached else Lack.PHONE
+            verdicts.append(inconclusive(metric, lacks, "the CPU's share of the time is unknown"))
         else:
-            verdicts.append(
-                rule(
-                    FALLBACK,
-                    "cpu_time_share",
-                    placement.cpu_time_share,
-                    budget.cpu_time_share,
-                    Sense.AT_MOST,
-                    p,
-                )
-            )
+            verdicts.append(rule(metric, share, budget.cpu_time_share, p))
     return tuple(verdicts)
 
 
 def describe_fallbacks(placement: Placement) -> str:
-    """Return one line that groups the CPU ops by op and reason, with the known remedies."""
+    """Return one line that groups the CPU ops by op and reason."""
     groups: dict[tuple[str, str], list[NodePlacement]] = {}
     for node in placement.fallbacks:
         groups.setdefault((node.op, node.reason), []).append(node)
@@ -186,9 +185,7 @@ def describe_fallbacks(placement: Placement) -> str:
         f"{op} {_numbers(nodes)}: {reason or 'no reason known'}"
         for (op, reason), nodes in groups.items()
     ]
-    remedies = dict.fromkeys(node.remedy for node in placement.fallbacks if node.remedy)
-    text = f"{placement.cpu_ops} of {len(placement.nodes)} ops on CPU ({'; '.join(parts)})"
-    return "; ".join([text, *remedies])
+    return f"{placement.cpu_ops} of {len(placement.nodes)} ops on CPU ({'; '.join(parts)})"
 
 
 def _numbers(nodes: Iterable[NodePlacement]) -> str:
@@ -197,94 +194,112 @@ def _numbers(nodes: Iterable[NodePlacement]) -> str:
     return shown if len(numbers) <= 6 else f"{shown} and {len(numbers) - 6} more"
 
 
-def finite(match: Fidelity) -> Verdict:
+def finite(match: Fidelity, provenance: Provenance) -> Verdict:
     """Judge that the output holds no NaN and no infinity (F0)."""
-    return rule(
-        FIDELITY, "non_finite_values", match.non_finite_values, 0, Sense.AT_MOST,
-        match.provenance, because="the output holds NaN or infinite values",
-    )  # fmt: skip
+    cause = "the output holds NaN or infinite values"
+    return rule(metrics.NON_FINITE_VALUES, match.non_finite_values, 0, provenance, cause=cause)
 
 
-def in_range(match: Fidelity) -> Verdict:
+def in_range(match: Fidelity, provenance: Provenance) -> Verdict:
     """Judge that the output keeps to the range that its subject states (F0)."""
     return rule(
-        FIDELITY, "out_of_range_share", match.out_of_range_share, OUT_OF_RANGE_SHARE_MAX,
-        Sense.AT_MOST, match.provenance,
-        because="this share of the output lies beyond the output_range of subject.toml, where "
-        "a display would cut it off",
-    )  # fmt: skip
+        metrics.OUT_OF_RANGE_SHARE,
+        match.out_of_range_share,
+        OUT_OF_RANGE_SHARE_MAX,
+        provenance,
+        cause="this share of the output lies beyond the output_range of subject.toml, where a "
+        "display would cut it off",
+    )
 
 
-def psnr(match: Fidelity, *, at_least_db: float | None) -> Verdict:
+def psnr(match: Fidelity, provenance: Provenance, *, at_least_db: float | None) -> Verdict:
     """Judge the PSNR against the FP32 golden (F1)."""
     return rule(
-        FIDELITY, "psnr_db", match.psnr_db, at_least_db, Sense.AT_LEAST, match.provenance,
-        unit=" dB", because=f"largest error {match.max_error:.3g}; `harness bisect` finds the op",
-    )  # fmt: skip
+        metrics.PSNR_DB,
+        match.psnr_db,
+        at_least_db,
+        provenance,
+        cause=f"largest error {match.max_error:.3g}",
+        remedy="`harness bisect` finds the op",
+    )
 
 
-def relative_l2(match: Fidelity, *, at_most_ratio: float | None) -> Verdict:
+def relative_l2(match: Fidelity, provenance: Provenance, *, at_most_ratio: float | None) -> Verdict:
     """Judge the relative L2 distance from the FP32 golden (F2)."""
-    return rule(
-        FIDELITY, "relative_l2", match.relative_l2, at_most_ratio, Sense.AT_MOST,
-        match.provenance,
-    )  # fmt: skip
+    return rule(metrics.RELATIVE_L2, match.relative_l2, at_most_ratio, provenance)
 
 
-def worst_tile(match: Fidelity, *, at_least_db: float | None) -> Verdict:
+def worst_tile(match: Fidelity, provenance: Provenance, *, at_least_db: float | None) -> Verdict:
     """Judge the PSNR of the worst 32 x 32 tile, which a whole-image figure can hide (F3)."""
     left, top = match.worst_tile_px
     return rule(
-        FIDELITY, "worst_tile_psnr_db", match.worst_tile_psnr_db, at_least_db, Sense.AT_LEAST,
-        match.provenance, unit=" dB", because=f"the 32x32 tile at x {left}, y {top}",
-    )  # fmt: skip
+        metrics.WORST_TILE_PSNR_DB,
+        match.worst_tile_psnr_db,
+        at_least_db,
+        provenance,
+        cause=f"the 32x32 tile at x {left}, y {top}",
+    )
 
 
-def quality_drop(against_fp32: Fidelity, fp32: Fidelity, *, at_most_db: float | None) -> Verdict:
+def quality_drop(
+    variant: Fidelity, fp32: Fidelity, provenance: Provenance, *, at_most_db: float | None
+) -> Verdict:
     """Judge the PSNR against the sharp target that the variant loses to FP32 (F4).
 
     Args:
-        against_fp32: The variant's output against the sharp target.
+        variant: The variant's output against the sharp target.
         fp32: The blessed FP32 output against the sharp target.
+        provenance: Where the variant's output came from.
         at_most_db: Most dB that may be lost.
     """
     return rule(
-        FIDELITY, "quality_drop_db", fp32.psnr_db - against_fp32.psnr_db, at_most_db,
-        Sense.AT_MOST, against_fp32.provenance, unit=" dB",
-        because=f"{fp32.psnr_db:.2f} -> {against_fp32.psnr_db:.2f} dB against the sharp target",
-    )  # fmt: skip
+        metrics.QUALITY_DROP_DB,
+        fp32.psnr_db - variant.psnr_db,
+        at_most_db,
+        provenance,
+        cause=f"{fp32.psnr_db:.2f} -> {variant.psnr_db:.2f} dB against the sharp target",
+    )
 
 
-def fidelity(match: Fidelity, limits: Limits) -> tuple[Verdict, ...]:
+def fidelity(match: Fidelity, limits: Limits, provenance: Provenance) -> tuple[Verdict, ...]:
     """Judge an output against the FP32 golden with all limits of its variant."""
     return (
-        psnr(match, at_least_db=limits.psnr_db),
-        relative_l2(match, at_most_ratio=limits.relative_l2),
-        worst_tile(match, at_least_db=limits.worst_tile_psnr_db),
-        finite(match),
-        in_range(match),
+        psnr(match, provenance, at_least_db=limits.psnr_db),
+        relative_l2(match, provenance, at_most_ratio=limits.relative_l2),
+        worst_tile(match, provenance, at_least_db=limits.worst_tile_psnr_db),
+        finite(match, provenance),
+        in_range(match, provenance),
     )
 
 
 def scaling(fact: Scaling, budget: ScalingBudget | None) -> tuple[Verdict, ...]:
     """Judge the growth exponent (S1), cliffs (S2) and placement changes (S3)."""
     step = fact.worst_step
-    sizes = f"{step.below} -> {step.above}"
+    jump = f"ms per megapixel jumps at {step.below} -> {step.above}"
+    p = fact.provenance
     return (
         rule(
-            SCALING, "scaling_exponent", fact.exponent, budget.exponent if budget else None,
-            Sense.AT_MOST, fact.provenance, because=_points(fact),
+            metrics.SCALING_EXPONENT,
+            fact.exponent,
+            budget.exponent if budget else None,
+            p,
+            cause=_points(fact),
         ),
         rule(
-            SCALING, "cliff_ratio", step.ratio, budget.cliff_ratio if budget else None,
-            Sense.AT_MOST, fact.provenance,
-            because=f"ms per megapixel jumps at {sizes}: {step.cause or 'cause unknown'}",
+            metrics.CLIFF_RATIO,
+            step.ratio,
+            budget.cliff_ratio if budget else None,
+            p,
+            cause=f"{jump}: {step.cause or 'cause unknown'}",
         ),
         rule(
-            SCALING, "placement_changes", len(fact.placement_changes), 0, Sense.AT_MOST,
-            fact.provenance, because="; ".join(fact.placement_changes),
+            metrics.PLACEMENT_CHANGES,
+            len(fact.placement_changes),
+            0,
+            p,
+            cause="; ".join(fact.placement_changes),
         ),
-    )  # fmt: skip
+    )
 
 
 def _points(fact: Scaling) -> str:
@@ -296,36 +311,36 @@ def _points(fact: Scaling) -> str:
 
 
 def no_regression(
-    metric: str,
+    metric: Metric,
     observed: float,
     baseline: Baseline | None,
     provenance: Provenance,
     *,
-    sense: Sense = Sense.AT_MOST,
+    low: float | None = None,
+    high: float | None = None,
 ) -> Verdict:
     """Judge a value against the blessed one, allowing its spread (R1).
 
     Args:
-        metric: Unit in the name.
+        metric: One of `metrics.BLESSED`.
         observed: The value.
         baseline: What a person accepted on the same evidence, or None: INCONCLUSIVE.
         provenance: How the value is known.
-        sense: AT_MOST where less is better.
+        low: Lower end of the interval of a measured value, or None.
+        high: Upper end of it.
     """
     if baseline is None:
-        return Verdict(
-            gate=REGRESSION, metric=metric, observed=observed, limit=None, sense=sense,
-            outcome=Outcome.INCONCLUSIVE, provenance=provenance,
-            because="no baseline on evidence of this kind; accept it with `harness bless`",
-        )  # fmt: skip
-    if sense is Sense.AT_MOST:
-        limit = baseline.value + baseline.spread
-    else:
-        limit = baseline.value - baseline.spread
-    return rule(
-        REGRESSION, metric, observed, limit, sense, provenance,
-        because=f"blessed {baseline.value:.4g} ({baseline.because})",
-    )  # fmt: skip
+        found = rule(metric, observed, None, provenance, low=low, high=high)
+        return replace(
+            found,
+            lacks=Lack.BASELINE,
+            cause="no baseline on evidence of this kind",
+            remedy="accept it with `harness bless`",
+        )
+    at_most = metric.sense is Sense.AT_MOST
+    limit = baseline.value + (baseline.spread if at_most else -baseline.spread)
+    cause = f"blessed {baseline.value:.4g} ({baseline.because})"
+    return rule(metric, observed, limit, provenance, low=low, high=high, cause=cause)
 
 
 def unobserved(
@@ -338,15 +353,22 @@ def unobserved(
         accepted: What a person accepted for the same variant, target and resolution.
     """
     facts = tuple(observed)
-    metrics = {metric for metric, _ in facts}
+    names = {metric for metric, _ in facts}
     attached = any(evidence in _ATTACHED for _, evidence in facts)
     return tuple(
-        inconclusive(
-            REGRESSION,
-            baseline.metric,
-            f"{baseline.metric} {baseline.value:.4g} [{baseline.evidence.value}] is blessed, and "
-            "this run observed no such number: what it needs is gone or not installed",
-        )
+        _unobserved(baseline, attached=attached)
         for baseline in accepted
-        if baseline.metric not in metrics and (baseline.evidence in _ATTACHED) is attached
+        if baseline.metric not in names and (baseline.evidence in _ATTACHED) is attached
+    )
+
+
+def _unobserved(baseline: Baseline, *, attached: bool) -> Verdict:
+    known = {metric.name: metric for metric in metrics.BLESSED}
+    metric = known.get(baseline.metric, Metric(gate=REGRESSION, name=baseline.metric))
+    lacks = Lack.FACT if attached else Lack.STACK
+    return inconclusive(
+        metric,
+        Lack.FRAME if metric is metrics.QUALITY_DB else lacks,
+        f"{baseline.metric} {baseline.value:.4g} [{baseline.evidence.value}] is blessed, and "
+        "this run observed no such number: what it needs is gone or not installed",
     )

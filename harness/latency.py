@@ -1,4 +1,7 @@
-"""Hold how long an inference takes, measured or estimated; the two never mix."""
+"""How long an inference takes, measured or estimated; the two never mix.
+
+Both say `ms`, `low_ms` and `high_ms`, by which one rule judges them.
+"""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -11,7 +14,7 @@ from harness.statistics import percentile
 
 @dataclass(frozen=True, kw_only=True)
 class Latency:
-    """Hold a measured latency of one inference, in milliseconds.
+    """A measured latency of one inference, in milliseconds.
 
     `low_ms` and `high_ms` are the interval of the median, or None where it was not repeated.
     """
@@ -28,10 +31,15 @@ class Latency:
     low_ms: float | None = None
     high_ms: float | None = None
 
+    @property
+    def ms(self) -> float:
+        """Return the median."""
+        return self.median_ms
+
 
 @dataclass(frozen=True, kw_only=True)
 class Instructions:
-    """Hold how many instructions one inference executes: a cost that repeats, not a time."""
+    """The instructions that one inference executes: a cost that repeats, not a time."""
 
     count: float
     provenance: Provenance
@@ -39,7 +47,7 @@ class Instructions:
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """Hold an estimated latency of one inference, in milliseconds.
+    """An estimated latency of one inference, in milliseconds.
 
     Attributes:
         estimate_ms: Most likely median.
@@ -64,6 +72,11 @@ class Estimate:
     absolute: bool = True
     cpu_share: float = 0.0
     off_chip_share: float | None = None
+
+    @property
+    def ms(self) -> float:
+        """Return the most likely median."""
+        return self.estimate_ms
 
 
 def summarize(

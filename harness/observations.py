@@ -3,19 +3,17 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harness import fidelity, goldens, scaling
+from harness import fidelity, goldens, metrics, scaling
 from harness.cases import SizedCase
 from harness.evidence import Provenance
 from harness.images import Size
 from harness.lab import DeviceUnderTest
 from harness.latency import Estimate, Latency
+from harness.metrics import Metric
 from harness.requests import Request, Verb
 from harness.scaling import Point, Scaling
 from harness.subjects import Subject, Variant
-from harness.verdict import Sense
 
-QUALITY = "quality_db"
-"""The metric that depends on which frames there are."""
 _INSTRUCTIONS_SPREAD_SHARE = 0.005
 """Source: measured under QEMU, where repeats spread by 0.15 %."""
 
@@ -25,18 +23,20 @@ class Observation:
     """One number that can be blessed as a baseline.
 
     Attributes:
-        metric: Unit in the name.
+        metric: One of `metrics.BLESSED`.
         value: The number.
         spread: Change that is within noise, in the metric's unit.
-        sense: AT_MOST where less is better.
         provenance: How it is known.
+        low: Lower end of the interval of a measured number, or None.
+        high: Upper end of it.
     """
 
-    metric: str
+    metric: Metric
     value: float
     spread: float
-    sense: Sense
     provenance: Provenance
+    low: float | None = None
+    high: float | None = None
 
 
 def asks(case: SizedCase) -> list[Request]:
@@ -66,26 +66,26 @@ def of(
     """
     latency = device.time(variant, size)
     placement = device.place(variant, size)
+    measured = isinstance(latency, Latency)  # an estimate repeats exactly: it has no noise
     found = [
         Observation(
-            metric="latency_ms",
-            value=milliseconds(latency),
+            metric=metrics.BLESSED_LATENCY_MS,
+            value=latency.ms,
             spread=_latency_spread_ms(latency),
-            sense=Sense.AT_MOST,
             provenance=latency.provenance,
+            low=latency.low_ms if measured else None,
+            high=latency.high_ms if measured else None,
         ),
         Observation(
-            metric="cpu_ops",
+            metric=metrics.BLESSED_CPU_OPS,
             value=placement.cpu_ops,
             spread=0.0,
-            sense=Sense.AT_MOST,
             provenance=placement.provenance,
         ),
         Observation(
-            metric="partitions",
+            metric=metrics.BLESSED_PARTITIONS,
             value=placement.partitions,
             spread=0.0,
-            sense=Sense.AT_MOST,
             provenance=placement.provenance,
         ),
     ]
@@ -93,19 +93,13 @@ def of(
     if counted is not None:
         found.append(
             Observation(
-                metric="instructions",
+                metric=metrics.INSTRUCTIONS,
                 value=counted.count,
                 spread=_INSTRUCTIONS_SPREAD_SHARE * counted.count,
-                sense=Sense.AT_MOST,
                 provenance=counted.provenance,
             )
         )
     return (*found, *_quality(device, subject, variant, size))
-
-
-def milliseconds(latency: Latency | Estimate) -> float:
-    """Return the median of a measurement, or the estimate."""
-    return latency.median_ms if isinstance(latency, Latency) else latency.estimate_ms
 
 
 def _latency_spread_ms(latency: Latency | Estimate) -> float:
@@ -126,16 +120,16 @@ def _quality(
         if target is None:
             continue
         output = device.run(variant, frame)
-        scores.append(fidelity.compare(output, target, output_range=subject.output_range).psnr_db)
+        match = fidelity.compare(output.pixels, target, output_range=subject.output_range)
+        scores.append(match.psnr_db)
         provenance = output.provenance
     if provenance is None:
         return ()
     return (
         Observation(
-            metric=QUALITY,
+            metric=metrics.QUALITY_DB,
             value=sum(scores) / len(scores),
             spread=0.01,
-            sense=Sense.AT_LEAST,
             provenance=provenance,
         ),
     )
@@ -151,7 +145,7 @@ def sweep(device: DeviceUnderTest, variant: Variant, sizes: Sequence[Size]) -> S
         points.append(
             Point(
                 size=size,
-                ms=milliseconds(latency),
+                ms=latency.ms,
                 partitions=placement.partitions,
                 cpu_ops=placement.cpu_ops,
                 spill_mib=device.memory(variant, size).spill_mib,

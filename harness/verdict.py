@@ -13,7 +13,7 @@ SCALING, REGRESSION = "scaling", "regression"
 
 
 class Outcome(enum.Enum):
-    """Name the three ways a gate can rule. No evidence is never a pass."""
+    """The three ways a gate can rule. No evidence is never a pass."""
 
     PASS = "PASS"
     FAIL = "FAIL"
@@ -21,15 +21,42 @@ class Outcome(enum.Enum):
 
 
 class Sense(enum.Enum):
-    """Say on which side of its limit an observed value must lie."""
+    """The side of its limit on which an observed value must lie."""
 
     AT_MOST = "<="
     AT_LEAST = ">="
 
+    def keeps(self, value: float, limit: float) -> bool:
+        """Return whether a value keeps a limit; one that is not a number never does."""
+        return value <= limit if self is Sense.AT_MOST else value >= limit
+
+
+class Lack(enum.Enum):
+    """What an INCONCLUSIVE ruling lacks, so that whoever can give it is told."""
+
+    FACT = "fact"
+    """The fact itself: an error or an unknown kept it from being taken."""
+    PHONE = "phone"
+    """A phone: what is known on this host does not decide."""
+    STATE = "state"
+    """A measurement in a valid state: the phone left it, and the numbers are void."""
+    PRECISION = "precision"
+    """A narrower interval: the measured one straddles the limit."""
+    STACK = "stack"
+    """Software on this host, such as an extra of this package."""
+    FRAME = "frame"
+    """A frame, or the ones that were blessed."""
+    TARGET = "target"
+    """The sharp image beside a frame."""
+    BASELINE = "baseline"
+    """A baseline that a person accepts."""
+    LIMIT = "limit"
+    """A limit that a person sets in subject.toml."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """Rule on one metric.
+    """One ruling on one metric.
 
     Attributes:
         gate: Short name of the gate: latency, cpu_fallback, fidelity, scaling or regression.
@@ -37,11 +64,14 @@ class Verdict:
         observed: The value, or None where there is no evidence.
         limit: The limit, or None where none is set.
         sense: On which side of the limit the value must lie.
+        unit: Unit of value and limit, such as `dB`, or ''.
         outcome: PASS, FAIL or INCONCLUSIVE.
         provenance: How the value is known, or None where there is no evidence.
-        because: One line: what happened, its cause and the known remedy.
-        low: Lower end of the interval of an estimated value.
-        high: Upper end of the interval of an estimated value.
+        cause: Why the outcome is no PASS, or ''.
+        remedy: What is known to help, or ''.
+        lacks: What an INCONCLUSIVE ruling lacks; None for the others.
+        low: Lower end of the interval of the value, or None.
+        high: Upper end of the interval of the value, or None.
     """
 
     gate: str
@@ -50,19 +80,52 @@ class Verdict:
     outcome: Outcome
     observed: float | None = None
     limit: float | None = None
+    unit: str = ""
     provenance: Provenance | None = None
-    because: str = ""
+    cause: str = ""
+    remedy: str = ""
+    lacks: Lack | None = None
     low: float | None = None
     high: float | None = None
 
     def __post_init__(self) -> None:
-        """Make what was quoted in the reason printable."""
-        object.__setattr__(self, "because", text.line(self.because))
+        """Make what was quoted in the reason printable; a ruling of nothing lacks its fact."""
+        for name in ("unit", "cause", "remedy"):
+            object.__setattr__(self, name, text.line(getattr(self, name)))
+        if self.outcome is Outcome.INCONCLUSIVE:
+            object.__setattr__(self, "lacks", self.lacks or Lack.FACT)
+        elif self.lacks is not None:
+            raise ValueError(f"{self.outcome.value} lacks {self.lacks.value}")
 
     @property
     def evidence(self) -> Evidence | None:
         """Return how the value is known, or None where there is no evidence."""
         return self.provenance.evidence if self.provenance else None
+
+    @property
+    def compared(self) -> str:
+        """Return value, interval and limit, such as `psnr_db 40 dB, at least 42 dB`, or ''."""
+        if self.observed is None:
+            return ""
+        unit = f" {self.unit}" if self.unit else ""
+        seen = f"{self.metric} {self.observed:.4g}"
+        if self.low is not None and self.high is not None:
+            seen += f" ({self.low:.4g} to {self.high:.4g})"
+        if self.limit is None:
+            return seen + unit
+        ends = (value for value in (self.low, self.observed, self.high) if value is not None)
+        if len({self.sense.keeps(value, self.limit) for value in ends}) > 1:
+            return f"{seen}{unit} straddles {self.limit:.4g}{unit}"
+        wish = "at most" if self.sense is Sense.AT_MOST else "at least"
+        return f"{seen}{unit}, {wish} {self.limit:.4g}{unit}"
+
+    @property
+    def because(self) -> str:
+        """Return one line: value and limit, cause, remedy, as far as each is there."""
+        first = (": " if self.limit is not None else "; ").join(
+            filter(None, (self.compared, self.cause))
+        )
+        return text.line("; ".join(filter(None, (first, self.remedy))))
 
     def __str__(self) -> str:
         """Return the line that a person reads in a failure."""
@@ -71,7 +134,7 @@ class Verdict:
 
 
 class Finding(enum.Enum):
-    """Classify the joined verdict of a variant on a device at a resolution."""
+    """The class of the joined verdict of a variant on a device at a resolution."""
 
     RIGHT = "in budget and right"
     PARTIAL = "right as far as tested"
@@ -80,8 +143,26 @@ class Finding(enum.Enum):
     WRONG = "wrong numbers"
     RESIDENT_BUT_WRONG = "full residency but wrong numbers"
     REGRESSED = "worse than its baseline"
+    NEEDS_FACT = "needs a fact"
     NEEDS_PHONE = "needs a phone"
+    NEEDS_MEASURING = "needs to be measured again"
+    NEEDS_STACK = "needs software on this host"
+    NEEDS_IMAGE = "needs an image"
     NEEDS_BLESSING = "needs a limit or baseline"
+
+
+_NEEDS = {
+    Lack.FACT: Finding.NEEDS_FACT,
+    Lack.PHONE: Finding.NEEDS_PHONE,
+    Lack.STATE: Finding.NEEDS_MEASURING,
+    Lack.PRECISION: Finding.NEEDS_MEASURING,
+    Lack.STACK: Finding.NEEDS_STACK,
+    Lack.FRAME: Finding.NEEDS_IMAGE,
+    Lack.TARGET: Finding.NEEDS_IMAGE,
+    Lack.BASELINE: Finding.NEEDS_BLESSING,
+    Lack.LIMIT: Finding.NEEDS_BLESSING,
+}
+"""What a joined verdict needs; of several lacks the first of this list is named."""
 
 
 def worst(outcomes: Sequence[Outcome]) -> Outcome:
@@ -102,20 +183,24 @@ def join(verdicts: Sequence[Verdict]) -> tuple[Outcome, Finding, Evidence | None
     outcome = worst([v.outcome for v in verdicts])
     kinds = [v.evidence for v in verdicts if v.evidence is not None]
     failed = {v.gate for v in verdicts if v.outcome is Outcome.FAIL}
-    placed = [v for v in verdicts if v.gate == FALLBACK]
-    resident = bool(placed) and all(v.outcome is Outcome.PASS for v in placed)
-    tested = {verdict.gate for verdict in verdicts}
-    finding = Finding.RIGHT if tested >= {LATENCY, FALLBACK, FIDELITY} else Finding.PARTIAL
-    if FIDELITY in failed:
-        finding = Finding.RESIDENT_BUT_WRONG if resident else Finding.WRONG
-    elif FALLBACK in failed:
-        finding = Finding.FALLBACK
-    elif failed & {LATENCY, SCALING}:
-        finding = Finding.SLOW
-    elif failed:
-        finding = Finding.REGRESSED
+    if failed:
+        finding = _broken(failed, verdicts)
     elif outcome is Outcome.INCONCLUSIVE:
-        undecided = [v for v in verdicts if v.outcome is Outcome.INCONCLUSIVE]
-        unset = all(v.limit is None and v.observed is not None for v in undecided)
-        finding = Finding.NEEDS_BLESSING if undecided and unset else Finding.NEEDS_PHONE
+        lacking = {v.lacks for v in verdicts}
+        finding = next((_NEEDS[lack] for lack in _NEEDS if lack in lacking), Finding.NEEDS_FACT)
+    else:
+        tested = {verdict.gate for verdict in verdicts}
+        complete = tested >= {LATENCY, FALLBACK, FIDELITY}
+        finding = Finding.RIGHT if complete else Finding.PARTIAL
     return outcome, finding, weakest(kinds) if kinds else None
+
+
+def _broken(failed: set[str], verdicts: Sequence[Verdict]) -> Finding:
+    """Return the gravest class of what failed."""
+    if FIDELITY in failed:
+        placed = [v for v in verdicts if v.gate == FALLBACK]
+        resident = bool(placed) and all(v.outcome is Outcome.PASS for v in placed)
+        return Finding.RESIDENT_BUT_WRONG if resident else Finding.WRONG
+    if FALLBACK in failed:
+        return Finding.FALLBACK
+    return Finding.SLOW if failed & {LATENCY, SCALING} else Finding.REGRESSED

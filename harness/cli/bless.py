@@ -14,8 +14,8 @@ from harness.baselines import Baseline
 from harness.cli import shared
 from harness.devices import drift
 from harness.errors import BlessedDataError, ConfigError, HarnessError
-from harness.evidence import Evidence, Provenance, sha256_of
-from harness.images import Output, Pixels, Size
+from harness.evidence import sha256_of
+from harness.images import Pixels, Size
 from harness.lab import DeviceUnderTest, Facts, LocalLab
 from harness.profiles import Target
 from harness.subjects import SUBJECT_FILE, Subject, Variant
@@ -100,10 +100,7 @@ def _change(subject: Subject, name: str, output: Pixels) -> str:
         return "new"
     if blessed.shape != output.shape:
         return f"was of size {Size.of(blessed)}, replaced"
-    made = Provenance(evidence=Evidence.HOST, device="", variant_sha256="")
-    match = fidelity.compare(
-        Output(pixels=output, provenance=made), blessed, output_range=subject.output_range
-    )
+    match = fidelity.compare(output, blessed, output_range=subject.output_range)
     try:
         goldens.load(subject, name)
     except BlessedDataError:
@@ -121,10 +118,9 @@ def _own_failures(
     limits = variant.on(device.delegate).limits
     found: dict[str, str] = {}
     for frame, wanted in references.values():
-        match = fidelity.compare(
-            device.run(variant, frame), wanted, output_range=subject.output_range
-        )
-        for verdict in gate.fidelity(match, limits):
+        output = device.run(variant, frame)
+        match = fidelity.compare(output.pixels, wanted, output_range=subject.output_range)
+        for verdict in gate.fidelity(match, limits, output.provenance):
             if verdict.outcome is Outcome.FAIL:
                 found.setdefault(verdict.metric, str(verdict))
     budgets = subject.budgets_of(device.profile.name, device.delegate, variant.name)
@@ -174,7 +170,7 @@ def _baselines(
                             delegate=target.delegate,
                             resolution=str(size),
                             evidence=observed.provenance.evidence,
-                            metric=observed.metric,
+                            metric=observed.metric.name,
                             value=observed.value,
                             spread=observed.spread,
                             because=options.because or "blessed",

@@ -14,8 +14,8 @@ from harness import fidelity, goldens, images
 from harness.devices import numerics
 from harness.devices.emulated import Emulated
 from harness.errors import HarnessError
-from harness.evidence import Evidence, Provenance, now_utc
-from harness.images import Output, Pixels, Size
+from harness.evidence import now_utc
+from harness.images import Pixels, Size
 from harness.profiles import Target
 from harness.stacks import xnnpack
 from harness.subjects import Limits, LimitsOn, Precision, Subject, Variant
@@ -163,9 +163,8 @@ def _drift(subject: Subject, variant: Variant, stand_in: _StandIn) -> Drift:
         output = _run(variant, golden.frame, stand_in)
         matches.append(compare(output, golden.fp32_output))
         if golden.target is not None:
-            fp32 = Output(pixels=golden.fp32_output, provenance=output.provenance)
             kept = compare(output, golden.target)
-            drops.append(compare(fp32, golden.target).psnr_db - kept.psnr_db)
+            drops.append(compare(golden.fp32_output, golden.target).psnr_db - kept.psnr_db)
     return Drift(
         on=stand_in.on,
         delegate=stand_in.target.delegate,
@@ -176,13 +175,11 @@ def _drift(subject: Subject, variant: Variant, stand_in: _StandIn) -> Drift:
     )
 
 
-def _run(variant: Variant, frame: Pixels, stand_in: _StandIn) -> Output:
+def _run(variant: Variant, frame: Pixels, stand_in: _StandIn) -> Pixels:
     model = variant.model().at(Size.of(frame))
     if stand_in.in_fp16 is None:
-        return Emulated(stand_in.target).run(model, frame)
-    pixels = stand_in.in_fp16.run(model, frame)
-    made = Provenance(evidence=Evidence.HOST, device=stand_in.on, variant_sha256=variant.sha256)
-    return Output(pixels=pixels, provenance=made)
+        return Emulated(stand_in.target).run(model, frame).pixels
+    return stand_in.in_fp16.run(model, frame)
 
 
 def _margin(precision: Precision) -> tuple[float, str]:

@@ -1,13 +1,12 @@
 """Rule on fidelity (F): against the FP32 golden and against the sharp target."""
 
-from dataclasses import replace
-
-from harness import fidelity, gate, goldens, verdict
+from harness import fidelity, gate, goldens, metrics, verdict
 from harness.cases import FrameCase
 from harness.goldens import Golden
 from harness.lab import DeviceUnderTest
 from harness.requests import Request, Verb
 from harness.subjects import Variant
+from harness.verdict import Lack
 
 GATE = verdict.FIDELITY
 
@@ -24,9 +23,9 @@ def test_output_stays_close_to_the_fp32_golden(
     """F0 to F3: range, PSNR, relative L2 and the worst tile keep the variant's limits."""
     output = device.run(variant, golden.frame)
 
-    match = fidelity.compare(output, golden.fp32_output, output_range=golden.output_range)
+    match = fidelity.compare(output.pixels, golden.fp32_output, output_range=golden.output_range)
 
-    check(*gate.fidelity(match, variant.limits))
+    check(*gate.fidelity(match, variant.limits, output.provenance))
 
 
 def test_output_keeps_its_quality_against_the_sharp_target(
@@ -35,15 +34,12 @@ def test_output_keeps_its_quality_against_the_sharp_target(
     """F4: the variant loses no more PSNR against the sharp target than it may."""
     if golden.target is None:
         why = f"frame {golden.name} has no {golden.name}.sharp.png beside it"
-        check(gate.inconclusive(GATE, "quality_drop_db", why))
+        check(gate.inconclusive(metrics.QUALITY_DROP_DB, Lack.TARGET, why))
         return
     output = device.run(variant, golden.frame)
 
-    quality = fidelity.compare(output, golden.target, output_range=golden.output_range)
-    fp32 = fidelity.compare(
-        replace(output, pixels=golden.fp32_output),
-        golden.target,
-        output_range=golden.output_range,
-    )
+    quality = fidelity.compare(output.pixels, golden.target, output_range=golden.output_range)
+    fp32 = fidelity.compare(golden.fp32_output, golden.target, output_range=golden.output_range)
 
-    check(gate.quality_drop(quality, fp32, at_most_db=variant.limits.quality_drop_db))
+    limit = variant.limits.quality_drop_db
+    check(gate.quality_drop(quality, fp32, output.provenance, at_most_db=limit))

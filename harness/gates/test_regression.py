@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 
-from harness import gate, goldens, observations, verdict
+from harness import gate, goldens, metrics, observations, verdict
 from harness.baselines import Baseline
 from harness.cases import SizedCase
 from harness.images import Size
 from harness.lab import DeviceUnderTest
 from harness.requests import Request
 from harness.subjects import Subject, Variant
+from harness.verdict import Lack
 
 GATE = verdict.REGRESSION
 
@@ -34,20 +35,20 @@ def test_no_metric_is_worse_than_its_baseline(
     check(
         *(
             gate.inconclusive(
-                GATE,
                 one.metric,
-                f"{one.metric} {one.value:.4g} is of other frames than were blessed: {frames}",
-                sense=one.sense,
+                Lack.FRAME,
+                f"{one.metric.name} {one.value:.4g} is of other frames than were blessed: {frames}",
             )
-            if frames and one.metric == observations.QUALITY
+            if frames and one.metric is metrics.QUALITY_DB
             else gate.no_regression(
                 one.metric,
                 one.value,
-                baseline(one.metric, one.provenance.evidence.value),
+                baseline(one.metric.name, one.provenance.evidence.value),
                 one.provenance,
-                sense=one.sense,
+                low=one.low,
+                high=one.high,
             )
             for one in observed
         ),
-        *gate.unobserved(((o.metric, o.provenance.evidence) for o in observed), accepted),
+        *gate.unobserved(((o.metric.name, o.provenance.evidence) for o in observed), accepted),
     )

@@ -17,12 +17,14 @@ from harness.errors import (
     MeasurementError,
     StackMissing,
 )
+from harness.metrics import Metric
 from harness.plugin import fixtures, option, progress, stands_back
 from harness.plugin.collection import Session, case_of, requests, rules
 from harness.report import terminal
 from harness.requests import Request
 from harness.results import Done, End, Line, Planned, Record, Taken
 from harness.text import counted
+from harness.verdict import Lack
 
 _NO_EVIDENCE = (MeasurementError, StackMissing)
 """Errors after which there is nothing to rule by: a void measurement, a stack not installed."""
@@ -93,7 +95,9 @@ class Reporter:
         """Record that a test could not rule, and why."""
         name = getattr(getattr(item, "module", None), "GATE", "error")
         metric = "no_evidence" if isinstance(error, _NO_EVIDENCE) else "error"
-        verdict = gate.inconclusive(name, metric, f"{type(error).__name__}: {error}")
+        verdict = gate.inconclusive(
+            Metric(gate=name, name=metric), _lack(error), f"{type(error).__name__}: {error}"
+        )
         record = fixtures.record_of(item, verdict)
         item.stash.setdefault(fixtures.RECORDS, []).append(record)
 
@@ -278,3 +282,10 @@ class Reporter:
         for data in said.get("withheld", []):
             one = schema.parse(Withheld, data, where="a worker of pytest-xdist")
             self._session.withheld += [one] if one not in self._session.withheld else []
+
+
+def _lack(error: HarnessError) -> Lack:
+    """Return what a test lacked whose fact could not be taken."""
+    if isinstance(error, StackMissing):
+        return Lack.STACK
+    return Lack.STATE if isinstance(error, MeasurementError) else Lack.FACT

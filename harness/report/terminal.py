@@ -9,27 +9,11 @@ from rich.text import Text
 
 from harness import text
 from harness.evidence import Evidence
+from harness.metrics import HEADINGS, LATENCY_MS
 from harness.report.console import open_console
 from harness.results import Record
-from harness.verdict import (
-    FALLBACK,
-    FIDELITY,
-    LATENCY,
-    REGRESSION,
-    SCALING,
-    Outcome,
-    Verdict,
-    join,
-)
+from harness.verdict import Outcome, Verdict, join
 
-_COLUMNS = {
-    LATENCY: ("latency ms", "latency_ms"),
-    FALLBACK: ("CPU ops", "cpu_ops"),
-    FIDELITY: ("PSNR dB", "psnr_db"),
-    SCALING: ("exponent", "scaling_exponent"),
-    REGRESSION: ("baseline ms", "latency_ms"),
-}
-"""Heading of each gate's column and the metric that it is for; another metric is named."""
 _STYLES = {Outcome.PASS: "green", Outcome.FAIL: "red", Outcome.INCONCLUSIVE: "yellow"}
 _MARKS = {Outcome.PASS: "", Outcome.FAIL: "FAIL ", Outcome.INCONCLUSIVE: "? "}
 """What tells a ruling from a pass where there is no colour."""
@@ -76,10 +60,11 @@ def _table(title: str, records: Sequence[Record], *, narrow: bool) -> Table:
         padding=0, show_edge=False,
     )  # fmt: skip
     table.add_column("variant", overflow="fold")
-    gates = [name for name in _COLUMNS if any(r.verdict.gate == name for r in records)]
-    others = sorted({r.verdict.gate for r in records} - set(_COLUMNS))
+    gates = [name for name in HEADINGS if any(r.verdict.gate == name for r in records)]
+    others = sorted({r.verdict.gate for r in records} - set(HEADINGS))
     for name in (*gates, *others):
-        table.add_column(_COLUMNS.get(name, (name, ""))[0], overflow="fold")
+        heading = HEADINGS[name].heading if name in HEADINGS else name
+        table.add_column(heading, overflow="fold")
     table.add_column("verdict", overflow="fold")
     for (variant, resolution), row in _rows(records).items():
         cells = [
@@ -122,7 +107,8 @@ def _cell(verdicts: Sequence[Verdict], *, narrow: bool) -> Text:
     """Return the worst ruling of a gate: value and limit, then outcome and evidence."""
     if not verdicts:
         return Text("-", style="dim")
-    usual = _COLUMNS.get(verdicts[0].gate, ("", ""))[1]
+    head = HEADINGS.get(verdicts[0].gate)
+    usual = head.name if head else ""
     worst = min(verdicts, key=lambda v: (_RANK[v.outcome], v.metric != usual, _margin(v), v.metric))
     ground = _ground(worst.evidence, narrow=narrow)
     name = "" if worst.observed is None or worst.metric == usual else f"\n{worst.metric}"
@@ -134,7 +120,7 @@ def _cell(verdicts: Sequence[Verdict], *, narrow: bool) -> Text:
 def _value(verdict: Verdict) -> str:
     if verdict.observed is None:
         return "error" if verdict.metric == "error" else "unknown"
-    estimated = verdict.metric == "latency_ms" and verdict.evidence in _ESTIMATES
+    estimated = verdict.metric == LATENCY_MS.name and verdict.evidence in _ESTIMATES
     text = f"{'~' if estimated else ''}{verdict.observed:.3g}"
     if verdict.limit is not None:
         text += f"{verdict.sense.value}{verdict.limit:.3g}"

@@ -85,7 +85,7 @@ def test_the_message_of_any_error(kind: type[Exception]) -> None:
 def test_a_ruling_and_all_that_is_made_of_it() -> None:
     ruled = Verdict(
         gate="fidelity", metric="psnr_db", sense=Sense.AT_LEAST, outcome=Outcome.INCONCLUSIVE,
-        because=EVIL, provenance=Provenance(
+        cause=EVIL, remedy=EVIL, provenance=Provenance(
             evidence=Evidence.PHONE, device=EVIL, variant_sha256="0", runtime={EVIL: EVIL},
             device_state={"build": EVIL, "temperature_c": 30.0}, note=EVIL,
         ),

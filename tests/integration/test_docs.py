@@ -22,7 +22,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import child
+from harness import child, metrics
 
 ROOT = Path(__file__).parents[2]
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
@@ -197,3 +197,23 @@ def test_comments_in_front_of_a_block_say_how_it_runs() -> None:
         Step(command="b", exit_code=1, printed=("out",)),
         Step(command="d = 1\n", file="c.toml"),
     ]
+
+
+def test_the_table_of_metrics_is_the_one_that_the_gates_use() -> None:
+    text = (ROOT / "docs" / "guides" / "read-a-verdict.md").read_text(encoding="utf-8")
+    table = text[text.index("| gate | metric |") :].split("\n\n", 1)[0].splitlines()[2:]
+
+    rows = [tuple(cell.strip() for cell in row.split("|")[1:6]) for row in table]
+
+    assert rows == [
+        (metric.gate, f"`{metric.name}`", metric.unit, metric.sense.value, metric.about)
+        for metric in metrics.ALL
+    ]
+
+
+def test_no_two_metrics_of_a_gate_share_a_name_and_one_heads_its_column() -> None:
+    names = [(metric.gate, metric.name) for metric in metrics.ALL]
+    heads = [metric.gate for metric in metrics.ALL if metric.heading]
+
+    assert len(set(names)) == len(names)
+    assert sorted(heads) == sorted({metric.gate for metric in metrics.ALL})

@@ -34,13 +34,14 @@ def pytest_report_teststatus(report):
 _FLAKY = """
 import pathlib
 from harness import gate
+from harness.metrics import Metric
 
 def test_it(device, variant, size, check):
     mark = pathlib.Path(f"seen_{variant.name}")
     limit = 1e9 if mark.exists() else 0.0
     mark.touch()
     time = device.time(variant, size)
-    check(gate.rule("own", "ms", time.estimate_ms, limit, gate.Sense.AT_MOST, time.provenance))
+    check(gate.rule(Metric(gate="own", name="ms"), time.ms, limit, time.provenance))
 """
 
 

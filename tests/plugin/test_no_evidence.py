@@ -71,7 +71,7 @@ def test_a_missing_latency_budget_is_inconclusive(project: pytest.Pytester, subj
     outcomes, text = _run(project, "latency")
 
     assert outcomes == {"inconclusive": 2}
-    assert "sets no latency_ms" in text
+    assert "subject.toml sets no limit for it" in text
 
 
 def test_missing_baselines_are_inconclusive(project: pytest.Pytester, subject: Path) -> None:
@@ -114,7 +114,9 @@ def test_a_frame_that_never_had_a_sharp_target_is_inconclusive(
     result = project.runpytest("--device=pixel4", "-k", "sharp_target")
 
     assert set(result.parseoutcomes()) == {"inconclusive", "deselected"}
-    assert ".sharp.png beside it" in " ".join(result.stdout.str().split())
+    printed = " ".join(result.stdout.str().split())
+    assert ".sharp.png beside it" in printed
+    assert "needs an image" in printed
 
 
 def test_an_estimate_that_is_only_relative_cannot_meet_an_absolute_budget(
@@ -124,3 +126,25 @@ def test_an_estimate_that_is_only_relative_cannot_meet_an_absolute_budget(
 
     assert result.parseoutcomes() == {"inconclusive": 2}
     assert "relative only" in " ".join(result.stdout.str().split())
+
+
+@pytest.mark.parametrize(
+    ("error", "need"),
+    [
+        ("StackMissing", "needs software on this host"),
+        ("MeasurementError", "needs to be measured again"),
+    ],
+)
+def test_an_error_that_leaves_no_evidence_says_what_is_needed(
+    project: pytest.Pytester, error: str, need: str
+) -> None:
+    path = project.makepyfile(
+        f"from harness.errors import {error}\n"
+        "def test_it(device, variant):\n"
+        f"    raise {error}('gone')\n"
+    )
+
+    result = project.runpytest("--device=pixel4", path)
+
+    assert result.parseoutcomes() == {"inconclusive": 2}
+    assert need in " ".join(result.stdout.str().split())

@@ -6,12 +6,14 @@ from tests import tiny
 
 _OWN = """
 from harness import fidelity, gate
-from harness.verdict import Sense
+from harness.metrics import Metric
+
+COLOUR = Metric(gate="colour", name="max_error")
 
 def test_colours_stay(device, variant, golden, check):
     output = device.run(variant, golden.frame)
-    match = fidelity.compare(output, golden.fp32_output)
-    check(gate.rule("colour", "max_error", match.max_error, LIMIT, Sense.AT_MOST, match.provenance))
+    match = fidelity.compare(output.pixels, golden.fp32_output)
+    check(gate.rule(COLOUR, match.max_error, LIMIT, output.provenance))
 """
 
 
@@ -62,11 +64,13 @@ def test_an_own_gate_has_a_column_in_the_summary(project: pytest.Pytester) -> No
 def test_a_fail_outweighs_an_inconclusive_and_both_are_named(project: pytest.Pytester) -> None:
     path = project.makepyfile(
         "from harness import gate\n"
+        "from harness.metrics import Metric\n"
+        "from harness.verdict import Lack\n"
         "def test_it(device, variant, size, budget, check):\n"
         "    time = device.time(variant, size)\n"
-        "    ms, p = time.estimate_ms, time.provenance\n"
-        "    check(gate.inconclusive('own', 'charge', 'no meter'),\n"
-        "          gate.rule('own', 'ms', ms, 0.0, gate.Sense.AT_MOST, p))\n"
+        "    charge, ms = (Metric(gate='own', name=name) for name in ('charge', 'ms'))\n"
+        "    check(gate.inconclusive(charge, Lack.FACT, 'no meter'),\n"
+        "          gate.rule(ms, time.ms, 0.0, time.provenance))\n"
     )
 
     result = project.runpytest("--device=pixel4", path)

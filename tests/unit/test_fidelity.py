@@ -10,15 +10,8 @@ from hypothesis.extra import numpy as hnp
 
 from harness import fidelity
 from harness.errors import BlessedDataError, ModelError
-from harness.evidence import Evidence, Provenance
-from harness.fidelity import Fidelity
-from harness.images import Output, Pixels
-
-MADE = Provenance(evidence=Evidence.HOST, device="test", variant_sha256="")
-
-
-def compare(output: Pixels, reference: Pixels) -> Fidelity:
-    return fidelity.compare(Output(pixels=output, provenance=MADE), reference)
+from harness.fidelity import compare
+from harness.images import Pixels
 
 
 def flat(value: float, height: int = 64, width: int = 96) -> Pixels:
@@ -60,7 +53,7 @@ def test_a_range_changes_no_figure_of_images_that_look_alike(
 
     plain = compare(got, wanted)
     ranged = fidelity.compare(
-        Output(pixels=got * (high - low) + low, provenance=MADE),
+        got * (high - low) + low,
         wanted * (high - low) + low,
         output_range=output_range,
     )

@@ -7,19 +7,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness import gate
+from harness import gate, metrics
 from harness.baselines import Baseline
 from harness.evidence import Evidence, Provenance
 from harness.fidelity import Fidelity
 from harness.images import Size
 from harness.latency import Estimate, Latency
+from harness.metrics import Metric
 from harness.placement import CPU, UNKNOWN, NodePlacement, Placement
 from harness.scaling import Cliff, Point, Scaling
 from harness.subjects import Budget, Limits, ScalingBudget
-from harness.verdict import Outcome, Sense, Verdict
+from harness.verdict import Lack, Outcome, Sense, Verdict
 
 PASS, FAIL, OPEN = Outcome.PASS, Outcome.FAIL, Outcome.INCONCLUSIVE
 MADE = Provenance(evidence=Evidence.PHONE, device="d", variant_sha256="")
+ON_HOST = dataclasses.replace(MADE, evidence=Evidence.MODEL)
+FLOOR = Metric(gate="g", name="m", sense=Sense.AT_LEAST, unit="dB")
+CAP = dataclasses.replace(FLOOR, sense=Sense.AT_MOST)
+EITHER = st.sampled_from([FLOOR, CAP])
 
 
 def budget(**limits: float) -> Budget:
@@ -35,45 +40,69 @@ def outcomes(verdicts: tuple[Verdict, ...]) -> dict[str, Outcome]:
 
 class TestRule:
     @pytest.mark.parametrize(
-        ("observed", "sense", "outcome"),
+        ("observed", "metric", "outcome"),
         [
-            (9.9, Sense.AT_MOST, PASS), (10.0, Sense.AT_MOST, PASS), (10.1, Sense.AT_MOST, FAIL),
-            (9.9, Sense.AT_LEAST, FAIL), (10.0, Sense.AT_LEAST, PASS), (10.1, Sense.AT_LEAST, PASS),
+            (9.9, CAP, PASS), (10.0, CAP, PASS), (10.1, CAP, FAIL),
+            (9.9, FLOOR, FAIL), (10.0, FLOOR, PASS), (10.1, FLOOR, PASS),
         ],
     )  # fmt: skip
     def test_a_value_on_its_limit_is_inside(
-        self, observed: float, sense: Sense, outcome: Outcome
+        self, observed: float, metric: Metric, outcome: Outcome
     ) -> None:
-        assert gate.rule("g", "m", observed, 10.0, sense, MADE).outcome is outcome
+        assert gate.rule(metric, observed, 10.0, MADE).outcome is outcome
 
-    @given(observed=st.floats(), sense=st.sampled_from(Sense))
-    def test_without_a_limit_nothing_passes(self, observed: float, sense: Sense) -> None:
-        ruling = gate.rule("g", "m", observed, None, sense, MADE)
+    @pytest.mark.parametrize(
+        ("low", "high", "metric", "outcome"),
+        [
+            (8.0, 10.0, CAP, PASS), (8.0, 10.1, CAP, OPEN), (10.0, 12.0, CAP, OPEN),
+            (10.1, 12.0, CAP, FAIL), (10.0, 12.0, FLOOR, PASS), (9.9, 12.0, FLOOR, OPEN),
+            (8.0, 10.0, FLOOR, OPEN), (8.0, 9.9, FLOOR, FAIL),
+        ],
+    )  # fmt: skip
+    def test_only_an_interval_that_lies_wholly_on_one_side_decides(
+        self, low: float, high: float, metric: Metric, outcome: Outcome
+    ) -> None:
+        ruling = gate.rule(metric, (low + high) / 2, 10.0, MADE, low=low, high=high)
+
+        assert ruling.outcome is outcome
+        assert ("straddles 10 dB" in ruling.because) is (outcome is OPEN)
+
+    @pytest.mark.parametrize(("made", "lacks"), [(MADE, Lack.PRECISION), (ON_HOST, Lack.PHONE)])
+    def test_an_interval_that_straddles_lacks_precision_on_a_phone_and_a_phone_elsewhere(
+        self, made: Provenance, lacks: Lack
+    ) -> None:
+        assert gate.rule(CAP, 10.0, 10.0, made, low=9.0, high=11.0).lacks is lacks
+
+    @given(observed=st.floats(), metric=EITHER)
+    def test_without_a_limit_nothing_passes(self, observed: float, metric: Metric) -> None:
+        ruling = gate.rule(metric, observed, None, MADE, cause="cold")
 
         assert ruling.outcome is OPEN
+        assert ruling.lacks is Lack.LIMIT
         assert "sets no limit" in ruling.because
 
-    @given(limit=st.floats(), sense=st.sampled_from(Sense))
-    def test_a_value_that_is_not_a_number_never_passes(self, limit: float, sense: Sense) -> None:
-        assert gate.rule("g", "m", math.nan, limit, sense, MADE).outcome is not PASS
+    @given(limit=st.floats(), metric=EITHER)
+    def test_a_value_that_is_not_a_number_never_passes(self, limit: float, metric: Metric) -> None:
+        assert gate.rule(metric, math.nan, limit, MADE).outcome is not PASS
 
-    @given(observed=st.floats(), sense=st.sampled_from(Sense))
+    @given(observed=st.floats(), metric=EITHER)
     def test_a_limit_that_is_not_a_number_is_never_kept(
-        self, observed: float, sense: Sense
+        self, observed: float, metric: Metric
     ) -> None:
-        assert gate.rule("g", "m", observed, math.nan, sense, MADE).outcome is not PASS
+        assert gate.rule(metric, observed, math.nan, MADE).outcome is not PASS
 
-    def test_the_line_names_value_limit_unit_and_cause(self) -> None:
-        broken = gate.rule("g", "m", 12.0, 10.0, Sense.AT_MOST, MADE, because="cold", unit=" dB")
-        kept = gate.rule("g", "m", 8.0, 10.0, Sense.AT_MOST, MADE, because="cold", unit=" dB")
+    def test_the_line_names_value_limit_unit_cause_and_remedy(self) -> None:
+        broken = gate.rule(CAP, 12.0, 10.0, MADE, cause="cold", remedy="warm it")
+        kept = gate.rule(CAP, 8.0, 10.0, MADE, cause="cold", remedy="warm it")
 
-        assert str(broken) == "FAIL g: m 12 dB, at most 10 dB: cold [PHONE]"
+        assert str(broken) == "FAIL g: m 12 dB, at most 10 dB: cold; warm it [PHONE]"
         assert str(kept) == "PASS g: m 8 dB, at most 10 dB [PHONE]"
 
     def test_a_ruling_of_nothing_has_neither_value_nor_evidence(self) -> None:
-        ruling = gate.inconclusive("g", "m", "no meter")
+        ruling = gate.inconclusive(CAP, Lack.PHONE, "no meter", remedy="attach one")
 
         assert (ruling.outcome, ruling.observed, ruling.evidence) == (OPEN, None, None)
+        assert str(ruling) == "INCONCLUSIVE g: no meter; attach one"
 
 
 class TestLatencyMeasured:
@@ -104,7 +133,7 @@ class TestLatencyMeasured:
 
 class TestLatencyEstimated:
     FACT = Estimate(
-        estimate_ms=10.0, low_ms=8.0, high_ms=13.0, basis="four figures", provenance=MADE,
+        estimate_ms=10.0, low_ms=8.0, high_ms=13.0, basis="four figures", provenance=ON_HOST,
         shares={"CONV_2D": 0.7, "ADD": 0.1, "PRELU": 0.15, "floor": 0.05}, cpu_share=0.25,
     )  # fmt: skip
 
@@ -125,6 +154,7 @@ class TestLatencyEstimated:
         (ruling,) = gate.latency(relative, budget(latency_ms=limit_ms))
 
         assert ruling.outcome is OPEN
+        assert ruling.lacks is Lack.PHONE
         assert "relative only" in ruling.because
 
     def test_without_a_limit_it_is_inconclusive(self) -> None:
@@ -133,7 +163,7 @@ class TestLatencyEstimated:
     def test_a_breach_names_what_costs_most_and_the_share_of_the_cpu(self) -> None:
         (ruling,) = gate.latency(self.FACT, budget(latency_ms=1.0))
 
-        assert "most of it: CONV_2D 70%, PRELU 15%, ADD 10%; 25% of it on the CPU" in ruling.because
+        assert "most of it CONV_2D 70%, PRELU 15%, ADD 10%; 25% of it on the CPU" in ruling.because
 
 
 class TestResidency:
@@ -198,7 +228,7 @@ class TestResidency:
 class TestFidelity:
     MATCH = Fidelity(
         psnr_db=40.0, relative_l2=0.01, worst_tile_psnr_db=35.0, worst_tile_px=(64, 32),
-        max_error=0.1, out_of_range_share=0.0, non_finite_values=0, provenance=MADE,
+        max_error=0.1, out_of_range_share=0.0, non_finite_values=0,
     )  # fmt: skip
 
     @pytest.mark.parametrize(
@@ -218,7 +248,7 @@ class TestFidelity:
     def test_each_metric_has_its_own_limit(
         self, limits: dict[str, float], metric: str, outcome: Outcome
     ) -> None:
-        rulings = gate.fidelity(self.MATCH, Limits(source="test", **limits))
+        rulings = gate.fidelity(self.MATCH, Limits(source="test", **limits), MADE)
 
         assert outcomes(rulings)[metric] is outcome
 
@@ -228,12 +258,12 @@ class TestFidelity:
     ) -> None:
         match = dataclasses.replace(self.MATCH, non_finite_values=count)
 
-        rulings = gate.fidelity(match, Limits(source="test"))
+        rulings = gate.fidelity(match, Limits(source="test"), MADE)
 
         assert outcomes(rulings)["non_finite_values"] is outcome
 
     def test_the_worst_tile_is_named_by_its_place(self) -> None:
-        ruling = gate.worst_tile(self.MATCH, at_least_db=50.0)
+        ruling = gate.worst_tile(self.MATCH, MADE, at_least_db=50.0)
 
         assert "the 32x32 tile at x 64, y 32" in ruling.because
 
@@ -243,7 +273,7 @@ class TestFidelity:
     ) -> None:
         fp32 = dataclasses.replace(self.MATCH, psnr_db=40.5)
 
-        ruling = gate.quality_drop(self.MATCH, fp32, at_most_db=allowed_db)
+        ruling = gate.quality_drop(self.MATCH, fp32, MADE, at_most_db=allowed_db)
 
         assert ruling.observed == 0.5
         assert ruling.outcome is outcome
@@ -251,7 +281,7 @@ class TestFidelity:
     def test_a_variant_that_is_better_than_fp32_has_no_drop(self) -> None:
         worse = dataclasses.replace(self.MATCH, psnr_db=30.0)
 
-        assert gate.quality_drop(self.MATCH, worse, at_most_db=0.0).outcome is PASS
+        assert gate.quality_drop(self.MATCH, worse, MADE, at_most_db=0.0).outcome is PASS
 
 
 class TestScaling:
@@ -306,26 +336,39 @@ class TestRegression:
     )  # fmt: skip
 
     @pytest.mark.parametrize(
-        ("observed", "sense", "outcome"),
+        ("observed", "metric", "outcome"),
         [
-            (10.5, Sense.AT_MOST, PASS), (10.6, Sense.AT_MOST, FAIL), (1.0, Sense.AT_MOST, PASS),
-            (9.5, Sense.AT_LEAST, PASS), (9.4, Sense.AT_LEAST, FAIL), (99.0, Sense.AT_LEAST, PASS),
+            (10.5, metrics.BLESSED_LATENCY_MS, PASS), (10.6, metrics.BLESSED_LATENCY_MS, FAIL),
+            (1.0, metrics.BLESSED_LATENCY_MS, PASS), (9.5, metrics.QUALITY_DB, PASS),
+            (9.4, metrics.QUALITY_DB, FAIL), (99.0, metrics.QUALITY_DB, PASS),
         ],
     )  # fmt: skip
     def test_a_change_within_the_spread_passes_and_beyond_it_fails(
-        self, observed: float, sense: Sense, outcome: Outcome
+        self, observed: float, metric: Metric, outcome: Outcome
     ) -> None:
-        ruling = gate.no_regression("latency_ms", observed, self.BASELINE, MADE, sense=sense)
+        assert gate.no_regression(metric, observed, self.BASELINE, MADE).outcome is outcome
+
+    @pytest.mark.parametrize(
+        ("low", "high", "outcome"), [(10.2, 10.5, PASS), (10.4, 10.8, OPEN), (10.51, 10.8, FAIL)]
+    )
+    def test_a_measured_interval_that_straddles_what_is_allowed_decides_nothing(
+        self, low: float, high: float, outcome: Outcome
+    ) -> None:
+        ruling = gate.no_regression(
+            metrics.BLESSED_LATENCY_MS, (low + high) / 2, self.BASELINE, MADE, low=low, high=high
+        )
 
         assert ruling.outcome is outcome
+        assert (ruling.lacks is Lack.PRECISION) is (outcome is OPEN)
 
     def test_a_breach_names_what_was_blessed_and_why(self) -> None:
-        ruling = gate.no_regression("latency_ms", 20.0, self.BASELINE, MADE)
+        ruling = gate.no_regression(metrics.BLESSED_LATENCY_MS, 20.0, self.BASELINE, MADE)
 
         assert "blessed 10 (release 3)" in ruling.because
 
     def test_without_a_baseline_it_is_inconclusive_and_names_bless(self) -> None:
-        ruling = gate.no_regression("latency_ms", 1.0, None, MADE)
+        ruling = gate.no_regression(metrics.BLESSED_LATENCY_MS, 1.0, None, MADE)
 
         assert ruling.outcome is OPEN
+        assert ruling.lacks is Lack.BASELINE
         assert "`harness bless`" in ruling.because

@@ -22,7 +22,8 @@ def record(number: int, *, known: bool = True) -> Record:
         delegate="gpu", resolution="1x1", frame="a",
         verdict=Verdict(
             gate="latency", metric="latency_ms", sense=Sense.AT_MOST, outcome=Outcome.FAIL,
-            observed=float(number), limit=1.0, provenance=made if known else None, low=0.5,
+            observed=float(number), limit=1.0, unit="ms", low=0.5,
+            provenance=made if known else None, cause="PRELU", remedy="use RELU",
         ),
     )  # fmt: skip
 

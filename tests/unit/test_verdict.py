@@ -4,19 +4,38 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness import gate, verdict
+from harness import verdict
 from harness.evidence import Evidence, Provenance
-from harness.verdict import Finding, Outcome, Sense, Verdict
+from harness.verdict import (
+    FALLBACK,
+    FIDELITY,
+    LATENCY,
+    REGRESSION,
+    SCALING,
+    Finding,
+    Lack,
+    Outcome,
+    Sense,
+    Verdict,
+)
 
 PASS, FAIL, OPEN = Outcome.PASS, Outcome.FAIL, Outcome.INCONCLUSIVE
 
 
 def ruling(
-    gate_name: str, outcome: Outcome = PASS, kind: Evidence | None = Evidence.HOST
+    gate_name: str,
+    outcome: Outcome = PASS,
+    kind: Evidence | None = Evidence.HOST,
+    lacks: Lack | None = None,
 ) -> Verdict:
     made = Provenance(evidence=kind, device="d", variant_sha256="") if kind else None
     return Verdict(
-        gate=gate_name, metric="m", sense=Sense.AT_MOST, outcome=outcome, provenance=made
+        gate=gate_name,
+        metric="m",
+        sense=Sense.AT_MOST,
+        outcome=outcome,
+        provenance=made,
+        lacks=lacks,
     )
 
 
@@ -52,19 +71,19 @@ def test_one_more_ruling_never_improves_a_joined_one(before: list[Outcome], more
     ("rulings", "finding"),
     [
         (
-            [ruling(gate.LATENCY), ruling(gate.FALLBACK), ruling(gate.FIDELITY)],
+            [ruling(LATENCY), ruling(FALLBACK), ruling(FIDELITY)],
             Finding.RIGHT,
         ),
-        ([ruling(gate.LATENCY), ruling(gate.FALLBACK)], Finding.PARTIAL),
-        ([ruling(gate.LATENCY, FAIL), ruling(gate.FALLBACK)], Finding.SLOW),
-        ([ruling(gate.SCALING, FAIL), ruling(gate.FALLBACK)], Finding.SLOW),
-        ([ruling(gate.LATENCY, FAIL), ruling(gate.FALLBACK, FAIL)], Finding.FALLBACK),
-        ([ruling(gate.FIDELITY, FAIL)], Finding.WRONG),
-        ([ruling(gate.FIDELITY, FAIL), ruling(gate.FALLBACK, FAIL)], Finding.WRONG),
-        ([ruling(gate.FIDELITY, FAIL), ruling(gate.FALLBACK, OPEN)], Finding.WRONG),
-        ([ruling(gate.FIDELITY, FAIL), ruling(gate.FALLBACK)], Finding.RESIDENT_BUT_WRONG),
-        ([ruling(gate.REGRESSION, FAIL)], Finding.REGRESSED),
-        ([ruling(gate.LATENCY, OPEN), ruling(gate.FALLBACK)], Finding.NEEDS_PHONE),
+        ([ruling(LATENCY), ruling(FALLBACK)], Finding.PARTIAL),
+        ([ruling(LATENCY, FAIL), ruling(FALLBACK)], Finding.SLOW),
+        ([ruling(SCALING, FAIL), ruling(FALLBACK)], Finding.SLOW),
+        ([ruling(LATENCY, FAIL), ruling(FALLBACK, FAIL)], Finding.FALLBACK),
+        ([ruling(FIDELITY, FAIL)], Finding.WRONG),
+        ([ruling(FIDELITY, FAIL), ruling(FALLBACK, FAIL)], Finding.WRONG),
+        ([ruling(FIDELITY, FAIL), ruling(FALLBACK, OPEN)], Finding.WRONG),
+        ([ruling(FIDELITY, FAIL), ruling(FALLBACK)], Finding.RESIDENT_BUT_WRONG),
+        ([ruling(REGRESSION, FAIL)], Finding.REGRESSED),
+        ([ruling(LATENCY, OPEN), ruling(FALLBACK)], Finding.NEEDS_FACT),
     ],
 )
 def test_the_class_of_a_joined_verdict_names_the_gravest_cause(
@@ -75,10 +94,42 @@ def test_the_class_of_a_joined_verdict_names_the_gravest_cause(
     assert found is finding
 
 
+@pytest.mark.parametrize(
+    ("lacks", "finding"),
+    [
+        ([Lack.FACT, Lack.PHONE], Finding.NEEDS_FACT),
+        ([Lack.LIMIT, Lack.PHONE], Finding.NEEDS_PHONE),
+        ([Lack.STATE], Finding.NEEDS_MEASURING),
+        ([Lack.PRECISION, Lack.BASELINE], Finding.NEEDS_MEASURING),
+        ([Lack.TARGET, Lack.STACK], Finding.NEEDS_STACK),
+        ([Lack.TARGET], Finding.NEEDS_IMAGE),
+        ([Lack.FRAME, Lack.LIMIT], Finding.NEEDS_IMAGE),
+        ([Lack.LIMIT, Lack.BASELINE], Finding.NEEDS_BLESSING),
+    ],
+)
+def test_what_is_needed_is_what_the_rulings_lack(lacks: list[Lack], finding: Finding) -> None:
+    rulings = [ruling(FIDELITY, OPEN, lacks=lack) for lack in lacks]
+
+    assert verdict.join([ruling(LATENCY), *rulings])[1] is finding
+
+
+@pytest.mark.parametrize("lack", Lack)
+def test_every_lack_is_a_need_of_its_own_words(lack: Lack) -> None:
+    _, finding, _ = verdict.join([ruling(LATENCY, OPEN, lacks=lack)])
+
+    assert finding.value.startswith("needs ")
+
+
+@pytest.mark.parametrize("outcome", [PASS, FAIL])
+def test_only_an_inconclusive_ruling_lacks_something(outcome: Outcome) -> None:
+    with pytest.raises(ValueError, match="lacks limit"):
+        ruling(LATENCY, outcome, lacks=Lack.LIMIT)
+
+
 def test_a_joined_verdict_rests_on_its_weakest_evidence() -> None:
     rulings = [
-        ruling(gate.LATENCY, PASS, Evidence.PHONE),
-        ruling(gate.FALLBACK, PASS, Evidence.RULES),
+        ruling(LATENCY, PASS, Evidence.PHONE),
+        ruling(FALLBACK, PASS, Evidence.RULES),
     ]
 
     _, _, ground = verdict.join(rulings)
@@ -87,7 +138,7 @@ def test_a_joined_verdict_rests_on_its_weakest_evidence() -> None:
 
 
 def test_without_any_evidence_there_is_no_ground_and_no_pass() -> None:
-    outcome, _, ground = verdict.join([ruling(gate.LATENCY, OPEN, None)])
+    outcome, _, ground = verdict.join([ruling(LATENCY, OPEN, None)])
 
     assert outcome is OPEN
     assert ground is None
@@ -102,8 +153,11 @@ def test_a_line_names_outcome_gate_cause_and_evidence() -> None:
             sense=Sense.AT_MOST,
             outcome=FAIL,
             provenance=made,
-            because="4 of 61 ops on CPU",
+            observed=4.0,
+            limit=0.0,
+            cause="PRELU is refused",
+            remedy="use RELU",
         )
     )
 
-    assert line == "FAIL cpu_fallback: 4 of 61 ops on CPU [RULES]"
+    assert line == "FAIL cpu_fallback: cpu_ops 4, at most 0: PRELU is refused; use RELU [RULES]"

@@ -1,0 +1,128 @@
+"""Every quantity that the gates judge: its name, unit, sense and gate, in one table."""
+
+from dataclasses import dataclass, replace
+
+from harness.verdict import FALLBACK, FIDELITY, LATENCY, REGRESSION, SCALING, Sense
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """A quantity that a gate judges.
+
+    Attributes:
+        gate: Short name of its gate.
+        name: Its name, with the unit in it where it has one.
+        sense: The side of its limit on which it must lie.
+        unit: Such as `dB`, or ''.
+        about: What it is, in a few words.
+        heading: Heading of its gate's column in a summary, or '' where another metric heads it.
+    """
+
+    gate: str
+    name: str
+    sense: Sense = Sense.AT_MOST
+    unit: str = ""
+    about: str = ""
+    heading: str = ""
+
+
+LATENCY_MS = Metric(
+    gate=LATENCY,
+    name="latency_ms",
+    unit="ms",
+    about="median of one inference, or its estimate",
+    heading="latency ms",
+)
+P95_MS = Metric(
+    gate=LATENCY, name="p95_ms", unit="ms", about="95th percentile; measured latency only"
+)
+CPU_OPS = Metric(
+    gate=FALLBACK, name="cpu_ops", about="ops that fall back to the CPU", heading="CPU ops"
+)
+PARTITIONS = Metric(
+    gate=FALLBACK,
+    name="partitions",
+    about="stretches on one unit, those on the CPU included",
+)
+CPU_TIME_SHARE = Metric(
+    gate=FALLBACK, name="cpu_time_share", about="share of the time on the CPU, 0 to 1"
+)
+NON_FINITE_VALUES = Metric(gate=FIDELITY, name="non_finite_values", about="NaN and infinite values")
+OUT_OF_RANGE_SHARE = Metric(
+    gate=FIDELITY,
+    name="out_of_range_share",
+    about="share of values that a display would cut off: outside `output_range` by more than 5 % "
+    "of its width",
+)
+PSNR_DB = Metric(
+    gate=FIDELITY,
+    name="psnr_db",
+    sense=Sense.AT_LEAST,
+    unit="dB",
+    about="against the FP32 golden, its peak the width of `output_range`",
+    heading="PSNR dB",
+)
+RELATIVE_L2 = Metric(gate=FIDELITY, name="relative_l2", about="against the FP32 golden")
+WORST_TILE_PSNR_DB = Metric(
+    gate=FIDELITY,
+    name="worst_tile_psnr_db",
+    sense=Sense.AT_LEAST,
+    unit="dB",
+    about="the worst 32x32 tile, which a whole image hides",
+)
+QUALITY_DROP_DB = Metric(
+    gate=FIDELITY,
+    name="quality_drop_db",
+    unit="dB",
+    about="PSNR against the sharp target, lost to FP32",
+)
+SCALING_EXPONENT = Metric(
+    gate=SCALING,
+    name="scaling_exponent",
+    about="growth of ms with pixels; 1 is linear",
+    heading="exponent",
+)
+CLIFF_RATIO = Metric(
+    gate=SCALING, name="cliff_ratio", about="largest jump of ms per megapixel between neighbours"
+)
+PLACEMENT_CHANGES = Metric(
+    gate=SCALING,
+    name="placement_changes",
+    about="resolutions at which CPU ops or partitions change",
+)
+BLESSED_LATENCY_MS = replace(LATENCY_MS, gate=REGRESSION, heading="baseline ms")
+BLESSED_CPU_OPS = replace(CPU_OPS, gate=REGRESSION, heading="")
+BLESSED_PARTITIONS = replace(PARTITIONS, gate=REGRESSION)
+INSTRUCTIONS = Metric(
+    gate=REGRESSION, name="instructions", about="instructions of one inference on the CPU"
+)
+QUALITY_DB = Metric(
+    gate=REGRESSION,
+    name="quality_db",
+    sense=Sense.AT_LEAST,
+    unit="dB",
+    about="mean PSNR against the sharp targets",
+)
+
+BLESSED = (BLESSED_LATENCY_MS, BLESSED_CPU_OPS, BLESSED_PARTITIONS, INSTRUCTIONS, QUALITY_DB)
+"""What a person accepts as a baseline."""
+ALL = (
+    LATENCY_MS,
+    P95_MS,
+    CPU_OPS,
+    PARTITIONS,
+    CPU_TIME_SHARE,
+    NON_FINITE_VALUES,
+    OUT_OF_RANGE_SHARE,
+    PSNR_DB,
+    RELATIVE_L2,
+    WORST_TILE_PSNR_DB,
+    QUALITY_DROP_DB,
+    SCALING_EXPONENT,
+    CLIFF_RATIO,
+    PLACEMENT_CHANGES,
+    *BLESSED,
+)
+"""In the order of the gates; no two of one gate share a name."""
+HEADINGS = {metric.gate: metric for metric in ALL if metric.heading}
+"""The metric that heads each gate's column."""
