@@ -64,4 +64,4 @@ $(VENV)/dev.stamp: pyproject.toml constraints.txt | $(VENV)/bin/python
 	touch $@ $(VENV)/gate.stamp
 
 clean:
-	rm -rf $(VENV) .cache .results .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) .cache .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
