@@ -4,7 +4,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from harness.estimate.reference import attention, classifiers, inverted, mobile, restoration
+from harness.estimate.reference import (
+    attention,
+    classifiers,
+    inverted,
+    mobile,
+    nasnet,
+    restoration,
+)
 from harness.estimate.reference.draft import Draft, Node
 from harness.graph import Graph
 
@@ -76,6 +83,7 @@ REFERENCES = {
         ),
         _reference("squeezenet1_0", "squeezenet", mobile.squeezenet_1_0, 1.248, 0.86),
         _reference("inception_v4", "inception", mobile.inception_v4, 42.7, 12.27),
+        _reference("nasnet_mobile", "nasnet", nasnet.nasnet_mobile, 5.3, 0.564),
         _reference("inception_resnet_v2", "inception", mobile.inception_resnet_v2, 55.8, 13.2),
         *(
             _reference(
@@ -86,7 +94,8 @@ REFERENCES = {
             # The README counts 5 % more: operations that are not multiply-accumulates.
             for i, side, width, depth, millions, gmacs in (
                 (0, 224, 1.0, 1.0, 4.7, 0.39), (1, 240, 1.0, 1.1, 5.4, 0.60),
-                (2, 260, 1.1, 1.2, 6.1, 0.86),
+                (2, 260, 1.1, 1.2, 6.1, 0.86), (3, 280, 1.2, 1.4, 8.2, 1.37),
+                (4, 300, 1.4, 1.8, 13.0, 2.51),
             )
         ),
         _reference("resnet18", "resnet", classifiers.resnet18, 11.69, 1.81),

@@ -91,7 +91,7 @@ def test_the_command_prints_the_entries_and_the_table(capsys: pytest.CaptureFixt
     printed = capsys.readouterr()
     assert code == 0
     assert printed.out.count("# pixel4: as the profile has them") == 5
-    assert "| Pixel 4 (cpu) | float | plain roofline | 7 |" in printed.err
+    assert "| Pixel 4 (cpu) | float | plain roofline | 10 |" in printed.err
 
 
 @pytest.mark.parametrize("name", ["reno3", "nokia"])
