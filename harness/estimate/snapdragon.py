@@ -156,7 +156,10 @@ def cost(part: Graph, profile: Profile) -> NpuCost:
     ratio = (1.0 + share) * interval.widen(
         entry.interval_ratio, macs=run.macs, fitted_gmacs_max=entry.fitted_gmacs_max
     )
-    alone = replace(priced, low_ms=priced.total_ms / ratio, high_ms=priced.total_ms * ratio)
+    # Some software runs a QUANTIZE at no cost, so that the low end is an answer without it.
+    free_ms = correction.apart_ms * rescalings(run)
+    low_ms, high_ms = (priced.total_ms - free_ms) / ratio, priced.total_ms * ratio
+    alone = replace(priced, low_ms=low_ms, high_ms=high_ms)
     if rates is None or second is None or _agree(priced.total_ms, second.estimate_ms, entry):
         return alone
     culprit = second_opinion.culprit(run, rates, estimator_ratio=correction.vendor_ratio)
@@ -213,8 +216,17 @@ def precision_of(graph: Graph) -> str:
 
 def apart(graph: Graph) -> int:
     """Count the ops that only clamp or rescale quantized tensors."""
+    return _of_quantized(graph, _APART)
+
+
+def rescalings(graph: Graph) -> int:
+    """Count the ops that only rescale quantized tensors, as exporters leave them at joins."""
+    return _of_quantized(graph, frozenset({"QUANTIZE"}))
+
+
+def _of_quantized(graph: Graph, names: frozenset[str]) -> int:
     return sum(
-        op.name in _APART and graph.tensors[op.inputs[0]].dtype in QUANTIZED for op in graph.ops
+        op.name in names and graph.tensors[op.inputs[0]].dtype in QUANTIZED for op in graph.ops
     )
 
 

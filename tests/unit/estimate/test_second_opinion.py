@@ -152,3 +152,19 @@ def test_a_question_that_takes_too_long_is_an_error_where_no_roofline_is(
 
     with pytest.raises(TimeLimitError):
         snapdragon.cost(net(), phones.phone(replace(NPU, roofline=None)))
+
+
+def test_the_low_end_is_an_answer_without_the_rescaling_at_joins(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    draft = Draft(precision="int8")
+    x = draft.conv(draft.input(64, 64, 3), 32)
+    graph = draft.finish(draft.concat(draft.requantize(x), draft.requantize(x)))
+    npu = replace(NPU, precision="int8", values={**NPU.values, "apart_ms": 0.25}, roofline=None)
+    says(monkeypatch, lambda graph: 1.0)
+
+    found = snapdragon.cost(graph, phones.phone(npu))
+
+    assert found.unseen_ms == pytest.approx(0.5)
+    assert found.low_ms == pytest.approx((found.total_ms - 0.5) / 1.2)
+    assert found.high_ms == pytest.approx(found.total_ms * 1.2)
