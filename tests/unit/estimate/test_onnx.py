@@ -95,6 +95,17 @@ def test_an_op_without_weights_computes_the_same_numbers(
     np.testing.assert_allclose(run_onnx(model), run_litert(model), rtol=2e-3, atol=2e-4)
 
 
+@pytest.mark.parametrize("op", ["AVERAGE_POOL_2D", "MAX_POOL_2D"])
+def test_a_pooling_of_one_pixel_is_written_as_a_slice(op: str) -> None:
+    parsed = graphs.parse(models.op_model(op, filter_height=1, filter_width=1))
+
+    written = onnx.load_model_from_string(onnx_writer.write(parsed, onnx_ops.EMITTERS))
+
+    kinds = {node.op_type for node in written.graph.node}
+    assert "Slice" in kinds
+    assert not {kind for kind in kinds if "Pool" in kind}
+
+
 @pytest.mark.parametrize("dtype", ["float32", "int8", "int16"])
 @pytest.mark.parametrize("op", WEIGHTED)
 def test_an_op_with_weights_has_the_same_shape_in_every_precision(op: str, dtype: str) -> None:

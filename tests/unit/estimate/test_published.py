@@ -6,7 +6,8 @@ import pytest
 
 from harness import profiles
 from harness.errors import ConfigError
-from harness.estimate import published
+from harness.estimate import figures, model, published
+from harness.estimate.reference.catalogue import REFERENCES
 from tests.tiny import command
 
 SHIPPED = profiles.load_all([profiles.shipped_folder()])
@@ -33,6 +34,18 @@ def test_the_rooflines_of_pixel_4_are_the_fitted_ones(entry: profiles.EstimateCo
     fitted = published.as_entry(published.fit(chosen).constants, entry)
 
     assert published.differences(entry, fitted) == ()
+
+
+@pytest.mark.parametrize(("delegate", "measured_ms"), [("cpu", 34.5), ("nnapi", 99.0)])
+def test_many_small_ops_are_inside_the_interval_on_pixel_4(
+    delegate: str, measured_ms: float
+) -> None:
+    graph = REFERENCES["nasnet_mobile"].graph("float")
+    target = profiles.Target(profile=SHIPPED["pixel4"], delegate=delegate)
+
+    found = model.estimate_graph(graph, figures.whole(graph, delegate), target)
+
+    assert found.low_ms < measured_ms < found.high_ms
 
 
 def test_a_changed_constant_is_named_with_both_values() -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from harness.errors import TimeLimitError
 from harness.estimate import model, second_opinion, snapdragon, vendor
+from harness.estimate.reference.attention import layer_norm
 from harness.estimate.reference.draft import Draft
 from harness.estimate.roofline import Rates
 from harness.evidence import Evidence
@@ -168,3 +169,23 @@ def test_the_low_end_is_an_answer_without_the_rescaling_at_joins(
     assert found.unseen_ms == pytest.approx(0.5)
     assert found.low_ms == pytest.approx((found.total_ms - 0.5) / 1.2)
     assert found.high_ms == pytest.approx(found.total_ms * 1.2)
+
+
+def test_normalizing_the_input_costs_nothing_and_a_layer_norm_one_op(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    says(monkeypatch, lambda graph: float(len(graph.ops)))
+    npu = replace(NPU, roofline=None)
+
+    def cost_ms(draw: Callable[[Draft], int]) -> float:
+        draft = Draft()
+        return snapdragon.cost(draft.finish(draw(draft)), phones.phone(npu)).compute_ms
+
+    plain, normalized = (
+        cost_ms(lambda draft, image=image: draft.conv(image(draft), 8))
+        for image in (lambda draft: draft.input(8, 8, 3), lambda draft: draft.image(8))
+    )
+    with_norm = cost_ms(lambda draft: layer_norm(draft, draft.conv(draft.input(8, 8, 3), 8)))
+
+    assert normalized == plain
+    assert with_norm == pytest.approx(plain + 1.0)
