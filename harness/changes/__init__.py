@@ -15,16 +15,26 @@ never subtracted from the series: most updates of a phone move few of its models
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import UTC, datetime
 
 from harness.changes.findings import Finding, Kind, Move
 from harness.changes.history import View, look
-from harness.changes.nights import Night, Reading
+from harness.changes.nights import Night, Reading, time_of
 from harness.changes.rule import Rule
 from harness.changes.shared import Watch, move, shared
 from harness.errors import MeasurementError
 
-__all__ = ["Finding", "Kind", "Move", "Night", "Reading", "Rule", "Watch", "find", "observe"]
+__all__ = [
+    "Finding",
+    "Kind",
+    "Move",
+    "Night",
+    "Reading",
+    "Rule",
+    "Watch",
+    "find",
+    "observe",
+    "time_of",
+]
 
 
 def observe(
@@ -89,8 +99,8 @@ def _finding(view: View, kind: Kind, night: Night, watched: int) -> Finding:
 def _check(watch: Watch, night: Night) -> None:
     if night.phone != watch.phone:
         raise MeasurementError(f"a night of {night.phone} cannot follow nights of {watch.phone}")
-    when = _time(night.date)
-    if watch.date and when < _time(watch.date):
+    when = time_of(night.date)
+    if watch.date and when < time_of(watch.date):
         raise MeasurementError(
             f"{night.phone}: {night.date} comes after {watch.date}; sort the nights by time"
         )
@@ -100,11 +110,3 @@ def _check(watch: Watch, night: Night) -> None:
                 f"{night.phone} {night.date}: {name} is there twice; "
                 "put all values of a night into one reading"
             )
-
-
-def _time(date: str) -> datetime:
-    try:
-        time = datetime.fromisoformat(date)
-    except ValueError as error:
-        raise MeasurementError(f"{date!r} is no ISO 8601 date") from error
-    return time if time.tzinfo else time.replace(tzinfo=UTC)

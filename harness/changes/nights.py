@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from harness.errors import MeasurementError
 
@@ -73,3 +74,16 @@ class Night:
     readings: tuple[Reading, ...]
     conditions: tuple[tuple[str, str], ...] = ()
     temperature_c: float | None = None
+
+
+def time_of(date: str) -> datetime:
+    """Return when a night was; without a zone it is UTC.
+
+    Raises:
+        MeasurementError: it is no ISO 8601 date or time.
+    """
+    try:
+        time = datetime.fromisoformat(date)
+    except ValueError as error:
+        raise MeasurementError(f"{date!r} is no ISO 8601 date") from error
+    return time if time.tzinfo else time.replace(tzinfo=UTC)

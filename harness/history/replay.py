@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness import changes, files
+from harness import changes, files, text
 from harness.changes import Finding, Kind, Night, Reading, Rule, Watch
 from harness.errors import ConfigError
 from harness.history import peers, yardstick
@@ -57,9 +57,10 @@ def read(path: Path) -> tuple[Night, ...]:
     nights: dict[tuple[str, str, str], list[tuple[int, Mapping[str, str]]]] = defaultdict(list)
     for line, row in rows:
         nights[(row["date"], row.get("tag", ""), row["device"])].append((line, row))
+    ordered = sorted(nights, key=lambda night: (changes.time_of(night[0]), *night[1:]))
     return tuple(
-        _night(path, date, device, nights[(date, tag, device)])
-        for date, tag, device in sorted(nights)
+        _night(path, date, text.line(device, text.NAME), nights[(date, tag, device)])
+        for date, tag, device in ordered
     )
 
 
@@ -187,12 +188,13 @@ def _night(
     conditions: dict[str, Counter[str]] = defaultdict(Counter)
     temperatures = []
     for line, row in rows:
-        series[" ".join(row[name] for name in _SERIES if row.get(name))].append((line, row))
+        name = text.line(" ".join(row[name] for name in _SERIES if row.get(name)), text.NAME)
+        series[name].append((line, row))
         if row.get("temperature_c"):
             temperatures.append(_number(path, line, row, "temperature_c"))
         for name, value in row.items():
             if value and name not in (*_NEEDED, *_SERIES, *_OWN):
-                conditions[name][value] += 1
+                conditions[text.line(name, text.NAME)][text.line(value, text.NAME)] += 1
     return Night(
         date=date,
         phone=device,

@@ -45,6 +45,22 @@ def test_rows_of_one_night_are_repeats_unless_their_tags_differ(write):
     assert len(replay.read(write(head, row.format(10, "v1"), row.format(11, "v2")))) == 2
 
 
+def test_nights_are_sorted_by_time_and_not_by_how_it_is_written(write):
+    nights = replay.read(
+        write(HEAD, "m,b,2026-01-02T00:30:00+02:00,11", "m,b,2026-01-01,9", "m,b,20260102,12")
+    )
+
+    assert [one.readings[0].values for one in nights] == [(9.0,), (11.0,), (12.0,)]
+    assert changes.find(nights) == ()
+
+
+def test_names_from_a_file_cannot_command_a_terminal(write):
+    (night,) = replay.read(write(f"{HEAD},driver", "a\x1b[2Jb,c\x07,2026-01-01,9,\u202e1"))
+
+    assert night.readings[0].series == "a\\x1b[2Jb"
+    assert (night.phone, night.conditions) == ("c\\x07", (("driver", "\\u202e1"),))
+
+
 def test_units_intervals_temperature_and_conditions_are_read(write):
     (night,) = replay.read(
         write(
