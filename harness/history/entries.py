@@ -48,6 +48,10 @@ class SeriesKey:
         Raises:
             ConfigError: a part is.
         """
+        together = "".join(self.parts)
+        fits = together.isprintable() and len(together) <= _TEXT_MAX
+        if fits and self.subject and self.metric and self.evidence:
+            return  # in one go, as a night has thousands
         for name, value in zip(_PARTS, self.parts, strict=True):
             _check_text(value, name)
             if not value and name in ("subject", "metric", "evidence"):
