@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any, Self
 
 from harness import cache, resizing
-from harness import graph as graphs
 from harness.errors import ModelError
 from harness.evidence import sha256_of
-from harness.graph import Graph
+from harness.graph import Graph, parse, read
 from harness.images import Size
 
 
@@ -38,7 +37,7 @@ class Model:
         Raises:
             ModelError: the bytes cannot be read as a model.
         """
-        return graphs.parse(self.data, name=self.name)
+        return parse(self.data, name=self.name)
 
     @functools.cached_property
     def sha256(self) -> str:
@@ -122,6 +121,6 @@ def load(path: Path) -> Model:
     Raises:
         ModelError: the file is missing, too large or cannot be read as a model.
     """
-    model = Model(name=str(path), data=graphs.read(path))
+    model = Model(name=str(path), data=read(path))
     _ = model.graph  # a file that is no model is said here, and not by who uses it first
     return model

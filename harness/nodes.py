@@ -151,6 +151,36 @@ class Graph:
             alive.difference_update(last)
         return peak_bytes
 
+    @functools.cached_property
+    def producers(self) -> Mapping[int, Op]:
+        """Return the op that computes each tensor, for those that one computes."""
+        return {i: op for op in self.ops for i in op.outputs}
+
+    @functools.cached_property
+    def readers(self) -> Mapping[int, tuple[Op, ...]]:
+        """Return the ops that read each tensor, each once, in execution order."""
+        readers: dict[int, list[Op]] = {tensor.index: [] for tensor in self.tensors}
+        for op in self.ops:
+            for i in dict.fromkeys(op.inputs):
+                if i >= 0:
+                    readers[i].append(op)
+        return {i: tuple(ops) for i, ops in readers.items()}
+
+    def unpacks_constant(self, op: Op) -> bool:
+        """Return whether an op only unpacks constant weights, which runtimes do once, at load.
+
+        Source: TFLite's DEQUANTIZE kernel and XNNPACK keep the float copy of constant float16
+        weights; DENSIFY does the same for sparse ones.
+        """
+        if op.name not in ("DEQUANTIZE", "DENSIFY") or not op.inputs or op.inputs[0] < 0:
+            return False
+        return self.tensors[op.inputs[0]].constant is not None
+
+    def runtime_dtype(self, op: Op) -> str:
+        """Return the dtype of the first tensor an op reads that is not constant, '' if none is."""
+        inputs = self.runtime_inputs(op)
+        return inputs[0].dtype if inputs else ""
+
     def input_tensors(self, op: Op) -> list[Tensor]:
         """Return the tensors an op reads, constants included, omitted ones left out."""
         return [self.tensors[i] for i in op.inputs if i >= 0]

@@ -1,6 +1,6 @@
 """Say which op ran where. Arithmetic only."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from harness import text
@@ -42,7 +42,7 @@ class Placement:
 
     Attributes:
         nodes: One entry per op, in execution order.
-        partitions: Stretches of nodes on one unit, those on the CPU included, as TFLite counts
+        partitions: Groups of nodes on one unit, those on the CPU included, as `partition` counts
             them; 1 for a graph that is wholly on the accelerator.
         provenance: How this is known.
         cpu_time_share: Share of the latency spent on the CPU (0..1), or None where unknown.
@@ -69,35 +69,38 @@ class Placement:
         return len(self.fallbacks)
 
 
-def partition(graph: Graph, accelerated: Sequence[bool]) -> tuple[tuple[int, ...], ...]:
-    """Group nodes into the stretches that a TFLite delegate and the CPU would execute.
+def partition(
+    graph: Graph, accelerated: Sequence[bool], *, idle: Collection[int] = ()
+) -> tuple[tuple[int, ...], ...]:
+    """Group nodes into the partitions that a TFLite delegate and the CPU execute.
 
     Args:
         graph: The graph, in execution order.
         accelerated: For each op, whether the delegate takes it.
+        idle: Ops that do not run at an inference, such as those that unpack constants at load;
+            they belong to no partition.
 
     Returns:
-        Op indices of each stretch, in the order in which the stretches run.
+        Op indices of each partition, in the order in which the partitions run.
 
-    Source: TFLite `PartitionGraphIntoIndependentNodeSubsets` (graph_info.cc): each stretch
+    Source: TFLite `PartitionGraphIntoIndependentNodeSubsets` (graph_info.cc): each partition
     takes every node of its kind whose inputs are ready, until none is left.
     """
-    producers = {i: op.index for op in graph.ops for i in op.outputs}
     waits = [
-        {producers[i] for i in op.inputs if i in producers and producers[i] != op.index}
+        {graph.producers[i].index for i in op.inputs if i in graph.producers} - {op.index}
         for op in graph.ops
     ]
-    left = list(range(len(graph.ops)))
-    done: set[int] = set()
-    stretches: list[tuple[int, ...]] = []
+    done = set(idle)
+    left = [index for index in range(len(graph.ops)) if index not in done]
+    partitions: list[tuple[int, ...]] = []
     while left:
         kind: bool | None = None
-        stretch: list[int] = []
+        members: list[int] = []
         for index in left:  # file order is a topological order, so one pass is enough
             if waits[index] <= done and kind in (None, accelerated[index]):
                 kind = accelerated[index]
-                stretch.append(index)
+                members.append(index)
                 done.add(index)
         left = [index for index in left if index not in done]
-        stretches.append(tuple(stretch))
-    return tuple(stretches)
+        partitions.append(tuple(members))
+    return tuple(partitions)

@@ -9,9 +9,8 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from harness import flatbuffer
-from harness import graph as graphs
 from harness.errors import ModelError
-from harness.flatbuffer import pack
+from harness.flatbuffer import DAMAGE, pack
 from harness.graph import Graph
 from harness.shapes import Reshaper, Shape
 
@@ -30,7 +29,7 @@ def resize(model: bytes, graph: Graph, *, width_px: int, height_px: int) -> byte
     """
     try:
         return _resize(model, graph, width_px, height_px)
-    except graphs.DAMAGE as error:
+    except DAMAGE as error:
         raise ModelError(
             f"cannot be resized to {width_px}x{height_px}: an op's inputs or options make no "
             f"sense ({type(error).__name__}: {error!s:.200}); export the model again"

@@ -20,9 +20,8 @@ import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from harness import graph as graphs
 from harness import resizing
-from harness.graph import ACTIVATIONS, PADDINGS
+from harness.graph import ACTIVATIONS, PADDINGS, parse
 from harness.model import Model
 
 SCALE = 1 / 64
@@ -618,4 +617,4 @@ def model(data: bytes, name: str = "model") -> Model:
 
 def resized(data: bytes, *, width_px: int, height_px: int) -> bytes:
     """Return the bytes of a .tflite for another input size."""
-    return resizing.resize(data, graphs.parse(data), width_px=width_px, height_px=height_px)
+    return resizing.resize(data, parse(data), width_px=width_px, height_px=height_px)

@@ -111,10 +111,10 @@ def _follow(graph: Graph) -> _Links:
     for index in graph.inputs:
         links.segments[index] = [_fixed(graph.tensors[index].shape)]
     constants = work.weight_tensors(graph)
-    sources = {i: op.inputs[0] for op in graph.ops if work.is_unpacking(graph, op)
+    sources = {i: op.inputs[0] for op in graph.ops if graph.unpacks_constant(op)
                for i in op.outputs}  # fmt: skip
     for op in graph.ops:
-        if not work.is_unpacking(graph, op):
+        if not graph.unpacks_constant(op):
             _follow_op(graph, op, links, constants, sources)
     for index in graph.outputs:
         _fix(links, links.segments.get(index, []))

@@ -94,11 +94,11 @@ def relu_for_prelu(model: Model) -> Model | None:
 def _only_producer(graph: Graph, op: Op) -> Op | None:
     """Return the op whose activation an op of its own is, if it can have it fused."""
     data = op.inputs[0]
-    alone = data not in graph.outputs and sum(data in other.inputs for other in graph.ops) == 1
-    made = [other for other in graph.ops if other.outputs == (data,)]
-    if not alone or not made or made[0].name not in _FUSES_RELU:
+    alone = data not in graph.outputs and len(graph.readers[data]) == 1
+    before = graph.producers.get(data)
+    if not alone or before is None or before.outputs != (data,) or before.name not in _FUSES_RELU:
         return None
-    return made[0] if made[0].options.get("fused_activation_function") == _NONE else None
+    return before if before.options.get("fused_activation_function") == _NONE else None
 
 
 def int8_for_int16(model: Model) -> Model | None:

@@ -46,22 +46,22 @@ def run(options: argparse.Namespace) -> int:
     model = models.load(options.model)
     if options.size is not None:
         model = model.at(options.size)
-    parsed = model.graph
+    graph = model.graph
     targets = shared.every_target(shared.load_profiles(options), options.device)
     answers = {str(target): _ask(target, model) for target in targets}
     placements = {name: placement for name, (placement, _) in answers.items()}
     estimates = {name: estimate for name, (_, estimate) in answers.items()}
     if options.json:
-        print(json.dumps(_as_json(parsed, placements, estimates), indent=1))
+        print(json.dumps(_as_json(graph, placements, estimates), indent=1))
         return 0
     console = shared.console()
-    console.print(_headline(options.model, parsed))
+    console.print(_headline(options.model, graph))
     if len(targets) > 1:
         console.print(_matrix(placements))
     elif targets:
         _print_placement(console, str(targets[0]), placements[str(targets[0])])
     else:
-        console.print(_ops(parsed))
+        console.print(_ops(graph))
     if estimates:
         console.print(_latencies(estimates))
     return 0
@@ -80,25 +80,25 @@ def _or_why(ask: Callable[[], T]) -> T | str:
         return str(error)
 
 
-def _headline(path: Path, parsed: Graph) -> str:
+def _headline(path: Path, graph: Graph) -> str:
     shapes = " -> ".join(
-        f"{list(parsed.tensors[i].shape)} {parsed.tensors[i].dtype}"
-        for i in (*parsed.inputs, *parsed.outputs)
+        f"{list(graph.tensors[i].shape)} {graph.tensors[i].dtype}"
+        for i in (*graph.inputs, *graph.outputs)
     )
-    belief = f"\n{parsed.belief}" if parsed.believed else ""
+    belief = f"\n{graph.belief}" if graph.believed else ""
     return (
-        f"{path.name}: {len(parsed.ops)} ops, {parsed.macs / 1e9:.3f} GMAC, "
-        f"weights {parsed.weight_bytes / 2**20:.2f} MiB, "
-        f"peak activations {parsed.peak_activation_bytes / 2**20:.2f} MiB\n{shapes}{belief}"
+        f"{path.name}: {len(graph.ops)} ops, {graph.macs / 1e9:.3f} GMAC, "
+        f"weights {graph.weight_bytes / 2**20:.2f} MiB, "
+        f"peak activations {graph.peak_activation_bytes / 2**20:.2f} MiB\n{shapes}{belief}"
     )
 
 
-def _ops(parsed: Graph) -> Table:
+def _ops(graph: Graph) -> Table:
     table = Table(box=None, pad_edge=False)
     for column in ("#", "op", "v", "dtype", "output", "MMAC", "options"):
         table.add_column(column, overflow="fold")
-    for op in parsed.ops:
-        runtime = parsed.runtime_inputs(op)
+    for op in graph.ops:
+        runtime = graph.runtime_inputs(op)
         flags = [
             f"{name}={value}"
             for name, value in op.options.items()
@@ -110,7 +110,7 @@ def _ops(parsed: Graph) -> Table:
             op.name,
             str(op.version),
             runtime[0].dtype if runtime else "",
-            "x".join(str(n) for n in parsed.tensors[op.outputs[0]].shape),
+            "x".join(str(n) for n in graph.tensors[op.outputs[0]].shape),
             f"{op.macs / 1e6:.1f}" if op.macs else "",
             " ".join(flags),
         )
@@ -194,26 +194,26 @@ def _reason(node: NodePlacement | None) -> str:
 
 
 def _as_json(
-    parsed: Graph,
+    graph: Graph,
     placements: Mapping[str, Placement | str],
     estimates: Mapping[str, Estimate | str],
 ) -> dict[str, Any]:
     return {
-        "macs": parsed.macs,
-        "believed_shapes_of": list(parsed.believed),
-        "weight_bytes": parsed.weight_bytes,
-        "peak_activation_bytes": parsed.peak_activation_bytes,
+        "macs": graph.macs,
+        "believed_shapes_of": list(graph.believed),
+        "weight_bytes": graph.weight_bytes,
+        "peak_activation_bytes": graph.peak_activation_bytes,
         "ops": [
             {
                 "index": op.index,
                 "name": op.name,
                 "version": op.version,
                 "macs": op.macs,
-                "inputs": [list(t.shape) for t in parsed.input_tensors(op)],
-                "outputs": [list(parsed.tensors[i].shape) for i in op.outputs],
-                "dtype": parsed.tensors[op.outputs[0]].dtype,
+                "inputs": [list(t.shape) for t in graph.input_tensors(op)],
+                "outputs": [list(graph.tensors[i].shape) for i in op.outputs],
+                "dtype": graph.tensors[op.outputs[0]].dtype,
             }
-            for op in parsed.ops
+            for op in graph.ops
         ],
         "placements": {
             target: {"error": placement} if isinstance(placement, str) else schema.dump(placement)

@@ -242,7 +242,6 @@ def _index(point: Point) -> int:
 def _own_snr_db(model: Model, op: Op, truth: Mapping[int, Values], run: Run) -> float:
     """Run an op alone on the reference's values; with it, ops before it that have none."""
     graph = model.graph
-    producers = {i: other for other in graph.ops for i in other.outputs}
     ops: set[int] = set()
     inputs: dict[int, None] = {}
     pending = [op]
@@ -252,8 +251,8 @@ def _own_snr_db(model: Model, op: Op, truth: Mapping[int, Values], run: Run) -> 
         for tensor in graph.runtime_inputs(current):
             if tensor.index in truth:
                 inputs[tensor.index] = None
-            elif tensor.index in producers:
-                pending.append(producers[tensor.index])
+            elif tensor.index in graph.producers:
+                pending.append(graph.producers[tensor.index])
     part = cutting.cut(model.data, ops=sorted(ops), inputs=list(inputs), outputs=op.outputs[:1])
     (output,) = run(Model(name=model.name, data=part), [truth[i] for i in inputs])
     return snr_db(output, truth[op.outputs[0]])

@@ -5,8 +5,7 @@ one. A classifier's file begins by normalizing its input with a SUB and a MUL; p
 into the conversion of the input, at no visible cost.
 """
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -27,13 +26,12 @@ def without_input_normalization(graph: Graph) -> Graph:
     Those are element-wise ops of an image input of at most four channels and constants with one
     value per channel, one after the other, each read by one op only.
     """
-    readers = _readers(graph)
     weights = work.weight_tensors(graph)
     dropped: set[int] = set()
     moved: dict[int, int] = {}
     for start in graph.inputs:
         end = start
-        while (op := _normalizes(graph, end, readers, weights)) is not None:
+        while (op := _normalizes(graph, end, weights)) is not None:
             dropped.add(op.index)
             end = op.outputs[0]
         moved[start] = end
@@ -44,14 +42,12 @@ def without_input_normalization(graph: Graph) -> Graph:
     )
 
 
-def _normalizes(
-    graph: Graph, image: int, readers: Mapping[int, Sequence[Op]], weights: frozenset[int]
-) -> Op | None:
+def _normalizes(graph: Graph, image: int, weights: frozenset[int]) -> Op | None:
     """Return the op that alone reads an image, if it is arithmetic with one value per channel."""
     shape = graph.tensors[image].shape
     if len(shape) != 4 or shape[-1] > _IMAGE_CHANNELS_MAX or image in graph.outputs:
         return None
-    reading = readers[image]
+    reading = graph.readers[image]
     if len(reading) != 1 or reading[0].name not in _ARITHMETIC:
         return None
     op = reading[0]
@@ -75,11 +71,10 @@ def with_layer_norms(graph: Graph) -> Graph:
     """
     found: dict[int, Op] = {}
     gone: set[int] = set()
-    readers, makers = _readers(graph), {i: op for op in graph.ops for i in op.outputs}
     weights = work.weight_tensors(graph)
     for op in graph.ops:
         if op.name in ("RSQRT", "SQRT"):
-            match = _Match(graph, readers, makers, weights).around(op)
+            match = _Match(graph, weights).around(op)
             if match is not None:
                 ops, fused = match
                 found[fused.index] = fused
@@ -95,25 +90,17 @@ def with_layer_norms(graph: Graph) -> Graph:
 class _Match:
     """The ops around one inverse deviation, if they are a layer normalization."""
 
-    def __init__(
-        self,
-        graph: Graph,
-        readers: Mapping[int, Sequence[Op]],
-        makers: Mapping[int, Op],
-        weights: frozenset[int],
-    ) -> None:
+    def __init__(self, graph: Graph, weights: frozenset[int]) -> None:
         self._graph = graph
-        self._readers = readers
-        self._makers = makers
         self._weights = weights
 
     def around(self, root: Op) -> tuple[list[Op], Op] | None:
         """Return the ops and the one that stands for them, at the place of the last."""
-        shifted = self._makers.get(root.inputs[0])
+        shifted = self._graph.producers.get(root.inputs[0])
         if shifted is None or shifted.name != "ADD":
             return None
         epsilon, variance = self._constant_and_rest(shifted)
-        average = self._makers.get(variance) if variance is not None else None
+        average = self._graph.producers.get(variance) if variance is not None else None
         if epsilon is None or average is None or not self._is_mean(average):
             return None
         data = self._data(average.inputs[0])
@@ -121,7 +108,7 @@ class _Match:
 
     def _data(self, squared: int) -> int | None:
         """Return the tensor whose squared distance from its mean a tensor is."""
-        square = self._makers.get(squared)
+        square = self._graph.producers.get(squared)
         if square is None:
             return None
         if square.name == "SQUARED_DIFFERENCE":
@@ -129,13 +116,13 @@ class _Match:
         if square.name in ("SQUARE", "POW") or (
             square.name == "MUL" and square.inputs[0] == square.inputs[1]
         ):
-            centred = self._makers.get(square.inputs[0])
+            centred = self._graph.producers.get(square.inputs[0])
             if centred is not None and centred.name == "SUB":
                 return self._mean_of(*centred.inputs[:2])
         return None
 
     def _mean_of(self, data: int, mean: int) -> int | None:
-        op = self._makers.get(mean)
+        op = self._graph.producers.get(mean)
         return data if op is not None and self._is_mean(op) and op.inputs[0] == data else None
 
     def _is_mean(self, op: Op) -> bool:
@@ -168,7 +155,7 @@ class _Match:
     def _followed_by(self, last: Op, kind: str) -> Op:
         """Return the scale or shift by channel that alone reads an op's output, or the op."""
         made = last.outputs[0]
-        reading = self._readers[made]
+        reading = self._graph.readers[made]
         if len(reading) != 1 or reading[0].name != kind or made in self._graph.outputs:
             return last
         others = [i for i in reading[0].inputs if i != made]
@@ -185,7 +172,7 @@ class _Match:
         for op in inside.values():
             for i in op.outputs:
                 outside = i in self._graph.outputs or any(
-                    reader.index not in inside for reader in self._readers[i]
+                    reader.index not in inside for reader in self._graph.readers[i]
                 )
                 if outside and op is not last:
                     return False
@@ -213,11 +200,3 @@ class _Match:
 
 _PARTS = _ARITHMETIC | {"MEAN", "POW", "RSQRT", "SQRT", "SQUARE", "SQUARED_DIFFERENCE"}
 _OPS_MAX = 12
-
-
-def _readers(graph: Graph) -> Mapping[int, list[Op]]:
-    readers: dict[int, list[Op]] = defaultdict(list)
-    for op in graph.ops:
-        for i in dict.fromkeys(op.inputs):
-            readers[i].append(op)
-    return readers

@@ -96,7 +96,7 @@ def _fuse(graph: Graph, units: dict[int, str]) -> tuple[Kernel, ...]:
     groups: list[list[Op]] = []
     group_of: dict[int, list[Op]] = {}
     for op in graph.ops:
-        if work.is_unpacking(graph, op):
+        if graph.unpacks_constant(op):
             continue
         source = _fused_source(op, graph, units, uses, weights, group_of)
         if source is None:

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from harness import evidence
-from harness import graph as graphs
 from harness import placement as placements
 from harness.errors import ModelError
 from harness.estimate import constants, interval, kernels, roofline, snapdragon, vendor, work
@@ -13,6 +12,7 @@ from harness.estimate.kernels import Kernel
 from harness.estimate.roofline import KernelCost
 from harness.estimate.snapdragon import NpuCost
 from harness.evidence import Evidence, Provenance
+from harness.flatbuffer import DAMAGE
 from harness.graph import Graph
 from harness.latency import Estimate
 from harness.model import Model
@@ -140,7 +140,7 @@ def break_down(graph: Graph, placement: Placement, target: Target) -> Breakdown:
     """
     try:
         return _break_down(graph, placement, target)
-    except graphs.DAMAGE as error:
+    except DAMAGE as error:
         raise ModelError(
             "cannot be costed: an op's inputs or options make no sense "
             f"({type(error).__name__}: {error}); export the model again"
@@ -168,8 +168,8 @@ def _break_down(graph: Graph, placement: Placement, target: Target) -> Breakdown
             part = replace(part, absolute=False)
             mixed += 1
         parts.append(part)
-    stretches = _stretches(graph, placement)
-    npu = _npu_costs(graph, placement, target, stretches) if by_vendor else {}
+    partitions = _partitions(graph, placement)
+    npu = _npu_costs(graph, placement, target, partitions) if by_vendor else {}
     for label, found in npu.items():
         parts.append(
             Part(
@@ -178,7 +178,7 @@ def _break_down(graph: Graph, placement: Placement, target: Target) -> Breakdown
             )
         )  # fmt: skip
     if costs:
-        parts += _joints(graph, stretches, grounds.used(), with_floor=not npu)
+        parts += _crossings(graph, partitions, grounds.used(), with_floor=not npu)
     bases = [*(ground.basis for ground in grounds.used()), *(found.basis for found in npu.values())]
     if guessed:
         bases.append(
@@ -242,40 +242,38 @@ def _part(label: str, ms: float, ground: Ground, *, fell_back: bool = False) -> 
     )  # fmt: skip
 
 
-def _stretches(graph: Graph, placement: Placement) -> tuple[tuple[int, ...], ...]:
+def _partitions(graph: Graph, placement: Placement) -> tuple[tuple[int, ...], ...]:
     units = {node.index: node.unit for node in placement.nodes}
-    stretches = placements.partition(graph, [units[op.index] not in ON_CPU for op in graph.ops])
+    partitions = placements.partition(graph, [units[op.index] not in ON_CPU for op in graph.ops])
     # What is unpacked once, at load, neither runs nor hands over at each inference.
-    idle = {op.index for op in graph.ops if work.is_unpacking(graph, op)}
-    running = (tuple(index for index in stretch if index not in idle) for stretch in stretches)
-    return tuple(stretch for stretch in running if stretch)
+    idle = {op.index for op in graph.ops if graph.unpacks_constant(op)}
+    running = (tuple(index for index in ops if index not in idle) for ops in partitions)
+    return tuple(ops for ops in running if ops)
 
 
 def _npu_costs(
-    graph: Graph, placement: Placement, target: Target, stretches: Sequence[tuple[int, ...]]
+    graph: Graph, placement: Placement, target: Target, partitions: Sequence[tuple[int, ...]]
 ) -> dict[str, NpuCost]:
     units = {node.index: node.unit for node in placement.nodes}
     return {
-        f"NPU ops #{stretch[0]}-{stretch[-1]}": snapdragon.cost(
-            vendor.part(graph, stretch), target.profile
-        )
-        for stretch in stretches
-        if units[stretch[0]] not in ON_CPU
+        f"NPU ops #{ops[0]}-{ops[-1]}": snapdragon.cost(vendor.subgraph(graph, ops), target.profile)
+        for ops in partitions
+        if units[ops[0]] not in ON_CPU
     }
 
 
-def _joints(
-    graph: Graph, stretches: Sequence[tuple[int, ...]], grounds: Sequence[Ground], *,
+def _crossings(
+    graph: Graph, partitions: Sequence[tuple[int, ...]], grounds: Sequence[Ground], *,
     with_floor: bool,
 ) -> list[Part]:  # fmt: skip
     """Cost the hand-overs at the slowest rate among the units, and the floor of one inference."""
     slowest = max(grounds, key=lambda ground: roofline.crossing_ms(graph, (), ground.rates))
-    stretch_of = {index: number for number, stretch in enumerate(stretches) for index in stretch}
-    running = [op for op in graph.ops if op.index in stretch_of]
-    producers = {i: stretch_of[op.index] for op in running for i in op.outputs}
-    handed: dict[int, set[int]] = {number: set() for number in range(1, len(stretches))}
+    partition_of = {index: number for number, ops in enumerate(partitions) for index in ops}
+    running = [op for op in graph.ops if op.index in partition_of]
+    producers = {i: partition_of[op.index] for op in running for i in op.outputs}
+    handed: dict[int, set[int]] = {number: set() for number in range(1, len(partitions))}
     for op in running:
-        number = stretch_of[op.index]
+        number = partition_of[op.index]
         if number:
             handed[number].update(i for i in op.inputs if producers.get(i, number) != number)
     crossings_ms = sum(

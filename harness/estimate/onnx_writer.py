@@ -206,7 +206,7 @@ def write(graph: Graph, emitters: Mapping[str, Emit]) -> bytes:
     """
     writer = Writer(graph)
     for op in graph.ops:
-        if work.is_unpacking(graph, op):
+        if graph.unpacks_constant(op):
             continue
         if op.name not in emitters:
             raise ModelError(

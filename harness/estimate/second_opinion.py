@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from harness import schema
 from harness.errors import DeviceError, ModelError
-from harness.estimate import kernels, roofline, vendor, work
+from harness.estimate import kernels, roofline, vendor
 from harness.estimate.roofline import Rates
 from harness.graph import Graph, Op
 from harness.profiles import EstimateConstants
@@ -100,7 +100,7 @@ def culprit(graph: Graph, rate: Rates, *, estimator_ratio: float) -> str:
         rate: Of the phone's NPU.
         estimator_ratio: Phone's time over the vendor's estimate.
     """
-    running = [op for op in graph.ops if not work.is_unpacking(graph, op)]
+    running = [op for op in graph.ops if not graph.unpacks_constant(op)]
     costs: dict[str, list[tuple[float, int]]] = {}
     for op, ms in zip(running, _alone_ms(graph, running, rate), strict=True):
         costs.setdefault(op.name, []).append((ms, op.index))
@@ -109,7 +109,7 @@ def culprit(graph: Graph, rate: Rates, *, estimator_ratio: float) -> str:
     for name in largest:
         ms, index = max(costs[name])
         try:
-            said = vendor.estimate(vendor.part(graph, [index])).time_ms * estimator_ratio
+            said = vendor.estimate(vendor.subgraph(graph, [index])).time_ms * estimator_ratio
         except (ModelError, DeviceError):  # not every op can stand alone there
             continue
         scale = sum(each for each, _ in costs[name]) / ms

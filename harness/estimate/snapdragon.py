@@ -116,7 +116,7 @@ def cost(part: Graph, profile: Profile) -> NpuCost:
     """Cost a graph that runs wholly on the NPU, in one call.
 
     Args:
-        part: From `vendor.part`, or a whole graph.
+        part: From `vendor.subgraph`, or a whole graph.
         profile: A phone with constants for the delegate qnn.
 
     Raises:
@@ -208,7 +208,7 @@ def precision_of(graph: Graph) -> str:
     """Return the precision that most of a graph's MACs run in, or most of its ops without MACs."""
     weight: dict[str, int] = {}
     for op in graph.ops:
-        if not work.is_unpacking(graph, op):
+        if not graph.unpacks_constant(op):
             precision = work.precision_of(graph, op)
             weight[precision] = weight.get(precision, 0) + 1 + op.macs
     return max(weight, key=lambda name: weight[name])
@@ -240,7 +240,7 @@ def float_ops(graph: Graph) -> int:
     """Count the ops that run, if the graph is a float one; quantized ones pay for none."""
     if precision_of(graph) != work.FLOAT:
         return 0
-    return sum(not work.is_unpacking(graph, op) for op in graph.ops)
+    return sum(not graph.unpacks_constant(op) for op in graph.ops)
 
 
 UNSEEN: Mapping[str, Callable[[Graph], float]] = {

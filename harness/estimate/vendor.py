@@ -54,7 +54,7 @@ def estimate(graph: Graph) -> VendorEstimate:
     return cache.remember("vendor-estimate", structure_key(bare), ask, kind=VendorEstimate)
 
 
-def part(graph: Graph, ops: Sequence[int]) -> Graph:
+def subgraph(graph: Graph, ops: Sequence[int]) -> Graph:
     """Return some ops of a graph as a graph of their own.
 
     Tensors keep their numbers; its inputs are what the ops read from outside, its outputs what
@@ -62,7 +62,7 @@ def part(graph: Graph, ops: Sequence[int]) -> Graph:
     """
     chosen = set(ops)
     weights = work.weight_tensors(graph)
-    unpacking = {op.index for op in graph.ops if work.is_unpacking(graph, op)}
+    unpacking = {op.index for op in graph.ops if graph.unpacks_constant(op)}
     inside = [op for op in graph.ops if op.index in chosen]
     made = {i for op in inside for i in op.outputs}
     read = dict.fromkeys(i for op in inside for i in op.inputs if i >= 0)

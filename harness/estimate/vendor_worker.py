@@ -5,8 +5,8 @@ import tempfile
 from pathlib import Path
 
 from harness import child, extras
-from harness import graph as graphs
 from harness.errors import DeviceError, ModelError, StackMissing
+from harness.flatbuffer import DAMAGE
 from harness.graph import Graph
 
 _PROVIDER = "QNNExecutionProvider"
@@ -50,7 +50,7 @@ def _write(graph: Graph) -> bytes:
         raise _missing(error) from None
     try:
         return onnx_writer.write(graph, onnx_ops.EMITTERS)
-    except graphs.DAMAGE as error:
+    except DAMAGE as error:
         raise ModelError(
             "cannot be written for the vendor's estimator: an op's inputs or options make no "
             f"sense ({type(error).__name__}: {error})"

@@ -143,18 +143,10 @@ def has_only_reference_kernel(graph: Graph, op: Op) -> bool:
     return op.name in _REFERENCE_INT8_OPS and precision_of(graph, op) == INT8
 
 
-def is_unpacking(graph: Graph, op: Op) -> bool:
-    """Return whether an op only unpacks constant weights, which runtimes do once, at load.
-
-    Source: TFLite's DEQUANTIZE kernel and XNNPACK keep the float copy of constant float16 weights.
-    """
-    return op.name in ("DEQUANTIZE", "DENSIFY") and _is_constant(graph.tensors[op.inputs[0]])
-
-
 def weight_tensors(graph: Graph) -> frozenset[int]:
     """Return the tensors that are weights: constant, or unpacked from a constant."""
-    unpacked = {i for op in graph.ops if is_unpacking(graph, op) for i in op.outputs}
-    return frozenset(unpacked | {t.index for t in graph.tensors if _is_constant(t)})
+    unpacked = {i for op in graph.ops if graph.unpacks_constant(op) for i in op.outputs}
+    return frozenset(unpacked | {t.index for t in graph.tensors if t.constant is not None})
 
 
 def activation_bytes(tensor: Tensor, *, float_bytes: float) -> float:
@@ -162,7 +154,3 @@ def activation_bytes(tensor: Tensor, *, float_bytes: float) -> float:
     if tensor.dtype in ("float32", "float16", "bfloat16"):
         return prod(tensor.shape) * float_bytes
     return float(tensor.size_bytes)
-
-
-def _is_constant(tensor: Tensor) -> bool:
-    return tensor.constant is not None

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from harness.evidence import Evidence, Provenance, now_utc
 from harness.graph import Graph, Op
 from harness.model import Model
-from harness.placement import CPU, NodePlacement, Placement
+from harness.placement import CPU, NodePlacement, Placement, partition
 from harness.profiles import Accelerator, Target
 from harness.stacks.rules import (
     INT16_REMEDY,
@@ -20,7 +20,6 @@ from harness.stacks.rules import (
     Node,
     Objection,
     constant,
-    count_partitions,
     driver_refusal,
     input_counts,
     join,
@@ -82,7 +81,7 @@ def place(model: Model, target: Target) -> Placement:
             else _on_cpu(op, findings.get(op.index), widens=op.index in widening)
             for op in graph.ops
         ),
-        partitions=count_partitions(graph, accelerated, widening),
+        partitions=len(partition(graph, accelerated, idle=widening)),
         provenance=Provenance(
             evidence=Evidence.RULES,
             device=f"{target.profile.name}:gpu rules",
@@ -135,8 +134,8 @@ def _refusal(graph: Graph, op: Op, unit: Accelerator) -> Objection | None:
 
 
 def _dtype(graph: Graph, op: Op) -> str:
-    data = graph.runtime_inputs(op) or graph.input_tensors(op)
-    return data[0].dtype if data else ""
+    """Return the dtype of an op's data, or of its first constant where all it reads is constant."""
+    return graph.runtime_dtype(op) or next((t.dtype for t in graph.input_tensors(op)), "")
 
 
 def _on_cpu(op: Op, finding: Objection | None, *, widens: bool) -> NodePlacement:

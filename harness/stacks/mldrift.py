@@ -6,7 +6,7 @@ import json
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness import cache, child, cutting, placement
@@ -104,7 +104,7 @@ def place(model: Model, target: Target) -> Placement:
             )
             for op in graph.ops
         ),
-        partitions=len(_stretches(graph, on_gpu)),
+        partitions=len(_partitions(graph, on_gpu)),
         provenance=Provenance(
             evidence=Evidence.VENDOR,
             device=f"{target}, ML Drift on this host",
@@ -177,7 +177,7 @@ def _reasons(model: bytes, graph: Graph) -> _Reasons:
             reason = _refusal(worker, model, graph, op.index)
             if reason:
                 reasons[op.index] = reason
-    taken = _largest_stretch(graph, frozenset(range(len(graph.ops))) - reasons.keys())
+    taken = _largest_partition(graph, frozenset(range(len(graph.ops))) - reasons.keys())
     counted = ops_on_gpu(text)
     if counted != len(taken):
         raise DeviceError(
@@ -188,10 +188,10 @@ def _reasons(model: bytes, graph: Graph) -> _Reasons:
         f"LiteRT's GPU accelerator could run it, but takes only one partition, the largest "
         f"({len(taken)} ops), and other ops cut this one off from it"
     )
-    unpacked = _unpacked_by(graph)
+    unpacking = _unpacking(graph)
     for op in graph.ops:
-        if op.index in unpacked:
-            if not unpacked[op.index] <= taken:
+        if op.index in unpacking:
+            if any(reader.index not in taken for reader in graph.readers[op.outputs[0]]):
                 reasons[op.index] = "it unpacks the weights of an op that stays on the CPU"
         elif op.index not in taken:
             reasons.setdefault(op.index, left)
@@ -202,8 +202,7 @@ def _first_death(worker: child.Worker, model: bytes, graph: Graph) -> str | None
     """Return the first op that kills the accelerator when it stands alone, or None."""
     for op in graph.ops:
         if _probe(worker, model, graph, op.index)[0].startswith(_DIED):
-            inputs = graph.runtime_inputs(op)
-            dtype = inputs[0].dtype if inputs else "constants"
+            dtype = graph.runtime_dtype(op) or "constants"
             return f"{op.name} #{op.index} in {dtype}, alone, kills it"
     return None
 
@@ -266,41 +265,32 @@ def ops_on_gpu(text: str) -> int:
     return 0 if match[1] == "No" else int(match[1])
 
 
-def _unpacked_by(graph: Graph) -> dict[int, frozenset[int]]:
-    """Return the DEQUANTIZE nodes that only unpack constant weights, and who reads these.
+def _unpacking(graph: Graph) -> frozenset[int]:
+    """Return the DEQUANTIZE nodes that only unpack constant weights.
 
     The delegate folds such nodes into their readers and does not count them.
     Source: TensorFlow Lite, `FP16GraphPartitionHelper`.
     """
-    readers: dict[int, set[int]] = {}
-    for op in graph.ops:
-        for i in op.inputs:
-            readers.setdefault(i, set()).add(op.index)
-    return {
-        op.index: frozenset(readers.get(op.outputs[0], ()))
-        for op in graph.ops
-        if op.name == "DEQUANTIZE" and not graph.runtime_inputs(op)
-    }
+    return frozenset(
+        op.index for op in graph.ops if op.name == "DEQUANTIZE" and graph.unpacks_constant(op)
+    )
 
 
-def _stretches(graph: Graph, on_gpu: frozenset[int]) -> list[tuple[int, ...]]:
-    """Return the stretches of ops on one unit, without the nodes that only unpack weights."""
-    unpacked = _unpacked_by(graph)
-    kept = [op for op in graph.ops if op.index not in unpacked]
-    ops = tuple(replace(op, index=place) for place, op in enumerate(kept))
-    parts = placement.partition(replace(graph, ops=ops), [op.index in on_gpu for op in kept])
-    return [tuple(kept[place].index for place in part) for part in parts]
+def _partitions(graph: Graph, on_gpu: frozenset[int]) -> tuple[tuple[int, ...], ...]:
+    """Return the partitions, without the nodes that only unpack weights."""
+    accelerated = [op.index in on_gpu for op in graph.ops]
+    return placement.partition(graph, accelerated, idle=_unpacking(graph))
 
 
-def _largest_stretch(graph: Graph, supported: frozenset[int]) -> frozenset[int]:
+def _largest_partition(graph: Graph, supported: frozenset[int]) -> frozenset[int]:
     """Return the ops that the delegate takes: one partition, the first of the largest.
 
     Source: LiteRT GPU delegate, `max_delegated_partitions` = 1.
     """
-    parts = [part for part in _stretches(graph, supported) if part[0] in supported]
-    if not parts:
+    partitions = [ops for ops in _partitions(graph, supported) if ops[0] in supported]
+    if not partitions:
         return frozenset()
-    largest = max(parts, key=len)
+    largest = max(partitions, key=len)
     return frozenset(largest)
 
 

@@ -12,14 +12,13 @@ from dataclasses import dataclass
 from harness.evidence import Evidence, Provenance, now_utc
 from harness.graph import Graph, Op
 from harness.model import Model
-from harness.placement import CPU, NodePlacement, Placement
+from harness.placement import CPU, NodePlacement, Placement, partition
 from harness.profiles import Accelerator, Profile, Target
 from harness.stacks.nnapi_limits import INT16, LEVEL_7, LEVEL_8, NNAPI_1_0, NNAPI_1_2
 from harness.stacks.nnapi_rules import RULES, breaks_delegate, check
 from harness.stacks.rules import (
     Node,
     Objection,
-    count_partitions,
     driver_refusal,
     join,
     join_float16,
@@ -102,7 +101,7 @@ def place(model: Model, target: Target) -> Placement:
             else _on_cpu(op, findings.get(op.index, _WIDENING))
             for op in graph.ops
         ),
-        partitions=count_partitions(graph, accelerated, widening),
+        partitions=len(partition(graph, accelerated, idle=widening)),
         provenance=Provenance(
             evidence=Evidence.RULES,
             device=f"{target.profile.name}:nnapi rules, feature level {phone.level}",

@@ -14,7 +14,7 @@ from harness.placement import CPU, NodePlacement, Placement
 from harness.profiles import Target
 from harness.stacks import feeding, qnn_compiler
 from harness.stacks.feeding import Values
-from harness.stacks.qnn_compiler import HTP, Split, Step, missing, versions
+from harness.stacks.qnn_compiler import HTP, Partition, Split, missing, versions
 
 __all__ = ["Traffic", "execute", "missing", "place", "run", "traffic", "versions"]
 
@@ -36,7 +36,7 @@ def place(model: Model, target: Target) -> Placement:
     """
     soc_model = _soc_model(target)
     parts = qnn_compiler.split(model, soc_model)
-    units = {i: step.unit for step in parts.steps for i in step.ops}
+    units = {i: partition.unit for partition in parts.partitions for i in partition.ops}
     return Placement(
         nodes=tuple(
             NodePlacement(
@@ -47,7 +47,7 @@ def place(model: Model, target: Target) -> Placement:
             )
             for op in model.graph.ops
         ),
-        partitions=len(parts.steps),
+        partitions=len(parts.partitions),
         provenance=_provenance(model, target, "placement by the vendor's compiler on this host"),
     )
 
@@ -84,9 +84,9 @@ def traffic(model: Model, target: Target) -> Traffic:
     soc_model = _soc_model(target)
     parts = qnn_compiler.split(model, soc_model)
     contexts = [
-        qnn_compiler.compile_step(model, step, soc_model)
-        for step in _live_steps(model.graph, parts)
-        if step.unit == HTP
+        qnn_compiler.compile_partition(model, partition, soc_model)
+        for partition in _live_partitions(model.graph, parts)
+        if partition.unit == HTP
     ]
     return Traffic(
         spill_mib=sum(context.spill_bytes for context in contexts) / 2**20,
@@ -122,7 +122,8 @@ def execute(model: Model, target: Target, inputs: Sequence[Values]) -> tuple[Val
     soc_model = _soc_model(target)
     stored = feeding.store(graph, inputs)
     parts = qnn_compiler.split(model, soc_model)
-    plan = [_order(model, step, soc_model) for step in _live_steps(model.graph, parts)]
+    live = _live_partitions(graph, parts)
+    plan = [_order(model, partition, soc_model) for partition in live]
     made = _worker().call(
         "execute",
         plan,
@@ -133,8 +134,8 @@ def execute(model: Model, target: Target, inputs: Sequence[Values]) -> tuple[Val
     return feeding.read(graph, made)
 
 
-def _live_steps(graph: Graph, parts: Split) -> list[Step]:
-    """Return the stretches without the ops that no output depends on.
+def _live_partitions(graph: Graph, parts: Split) -> list[Partition]:
+    """Return the partitions without the ops that no output depends on.
 
     The simulator refuses a context with a tensor that nobody reads.
     """
@@ -144,34 +145,35 @@ def _live_steps(graph: Graph, parts: Split) -> list[Step]:
         if needed & set(op.outputs):
             live.add(op.index)
             needed |= set(op.inputs)
-    steps = []
-    for step in parts.steps:
-        ops = [index for index in step.ops if index in live]
+    partitions = []
+    for partition in parts.partitions:
+        ops = [index for index in partition.ops if index in live]
         written = {i for index in ops for i in graph.ops[index].outputs}
         read = {i for index in ops for i in graph.ops[index].inputs}
         outside = {i for index in live.difference(ops) for i in graph.ops[index].inputs}
         outside |= set(graph.outputs)
         if ops:
-            steps.append(
+            partitions.append(
                 replace(
-                    step,
+                    partition,
                     ops=tuple(ops),
-                    inputs=tuple(i for i in step.inputs if i in read),
-                    outputs=tuple(i for i in step.outputs if i in written & outside),
+                    inputs=tuple(i for i in partition.inputs if i in read),
+                    outputs=tuple(i for i in partition.outputs if i in written & outside),
                 )
             )
-    return steps
+    return partitions
 
 
-def _order(model: Model, step: Step, soc_model: str) -> tuple[object, ...]:
-    """Describe one stretch to the worker."""
-    if step.unit != HTP:
-        part = cutting.cut(model.data, ops=step.ops, inputs=step.inputs, outputs=step.outputs)
-        return ("cpu", part, step.inputs, step.outputs)
-    context = qnn_compiler.compile_step(model, step, soc_model)
+def _order(model: Model, partition: Partition, soc_model: str) -> tuple[object, ...]:
+    """Describe one partition to the worker."""
+    inputs, outputs = partition.inputs, partition.outputs
+    if partition.unit != HTP:
+        part = cutting.cut(model.data, ops=partition.ops, inputs=inputs, outputs=outputs)
+        return ("cpu", part, inputs, outputs)
+    context = qnn_compiler.compile_partition(model, partition, soc_model)
     tensors = model.graph.tensors
-    ports = {i: (tensors[i].dtype, tensors[i].shape) for i in (*step.inputs, *step.outputs)}
-    return (HTP, str(context.path), qnn_compiler.GRAPH_NAME, step.inputs, step.outputs, ports)
+    ports = {i: (tensors[i].dtype, tensors[i].shape) for i in (*inputs, *outputs)}
+    return (HTP, str(context.path), qnn_compiler.GRAPH_NAME, inputs, outputs, ports)
 
 
 def _soc_model(target: Target) -> str:

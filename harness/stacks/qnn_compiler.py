@@ -13,9 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ai_edge_litert import schema_py_generated as schema
-
-from harness import cache, child, cutting, extras
+from harness import cache, child, cutting, extras, flatbuffer
 from harness.errors import DeviceError, ModelError, StackMissing
 from harness.graph import Graph
 from harness.model import Model
@@ -38,14 +36,14 @@ _MEMORY_MIB = 24 * 1024  # address space, most of it reserved and never touched
 
 
 @dataclass(frozen=True, kw_only=True)
-class Step:
-    """Hold a stretch of ops that run on one unit, in the order in which the stretches run.
+class Partition:
+    """Ops that run on one unit, in the order in which the partitions run.
 
     Attributes:
         unit: `htp` or `cpu`.
         ops: Op indices of the whole graph.
-        inputs: Tensors that the stretch reads from others.
-        outputs: Tensors that others read from the stretch.
+        inputs: Tensors that the partition reads from others.
+        outputs: Tensors that others read from the partition.
     """
 
     unit: str
@@ -56,9 +54,9 @@ class Step:
 
 @dataclass(frozen=True, kw_only=True)
 class Split:
-    """Hold what the partitioner decided: the stretches, and why ops were refused, by index."""
+    """What the partitioner decided: the partitions, and why ops were refused, by index."""
 
-    steps: tuple[Step, ...]
+    partitions: tuple[Partition, ...]
     refusals: Mapping[int, str]
 
 
@@ -133,8 +131,8 @@ def split(model: Model, soc_model: str) -> Split:
     )
 
 
-def compile_step(model: Model, step: Step, soc_model: str) -> Context:
-    """Compile one accelerated stretch into a context binary; remembered by content.
+def compile_partition(model: Model, partition: Partition, soc_model: str) -> Context:
+    """Compile one accelerated partition into a context binary; remembered by content.
 
     Its inputs are named `in0`, `in1` ... and its outputs `out0`, `out1` ...
 
@@ -143,11 +141,11 @@ def compile_step(model: Model, step: Step, soc_model: str) -> Context:
         DeviceError: the compiler crashed, hung or ran out of memory.
     """
     check_installed()
-    key = cache.key_of(__name__, "context", model.sha256, step, soc_model, versions())
+    key = cache.key_of(__name__, "context", model.sha256, partition, soc_model, versions())
     binary = cache.root() / "qnn" / key[:2] / f"{key}.bin"
 
     def make() -> Context:
-        return _compile(model.data, step, soc_model, binary)
+        return _compile(model.data, partition, soc_model, binary)
 
     context = cache.remember("qnn", key, make, kind=Context)
     if not binary.exists():
@@ -174,17 +172,18 @@ def _split(model: bytes, graph: Graph, soc_model: str) -> Split:
                 f"{qnn_log.last_error(_text(done))}"
             )
         divided = output.read_bytes()
-    steps = _steps(graph, divided)
-    refused = {i for step in steps if step.unit != HTP for i in step.ops}
+    partitions = _partitions(graph, divided)
+    refused = {i for partition in partitions if partition.unit != HTP for i in partition.ops}
     reasons = {i: qnn_log.unexplained(graph, graph.ops[i], soc_model) for i in sorted(refused)}
     reasons.update(qnn_log.refusals(_text(done), graph, soc_model))
-    return Split(steps=steps, refusals={i: reasons[i] for i in sorted(refused)})
+    return Split(partitions=partitions, refusals={i: reasons[i] for i in sorted(refused)})
 
 
-def _compile(model: bytes, step: Step, soc_model: str, binary: Path) -> Context:
-    names = {i: f"in{place}" for place, i in enumerate(step.inputs)}
-    names |= {i: f"out{place}" for place, i in enumerate(step.outputs)}
-    part = cutting.cut(model, ops=step.ops, inputs=step.inputs, outputs=step.outputs, names=names)
+def _compile(model: bytes, partition: Partition, soc_model: str, binary: Path) -> Context:
+    ops, inputs, outputs = partition.ops, partition.inputs, partition.outputs
+    names = {i: f"in{place}" for place, i in enumerate(inputs)}
+    names |= {i: f"out{place}" for place, i in enumerate(outputs)}
+    part = cutting.cut(model, ops=ops, inputs=inputs, outputs=outputs, names=names)
     with tempfile.TemporaryDirectory(prefix="harness-qnn-") as folder:
         output = Path(folder) / "context.bin"
         done = _apply(
@@ -193,7 +192,7 @@ def _compile(model: bytes, step: Step, soc_model: str, binary: Path) -> Context:
         _check_health(done, soc_model)
         if done.exit_code != 0 or not output.exists() or output.stat().st_size == 0:
             raise ModelError(
-                f"Qualcomm's compiler for {soc_model} accepted {len(step.ops)} ops and then could "
+                f"Qualcomm's compiler for {soc_model} accepted {len(ops)} ops and then could "
                 f"not compile them: {qnn_log.last_error(_text(done))}"
             )
         data = output.read_bytes()
@@ -316,29 +315,28 @@ def _check_health(done: child.Done, soc_model: str) -> None:
         )
 
 
-def _steps(graph: Graph, divided: bytes) -> tuple[Step, ...]:
-    """Read the partitioned model back into stretches of the ops it was made from."""
-    whole = schema.ModelT.InitFromPackedBuf(divided, 0)
-    producers = {i: op.index for op in graph.ops for i in op.outputs}
+def _partitions(graph: Graph, divided: bytes) -> tuple[Partition, ...]:
+    """Read the partitioned model back into partitions of the ops it was made from."""
+    whole = flatbuffer.unpack(divided)
     parts = {_outputs(part, part.outputs): part for part in whole.subgraphs[1:]}
     main = whole.subgraphs[0]
-    steps: list[Step] = []
+    partitions: list[Partition] = []
     left: list[int] = []
     for op in main.operators:
         reads, writes = _tensors(main, op.inputs), _tensors(main, op.outputs)
         if whole.operatorCodes[op.opcodeIndex].customCode != b"DISPATCH_OP":
-            left.append(producers[writes[0]])
+            left.append(graph.producers[writes[0]].index)
             continue
-        steps += _cpu_step(graph, left)
+        partitions += _cpu_partition(graph, left)
         left = []
         part = parts[frozenset(writes)]
-        ops = sorted({producers[_tensors(part, o.outputs)[0]] for o in part.operators})
-        steps.append(Step(unit=HTP, ops=tuple(ops), inputs=reads, outputs=writes))
-    steps += _cpu_step(graph, left)
-    placed = sorted(i for step in steps for i in step.ops)
+        ops = sorted({graph.producers[_tensors(part, o.outputs)[0]].index for o in part.operators})
+        partitions.append(Partition(unit=HTP, ops=tuple(ops), inputs=reads, outputs=writes))
+    partitions += _cpu_partition(graph, left)
+    placed = sorted(i for partition in partitions for i in partition.ops)
     if placed != [op.index for op in graph.ops]:
         raise DeviceError("Qualcomm's partitioner lost or doubled ops of this model")
-    return tuple(steps)
+    return tuple(partitions)
 
 
 def _tensors(subgraph: object, indices: Sequence[int]) -> tuple[int, ...]:
@@ -351,7 +349,7 @@ def _outputs(subgraph: object, indices: Sequence[int]) -> frozenset[int]:
     return frozenset(_tensors(subgraph, indices))
 
 
-def _cpu_step(graph: Graph, ops: Sequence[int]) -> list[Step]:
+def _cpu_partition(graph: Graph, ops: Sequence[int]) -> list[Partition]:
     if not ops:
         return []
     inside = set(ops)
@@ -365,4 +363,4 @@ def _cpu_step(graph: Graph, ops: Sequence[int]) -> list[Step]:
     outside = {i for op in graph.ops if op.index not in inside for i in op.inputs}
     outside |= set(graph.outputs)
     outputs = tuple(i for i in written if i in outside)
-    return [Step(unit="cpu", ops=tuple(ops), inputs=tuple(read), outputs=outputs)]
+    return [Partition(unit="cpu", ops=tuple(ops), inputs=tuple(read), outputs=outputs)]

@@ -18,6 +18,7 @@ _NEW_LINE = re.compile(r"^ *[\d.]+ms \[|^(?:INFO|WARNING|ERROR|VERBOSE):|^\[LITE
 _VALIDATED = re.compile(r"Failed to validate op (\S+) with error")
 _TYPES = re.compile(r"(in|out)\[\d+\]:QNN_DATATYPE_(\w+)")
 _REASON_MAX = 300
+_CONSTANTS = "constants only"
 
 
 def refusals(text: str, graph: Graph, soc_model: str) -> dict[int, str]:
@@ -29,18 +30,18 @@ def refusals(text: str, graph: Graph, soc_model: str) -> dict[int, str]:
         soc_model: Chip, for the messages.
     """
     said = _validator_words(text)
-    producers = {i: op.index for op in graph.ops for i in op.outputs}
     reasons: dict[int, str] = {}
     start = 0
     for match in _REFUSED_NODE.finditer(text):
         attempts = list(_REFUSED_AS.finditer(text, start, match.start()))
         start = match.end()
-        op = graph.ops[producers[int(match[1])]]
+        op = graph.producers[int(match[1])]
         if attempts:
             name, kind, operation, error = attempts[-1].groups()
             shown = f"{kind} {operation}" if operation else kind
             words = said.get(name) or f"QNN error {error}, no further word"
-            why = f"Qualcomm's validator for {soc_model} refuses {shown} in {_dtype(graph, op)}: "
+            dtype = graph.runtime_dtype(op) or _CONSTANTS
+            why = f"Qualcomm's validator for {soc_model} refuses {shown} in {dtype}: "
             why += words[:_REASON_MAX]
         else:
             why = f"Qualcomm's compiler for {soc_model} has no translation of it"
@@ -51,7 +52,8 @@ def refusals(text: str, graph: Graph, soc_model: str) -> dict[int, str]:
 def unexplained(graph: Graph, op: Op, soc_model: str) -> str:
     """Return the reason of a node that was left to the CPU without a word."""
     return (
-        f"Qualcomm's compiler for {soc_model} does not take it in {_dtype(graph, op)} "
+        f"Qualcomm's compiler for {soc_model} does not take it in "
+        f"{graph.runtime_dtype(op) or _CONSTANTS} "
         f"and says no more ({_wiring(graph, op)})"
     )
 
@@ -125,11 +127,6 @@ def _shorten(entries: list[str]) -> list[str]:
         line = f"data types {inputs} -> {outputs} are not among those it takes"
         kept.append(f"{line} (outputs: {', '.join(offered)})" if offered else line)
     return kept
-
-
-def _dtype(graph: Graph, op: Op) -> str:
-    inputs = graph.runtime_inputs(op)
-    return inputs[0].dtype if inputs else "constants only"
 
 
 def _wiring(graph: Graph, op: Op) -> str:

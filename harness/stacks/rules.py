@@ -185,14 +185,10 @@ def remap_float16(graph: Graph) -> tuple[Graph, frozenset[int]]:
 
     Source: LiteRT @ f674577, delegates/utils.cc, FP16GraphPartitionHelper.
     """
-    halves = {
-        op.outputs[0]: op.inputs[0]
-        for op in graph.ops
-        if is_float16_weights(graph, op)
-    }  # fmt: skip
-    if not halves:
-        return graph, frozenset()
-    skipped = frozenset(op.index for op in graph.ops if is_float16_weights(graph, op))
+    skipped = frozenset(op.index for op in graph.ops if _widens_float16(graph, op))
+    if not skipped:
+        return graph, skipped
+    halves = {op.outputs[0]: op.inputs[0] for op in graph.ops if op.index in skipped}
     ops = tuple(
         op
         if op.index in skipped
@@ -202,18 +198,13 @@ def remap_float16(graph: Graph) -> tuple[Graph, frozenset[int]]:
     return replace(graph, ops=ops), skipped
 
 
-def is_float16_weights(graph: Graph, op: Op) -> bool:
+def _widens_float16(graph: Graph, op: Op) -> bool:
     """Return whether an op only widens a float16 constant to float32."""
-    if op.name != "DEQUANTIZE" or not op.inputs or not op.outputs or op.inputs[0] < 0:
-        return False
-    tensor = graph.tensors[op.inputs[0]]
-    return tensor.dtype == "float16" and tensor.constant is not None
-
-
-def without(graph: Graph, skipped: frozenset[int]) -> Graph:
-    """Return the graph less some ops, indices counted anew."""
-    kept = [op for op in graph.ops if op.index not in skipped]
-    return replace(graph, ops=tuple(replace(op, index=i) for i, op in enumerate(kept)))
+    return (
+        op.name == "DEQUANTIZE"
+        and graph.unpacks_constant(op)
+        and graph.tensors[op.inputs[0]].dtype == "float16"
+    )
 
 
 def largest_partitions(graph: Graph, accelerated: Sequence[bool], limit: int) -> tuple[bool, ...]:
@@ -224,9 +215,9 @@ def largest_partitions(graph: Graph, accelerated: Sequence[bool], limit: int) ->
         accelerated: For each op, whether the delegate could take it.
         limit: How many partitions it takes; 0 for all.
     """
-    stretches = [s for s in partition(graph, accelerated) if accelerated[s[0]]]
-    stretches.sort(key=len, reverse=True)
-    kept = {index for stretch in stretches[: limit or None] for index in stretch}
+    partitions = [p for p in partition(graph, accelerated) if accelerated[p[0]]]
+    partitions.sort(key=len, reverse=True)
+    kept = {index for members in partitions[: limit or None] for index in members}
     return tuple(op.index in kept for op in graph.ops)
 
 
@@ -235,14 +226,5 @@ def join_float16(graph: Graph, accelerated: Sequence[bool], widening: frozenset[
     joined = list(accelerated)
     for index in widening:
         output = graph.ops[index].outputs[0]
-        joined[index] = all(accelerated[op.index] for op in graph.ops if output in op.inputs)
+        joined[index] = all(accelerated[op.index] for op in graph.readers[output])
     return joined
-
-
-def count_partitions(graph: Graph, accelerated: Sequence[bool], widening: frozenset[int]) -> int:
-    """Count the stretches on one unit, those on the CPU included.
-
-    A DEQUANTIZE of float16 weights runs once when the model is loaded, so it does not count.
-    """
-    kept = [taken for i, taken in enumerate(accelerated) if i not in widening]
-    return len(partition(without(graph, widening), kept))

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from harness import cache, child, images, placement
 from harness.evidence import Evidence, Provenance, now_utc
-from harness.graph import Graph, Op
 from harness.images import Pixels
 from harness.model import Model
 from harness.placement import CPU, NodePlacement, Placement
@@ -84,7 +83,8 @@ def place(model: Model) -> Placement:
                 index=op.index,
                 op=op.name,
                 unit=CPU,
-                reason=f"XNNPACK has no kernel for it in {_dtype(graph, op)}; "
+                reason="XNNPACK has no kernel for it in "
+                f"{graph.runtime_dtype(op) or 'constants only'}; "
                 "LiteRT's built-in kernel runs it",
             )
             for op, inside in zip(graph.ops, taken, strict=True)
@@ -98,11 +98,6 @@ def place(model: Model) -> Placement:
             time_utc=now_utc(),
         ),
     )
-
-
-def _dtype(graph: Graph, op: Op) -> str:
-    inputs = graph.runtime_inputs(op)
-    return inputs[0].dtype if inputs else "constants only"
 
 
 @functools.cache

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from harness import graph as graphs
 from harness.estimate import vendor
+from harness.graph import parse
 from tests import models
 
 pytest.importorskip("onnxruntime_qnn")
@@ -20,7 +20,7 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_new_graph(benchmark: Any) -> None:
     """One UNet at 256x256, never seen; the aim is under 3 s, the worker's start included."""
-    graph = graphs.parse(models.unet(size_px=256, channels=32))
+    graph = parse(models.unet(size_px=256, channels=32))
 
     found = benchmark.pedantic(vendor.estimate, args=(graph,), rounds=1)
 
@@ -29,7 +29,7 @@ def test_a_new_graph(benchmark: Any) -> None:
 
 def test_a_known_graph(benchmark: Any) -> None:
     """The same again; the aim is under 20 ms."""
-    graph = graphs.parse(models.unet(size_px=256, channels=32))
+    graph = parse(models.unet(size_px=256, channels=32))
     vendor.estimate(graph)
 
     assert benchmark(vendor.estimate, graph).time_ms > 0.0

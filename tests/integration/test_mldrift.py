@@ -77,7 +77,7 @@ def test_a_refused_op_is_named_with_the_accelerators_reason() -> None:
     assert "'padded'" in fallback.reason
 
 
-def test_only_the_largest_stretch_is_on_the_gpu() -> None:
+def test_only_the_largest_partition_is_on_the_gpu() -> None:
     placement = place(with_islands(models.ModelBuilder()))
 
     assert [node.index for node in placement.nodes if node.unit == "gpu"] == [2, 3, 4]

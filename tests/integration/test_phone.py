@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness import graph as graphs
 from harness.devices import phone, tool_file
 from harness.devices.benchmark_tool import PAPER, ExternalDelegate
 from harness.devices.custody import HOME
@@ -15,6 +14,7 @@ from harness.devices.device_state import Contract
 from harness.devices.phone import Phone
 from harness.errors import ConfigError, DeviceError, MeasurementError
 from harness.evidence import Evidence
+from harness.graph import parse
 from harness.model import Model
 from harness.placement import CPU
 from harness.sequential import Plan, Ruling
@@ -77,7 +77,7 @@ def test_pixels_are_those_of_the_same_kernels_on_the_host(device: Phone, variant
 def test_an_int8_models_pixels_come_back_as_real_values(device: Phone, tmp_path: Path):
     model = models.conv_net(dtype="int8")
     variant = phones.model(model, name="int8")
-    graph = graphs.parse(model)
+    graph = parse(model)
     _, height, width, _ = graph.tensors[graph.inputs[0]].shape
     frame = phones.frame(replace(SIZE, width_px=width, height_px=height))
 

@@ -279,18 +279,17 @@ def test_a_lost_context_binary_is_compiled_again(own_cache: Path) -> None:
 
 
 def test_a_damaged_context_is_a_device_error_and_the_next_run_works(own_cache: Path) -> None:
-    model = models.conv_net(dtype="int8", size_px=16, depth=5)
-    parsed = graph.parse(model)
-    (step,) = qnn_compiler.split(model, parsed, "SM8650").steps
-    context = qnn_compiler.compile_step(model, step, "SM8650")
+    model = models.model(models.conv_net(dtype="int8", size_px=16, depth=5))
+    (partition,) = qnn_compiler.split(model, "SM8650").partitions
+    context = qnn_compiler.compile_partition(model, partition, "SM8650")
     whole = context.path.read_bytes()
     cache.write(context.path, whole[: len(whole) // 2])
 
     with pytest.raises(DeviceError, match="HTP simulator"):
-        qnn.run(models.model(model), snapdragon(), frame(16))
+        qnn.run(model, snapdragon(), frame(16))
 
     cache.write(context.path, whole)
-    assert qnn.run(models.model(model), snapdragon(), frame(16)).shape == (1, 16, 16, 3)
+    assert qnn.run(model, snapdragon(), frame(16)).shape == (1, 16, 16, 3)
 
 
 def test_processes_that_start_on_an_empty_cache_do_not_disturb_each_other(

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from harness import estimate, profiles
-from harness import graph as graphs
 from harness.errors import ModelError
 from harness.estimate import vendor
 from harness.estimate.figures import whole
 from harness.evidence import Evidence
+from harness.graph import parse
 from harness.profiles import EstimateConstants, Profile, Target
 from tests import models
 from tests.unit.estimate import phones
@@ -37,7 +37,7 @@ def phone() -> Profile:
 
 
 def test_an_estimate_is_the_floor_and_the_vendors_time_with_float_ports() -> None:
-    graph = graphs.parse(models.unet())
+    graph = parse(models.unet())
     said = vendor.estimate(graph)
 
     found = estimate.estimate_graph(
@@ -53,7 +53,7 @@ def test_an_estimate_is_the_floor_and_the_vendors_time_with_float_ports() -> Non
 
 
 def test_an_op_on_the_cpu_splits_the_npu_part_and_shows_in_milliseconds() -> None:
-    graph = graphs.parse(models.unet(upsampling="TRANSPOSE_CONV"))
+    graph = parse(models.unet(upsampling="TRANSPOSE_CONV"))
     target = Target(profile=phone(), delegate="qnn")
 
     one = estimate.estimate_graph(graph, whole(graph, "htp"), target)
@@ -67,14 +67,14 @@ def test_an_op_on_the_cpu_splits_the_npu_part_and_shows_in_milliseconds() -> Non
 
 
 def test_a_graph_that_qualcomm_refuses_is_a_model_error() -> None:
-    graph = graphs.parse(models.op_model("SEGMENT_SUM"))
+    graph = parse(models.op_model("SEGMENT_SUM"))
 
     with pytest.raises(ModelError, match="SEGMENT_SUM"):
         vendor.estimate(graph)
 
 
 def test_the_answer_is_remembered_by_structure() -> None:
-    graph = graphs.parse(models.conv_net())
+    graph = parse(models.conv_net())
 
     first = vendor.estimate(graph)
     worker = vendor._worker()

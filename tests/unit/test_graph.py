@@ -244,3 +244,25 @@ class TestOfWhatIsRefused:
 
 def _tree(model: bytes) -> fb.ModelT:
     return fb.ModelT.InitFromPackedBuf(bytearray(model), 0)
+
+
+def test_producers_and_readers_are_the_two_ends_of_each_tensor() -> None:
+    net = graph.parse(models.unet())
+
+    for op in net.ops:
+        assert all(net.producers[i] is op for i in op.outputs)
+        assert all(op in net.readers[i] for i in op.inputs if i >= 0)
+    assert not set(net.inputs) & net.producers.keys()
+    assert sum(map(len, net.readers.values())) == sum(
+        len({i for i in op.inputs if i >= 0}) for op in net.ops
+    )
+
+
+def test_a_dequantize_unpacks_where_what_it_reads_is_constant() -> None:
+    packed = graph.parse(models.unet(fp16_weights=True))
+    plain = graph.parse(models.op_model("DEQUANTIZE"))
+
+    unpacking = [op for op in packed.ops if packed.unpacks_constant(op)]
+    assert unpacking == [op for op in packed.ops if op.name == "DEQUANTIZE"] != []
+    assert {packed.runtime_dtype(op) for op in unpacking} == {""}
+    assert [plain.unpacks_constant(op) for op in plain.ops if op.name == "DEQUANTIZE"] == [False]

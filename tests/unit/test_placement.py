@@ -1,4 +1,4 @@
-"""Grouping nodes into the stretches that a delegate and the CPU execute."""
+"""Grouping nodes into the partitions that a delegate and the CPU execute."""
 
 import itertools
 
@@ -42,9 +42,9 @@ def test_a_partition_covers_every_node_once_and_respects_dependencies(
 ) -> None:
     kinds = data.draw(st.lists(st.booleans(), min_size=len(drawn.ops), max_size=len(drawn.ops)))
 
-    stretches = partition(drawn, kinds)
+    partitions = partition(drawn, kinds)
 
-    order = [index for stretch in stretches for index in stretch]
+    order = [index for ops in partitions for index in ops]
     assert sorted(order) == list(range(len(drawn.ops)))
     place = {index: position for position, index in enumerate(order)}
     for op in drawn.ops:
@@ -52,35 +52,35 @@ def test_a_partition_covers_every_node_once_and_respects_dependencies(
 
 
 @given(drawn=graphs(), data=st.data())
-def test_stretches_are_of_one_kind_and_alternate(drawn: Graph, data: st.DataObject) -> None:
+def test_partitions_are_of_one_kind_and_alternate(drawn: Graph, data: st.DataObject) -> None:
     kinds = data.draw(st.lists(st.booleans(), min_size=len(drawn.ops), max_size=len(drawn.ops)))
 
-    stretches = partition(drawn, kinds)
+    partitions = partition(drawn, kinds)
 
-    of_each = [{kinds[index] for index in stretch} for stretch in stretches]
+    of_each = [{kinds[index] for index in ops} for ops in partitions]
     assert all(len(kind) == 1 for kind in of_each)
     assert all(a != b for a, b in itertools.pairwise(of_each))
 
 
-def test_a_wholly_accelerated_graph_is_one_stretch() -> None:
+def test_a_wholly_accelerated_graph_is_one_partition() -> None:
     net = graph.parse(unet())
 
     assert partition(net, [True] * len(net.ops)) == (tuple(range(len(net.ops))),)
 
 
-def test_a_refused_op_in_a_chain_makes_three_stretches() -> None:
+def test_a_refused_op_in_a_chain_makes_three_partitions() -> None:
     net = graph.parse(conv_net(depth=2))  # CONV_2D, RELU, CONV_2D
 
     assert partition(net, [True, False, True]) == ((0,), (1,), (2,))
 
 
-def test_a_refused_first_op_makes_two_stretches() -> None:
+def test_a_refused_first_op_makes_two_partitions() -> None:
     net = graph.parse(conv_net(depth=2))
 
     assert partition(net, [False, True, True]) == ((0,), (1, 2))
 
 
-def test_what_does_not_wait_for_the_cpu_joins_the_first_stretch() -> None:
+def test_what_does_not_wait_for_the_cpu_joins_the_first_partition() -> None:
     def op(index: int, *inputs: int) -> Op:
         return Op(index=index, name="ADD", version=1, inputs=inputs, outputs=(index + 1,),
                   options={}, macs=0)  # fmt: skip
@@ -98,10 +98,10 @@ def test_what_does_not_wait_for_the_cpu_joins_the_first_stretch() -> None:
 def test_refused_upsampling_splits_a_unet_around_its_skips() -> None:
     net = graph.parse(unet(levels=2))
 
-    stretches = partition(net, [op.name != "RESIZE_BILINEAR" for op in net.ops])
+    partitions = partition(net, [op.name != "RESIZE_BILINEAR" for op in net.ops])
 
-    assert len(stretches) == 5
-    assert [len(stretch) for stretch in stretches] == [6, 1, 3, 1, 5]
+    assert len(partitions) == 5
+    assert [len(ops) for ops in partitions] == [6, 1, 3, 1, 5]
 
 
 def test_a_placement_counts_what_is_on_the_cpu() -> None:
@@ -113,3 +113,14 @@ def test_a_placement_counts_what_is_on_the_cpu() -> None:
 
     assert placed.cpu_ops == 1
     assert placed.fallbacks == (nodes[1],)
+
+
+def test_idle_ops_are_in_no_partition_and_split_none() -> None:
+    net = graph.parse(unet(fp16_weights=True))
+    idle = {op.index for op in net.ops if net.unpacks_constant(op)}
+    accelerated = [op.index not in idle for op in net.ops]
+
+    assert len(partition(net, accelerated)) > 1
+    assert partition(net, accelerated, idle=idle) == (
+        tuple(op.index for op in net.ops if op.index not in idle),
+    )

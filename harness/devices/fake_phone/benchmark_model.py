@@ -18,13 +18,13 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 
-from harness import graph as graphs
 from harness.devices import benchmark_result
 from harness.devices.benchmark_tool import Timings
 from harness.devices.fake_phone import faults, traces
 from harness.devices.fake_phone.faults import Fault
 from harness.devices.fake_phone.folder import ENVIRONMENT, Folder, Switches
 from harness.evidence import sha256_of
+from harness.graph import parse
 from harness.statistics import percentile
 
 _BASE = (
@@ -92,7 +92,7 @@ def _benchmark(folder: Folder, switches: Switches, flags: dict[str, str], prefix
     if _break(folder, switches):
         return 1
     model = Path(flags["graph"]).read_bytes()
-    graph = graphs.parse(model)
+    graph = parse(model)
     print(f"{prefix}Loaded model {flags['graph']}")
     sys.stdout.flush()
     if not traces.delegate(folder, switches, flags, graph, prefix):

@@ -8,14 +8,13 @@ from collections.abc import Mapping, Sequence
 from math import prod
 from typing import Any
 
-from harness import graph as graphs
-from harness.graph import Graph, Op, Tensor
+from harness.graph import ACTIVATIONS, PADDINGS, Graph, Op, Tensor, count_macs
 
 Node = int
 """A tensor of a draft, by index."""
 
-_ACTIVATION_NUMBERS = {name: number for number, name in graphs.ACTIVATIONS.items()}
-_PADDING_NUMBERS = {name: number for number, name in graphs.PADDINGS.items()}
+_ACTIVATION_NUMBERS = {name: number for number, name in ACTIVATIONS.items()}
+_PADDING_NUMBERS = {name: number for number, name in PADDINGS.items()}
 _NO_DATA = b""
 
 
@@ -337,7 +336,7 @@ class Draft:
     def _append(
         self, name: str, inputs: Sequence[Node], outputs: Sequence[Node], options: Mapping[str, Any]
     ) -> None:
-        macs = graphs.count_macs(name, inputs, outputs, self._tensors)
+        macs = count_macs(name, inputs, outputs, self._tensors)
         self._ops.append(
             Op(
                 index=len(self._ops), name=name, version=1, inputs=tuple(inputs),

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from harness import flatbuffer
 from harness.errors import ModelError
 from harness.graph import Graph, Op, Tensor
 
@@ -57,9 +57,7 @@ def write(graph: Graph) -> bytes:
     subgraph.inputs = np.array(graph.inputs, dtype=np.int32)
     subgraph.outputs = np.array(graph.outputs, dtype=np.int32)
     model.subgraphs = [subgraph]
-    builder = flatbuffers.Builder(1 << 16)
-    builder.Finish(model.Pack(builder), b"TFL3")
-    return bytes(builder.Output())
+    return flatbuffer.pack(model)
 
 
 def _tensor(model: Any, tensor: Tensor, random: np.random.Generator) -> Any:

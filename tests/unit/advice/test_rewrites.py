@@ -3,16 +3,16 @@
 import numpy as np
 import pytest
 
-from harness import graph as graphs
 from harness.advice import channels, rewrites
 from harness.advice.rewrites import Rewrite
 from harness.estimate.reference import write
 from harness.estimate.reference.draft import Draft
+from harness.graph import parse
 from tests import models
 
 
 def ops(model: bytes) -> list[str]:
-    return [op.name for op in graphs.parse(model).ops]
+    return [op.name for op in parse(model).ops]
 
 
 def rewritten(rewrite: Rewrite, model: bytes) -> bytes | None:
@@ -69,7 +69,7 @@ def test_shuffling_keeps_the_macs_of_the_transposed_convolution() -> None:
     changed = rewritten(rewrites.convolve_then_shuffle, model)
 
     assert changed is not None
-    assert graphs.parse(changed).macs == graphs.parse(model).macs
+    assert parse(changed).macs == parse(model).macs
 
 
 @pytest.mark.parametrize("dtype", ["float32", "int8"])
@@ -81,11 +81,11 @@ def test_prelu_becomes_relu(dtype: str) -> None:
 
     assert changed is not None
     assert "PRELU" not in ops(changed)
-    assert graphs.parse(changed).macs == graphs.parse(model).macs
+    assert parse(changed).macs == parse(model).macs
     assert run(changed).shape == run(model).shape
     # As an exporter does: fused into the convolution before it.
     assert len(ops(changed)) == len(ops(model)) - ops(model).count("PRELU")
-    fused = [op.options["fused_activation_function"] for op in graphs.parse(changed).ops
+    fused = [op.options["fused_activation_function"] for op in parse(changed).ops
              if op.name == "CONV_2D"]  # fmt: skip
     assert fused.count(1) == ops(model).count("PRELU")
 
@@ -108,7 +108,7 @@ def test_sixteen_bit_activations_become_eight_bit() -> None:
     changed = rewritten(rewrites.int8_for_int16, model)
 
     assert changed is not None
-    graph = graphs.parse(changed)
+    graph = parse(changed)
     assert {t.dtype for t in graph.tensors if t.constant is None} == {"int8"}
     assert max(op.version for op in graph.ops if op.name == "CONV_2D") == 3
     assert run(changed).dtype == np.int8
@@ -131,7 +131,7 @@ def test_channels_change_everywhere_at_once(upsampling: str, dtype: str, factor:
 
     changed = channels.change(models.model(model), lambda count: max(1, round(count * factor))).data
 
-    before, after = graphs.parse(model), graphs.parse(changed)
+    before, after = parse(model), parse(changed)
     assert run(changed).shape == run(model).shape
     assert [op.name for op in after.ops] == [op.name for op in before.ops]
     assert after.macs < 0.7 * before.macs if factor < 1 else after.macs > 2.5 * before.macs
@@ -143,7 +143,7 @@ def test_channels_of_half_precision_weights_change_with_their_unpacked_form() ->
     changed = channels.change(models.model(model), lambda count: 2 * count).data
 
     assert run(changed).shape == run(model).shape
-    assert graphs.parse(changed).weight_bytes > 1.5 * graphs.parse(model).weight_bytes
+    assert parse(changed).weight_bytes > 1.5 * parse(model).weight_bytes
 
 
 def test_channels_that_stay_leave_the_graph_as_it_is() -> None:
@@ -151,9 +151,7 @@ def test_channels_that_stay_leave_the_graph_as_it_is() -> None:
 
     changed = channels.change(models.model(model), lambda count: count).data
 
-    assert [t.shape for t in graphs.parse(changed).tensors] == [
-        t.shape for t in graphs.parse(model).tensors
-    ]
+    assert [t.shape for t in parse(changed).tensors] == [t.shape for t in parse(model).tensors]
 
 
 def test_an_op_that_is_not_understood_keeps_its_channels() -> None:
@@ -161,4 +159,4 @@ def test_an_op_that_is_not_understood_keeps_its_channels() -> None:
 
     changed = channels.change(models.model(model), lambda count: 2 * count).data
 
-    assert graphs.parse(changed).tensors == graphs.parse(model).tensors
+    assert parse(changed).tensors == parse(model).tensors

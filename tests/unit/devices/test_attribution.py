@@ -4,13 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from harness import graph as graphs
 from harness.devices import attribution, nnapi_log, protos, runtime_info
 from harness.devices.attribution import Delegation, Traces, attribute
 from harness.devices.op_profile import ProfileRow
 from harness.devices.runtime_info import RuntimeNode
 from harness.errors import DeviceError, MeasurementError
-from harness.graph import Graph
+from harness.graph import Graph, parse
 from harness.placement import CPU
 from tests import models
 
@@ -20,7 +19,7 @@ NNAPI = "TfLiteNnapiDelegate"
 
 @pytest.fixture
 def graph() -> Graph:
-    return graphs.parse(models.conv_net())
+    return parse(models.conv_net())
 
 
 def traces(graph: Graph, delegates: list[str], **changes: object) -> Traces:

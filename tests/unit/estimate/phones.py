@@ -63,12 +63,12 @@ def target(delegate: str = "nnapi", *entries: EstimateConstants) -> Target:
 
 def place(graph: Graph, *, unit: str = "acc", on_cpu: Collection[str] = ()) -> Placement:
     units = [CPU if op.name in on_cpu else unit for op in graph.ops]
-    stretches = placements.partition(graph, [u != CPU for u in units])
+    partitions = placements.partition(graph, [u != CPU for u in units])
     return Placement(
         nodes=tuple(
             NodePlacement(index=op.index, op=op.name, unit=u)
             for op, u in zip(graph.ops, units, strict=True)
         ),
-        partitions=len(stretches),
+        partitions=len(partitions),
         provenance=Provenance(evidence=Evidence.RULES, device="test", variant_sha256=""),
     )

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from harness import graph as graphs
 from harness.errors import ModelError
 from harness.estimate import onnx_ops, onnx_writer
 from harness.estimate.reference.catalogue import REFERENCES
+from harness.graph import parse
 from tests import models
 
 onnx = pytest.importorskip("onnx")
@@ -61,7 +61,7 @@ WEIGHTED = ["CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "PRELU", "TRANSPO
 
 
 def run_onnx(model: bytes) -> np.ndarray:
-    parsed = graphs.parse(model)
+    parsed = parse(model)
     data = onnx_writer.write(parsed, onnx_ops.EMITTERS)
     onnx.checker.check_model(onnx.load_model_from_string(data))
     session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
@@ -97,7 +97,7 @@ def test_an_op_without_weights_computes_the_same_numbers(
 
 @pytest.mark.parametrize("op", ["AVERAGE_POOL_2D", "MAX_POOL_2D"])
 def test_a_pooling_of_one_pixel_is_written_as_a_slice(op: str) -> None:
-    parsed = graphs.parse(models.op_model(op, filter_height=1, filter_width=1))
+    parsed = parse(models.op_model(op, filter_height=1, filter_width=1))
 
     written = onnx.load_model_from_string(onnx_writer.write(parsed, onnx_ops.EMITTERS))
 
@@ -110,7 +110,7 @@ def test_a_pooling_of_one_pixel_is_written_as_a_slice(op: str) -> None:
 @pytest.mark.parametrize("op", WEIGHTED)
 def test_an_op_with_weights_has_the_same_shape_in_every_precision(op: str, dtype: str) -> None:
     model = models.op_model(op, dtype=dtype)
-    parsed = graphs.parse(model)
+    parsed = parse(model)
 
     assert run_onnx(model).shape == parsed.tensors[parsed.outputs[0]].shape
 
@@ -118,7 +118,7 @@ def test_an_op_with_weights_has_the_same_shape_in_every_precision(op: str, dtype
 @pytest.mark.parametrize("upsampling", ["TRANSPOSE_CONV", "RESIZE_BILINEAR"])
 @pytest.mark.parametrize("dtype", ["float32", "int8"])
 def test_a_unet_is_written_whole(upsampling: str, dtype: str) -> None:
-    parsed = graphs.parse(models.unet(upsampling=upsampling, dtype=dtype))
+    parsed = parse(models.unet(upsampling=upsampling, dtype=dtype))
 
     model = onnx.load_model_from_string(onnx_writer.write(parsed, onnx_ops.EMITTERS))
 
@@ -134,7 +134,7 @@ def test_every_op_of_the_reference_networks_can_be_written() -> None:
 
 
 def test_an_op_that_cannot_be_written_is_named() -> None:
-    parsed = graphs.parse(models.op_model("SEGMENT_SUM"))
+    parsed = parse(models.op_model("SEGMENT_SUM"))
 
     with pytest.raises(ModelError, match="SEGMENT_SUM has no conversion"):
         onnx_writer.write(parsed, onnx_ops.EMITTERS)

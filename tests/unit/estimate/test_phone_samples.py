@@ -6,14 +6,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from harness import graph as graphs
-from harness.errors import ConfigError, DeviceError, MeasurementError
+from harness.errors import ConfigError, DeviceError, MeasurementError, ModelError
 from harness.estimate import model
 from harness.estimate.calibrate import STARTS, calibrate
 from harness.estimate.phone_samples import measure
 from harness.estimate.reference import write
 from harness.estimate.reference.phone_nets import PhoneNet, kernel_nets, whole_nets
 from harness.evidence import Evidence, Provenance
+from harness.graph import parse
 from harness.latency import Estimate, Latency, summarize
 from harness.model import Model
 from harness.placement import Placement
@@ -39,7 +39,7 @@ def test_kernel_benchmarks_run_and_are_what_was_drawn(precision: str) -> None:
 
     for net in kernel_nets(precision)[:8]:
         data = write.write(net.graph)
-        parsed = graphs.parse(data)
+        parsed = parse(data)
         interpreter = Interpreter(model_content=data)
         interpreter.allocate_tensors()
         fed = interpreter.get_input_details()[0]
@@ -57,7 +57,7 @@ def test_whole_networks_can_be_written_for_a_phone_and_run(precision: str) -> No
 
     for net in whole_nets(precision):
         data = write.write(net.graph)
-        parsed = graphs.parse(data)
+        parsed = parse(data)
         interpreter = Interpreter(model_content=data)
         interpreter.allocate_tensors()
 
@@ -165,5 +165,5 @@ def test_an_op_that_cannot_be_written_is_named() -> None:
         net.graph, ops=(replace(net.graph.ops[0], name="SEGMENT_SUM"), *net.graph.ops[1:])
     )
 
-    with pytest.raises(graphs.ModelError, match="SEGMENT_SUM"):
+    with pytest.raises(ModelError, match="SEGMENT_SUM"):
         write.write(strange)

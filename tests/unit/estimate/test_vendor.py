@@ -7,12 +7,11 @@ from pathlib import Path
 import pytest
 
 from harness import estimate as estimate_package
-from harness import graph as graphs
 from harness.errors import StackMissing
 from harness.estimate import snapdragon, vendor, vendor_worker
 from harness.estimate.quantization import scale_numbers
 from harness.estimate.reference.draft import Draft
-from harness.graph import Graph
+from harness.graph import Graph, parse
 from harness.profiles import EstimateConstants
 from tests import models
 from tests.unit.estimate import phones
@@ -26,7 +25,7 @@ def net(*, channels: int = 8, precision: str = "float") -> Graph:
 
 
 def test_weights_do_not_change_the_key_and_shapes_do() -> None:
-    model = graphs.parse(models.conv_net())
+    model = parse(models.conv_net())
     louder = replace(
         model,
         tensors=tuple(
@@ -46,7 +45,7 @@ def test_weights_do_not_change_the_key_and_shapes_do() -> None:
 
 
 def test_the_key_keeps_what_constants_decide_shapes() -> None:
-    near = graphs.parse(models.op_model("PAD"))
+    near = parse(models.op_model("PAD"))
     wide = replace(
         near,
         tensors=tuple(
@@ -65,20 +64,20 @@ def test_a_part_reads_from_outside_and_writes_what_others_read() -> None:
     whole = net()
     first, second, third, added = whole.ops
 
-    part = vendor.part(whole, [second.index, third.index])
+    part = vendor.subgraph(whole, [second.index, third.index])
 
     assert [op.index for op in part.ops] == [1, 2]
     assert part.inputs == (first.outputs[0],)
     assert part.outputs == (third.outputs[0],)
-    assert vendor.part(whole, [0]).outputs == (first.outputs[0],)
-    assert set(vendor.part(whole, [added.index]).inputs) == {*first.outputs, *third.outputs}
+    assert vendor.subgraph(whole, [0]).outputs == (first.outputs[0],)
+    assert set(vendor.subgraph(whole, [added.index]).inputs) == {*first.outputs, *third.outputs}
 
 
 def test_a_part_takes_the_unpacking_of_its_weights_along() -> None:
-    model = graphs.parse(models.unet(fp16_weights=True))
+    model = parse(models.unet(fp16_weights=True))
     convolutions = [op.index for op in model.ops if op.name == "CONV_2D"]
 
-    part = vendor.part(model, convolutions)
+    part = vendor.subgraph(model, convolutions)
 
     assert {"CONV_2D", "DEQUANTIZE"} == {op.name for op in part.ops}
     produced = {i for op in part.ops if op.name == "DEQUANTIZE" for i in op.outputs}
@@ -99,11 +98,11 @@ def test_only_quantized_clamps_and_rescalings_of_their_own_are_apart() -> None:
 
 
 def test_the_precision_of_a_graph_is_that_of_most_macs() -> None:
-    quantized = graphs.parse(models.conv_net(dtype="int8"))
+    quantized = parse(models.conv_net(dtype="int8"))
 
     assert snapdragon.precision_of(quantized) == "int8"
-    assert snapdragon.precision_of(graphs.parse(models.conv_net(dtype="int16"))) == "int16"
-    assert snapdragon.precision_of(graphs.parse(models.unet(fp16_weights=True))) == "float"
+    assert snapdragon.precision_of(parse(models.conv_net(dtype="int16"))) == "int16"
+    assert snapdragon.precision_of(parse(models.unet(fp16_weights=True))) == "float"
 
 
 def test_ops_that_only_move_numbers_keep_their_scale_and_others_make_one() -> None:
