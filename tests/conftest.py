@@ -15,6 +15,8 @@ import harness.plugin.fixtures
 import harness.plugin.reporting  # noqa: F401
 from harness.stacks import xnnpack
 
+pytest.register_assert_rewrite("tests.rulings")
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:

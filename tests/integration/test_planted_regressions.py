@@ -28,7 +28,7 @@ class Plant:
         run = self.pytester.runpytest(*(arguments or ("--device=pixel4",)))
         self.text = " ".join(run.stdout.str().split())
         records = list(results.load(results.latest(self.pytester.path)).records)
-        assert {record.verdict.gate for record in records} == _GATES
+        assert {record.verdict.gate for record in records} >= _GATES
         failed = {
             (record.verdict.gate, record.variant, record.verdict.metric)
             for record in records
