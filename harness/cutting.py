@@ -73,16 +73,60 @@ def _prepare(tensors: Mapping[int, Any], names: Mapping[int, str], inputs: Seque
 def show(model: bytes, tensors: Sequence[int]) -> bytes:
     """Write a model again with some of its tensors as its outputs, in the order given.
 
+    A tensor that an op also reads is shown by a RESHAPE of it to its own shape: accelerators
+    compute some ops wrongly whose output is a model output and is read too, such as an ADD
+    that a MEAN reads on LiteRT's GPU accelerator, 2.1 to 2.3.
+
     Raises:
         ModelError: nothing computes one of the tensors.
     """
-    graph = flatbuffer.unpack(model).subgraphs[0]
-    return cut(
-        model,
-        ops=range(len(graph.operators)),
-        inputs=[int(i) for i in graph.inputs],
-        outputs=tensors,
+    whole = flatbuffer.unpack(model)
+    graph = whole.subgraphs[0]
+    _check_fed(whole, graph.operators, [int(i) for i in graph.inputs], [*tensors])
+    read = {int(i) for op in graph.operators for i in op.inputs}
+    shown = [_copied(whole, i) if i in read else i for i in tensors]
+    graph.outputs = np.array(shown, dtype=np.int32)
+    whole.signatureDefs = None  # they name the outputs that there were
+    return flatbuffer.pack(whole)
+
+
+def _copied(whole: Any, index: int) -> int:
+    """Append a RESHAPE of a tensor to its own shape, and return the tensor that it writes."""
+    graph = whole.subgraphs[0]
+    source = graph.tensors[index]
+    buffer, shape, copy = schema.BufferT(), schema.TensorT(), schema.TensorT()
+    sizes = np.array(source.shape, dtype=np.int32)
+    buffer.data = np.frombuffer(sizes.tobytes(), dtype=np.uint8)
+    whole.buffers.append(buffer)
+    shape.name, shape.shape = source.name + b"/shape", np.array([len(sizes)], dtype=np.int32)
+    shape.type, shape.buffer = schema.TensorType.INT32, len(whole.buffers) - 1
+    copy.name, copy.shape, copy.type = source.name + b"/shown", source.shape, source.type
+    copy.quantization, copy.buffer = source.quantization, 0
+    graph.tensors += [shape, copy]
+    op = schema.OperatorT()
+    op.opcodeIndex = _reshape_code(whole)
+    op.inputs = np.array([index, len(graph.tensors) - 2], dtype=np.int32)
+    op.outputs = np.array([len(graph.tensors) - 1], dtype=np.int32)
+    op.builtinOptionsType, op.builtinOptions = (
+        schema.BuiltinOptions.ReshapeOptions,
+        schema.ReshapeOptionsT(),
     )
+    op.builtinOptions.newShape = sizes
+    graph.operators.append(op)
+    return len(graph.tensors) - 1
+
+
+def _reshape_code(whole: Any) -> int:
+    """Return the number of RESHAPE among a model's op codes, added where it is not there."""
+    reshape = schema.BuiltinOperator.RESHAPE
+    for number, code in enumerate(whole.operatorCodes):
+        if max(code.builtinCode, code.deprecatedBuiltinCode) == reshape:
+            return number
+    code = schema.OperatorCodeT()
+    code.builtinCode = code.deprecatedBuiltinCode = reshape
+    code.version = 1
+    whole.operatorCodes.append(code)
+    return len(whole.operatorCodes) - 1
 
 
 def _check_fed(

@@ -14,7 +14,13 @@ def lines(found: Search) -> list[str]:
     text = [f"{'#':>4} {'op':{width}}  signal/error  alone"]
     text += [_line(point, found, width) for point in found.points]
     if found.culprit is None:
-        text.append(f"no op leaves the tolerance of {found.tolerance_db:g} dB")
+        text.append(
+            f"no op leaves the tolerance of {found.tolerance_db:g} dB"
+            if found.first_wrong is None
+            else f"no op is to blame: {found.first_wrong.op} #{found.first_wrong.index} leaves the "
+            f"tolerance of {found.tolerance_db:g} dB, and the model's own output does not: "
+            f"{_db(found.output_snr_db)}"
+        )
         return text
     culprit = found.culprit
     text.append(

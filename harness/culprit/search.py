@@ -64,12 +64,14 @@ class Search:
 
     Attributes:
         points: One for each op that has a counterpart in the reference, in execution order.
-        culprit: The op whose own error is to blame, or None if no output leaves the tolerance.
+        culprit: The op whose own error is to blame, or None if no inner tensor leaves the
+            tolerance, or if the model's own output keeps it.
         cause: What is wrong with it, as far as the files say; '' without a culprit.
         first_wrong: The first op whose output leaves the tolerance; it may only pass on what
             the culprit did.
         tolerance_db: The tolerance.
         unmatched: Ops without a counterpart in the reference, such as parts of a split op.
+        output_snr_db: Of the model's own output, nothing else shown; inf without error.
     """
 
     points: tuple[Point, ...]
@@ -78,6 +80,7 @@ class Search:
     first_wrong: Point | None
     tolerance_db: float
     unmatched: tuple[int, ...]
+    output_snr_db: float
 
 
 def search(
@@ -123,8 +126,9 @@ def search(
         first_wrong=next((point for point in points if point.snr_db < tolerance_db), None),
         tolerance_db=tolerance_db,
         unmatched=tuple(op.index for op in graph.ops if _is_unmatched(graph, op, pairs)),
+        output_snr_db=_output_snr_db(run(model, [frame]), run_reference(reference, [frame])),
     )
-    if found.first_wrong is None:
+    if found.first_wrong is None or found.output_snr_db >= tolerance_db:
         return found
     suspects = {
         point.index: replace(
@@ -141,6 +145,13 @@ def search(
         cause=_worded(why, adds_up=_own_db(culprit) >= tolerance_db),
         first_wrong=suspects[found.first_wrong.index],
     )
+
+
+def _output_snr_db(outputs: Sequence[Values], truth: Sequence[Values]) -> float:
+    """Return the worst signal to error of the outputs of two runs, -inf where they do not fit."""
+    if [o.shape for o in outputs] != [t.shape for t in truth]:
+        return -math.inf
+    return min(snr_db(output, right) for output, right in zip(outputs, truth, strict=True))
 
 
 def _worded(why: str, *, adds_up: bool) -> str:

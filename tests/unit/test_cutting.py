@@ -60,9 +60,25 @@ def test_a_shown_tensor_becomes_an_output() -> None:
 
     shown = graph.parse(cutting.show(model, [*inner, *whole.outputs]))
 
-    names = [whole.tensors[i].name for i in (*inner, *whole.outputs)]
+    names = [f"{whole.tensors[i].name}/shown" for i in inner]
+    names += [whole.tensors[i].name for i in whole.outputs]
     assert [shown.tensors[i].name for i in shown.outputs] == names
-    assert len(shown.ops) == len(whole.ops)
+    assert [op.name for op in shown.ops[len(whole.ops) :]] == ["RESHAPE", "RESHAPE"]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int8"])
+def test_a_shown_tensor_that_is_read_too_has_the_values_it_had(dtype: str) -> None:
+    model = models.unet(dtype=dtype)
+    whole = graph.parse(model)
+    inner = [op.outputs[0] for op in whole.ops[:-1]]
+    frame = np.random.default_rng(5).random((1, 16, 16, 3), dtype=np.float32)
+
+    shown = xnnpack.execute(models.model(cutting.show(model, inner)), [frame])
+
+    for index, values in zip(inner, shown, strict=True):
+        alone = cutting.cut(model, ops=range(len(whole.ops)), inputs=whole.inputs, outputs=[index])
+        (right,) = xnnpack.execute(models.model(alone), [frame])
+        np.testing.assert_allclose(values, right, atol=1e-6)
 
 
 def test_weights_that_were_shared_are_stored_once() -> None:
