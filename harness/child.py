@@ -50,7 +50,7 @@ _NEWS = re.compile(r"(INFO|WARNING|VERBOSE|[IW]\d{4} )")
 
 @dataclass(frozen=True, kw_only=True)
 class Done:
-    """Hold what a program left: exit code, standard output and standard error."""
+    """What a program left: exit code, standard output and standard error."""
 
     exit_code: int
     stdout: str
@@ -147,7 +147,7 @@ def group_runs(pid: int) -> bool:
 
 
 class Worker:
-    """Keep a Python module running as a child and ask it things, one at a time.
+    """A Python module that runs as a child and answers, one call at a time.
 
     The module calls `serve` under `if __name__ == "__main__"`. A worker that crashed or ran
     past its limit is started again by the next call. Threads may share it: each call waits for

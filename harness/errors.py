@@ -18,7 +18,7 @@ from harness import text
 
 
 class HarnessError(Exception):
-    """Report that the harness or one of its inputs broke."""
+    """A failure of the harness or of one of its inputs."""
 
     def __init__(self, message: str = "") -> None:
         """Keep a message as one printable line of bounded length."""
@@ -26,35 +26,35 @@ class HarnessError(Exception):
 
 
 class ConfigError(HarnessError):
-    """Report a wrong setting, profile, subject file or command line."""
+    """A wrong setting, profile, subject file or command line."""
 
 
 class BlessedDataError(HarnessError):
-    """Report a golden, reference or baseline that is missing, stale or damaged."""
+    """A golden, reference or baseline that is missing, stale or damaged."""
 
 
 class ModelError(HarnessError):
-    """Report a .tflite file that cannot be read, resized or run."""
+    """A .tflite file that cannot be read, resized or run."""
 
 
 class DeviceError(HarnessError):
-    """Report a device, driver or software stack that failed."""
+    """A device, driver or software stack that failed."""
 
 
 class StackMissing(DeviceError):
-    """Report a host stack or tool that is not installed; the message holds the command."""
+    """A host stack or tool that is not installed; the message holds the command."""
 
 
 class TimeLimitError(DeviceError):
-    """Report a host stack that gave no answer within its limit on time."""
+    """A host stack that gave no answer within its limit on time."""
 
 
 class MeasurementError(HarnessError):
-    """Report a measurement that was taken but must not be used."""
+    """A measurement that was taken but must not be used."""
 
 
 class GateError(AssertionError):
-    """Report that a gate ruled and did not pass."""
+    """A gate that ruled and did not pass."""
 
     def __init__(self, message: str = "") -> None:
         """Keep a message as printable lines, one for each verdict."""
@@ -62,4 +62,4 @@ class GateError(AssertionError):
 
 
 class InconclusiveError(GateError):
-    """Report that a gate had no evidence or no limit to rule by."""
+    """A gate that had no evidence or no limit to rule by."""

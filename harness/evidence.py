@@ -13,7 +13,7 @@ from harness.errors import DeviceError
 
 
 class Evidence(enum.Enum):
-    """Name how strong the ground of a fact is, strongest first."""
+    """How strong the ground of a fact is, strongest first."""
 
     PHONE = "PHONE"
     """Measured on the device itself."""
@@ -48,7 +48,7 @@ def weakest(kinds: Iterable[Evidence]) -> Evidence:
 
 @dataclass(frozen=True, kw_only=True)
 class Provenance:
-    """Keep what is needed to take a fact again.
+    """All that is needed to take a fact again.
 
     Attributes:
         evidence: How the fact is known.

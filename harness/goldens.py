@@ -34,7 +34,7 @@ _DAMAGE = (
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Golden:
-    """Hold one golden.
+    """One golden.
 
     Attributes:
         name: Name of the frame.

@@ -51,7 +51,7 @@ _WHITE_16 = 65535
 
 @dataclass(frozen=True, kw_only=True, order=True)
 class Size:
-    """Hold a resolution in pixels; written `1280x720`."""
+    """A resolution in pixels; written `1280x720`."""
 
     width_px: int
     height_px: int
@@ -85,7 +85,7 @@ class Size:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Output:
-    """Hold what a device made of a frame: raw float32 [1, H, W, 3], unclipped."""
+    """What a device made of a frame: raw float32 [1, H, W, 3], unclipped."""
 
     pixels: Pixels
     provenance: Provenance

@@ -32,7 +32,7 @@ FILE = Path(".results/ledger.jsonl")
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """Hold one latency that was estimated and measured.
+    """One latency that was estimated and measured.
 
     Attributes:
         device: Short name of the phone.
@@ -59,7 +59,7 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True)
 class Account:
-    """Sum up the entries of one phone and delegate.
+    """The sum of the entries of one phone and delegate.
 
     Attributes:
         device: Short name of the phone.

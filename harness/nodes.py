@@ -22,7 +22,7 @@ _BYTES_PER_ELEMENT = {
 
 @dataclass(frozen=True, kw_only=True)
 class Quantization:
-    """Hold the affine mapping of a tensor: real = scale * (stored - zero_point)."""
+    """The affine mapping of a tensor: real = scale * (stored - zero_point)."""
 
     scales: tuple[float, ...]
     zero_points: tuple[int, ...]
@@ -31,7 +31,7 @@ class Quantization:
 
 @dataclass(frozen=True, kw_only=True)
 class Tensor:
-    """Hold one tensor: NHWC shape, dtype in NumPy's words, and its constant data if it has any."""
+    """One tensor: NHWC shape, dtype in NumPy's words, and its constant data if it has any."""
 
     index: int
     name: str
@@ -71,7 +71,7 @@ class Tensor:
 
 @dataclass(frozen=True, kw_only=True)
 class Op:
-    """Hold one node; `inputs` has -1 for an omitted optional input.
+    """One node; `inputs` has -1 for an omitted optional input.
 
     Attributes:
         macs: Multiply-accumulates of one inference; 0 for ops that have none.

@@ -22,7 +22,7 @@ UNKNOWN = "unknown"
 
 @dataclass(frozen=True, kw_only=True)
 class NodePlacement:
-    """Say where one node runs: an accelerator's name, `cpu` with the reason, or `unknown`."""
+    """Where one node runs: an accelerator's name, `cpu` with the reason, or `unknown`."""
 
     index: int
     op: str
@@ -38,7 +38,7 @@ class NodePlacement:
 
 @dataclass(frozen=True, kw_only=True)
 class Placement:
-    """Hold where every node of a graph runs on one device through one delegate.
+    """Where every node of a graph runs on one device through one delegate.
 
     Attributes:
         nodes: One entry per op, in execution order.

@@ -36,7 +36,7 @@ UNKNOWN_UARCH = "unknown"
 
 @dataclass(frozen=True, kw_only=True)
 class CpuCluster:
-    """Hold one cluster of CPU cores.
+    """One cluster of CPU cores.
 
     Attributes:
         cores: How many.
@@ -55,7 +55,7 @@ class CpuCluster:
 
 @dataclass(frozen=True, kw_only=True)
 class Refusal:
-    """Name an op that a driver does not take, beyond what its delegate's rules refuse.
+    """An op that a driver does not take, beyond what its delegate's rules refuse.
 
     Attributes:
         op: TFLite builtin name, such as `TRANSPOSE_CONV`.
@@ -74,7 +74,7 @@ class Refusal:
 
 @dataclass(frozen=True, kw_only=True)
 class Accelerator:
-    """Hold one unit of the phone as one delegate reaches it.
+    """One unit of the phone as one delegate reaches it.
 
     Attributes:
         name: The delegate's own name for it, such as `google-edgetpu`.
@@ -98,7 +98,7 @@ class Accelerator:
 
 @dataclass(frozen=True, kw_only=True)
 class EstimateConstants:
-    """Hold the fitted constants of one latency model of one delegate and precision.
+    """The fitted constants of one latency model of one delegate and precision.
 
     Attributes:
         delegate: nnapi, gpu, qnn or cpu.
@@ -133,7 +133,7 @@ class EstimateConstants:
 
 @dataclass(frozen=True, kw_only=True)
 class Profile:
-    """Hold what is known of one phone. What is unknown is absent and named in `unknown`.
+    """All that is known of one phone. What is unknown is absent and named in `unknown`.
 
     Attributes:
         name: Short name, as on the command line; the file's stem.
@@ -182,7 +182,7 @@ class Profile:
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """Name a phone and a delegate, as `--device=pixel4:nnapi` does."""
+    """A phone and a delegate, as `--device=pixel4:nnapi` does."""
 
     profile: Profile
     delegate: str

@@ -15,7 +15,7 @@ _OFF_CHIP_STEP = 0.1
 
 @dataclass(frozen=True, kw_only=True)
 class Point:
-    """Hold the latency and placement at one resolution; `ms` may be measured or estimated."""
+    """The latency and placement at one resolution; `ms` may be measured or estimated."""
 
     size: Size
     ms: float
@@ -27,7 +27,7 @@ class Point:
 
 @dataclass(frozen=True, kw_only=True)
 class Cliff:
-    """Name a step between two resolutions at which the cost per megapixel jumps.
+    """A step between two resolutions at which the cost per megapixel jumps.
 
     Attributes:
         below: Resolution before the jump.
@@ -44,7 +44,7 @@ class Cliff:
 
 @dataclass(frozen=True, kw_only=True)
 class Scaling:
-    """Hold latency against size.
+    """Latency against size.
 
     Attributes:
         points: In order of pixels.

@@ -17,7 +17,7 @@ _FOUND = 0.05
 
 
 class Ruling(enum.Enum):
-    """Name what the pairs say so far."""
+    """What the pairs say so far."""
 
     SLOWER = "slower"
     NOT_SLOWER = "not slower"
@@ -26,7 +26,7 @@ class Ruling(enum.Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """Say when to look and when to stop.
+    """When to look and when to stop.
 
     Attributes:
         looks: Numbers of pairs after which the test is made.
@@ -50,7 +50,7 @@ class Plan:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """Hold what the pairs say.
+    """What the pairs say.
 
     Attributes:
         ruling: SLOWER, NOT_SLOWER or UNDECIDED.

@@ -20,7 +20,7 @@ _CHANNELS_AXIS = 3
 
 @dataclass
 class _Group:
-    """Hold channels that can only change together."""
+    """Channels that can only change together."""
 
     size: int
     fixed: bool = False
@@ -29,7 +29,7 @@ class _Group:
 
 @dataclass(frozen=True)
 class _Segment:
-    """Hold a run of a tensor's channels: a group, divided where DEPTH_TO_SPACE spread it."""
+    """A run of a tensor's channels: a group, divided where DEPTH_TO_SPACE spread it."""
 
     group: _Group
     divisor: int = 1
@@ -37,7 +37,7 @@ class _Segment:
 
 @dataclass
 class _Links:
-    """Hold the segments of each tensor, and what weights hang on them."""
+    """The segments of each tensor, and what weights hang on them."""
 
     segments: dict[int, list[_Segment]] = field(default_factory=dict)
     merged: dict[int, _Group] = field(default_factory=dict)

@@ -19,7 +19,7 @@ _BIAS = {"float32": "float32", "int8": "int32", "uint8": "int32", "int16": "int6
 
 
 class Editor:
-    """Hold a model that is being edited; `bytes()` writes it."""
+    """A model that is being edited; `bytes()` writes it."""
 
     def __init__(self, model: bytes) -> None:
         """Unpack a model that `graph.parse` has read."""

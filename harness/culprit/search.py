@@ -34,7 +34,7 @@ _SUSPECTS = 6
 
 @dataclass(frozen=True, kw_only=True)
 class Point:
-    """Hold how far one op's output is from the reference.
+    """How far one op's output is from the reference.
 
     Attributes:
         index: Of the op, in execution order.
@@ -60,7 +60,7 @@ class Point:
 
 @dataclass(frozen=True, kw_only=True)
 class Search:
-    """Hold the curve of error along a graph, and the op that it is laid to.
+    """The curve of error along a graph, and the op that it is laid to.
 
     Attributes:
         points: One for each op that has a counterpart in the reference, in execution order.

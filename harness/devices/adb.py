@@ -44,7 +44,7 @@ _FAULTS = (adbutils.AdbError, OSError, EOFError, struct.error, ValueError)
 
 @dataclass(frozen=True, kw_only=True)
 class Server:
-    """Name an adb server."""
+    """The address of an adb server."""
 
     host: str = "127.0.0.1"
     port: int = 5037
@@ -84,7 +84,7 @@ class Server:
 
 @dataclass(frozen=True, kw_only=True)
 class Attached:
-    """Hold one phone as the server lists it; `state` is `device` where it can be used."""
+    """One phone as the server lists it; `state` is `device` where it can be used."""
 
     serial: str
     state: str
@@ -92,7 +92,7 @@ class Attached:
 
 @dataclass(frozen=True, kw_only=True)
 class Reply:
-    """Hold what a command on the phone left."""
+    """What a command on the phone left."""
 
     exit_code: int
     stdout: str
@@ -121,7 +121,7 @@ def stop_server(server: Server) -> None:
 
 
 class Cable:
-    """Reach one phone, and reach it again after it went away."""
+    """A connection to one phone, which is made again after the phone went away."""
 
     def __init__(self, serial: str, server: Server) -> None:
         """Name the phone by its serial; nothing is sent yet."""
@@ -294,7 +294,7 @@ class Cable:
 
 
 class _RefusedError(adbutils.AdbError):  # type: ignore[misc]
-    """Report that the phone answered a transfer with FAIL."""
+    """A transfer that the phone answered with FAIL."""
 
 
 def _client(server: Server) -> Any:

@@ -43,7 +43,7 @@ def nnapi_name(op: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Delegation:
-    """Hold what the tool's log lines say of the delegate that was asked for.
+    """What the tool's log lines say of the delegate that was asked for.
 
     Attributes:
         created: A delegate was created; this says nothing about its use.
@@ -103,7 +103,7 @@ def parse_delegation(output: str, delegate: str) -> Delegation:
 
 @dataclass(frozen=True, kw_only=True)
 class Traces:
-    """Hold everything that one run left about where its nodes ran.
+    """Everything that one run left about where its nodes ran.
 
     Attributes:
         delegate: What was asked for: nnapi, gpu, cpu, hexagon, or an external delegate's name.
@@ -124,7 +124,7 @@ class Traces:
 
 @dataclass(frozen=True, kw_only=True)
 class Attribution:
-    """Hold where each node ran, how many partitions there were and the CPU's share of time."""
+    """Where each node ran, how many partitions there were and the CPU's share of time."""
 
     nodes: tuple[NodePlacement, ...]
     partitions: int

@@ -37,7 +37,7 @@ ls {STORE}
 
 @dataclass(frozen=True, kw_only=True)
 class Identity:
-    """Hold what a phone is.
+    """What a phone is.
 
     Attributes:
         serial: Its serial as adb has it.
@@ -62,7 +62,7 @@ class Identity:
 
 @dataclass(frozen=True, kw_only=True)
 class ToolRun:
-    """Hold what one run of the tool left: all it printed, how long it took, files by name."""
+    """What one run of the tool left: all it printed, how long it took, files by name."""
 
     output: str
     elapsed_s: float
@@ -70,7 +70,7 @@ class ToolRun:
 
 
 class Bench:
-    """Run the benchmark tool on one phone that this harness holds."""
+    """The benchmark tool on one phone that this harness holds."""
 
     def __init__(
         self,

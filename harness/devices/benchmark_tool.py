@@ -21,7 +21,7 @@ _NUMBER = r"[-+]?(?:\d[\d.]*(?:[eE][-+]?\d+)?|nan|inf)"
 
 @dataclass(frozen=True, kw_only=True)
 class Preset:
-    """Hold how the tool is run.
+    """How the tool is run.
 
     Attributes:
         name: As it is recorded with every number.
@@ -53,7 +53,7 @@ PAPER = Preset(name="paper", runs=10)
 
 @dataclass(frozen=True, kw_only=True)
 class ExternalDelegate:
-    """Name a delegate library to load, such as Qualcomm's QNN or MediaTek's Neuron.
+    """A delegate library to load, such as Qualcomm's QNN or MediaTek's Neuron.
 
     Attributes:
         path: The library on the phone; the vendor's other libraries lie beside it, DSP code
@@ -67,7 +67,7 @@ class ExternalDelegate:
 
 @dataclass(frozen=True, kw_only=True)
 class Timings:
-    """Hold what one run of the tool said about time, in milliseconds.
+    """What one run of the tool said about time, in milliseconds.
 
     `median_ms` and `p95_ms` are None where the build prints no percentiles.
     """

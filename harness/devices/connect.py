@@ -17,7 +17,7 @@ _KNOCK_S = 0.3
 
 
 class Origin(enum.Enum):
-    """Say where facts may come from (`--origin`)."""
+    """Where facts may come from (`--origin`)."""
 
     AUTO = "auto"
     """From a phone if one is attached, else emulated."""
@@ -36,7 +36,7 @@ _OTHERWISE = {
 
 @dataclass(frozen=True, kw_only=True)
 class PhoneSetup:
-    """Hold what a user sets for measuring on phones, as ini keys of the same names.
+    """What a user sets for measuring on phones, as ini keys of the same names.
 
     Attributes:
         benchmark_tool: Path of the user's benchmark tool, or '' for the environment's.

@@ -87,7 +87,7 @@ rm -rf {run} {home}/heir.* {home}/lock
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """Name one setting to change while the phone is held.
+    """One setting to change while the phone is held.
 
     Attributes:
         kind: prop (`setprop`), setting (`settings put`), power (fixed performance) or logcat.
@@ -101,7 +101,7 @@ class Change:
 
 
 class Custody:
-    """Hold one phone for one harness at a time."""
+    """A lock on one phone for one harness at a time, and a journal of changed settings."""
 
     def __init__(self, cable: Cable, *, lease_s: float) -> None:
         """Prepare to hold a phone.

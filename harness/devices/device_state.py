@@ -26,7 +26,7 @@ _SENTINEL_CHUNK = 2000
 
 @dataclass(frozen=True, kw_only=True)
 class CpuPolicy:
-    """Hold one frequency domain of the CPU, in MHz."""
+    """One frequency domain of the CPU, in MHz."""
 
     cpus: tuple[int, ...]
     max_mhz: int
@@ -36,7 +36,7 @@ class CpuPolicy:
 
 @dataclass(frozen=True, kw_only=True)
 class State:
-    """Hold what a phone says about itself at one moment; None is what it does not say.
+    """What a phone says about itself at one moment; None is what it does not say.
 
     Attributes:
         temperature_c: Hottest zone of the case, else what Android calls skin, else the hottest
@@ -86,7 +86,7 @@ class State:
 
 @dataclass(frozen=True, kw_only=True)
 class Contract:
-    """Say in which state a phone may be measured. None switches a rule off.
+    """The state in which a phone may be measured. None switches a rule off.
 
     Attributes:
         temperature_c: Hottest that the phone may be before a run.

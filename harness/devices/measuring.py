@@ -11,7 +11,7 @@ from harness.sequential import Plan
 
 @dataclass(frozen=True, kw_only=True)
 class Measuring:
-    """Say how a phone is measured.
+    """How a phone is measured.
 
     Attributes:
         preset: Runs, threads, fp16 and pinning of the tool.

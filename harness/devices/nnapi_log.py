@@ -34,7 +34,7 @@ _START = re.compile(r"operationCount = (?P<operations>\d+)")
 
 @dataclass(frozen=True, kw_only=True)
 class DriverLog:
-    """Hold what the log says, in its order.
+    """What the log says, in its order.
 
     Attributes:
         chosen: Operation and device ('' where an old build prints only a number), for each

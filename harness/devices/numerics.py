@@ -21,7 +21,7 @@ _X86_FP16 = "x86 emulates fp16 with fp32 accumulation: about 10 dB closer to fp3
 
 @dataclass(frozen=True, kw_only=True)
 class Numerics:
-    """Name what stands in for a phone's arithmetic, and run it.
+    """What stands in for a phone's arithmetic, with the function that runs it.
 
     Attributes:
         name: For a person.

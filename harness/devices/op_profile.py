@@ -23,7 +23,7 @@ _INSIDE = "Delegate/"
 
 @dataclass(frozen=True, kw_only=True)
 class ProfileRow:
-    """Hold one node of the execution plan.
+    """One node of the execution plan.
 
     Attributes:
         node_type: TFLite builtin name, or the delegate's name for its partition.

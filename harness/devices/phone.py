@@ -51,7 +51,7 @@ _MOST_TRACE_BYTES = 64 * 2**20
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """Hold one phone on a cable, and the profile that its model fits."""
+    """One phone on a cable, and the profile that its model fits."""
 
     cable: Cable
     identity: Identity

@@ -13,7 +13,7 @@ from harness.errors import DeviceError
 
 @dataclass(frozen=True, kw_only=True)
 class RuntimeNode:
-    """Hold one node of the original graph; `delegate` is the name of what took it, or ''."""
+    """One node of the original graph; `delegate` is the name of what took it, or ''."""
 
     index: int
     op: str

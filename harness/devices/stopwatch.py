@@ -27,7 +27,7 @@ _TIMED_SHARE = 0.9
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """Hold what is timed: a model, how it is run, and its name for messages."""
+    """What is timed: a model, how it is run, and its name for messages."""
 
     model: bytes
     preset: Preset
@@ -36,7 +36,7 @@ class Job:
 
 @dataclass(frozen=True, kw_only=True)
 class Series:
-    """Hold the runs of one timing, and the state of the phone at the last.
+    """The runs of one timing, and the state of the phone at the last.
 
     Attributes:
         runs: What each run of the tool said.
@@ -51,7 +51,7 @@ class Series:
 
 
 class Stopwatch:
-    """Time models on one bench."""
+    """Timings of models on one bench."""
 
     def __init__(self, bench: Bench, profile: Profile, measuring: Measuring) -> None:
         """Take a bench that is entered by each run."""

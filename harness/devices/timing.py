@@ -16,7 +16,7 @@ from harness.statistics import student_quantile
 
 @dataclass(frozen=True, kw_only=True)
 class Effort:
-    """Say how long to go on.
+    """How long to go on.
 
     Attributes:
         looks: Numbers of runs after which it is judged whether to stop.
@@ -34,7 +34,7 @@ class Effort:
 
 @dataclass(frozen=True, kw_only=True)
 class Interval:
-    """Hold the middle of the run medians and the interval it lies in, in milliseconds."""
+    """The middle of the run medians and the interval it lies in, in milliseconds."""
 
     median_ms: float
     low_ms: float

@@ -21,7 +21,7 @@ _MACHINES = {0xB7: "arm64-v8a", 0x28: "armeabi-v7a", 0x3E: "x86_64", 0x03: "x86"
 
 @dataclass(frozen=True, kw_only=True)
 class ToolFile:
-    """Hold a benchmark tool: its bytes, their hash, and the ABI, '' for a script."""
+    """A benchmark tool: its bytes, their hash, and the ABI, '' for a script."""
 
     path: Path
     data: bytes

@@ -154,7 +154,7 @@ def golden_dir(config: pytest.Config) -> Path:
 
 
 class Collector:
-    """Parametrize tests by case, and give the shipped gates short node ids."""
+    """The hooks that parametrize tests by case and give the shipped gates short node ids."""
 
     def __init__(self, session: Session, fixtures: ModuleType) -> None:
         """Collect for a session, with the module that holds the fixtures of the gates."""

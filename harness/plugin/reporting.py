@@ -40,7 +40,7 @@ _Status = tuple[str, str, tuple[str, dict[str, bool]]]
 
 
 class Reporter:
-    """Report for one pytest process; only the controller of a parallel run writes files."""
+    """The reports of one pytest process; only the controller of a parallel run writes files."""
 
     def __init__(self, session: Session, config: pytest.Config) -> None:
         """Report for a session."""

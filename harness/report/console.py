@@ -30,7 +30,7 @@ def open_console(
 
 
 class _Printable(RenderHook):
-    """Clean the text of all that a console draws; styles are not text, and stay."""
+    """A highlighter that cleans the text a console draws; styles are not text, and stay."""
 
     def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
         return [_Cleaned(renderable) for renderable in renderables]

@@ -18,7 +18,7 @@ _WITHOUT_FP16 = frozenset({"cortex-a35", "cortex-a53", "cortex-a57", "cortex-a72
 
 @dataclass(frozen=True, kw_only=True)
 class CpuDescription:
-    """Hold what an emulated phone says of its CPU.
+    """What an emulated phone says of its CPU.
 
     Every core is described as one of the fastest cluster. XNNPACK picks its kernels by the core
     that a thread is on, and under QEMU that is the number of the *host's* core: with both

@@ -42,7 +42,7 @@ _ANY_CPU = CpuDescription(uarch="cortex-a77", cores=3, max_mhz=None, fp16=True)
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """Say what a finished sysroot holds.
+    """What a finished sysroot holds.
 
     Attributes:
         layout: `LAYOUT` of the harness that built it.

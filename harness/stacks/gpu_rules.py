@@ -42,7 +42,7 @@ _REMEDY_16 = INT16_REMEDY.format(delegate="the GPU delegate")
 
 @dataclass(frozen=True, kw_only=True)
 class Rule:
-    """Hold one row: the newest version of an op, and what else it needs.
+    """One row: the newest version of an op, and what else it needs.
 
     Attributes:
         op: TFLite builtin name.

@@ -32,7 +32,7 @@ SOURCE = "LiteRT @ f674577, nnapi_delegate.cc"
 
 @dataclass(frozen=True, kw_only=True)
 class Phone:
-    """Hold what decides on one phone: the runtime, the drivers and their feature level.
+    """What decides on one phone: the runtime, the drivers and their feature level.
 
     Attributes:
         runtime_level: Feature level of the NNAPI runtime.

@@ -42,7 +42,7 @@ _DTYPE_FIELDS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Rule:
-    """Hold one row: from which feature level an op is taken, by the dtype of its data input.
+    """One row: from which feature level an op is taken, by the dtype of its data input.
 
     Attributes:
         op: TFLite builtin name.

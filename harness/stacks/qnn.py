@@ -54,7 +54,7 @@ def place(model: Model, target: Target) -> Placement:
 
 @dataclass(frozen=True, kw_only=True)
 class Traffic:
-    """Hold what the compiler says that one inference moves between the NPU and DRAM.
+    """What the compiler says that one inference moves between the NPU and DRAM.
 
     Attributes:
         spill_mib: Out of on-chip memory for lack of room.

@@ -62,7 +62,7 @@ class Split:
 
 @dataclass(frozen=True, kw_only=True)
 class Context:
-    """Hold a compiled context binary and what its compiler says of on-chip memory.
+    """A compiled context binary and what its compiler says of on-chip memory.
 
     Attributes:
         path: The binary, in the cache.

@@ -16,7 +16,7 @@ _ACTIVATIONS = ("float32", "float16", "int16", "int8", "uint8")
 
 @dataclass(frozen=True, kw_only=True)
 class Objection:
-    """Say why a delegate refuses a node, and what is known to work instead."""
+    """Why a delegate refuses a node, and what is known to work instead."""
 
     reason: str
     remedy: str = ""
@@ -24,7 +24,7 @@ class Objection:
 
 @dataclass(frozen=True, kw_only=True)
 class Node:
-    """Hold one op of a graph as a delegate's rules look at it.
+    """One op of a graph as a delegate's rules look at it.
 
     Attributes:
         graph: The graph it is part of.

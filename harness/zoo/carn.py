@@ -24,7 +24,7 @@ from harness.zoo.layers import (
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CARNSize:
-    """Say how large a CARN is.
+    """The size of a CARN.
 
     Attributes:
         width: Channels of every hidden layer.

@@ -29,7 +29,7 @@ from harness.zoo.layers import (
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DBPNSize:
-    """Say how large a DBPN is.
+    """The size of a DBPN.
 
     Attributes:
         first_width: Channels of the first convolution (n0 in the source).
@@ -80,7 +80,7 @@ def dbpn(
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Projections:
-    """Build projection units of one width.
+    """Projection units of one width.
 
     Attributes:
         width: Channels.

@@ -15,7 +15,7 @@ from harness.zoo.layers import Activation, activate, conv, image_input, restored
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EDSRSize:
-    """Say how large an EDSR is.
+    """The size of an EDSR.
 
     Attributes:
         width: Channels of every hidden layer.

@@ -28,7 +28,7 @@ from harness.zoo.layers import (
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FALSRSize:
-    """Say how large the network is.
+    """The size of a FALSR.
 
     Attributes:
         width: Channels between cells.

@@ -32,7 +32,7 @@ RESIDUAL_SCALE = 0.2  # Szegedy et al., section 3.3: between 0.1 and 0.3
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FPNSize:
-    """Say how large an FPN is.
+    """The size of an FPN.
 
     Attributes:
         unit: Channels of the narrowest branch (32 in Inception-ResNet-v2); the rest follows.
@@ -110,7 +110,7 @@ def _merge(
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Blocks:
-    """Build the blocks of the backbone.
+    """The blocks of the backbone.
 
     Attributes:
         unit: Channels that stand for 32 of the source.

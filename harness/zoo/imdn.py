@@ -27,7 +27,7 @@ from harness.zoo.layers import (
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class IMDNSize:
-    """Say how large an IMDN is.
+    """The size of an IMDN.
 
     Attributes:
         width: Channels between blocks, a multiple of 4.

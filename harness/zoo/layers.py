@@ -15,7 +15,7 @@ Tensor = Any  # a keras.KerasTensor while building, a back end's own tensor whil
 
 
 class Upsampling(enum.StrEnum):
-    """Name the operator that doubles the resolution in a decoder."""
+    """The operator that doubles the resolution in a decoder."""
 
     TRANSPOSE_CONV = "transpose_conv"
     DEPTH_TO_SPACE = "depth_to_space"
@@ -23,7 +23,7 @@ class Upsampling(enum.StrEnum):
 
 
 class Activation(enum.StrEnum):
-    """Name the activation function of a network."""
+    """The activation function of a network."""
 
     RELU = "relu"
     PRELU = "prelu"
@@ -31,7 +31,7 @@ class Activation(enum.StrEnum):
 
 @keras.saving.register_keras_serializable(package="harness")
 class LegacyBilinear2x(keras.layers.Layer):  # type: ignore[misc]
-    """Double height and width by bilinear interpolation with the legacy sampling grid.
+    """Twice the height and width by bilinear interpolation with the legacy sampling grid.
 
     Output row `2i` is input row `i`, output row `2i + 1` is the mean of rows `i` and `i + 1`, and
     the last row is repeated: neither `half_pixel_centers` nor `align_corners`. The NNAPI delegate
@@ -59,7 +59,7 @@ class LegacyBilinear2x(keras.layers.Layer):  # type: ignore[misc]
 
 @keras.saving.register_keras_serializable(package="harness")
 class DepthToSpace2x(keras.layers.Layer):  # type: ignore[misc]
-    """Rearrange [N, H, W, 4C] to [N, 2H, 2W, C], as TensorFlow's `depth_to_space` does."""
+    """[N, H, W, 4C] as [N, 2H, 2W, C], as TensorFlow's `depth_to_space` does."""
 
     def call(self, inputs: Tensor) -> Tensor:
         """Move four channels of each pixel into a 2x2 block."""
@@ -84,7 +84,7 @@ class DepthToSpace2x(keras.layers.Layer):  # type: ignore[misc]
 
 @keras.saving.register_keras_serializable(package="harness")
 class SpaceToDepth2x(keras.layers.Layer):  # type: ignore[misc]
-    """Rearrange [N, 2H, 2W, C] to [N, H, W, 4C], as TensorFlow's `space_to_depth` does."""
+    """[N, 2H, 2W, C] as [N, H, W, 4C], as TensorFlow's `space_to_depth` does."""
 
     def call(self, inputs: Tensor) -> Tensor:
         """Move each 2x2 block into four times the channels."""
@@ -107,7 +107,7 @@ class SpaceToDepth2x(keras.layers.Layer):  # type: ignore[misc]
 
 @keras.saving.register_keras_serializable(package="harness")
 class ChannelSlice(keras.layers.Layer):  # type: ignore[misc]
-    """Take some neighbouring channels of [N, H, W, C]."""
+    """Some neighbouring channels of [N, H, W, C]."""
 
     def __init__(self, *, first: int, end: int, **settings: Any) -> None:
         """Keep which channels: `first` to `end - 1`."""

@@ -23,7 +23,7 @@ from harness.zoo.layers import (
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RDNSize:
-    """Say how large an RDN is.
+    """The size of an RDN.
 
     Attributes:
         width: Channels between blocks (G0 in the source).

@@ -25,7 +25,7 @@ from harness.zoo.layers import (
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SGNSize:
-    """Say how large an SGN is.
+    """The size of an SGN.
 
     Attributes:
         widths: Channels of each level, full resolution first.

@@ -24,7 +24,7 @@ from harness.zoo.layers import (
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class UNetSize:
-    """Say how large a UNet is.
+    """The size of a UNet.
 
     Attributes:
         widths: Channels of each level, the finest first; each level halves the resolution.

@@ -56,7 +56,7 @@ _PROFILER_OVERHEAD = 1.1
 
 @dataclass(frozen=True, kw_only=True)
 class Samples:
-    """Hold times in microseconds: loading, the warm-up's runs, the timed runs."""
+    """Times in microseconds: loading, the warm-up's runs, the timed runs."""
 
     init_us: float
     warmup_us: Sequence[float]

@@ -36,7 +36,7 @@ _SIGNATURES_MAX = 32
 
 
 class Daemon:
-    """Serve one fake phone to any number of adb servers."""
+    """The adb daemon of one fake phone, for any number of adb servers."""
 
     def __init__(self, folder: Folder, *, port: int = 0) -> None:
         """Prepare to serve a folder; port 0 takes any free one."""
@@ -137,7 +137,7 @@ async def _swallow(work: Awaitable[None]) -> None:
 
 
 class _Line:
-    """Speak to one adb server: packets in, packets out, streams between."""
+    """One adb server's connection: packets in, packets out, streams between."""
 
     def __init__(
         self, daemon: Daemon, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -232,7 +232,7 @@ class _Line:
 
 
 class Stream:
-    """Hold one open service: what came in, and room to send the next piece."""
+    """One open service: what came in, and room to send the next piece."""
 
     def __init__(self, line: _Line, local: int, remote: int) -> None:
         """Open a stream between two numbers."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Fault(enum.Enum):
-    """Name what can go wrong: in the daemon, in the tool, and in what a phone claims."""
+    """What can go wrong: in the daemon, in the tool, and in what a phone claims."""
 
     UNPLUGGED_IN_PUSH = "unplugged_in_push"
     UNPLUGGED_IN_RUN = "unplugged_in_run"

@@ -28,7 +28,7 @@ _PATHS = re.compile(
 
 @dataclass(frozen=True, kw_only=True)
 class Switches:
-    """Say how the fake phone and its tool behave. The file is state/switches.json.
+    """How the fake phone and its tool behave. The file is state/switches.json.
 
     Attributes:
         tool_build: 2020 (bare text), 2022 (no percentiles), 2025 (everything) or litert2.
@@ -53,7 +53,7 @@ class Switches:
 
 
 class Folder:
-    """Hold the folder of one fake phone."""
+    """The folder of one fake phone."""
 
     def __init__(self, path: Path) -> None:
         """Name a folder that `create` made."""
