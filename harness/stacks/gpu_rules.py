@@ -14,6 +14,7 @@ from harness.graph import Graph, Op
 from harness.model import Model
 from harness.placement import CPU, NodePlacement, Placement, partition
 from harness.profiles import Accelerator, Target
+from harness.stacks import known_failures
 from harness.stacks.rules import (
     INT16_REMEDY,
     Constraint,
@@ -74,13 +75,18 @@ def place(model: Model, target: Target) -> Placement:
     else:
         kept = tuple(able)
     accelerated = join_float16(graph, kept, widening)
-    return Placement(
-        nodes=tuple(
+    nodes, failures = known_failures.mark(
+        [
             NodePlacement(index=op.index, op=op.name, unit=units[0].name)
             if accelerated[op.index]
             else _on_cpu(op, findings.get(op.index), widens=op.index in widening)
             for op in graph.ops
-        ),
+        ],
+        graph,
+    )
+    note = f"default options: at most {PARTITIONS_MAX} partition goes to the GPU"
+    return Placement(
+        nodes=nodes,
         partitions=len(partition(graph, accelerated, idle=widening)),
         provenance=Provenance(
             evidence=Evidence.RULES,
@@ -88,7 +94,7 @@ def place(model: Model, target: Target) -> Placement:
             variant_sha256=model.sha256,
             runtime={"gpu rules": SOURCE},
             time_utc=now_utc(),
-            note=f"default options: at most {PARTITIONS_MAX} partition goes to the GPU",
+            note=f"{note}; {failures}" if failures else note,
         ),
     )
 

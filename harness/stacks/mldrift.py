@@ -17,7 +17,7 @@ from harness.images import Pixels
 from harness.model import Model
 from harness.placement import CPU, NodePlacement, Placement
 from harness.profiles import Target
-from harness.stacks import feeding
+from harness.stacks import feeding, known_failures
 from harness.stacks.feeding import Values
 
 GPU = "gpu"
@@ -94,8 +94,8 @@ def place(model: Model, target: Target) -> Placement:
         raise DeviceError(found.died)
     reasons = found.refused
     on_gpu = frozenset(op.index for op in graph.ops if op.index not in reasons)
-    return Placement(
-        nodes=tuple(
+    nodes, failures = known_failures.mark(
+        [
             NodePlacement(
                 index=op.index,
                 op=op.name,
@@ -103,7 +103,11 @@ def place(model: Model, target: Target) -> Placement:
                 reason=reasons.get(op.index, ""),
             )
             for op in graph.ops
-        ),
+        ],
+        graph,
+    )
+    return Placement(
+        nodes=nodes,
         partitions=len(_partitions(graph, on_gpu)),
         provenance=Provenance(
             evidence=Evidence.VENDOR,
@@ -111,7 +115,7 @@ def place(model: Model, target: Target) -> Placement:
             variant_sha256=model.sha256,
             runtime=versions(),
             time_utc=now_utc(),
-            note=NOTE,
+            note=f"{NOTE}; {failures}" if failures else NOTE,
         ),
     )
 
