@@ -22,6 +22,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     paper.set_defaults(go=_paper)
     measure = steps.add_parser("measure", help="run committed files on the held-out frames")
     measure.add_argument("subjects", nargs="*", metavar="SUBJECT", help="default: all built ones")
+    measure.add_argument(
+        "--variants", help="comma list; the others' figures stay; default: every file"
+    )
     shared.add_golden_dir(measure)
     measure.set_defaults(go=_measure)
     train = steps.add_parser("train", help="train every network of the study, in turns")
@@ -55,9 +58,15 @@ def _measure(options: argparse.Namespace) -> int:
     )
     for folder in folders:
         console.print(folder.name)
-        files = {path.stem: path.read_bytes() for path in sorted(folder.glob("*.tflite"))}
+        path = folder / held_out.RECORD
+        files = {file.stem: file.read_bytes() for file in sorted(folder.glob("*.tflite"))}
+        if options.variants is not None:
+            wanted = {held_out.PARENT, *options.variants.split(",")}
+            files = {name: data for name, data in files.items() if name in wanted}
         record = held_out.measure(files, pairs, command="harness study measure", tell=console.print)
-        held_out.save(record, folder / held_out.RECORD)
+        if options.variants is not None and path.is_file():
+            record = record.with_older(held_out.load(path))
+        held_out.save(record, path)
     return 0
 
 

@@ -28,14 +28,15 @@ class FakeQuant(keras.layers.Layer):  # type: ignore[misc]
     """Round activations to 8 bits over a range that calibration frames have set.
 
     Attributes:
-        observing: Whether calls widen the range; see `calibrate`.
+        observing: Up to which percentile of their values calls widen the range, or None; see
+            `calibrate`.
     """
 
     def __init__(self, *, as_operator: bool = False, **settings: Any) -> None:
         """Say whether to be TensorFlow's operator, which the converter understands."""
         super().__init__(**settings)
         self.as_operator = as_operator
-        self.observing = False
+        self.observing: float | None = None
 
     def build(self, input_shape: Any) -> None:
         """Make the range, empty until the first frame."""
@@ -49,8 +50,8 @@ class FakeQuant(keras.layers.Layer):  # type: ignore[misc]
             return tf.quantization.fake_quant_with_min_max_vars(
                 inputs, self.low.value, self.high.value, num_bits=8
             )
-        if self.observing:
-            self._widen(inputs)
+        if self.observing is not None:
+            self._widen(inputs, self.observing)
         low, scale = nudged_range(self.low, self.high)
         return straight_through(inputs, low, low + 255.0 * scale, scale)
 
@@ -62,21 +63,31 @@ class FakeQuant(keras.layers.Layer):  # type: ignore[misc]
         """Return the settings that build this layer again."""
         return {**super().get_config(), "as_operator": self.as_operator}
 
-    def _widen(self, inputs: Tensor) -> None:
-        """Widen the range to a tensor's extremes; zero is always inside."""
+    def _widen(self, inputs: Tensor, percentile: float) -> None:
+        """Widen the range to a tensor's percentiles; zero is always inside."""
         ops = keras.ops
-        self.low.assign(ops.minimum(self.low, ops.min(inputs)))
-        self.high.assign(ops.maximum(self.high, ops.max(inputs)))
+        values = ops.convert_to_numpy(inputs)
+        low, high = np.percentile(values, [100.0 - percentile, percentile])
+        self.low.assign(ops.minimum(self.low, float(low)))
+        self.high.assign(ops.maximum(self.high, float(high)))
 
 
 @keras.saving.register_keras_serializable(package="harness")
 class FakeQuantConv2D(keras.layers.Conv2D):  # type: ignore[misc]
     """Convolve with fake-quantized weights; round the output unless a ReLU follows at once."""
 
-    def __init__(self, *args: Any, rounds: bool = True, as_operator: bool = False, **settings: Any):
-        """Say whether the output is rounded here."""
+    def __init__(
+        self,
+        *args: Any,
+        rounds: bool = True,
+        as_operator: bool = False,
+        per_channel: bool = True,
+        **settings: Any,
+    ):
+        """Say whether the output is rounded here, and how many scales the weights have."""
         super().__init__(*args, **settings)
         self.rounds = rounds
+        self.per_channel = per_channel
         self.as_operator = as_operator
         self.range = FakeQuant(as_operator=as_operator, name="range") if rounds else None
 
@@ -88,13 +99,29 @@ class FakeQuantConv2D(keras.layers.Conv2D):  # type: ignore[misc]
 
     def call(self, inputs: Tensor) -> Tensor:
         """Map [N, H, W, C] to [N, H', W', filters]."""
-        kernel = self.kernel if self.as_operator else rounded_weights(self.kernel)
+        if not self.as_operator:
+            kernel = self.rounded_kernel()
+        elif self.per_channel:
+            kernel = self.kernel  # the converter's own choice is a scale per channel
+        else:
+            most = tf.reduce_max(tf.abs(self.kernel.value))
+            kernel = tf.quantization.fake_quant_with_min_max_vars(
+                self.kernel.value, -most, most, num_bits=8, narrow_range=True
+            )
         outputs = self.convolution_op(inputs, kernel) + self.bias
         return outputs if self.range is None else self.range(outputs)
 
+    def rounded_kernel(self) -> Tensor:
+        """Return the weights as the integer file will hold them."""
+        return rounded_weights(self.kernel, per_channel=self.per_channel)
+
     def get_config(self) -> dict[str, Any]:
         """Return the settings that build this layer again."""
-        own = {"rounds": self.rounds, "as_operator": self.as_operator}
+        own = {
+            "rounds": self.rounds,
+            "as_operator": self.as_operator,
+            "per_channel": self.per_channel,
+        }
         return {**super().get_config(), **own}
 
 
@@ -185,12 +212,13 @@ KINDS: dict[type[keras.layers.Layer], type[keras.layers.Layer]] = {
 REFUSED = (keras.layers.Conv2DTranspose, keras.layers.DepthwiseConv2D, keras.layers.Subtract)
 
 
-def quantization_aware(model: keras.Model) -> keras.Model:
+def quantization_aware(model: keras.Model, *, per_channel: bool = True) -> keras.Model:
     """Return a copy of a trained network that rounds as its integer file will.
 
     Args:
         model: A network of Conv2D, PReLU, ReLU, Add and layers that keep their input's values
             (resize, concatenate, pool, slice, rearrange).
+        per_channel: Whether weights have a scale per output channel, or one per tensor.
 
     Raises:
         ValueError: The network has a layer that is not covered.
@@ -208,6 +236,7 @@ def quantization_aware(model: keras.Model) -> keras.Model:
             config = {"name": layer.name}
         if kind is FakeQuantConv2D:
             config["rounds"] = not _feeds_relu_only(layer)
+            config["per_channel"] = per_channel
         return kind.from_config(config)
 
     copy = keras.models.clone_model(model, clone_function=exchange)
@@ -218,12 +247,18 @@ def quantization_aware(model: keras.Model) -> keras.Model:
     return copy
 
 
-def convert_qat(model: keras.Model, *, size_px: tuple[int, int] = (256, 256)) -> bytes:
+def convert_qat(
+    model: keras.Model,
+    *,
+    size_px: tuple[int, int] = (256, 256),
+    input_range: tuple[float, float] = (0.0, 1.0),
+) -> bytes:
     """Export a quantization-aware network as a fully integer .tflite, int8 at both ends.
 
     Args:
-        model: What `quantization_aware` made, trained so that its ranges are known.
+        model: What `quantization_aware` made, so that its ranges are known.
         size_px: (height, width) of the input.
+        input_range: What the 256 steps of the input reach over.
 
     Raises:
         ConversionRefused: TensorFlow refuses an operator.
@@ -239,11 +274,11 @@ def convert_qat(model: keras.Model, *, size_px: tuple[int, int] = (256, 256)) ->
     operators.set_weights(model.get_weights())
     for layer in operators.layers:
         if isinstance(layer, FakeQuantConv2D):
-            layer.kernel.assign(rounded_weights(layer.kernel))
+            layer.kernel.assign(layer.rounded_kernel())
     exported = exchanged(operators, precision=Precision.INT8_PTQ)
 
     def integer(image: Any) -> Any:
-        pixels = tf.quantization.fake_quant_with_min_max_args(image, 0.0, 1.0, num_bits=8)
+        pixels = tf.quantization.fake_quant_with_min_max_args(image, *input_range, num_bits=8)
         return exported(pixels, training=False)
 
     return convert_function(integer, precision=Precision.INT8_QAT, size_px=size_px)
@@ -268,25 +303,37 @@ def straight_through(x: Tensor, low: Tensor, high: Tensor, scale: Tensor) -> Ten
     return clipped + ops.stop_gradient(rounded - clipped)
 
 
-def rounded_weights(kernel: Tensor) -> Tensor:
-    """Round [kh, kw, in, out] to 8 bits, symmetric, one step per output channel (-127 to 127)."""
+def rounded_weights(kernel: Tensor, *, per_channel: bool = True) -> Tensor:
+    """Round [kh, kw, in, out] to 8 bits, symmetric (-127 to 127).
+
+    Args:
+        kernel: The weights.
+        per_channel: Whether each output channel has its own step, or all have one.
+    """
     ops = keras.ops
-    most = ops.max(ops.abs(kernel), axis=(0, 1, 2), keepdims=True) + 1e-12
+    axes = (0, 1, 2) if per_channel else (0, 1, 2, 3)
+    most = ops.max(ops.abs(kernel), axis=axes, keepdims=True) + 1e-12
     scale = ops.stop_gradient(most) / 127.0
     rounded = ops.round(kernel / scale) * scale
     return kernel + ops.stop_gradient(rounded - kernel)
 
 
-def calibrate(model: keras.Model, frames: Frames) -> None:
-    """Set every range of a quantization-aware network from frames, before it is trained."""
+def calibrate(model: keras.Model, frames: Frames, *, percentile: float = 100.0) -> None:
+    """Set every range of a quantization-aware network from frames, before it is trained.
+
+    Args:
+        model: What `quantization_aware` made.
+        frames: What the ranges are taken from.
+        percentile: Of each tensor's values in a frame; 100 takes the extremes.
+    """
     found = [getattr(layer, "range", None) for layer in model.layers]
     ranges = [one for one in found if isinstance(one, FakeQuant)]
     for one in ranges:
-        one.observing = True
+        one.observing = percentile
     for frame in frames:
         model(np.asarray(frame), training=False)
     for one in ranges:
-        one.observing = False
+        one.observing = None
     _share_joined_ranges(model)
 
 

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from harness import model
 from harness.devices.emulated import Emulated
 from harness.errors import BlessedDataError
@@ -16,6 +18,9 @@ from harness.evidence import Evidence
 from harness.images import Size
 from harness.model import Model
 from harness.profiles import Profile, Target
+from harness.study import held_out
+from harness.study.held_out import PARENT, HeldOut
+from harness.study.paired import Interval
 
 PHONES = ("pixel4", "mate30pro", "reno3")
 DELEGATE = "nnapi"
@@ -43,32 +48,28 @@ COMPRESSED = "deblur_unet"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Quality:
-    """Hold what a variant does to held-out frames, as measured when it was built.
+    """What a variant does to the held-out frames, and its size.
 
     Attributes:
-        psnr_db: Mean over frames, against the sharp target.
-        standard_error_db: Standard error of that mean.
-        gain_db: Mean over frames of the PSNR above the blurred frame's.
+        psnr: Against the sharp target.
+        gain: Of PSNR above the blurred frames', paired.
+        drop: Of PSNR lost against the FP32 parent, paired.
         to_fp32_db: Mean PSNR against the FP32 parent's output, or None for the parent.
-        drop_db: Mean PSNR lost against the parent.
-        frames: Frames in all.
         gmacs: MACs of one 1280x720 inference, in 10^9.
         size_bytes: Size of the file.
     """
 
-    psnr_db: float
-    standard_error_db: float
-    gain_db: float
+    psnr: Interval
+    gain: Interval
+    drop: Interval
     to_fp32_db: float | None
-    drop_db: float
-    frames: int
     gmacs: float
     size_bytes: int
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class OnPhone:
-    """Hold what is known of a variant on one phone at one size.
+    """What is known of a variant on one phone at one size.
 
     Attributes:
         cpu_ops: Ops that fall back to the CPU.
@@ -114,17 +115,29 @@ class Study:
         entry = self._facts(subject)["variants"].get(variant)
         if entry is None:
             raise BlessedDataError(f"{subject}.{variant} was not built; run `harness build`")
-        held_out = entry["held_out"]
+        record = self.held_out(subject)
+        file = record.file(variant)
+        if file.sha256 != entry["sha256"]:
+            raise BlessedDataError(
+                f"{subject}.{variant} was built again since it was measured; run `harness study "
+                f"measure {subject}`"
+            )
         return Quality(
-            psnr_db=held_out["psnr_db"]["mean"],
-            standard_error_db=held_out["psnr_db"]["standard_error"],
-            gain_db=held_out["gain_db"]["mean"],
-            to_fp32_db=held_out["to_fp32_db"]["mean"],
-            drop_db=held_out["drop_db"]["mean"],
-            frames=held_out["psnr_db"]["frames"],
+            psnr=record.psnr(variant),
+            gain=record.gain(variant),
+            drop=record.difference(PARENT, variant),
+            to_fp32_db=None if variant == PARENT else float(np.mean(file.to_fp32_db)),
             gmacs=entry["macs"] / EXPORTED_PIXELS * FULL_SIZE.width_px * FULL_SIZE.height_px / 1e9,
             size_bytes=entry["size_bytes"],
         )
+
+    def held_out(self, subject: str) -> HeldOut:
+        """Return what a subject's files do to the held-out frames, frame by frame.
+
+        Raises:
+            BlessedDataError: It was not measured.
+        """
+        return held_out.load(self._golden / subject / held_out.RECORD)
 
     def on_phone(self, phone: str, subject: str, variant: str, size: Size) -> OnPhone:
         """Return where a variant's ops run on a phone, and how long they take by estimate."""

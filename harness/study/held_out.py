@@ -14,6 +14,7 @@ from harness import fidelity, schema
 from harness.errors import BlessedDataError
 from harness.images import Pixels
 from harness.model import Model
+from harness.model import Model
 from harness.stacks import xnnpack
 from harness.study.paired import Interval, interval
 from harness.training.batches import to_float
@@ -93,6 +94,14 @@ class HeldOut:
             )
         differences = np.subtract(self.file(better).psnr_db, rival.file(worse).psnr_db)
         return interval(differences.tolist(), self.photographs, comparisons=comparisons)
+
+    def with_older(self, older: HeldOut) -> HeldOut:
+        """Return this record with the files that only an older one of the same frames has."""
+        if older.pixels_sha256 != self.pixels_sha256:
+            return self
+        own = {one.name for one in self.files}
+        files = [*self.files, *(one for one in older.files if one.name not in own)]
+        return dataclasses.replace(self, files=tuple(sorted(files, key=lambda one: one.name)))
 
     def psnr(self, name: str) -> Interval:
         """Return a variant's mean PSNR."""

@@ -18,8 +18,12 @@ def render(tables: Sequence[Table], claims: Sequence[Claim], *, command: str) ->
     parts = [
         "# The paper's tables on our subjects",
         f"Made by `{command}`; the tables lie beside this page as CSV.",
-        "PSNR is the mean over held-out frames with its standard error, against the sharp target, "
-        "peak 1. Latency is an estimate (MODEL) with its 90 % interval, never a measurement; on "
+        "PSNR is the mean over held-out frames against the sharp target, peak 1. Gains over the "
+        "blurred frame, drops against FP32 and differences of networks are paired over the same "
+        "frames. In brackets: 95 % intervals of a bootstrap over whole photographs, because frames "
+        "of one photograph are not independent. A claim agrees, or does not, only where its "
+        "interval lies wholly on one side; else nobody can say. "
+        "Latency is an estimate (MODEL) with its 90 % interval, never a measurement; on "
         "phones without public figures it is given as a ratio to deblur_unet.fp32 on the same "
         "phone. Fallbacks are by published op rules and driver refusals (RULES).",
     ]

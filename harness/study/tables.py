@@ -8,6 +8,7 @@ import io
 from collections.abc import Sequence
 
 from harness import text
+from harness.errors import BlessedDataError
 from harness.study.facts import (
     ARCHITECTURES,
     COMPRESSED,
@@ -19,11 +20,12 @@ from harness.study.facts import (
     Quality,
     Study,
 )
+from harness.study.held_out import PARENT
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Table:
-    """Hold one table.
+    """A table of text cells.
 
     Attributes:
         name: File name of its CSV.
@@ -72,6 +74,7 @@ def draw(study: Study) -> tuple[Table, ...]:
             chosen=[(COMPRESSED, variant) for variant in study.variants(COMPRESSED)],
         ),
         _resolution_table(study),
+        _differences_table(study),
     )
 
 
@@ -92,10 +95,11 @@ def _quality_table(
 
 
 def _cells(quality: Quality) -> tuple[str, ...]:
+    psnr = quality.psnr
     return (
-        f"{quality.psnr_db:.2f} ± {quality.standard_error_db:.2f}",
-        f"{quality.gain_db:+.2f}",
-        f"{quality.drop_db:.3f}",
+        f"{psnr.mean_db:.2f} ({psnr.low_db:.2f} to {psnr.high_db:.2f})",
+        str(quality.gain),
+        "" if quality.to_fp32_db is None else str(quality.drop),
         "" if quality.to_fp32_db is None else f"{quality.to_fp32_db:.1f}",
         f"{quality.gmacs:.2f}",
         f"{quality.size_bytes / 1024:.0f}",
@@ -117,6 +121,24 @@ def _time(study: Study, phone: str, found: OnPhone) -> str:
         return f"{found.estimate_ms:.0f} ({found.low_ms:.0f} to {found.high_ms:.0f})"
     reference = study.on_phone(phone, COMPRESSED, "fp32", FULL_SIZE)
     return f"x{found.estimate_ms / reference.estimate_ms:.2f}"
+
+
+def _differences_table(study: Study) -> Table:
+    """Return by how much UNet exceeds each other design, paired over the same frames."""
+    unet, *rivals = ARCHITECTURES
+    rows = []
+    for rival in [*rivals, *(name for name in OP_GRID if name != unet)]:
+        try:
+            exceeds = study.held_out(unet).difference(PARENT, PARENT, other=study.held_out(rival))
+            rows.append((unet, rival, str(exceeds), f"{exceeds.frames}", f"{exceeds.photographs}"))
+        except BlessedDataError as error:
+            rows.append((unet, rival, str(error), "", ""))
+    return Table(
+        name="differences",
+        title="UNet against the other designs, FP32, one training each",
+        header=("network", "less", "dB", "frames", "photographs"),
+        rows=tuple(rows),
+    )
 
 
 def _resolution_table(study: Study) -> Table:

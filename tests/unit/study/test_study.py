@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,15 @@ import pytest
 from harness import profiles
 from harness.errors import BlessedDataError
 from harness.evidence import Evidence
-from harness.study import claims, page, tables
-from harness.study.facts import COMPRESSED, FULL_SIZE, PHONES, Study
+from harness.study import claims, held_out, page, tables
+from harness.study.facts import (
+    ARCHITECTURES,
+    COMPRESSED,
+    FULL_SIZE,
+    OP_GRID,
+    PHONES,
+    Study,
+)
 from harness.study.tables import Table
 
 GOLDEN = Path(__file__).parents[3] / "golden"
@@ -27,13 +35,50 @@ def empty(tmp_path: Path) -> Study:
     return Study(tmp_path, PROFILES)
 
 
-def test_quality_is_what_the_provenance_says(study):
+def test_quality_rests_on_at_least_40_photographs(study):
     quality = study.quality(COMPRESSED, "int8_ptq")
 
-    assert quality.frames >= 30
-    assert quality.gain_db > 0.0
+    assert quality.drop.photographs >= 40
+    assert quality.drop.frames > quality.drop.photographs
+    assert quality.gain.above_zero
     assert quality.to_fp32_db is not None
     assert quality.gmacs == pytest.approx(5.43, abs=0.01)
+
+
+def test_a_file_that_was_built_again_since_it_was_measured_is_refused(tmp_path):
+    folder = tmp_path / COMPRESSED
+    folder.mkdir()
+    record = (GOLDEN / COMPRESSED / held_out.RECORD).read_text()
+    provenance = json.loads((GOLDEN / COMPRESSED / "provenance.json").read_text())
+    provenance["variants"]["fp16"]["sha256"] = "0" * 64
+    (folder / held_out.RECORD).write_text(record)
+    (folder / "provenance.json").write_text(json.dumps(provenance))
+
+    with pytest.raises(BlessedDataError, match=r"fp16 was built again .* `harness study measure"):
+        Study(tmp_path, PROFILES).quality(COMPRESSED, "fp16")
+
+
+def test_every_committed_file_of_the_study_was_measured_as_it_is(study):
+    for subject in (COMPRESSED, *ARCHITECTURES, *OP_GRID):
+        for variant in study.variants(subject):
+            study.quality(subject, variant)
+
+
+def test_one_training_each_never_settles_which_design_is_best(study):
+    claim = next(claim for claim in claims.check(study) if claim.claimed.startswith("UNet has"))
+
+    assert claim.agrees is None
+    assert "one short training each" in claim.found
+
+
+@pytest.mark.parametrize(
+    ("answers", "ruling"),
+    [
+        ((True, True), True), ((True, None), None), ((None, False), False), ((True, False), False),
+    ],
+)  # fmt: skip
+def test_a_claim_of_several_comparisons_needs_all_and_falls_with_one(answers, ruling):
+    assert claims.all_of(answers) is ruling
 
 
 def test_a_variant_that_was_not_built_is_an_error_that_says_what_to_do(study):
@@ -89,6 +134,7 @@ def test_the_page_holds_every_table_and_its_csv_reads_back(study, tmp_path):
 
     assert {path.name for path in written} == {
         "paper.md", "architectures.csv", "op_grid.csv", "compression.csv", "resolution.csv",
+        "differences.csv",
     }  # fmt: skip
     text = (tmp_path / "paper.md").read_text()
     assert "`harness study paper`" in text
