@@ -60,7 +60,7 @@ $(VENV)/gate.stamp: pyproject.toml constraints.txt | $(VENV)/bin/python
 	touch $@
 
 $(VENV)/dev.stamp: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(PIP) --editable '.[dev,train,qualcomm,history,parquet]'
+	$(PIP) --editable '.[dev,train,qualcomm,history,parquet,study]'
 	touch $@ $(VENV)/gate.stamp
 
 clean:

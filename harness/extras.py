@@ -14,7 +14,7 @@ def install_command(extra: str) -> str:
     address, and then no index has it under its own name.
 
     Args:
-        extra: `qualcomm` or `train`.
+        extra: Such as `qualcomm`, `train` or `study`.
     """
     try:
         wanted = [Requirement(line) for line in metadata.requires(_PACKAGE) or ()]

@@ -3,16 +3,20 @@
 import argparse
 from pathlib import Path
 
+from rich.table import Table
+
 from harness import cache
 from harness.cli import shared
-from harness.study import held_out, page
+from harness.study import curves, held_out, page
 from harness.study.facts import Study
 from harness.training import photos
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the steps of `harness study` with their options."""
-    steps = parser.add_subparsers(dest="step", required=True, metavar="{paper,measure,train}")
+    steps = parser.add_subparsers(
+        dest="step", required=True, metavar="{paper,measure,quantization,train,curves}"
+    )
     paper = steps.add_parser("paper", help="draw tables and claims from what is committed")
     paper.add_argument(
         "--out", type=Path, default=Path("docs/study"), metavar="DIR", help="default ./docs/study"
@@ -27,12 +31,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     shared.add_golden_dir(measure)
     measure.set_defaults(go=_measure)
+    quantization = steps.add_parser(
+        "quantization", help="quantize one subject's weights in several ways and measure each"
+    )
+    quantization.add_argument("subject", metavar="SUBJECT", help="such as deblur_unet")
+    quantization.add_argument("--qat", default="", metavar="SETTINGS", help="fine-tune these too")
+    quantization.add_argument("--qat-steps", type=int, default=1000, help="default 1000")
+    quantization.add_argument("--threads", type=int, help="of TensorFlow; default: its own choice")
+    shared.add_golden_dir(quantization)
+    quantization.set_defaults(go=_quantization)
     train = steps.add_parser("train", help="train every network of the study, in turns")
     train.add_argument("--folder", type=Path, metavar="DIR", help="default: in the cache")
     train.add_argument("--slice", type=int, default=2000, help="steps of a turn; default 2000")
     train.add_argument("--threads", type=int, help="of TensorFlow; default: its own choice")
     shared.add_golden_dir(train)
     train.set_defaults(go=_train)
+    gathering = steps.add_parser("curves", help="gather the learning curves of `study train`")
+    gathering.add_argument("--folder", type=Path, metavar="DIR", help="default: in the cache")
+    gathering.add_argument(
+        "--out", type=Path, default=Path("docs/study"), metavar="DIR", help="default ./docs/study"
+    )
+    gathering.set_defaults(go=_curves)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -67,6 +86,51 @@ def _measure(options: argparse.Namespace) -> int:
         if options.variants is not None and path.is_file():
             record = record.with_older(held_out.load(path))
         held_out.save(record, path)
+    return 0
+
+
+def _quantization(options: argparse.Namespace) -> int:
+    """Write the PSNR of every setting, frame by frame, into `quantization.json`."""
+    console = shared.console()
+    console.print("starting TensorFlow")
+    try:  # only where it is used
+        shared.start_keras(threads=options.threads)
+        from harness.compress import settings
+        from harness.compress.subject import Workshop
+    except ModuleNotFoundError as error:
+        raise shared.train_extra_missing(error) from None
+
+    shop = Workshop(
+        subject=options.subject,
+        folder=options.golden_dir / options.subject,
+        cache=cache.root() / "photos",
+        progress=console.is_terminal,
+    )
+    files = settings.files(
+        shop,
+        qat_steps=options.qat_steps,
+        trained_on=[name for name in options.qat.split(",") if name],
+        tell=console.print,
+    )
+    command = f"harness study quantization {options.subject}"
+    if options.qat:
+        command += f" --qat {options.qat} --qat-steps {options.qat_steps}"
+    record = held_out.measure(files, shop.held_out(), command=command, tell=console.print)
+    held_out.save(record, shop.folder / held_out.SETTINGS_RECORD)
+    return 0
+
+
+def _curves(options: argparse.Namespace) -> int:
+    """Write `learning_curves.csv` and say what the last tenth of each training gained."""
+    found = curves.gather(options.folder or cache.root() / "study")
+    table = Table("training", "steps", "PSNR dB", "last tenth dB")
+    for name, curve in found.items():
+        gained = curves.last_tenth_db(curve)
+        steps, psnr = curve[-1]
+        table.add_row(name, str(steps), f"{psnr:.3f}", "" if gained is None else f"{gained:+.3f}")
+    shared.console().print(table)
+    options.out.mkdir(parents=True, exist_ok=True)
+    curves.save(found, options.out / curves.NAME)
     return 0
 
 

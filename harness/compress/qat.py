@@ -341,32 +341,33 @@ def _share_joined_ranges(model: keras.Model) -> None:
     """Give all tensors that are concatenated one range, as integer CONCATENATION has one scale.
 
     Without it the converter forces one tensor's range on the others, and adds a QUANTIZE that
-    NNAPI below API 30 does not take.
+    NNAPI below API 30 does not take. Where the image itself is joined, [0, 1] belongs to the range.
     """
     joins = [
-        [_range_behind(tensor) for tensor in layer.input]
+        [_maker(tensor) for tensor in layer.input]
         for layer in model.layers
         if isinstance(layer, keras.layers.Concatenate)
     ]
     for _ in joins:  # a range may be in several joins: once per join settles the longest chain
-        for ranges in joins:
-            known = [one for one in ranges if one is not None]
+        for makers in joins:
+            found = [getattr(maker, "range", None) for maker in makers]
+            known = [one for one in found if isinstance(one, FakeQuant)]
+            image = any(isinstance(maker, keras.layers.InputLayer) for maker in makers)
             low = min(float(one.low) for one in known)
-            high = max(float(one.high) for one in known)
+            high = max(1.0 if image else 0.0, *(float(one.high) for one in known))
             for one in known:
                 one.low.assign(low)
                 one.high.assign(high)
 
 
-def _range_behind(tensor: Any) -> FakeQuant | None:
-    """Return the range of the layer that made a tensor, through layers that keep values."""
+def _maker(tensor: Any) -> keras.layers.Layer:
+    """Return the layer that made a tensor's values, behind layers that keep them."""
     layer = tensor._keras_history.operation
-    found = getattr(layer, "range", None)
-    if isinstance(found, FakeQuant):
-        return found
-    if isinstance(layer, keras.layers.InputLayer) or isinstance(layer.input, list):
-        return None
-    return _range_behind(layer.input)
+    if isinstance(getattr(layer, "range", None), FakeQuant) or isinstance(
+        layer, keras.layers.InputLayer
+    ):
+        return layer
+    return layer if isinstance(layer.input, list) else _maker(layer.input)
 
 
 def _feeds_relu_only(layer: keras.layers.Layer) -> bool:

@@ -8,15 +8,22 @@ measured. The first is how subjects are built; the others are what converters an
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import keras
 import numpy as np
 
 from harness.compress.export import Frames
 from harness.compress.qat import calibrate, convert_qat, quantization_aware
+from harness.compress.subject import Workshop
+from harness.errors import ConfigError
+from harness.training.batches import to_float
+from harness.training.subject import batches_for
+from harness.training.train import small, train
 
 Range = tuple[float, float]
+QAT = "+qat"
+QAT_RATE = 1e-4  # five times that of `int8_qat`: here the weights have more to mend
 HEAD = "head"  # the name of the convolution that makes the residual, in every design of the zoo
 
 
@@ -97,3 +104,48 @@ def without_residual(model: keras.Model) -> keras.Model:
     network = keras.Model(image, whole(joined), name=model.name)
     whole.set_weights([np.concatenate([kernel, through], axis=2), bias])
     return network
+
+
+def files(
+    shop: Workshop, *, qat_steps: int, trained_on: Sequence[str], tell: Callable[[str], None]
+) -> dict[str, bytes]:
+    """Return the subject's FP32 file and one integer file per setting.
+
+    Args:
+        shop: The subject, with its weights.
+        qat_steps: Fine-tuning steps of quantization-aware training.
+        trained_on: Names of the settings that are also fine-tuned, as `<name>+qat`.
+        tell: Is told of each file.
+
+    Raises:
+        ConfigError: A name is not that of a setting.
+    """
+    unknown = set(trained_on) - {setting.name for setting in SETTINGS}
+    if unknown:
+        known = ", ".join(setting.name for setting in SETTINGS)
+        raise ConfigError(f"no setting {', '.join(sorted(unknown))}; known: {known}")
+    frames = [to_float(blurred[None]) for blurred in shop.calibration().blurred]
+    size_px = (frames[0].shape[1], frames[0].shape[2])
+    built = {"fp32": (shop.folder / "fp32.tflite").read_bytes()}
+    for setting in SETTINGS:
+        tell(setting.name)
+        aware = prepared(shop.trained(), setting, frames)
+        built[setting.name] = integer_file(aware, setting, size_px=size_px)
+        if setting.name in trained_on:
+            tell(f"{setting.name}{QAT}")
+            tuned = _fine_tuned(shop, setting, frames, steps=qat_steps)
+            built[setting.name + QAT] = integer_file(tuned, setting, size_px=size_px)
+    return built
+
+
+def _fine_tuned(
+    shop: Workshop, setting: Setting, frames: Sequence[np.ndarray], *, steps: int
+) -> keras.Model:
+    recipe = dataclasses.replace(small(steps=steps, seed=31), learning_rate=QAT_RATE)
+    return train(
+        lambda: prepared(shop.trained(), setting, frames),
+        batches_for(recipe, cache=shop.cache),
+        recipe=recipe,
+        folder=shop.cache.parent / "train" / f"{shop.subject}_{setting.name}_{steps}",
+        progress=shop.progress,
+    ).model

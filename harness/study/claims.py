@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 
 from harness.errors import BlessedDataError
 from harness.study.facts import ARCHITECTURES, COMPRESSED, FULL_SIZE, OP_GRID, PHONES, SIZES, Study
-from harness.study.held_out import PARENT, RECORD, HeldOut
+from harness.study.held_out import PARENT, HeldOut
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -24,12 +24,14 @@ class Claim:
         found: What our subjects show, in figures.
         agrees: Whether they agree, or None where our evidence cannot say.
         evidence: What the finding rests on.
+        subjects: Those whose frame by frame records it rests on.
     """
 
     claimed: str
     found: str
     agrees: bool | None
     evidence: str
+    subjects: tuple[str, ...] = ()
 
 
 def check(study: Study) -> tuple[Claim, ...]:
@@ -56,8 +58,8 @@ def check(study: Study) -> tuple[Claim, ...]:
     return tuple(claims)
 
 
-def _claim(found: str, agrees: bool | None, evidence: str) -> Claim:
-    return Claim(claimed="", found=found, agrees=agrees, evidence=evidence)
+def _claim(found: str, agrees: bool | None, evidence: str, *subjects: str) -> Claim:
+    return Claim(claimed="", found=found, agrees=agrees, evidence=evidence, subjects=subjects)
 
 
 def _unet_is_best(study: Study) -> Claim:
@@ -73,7 +75,8 @@ def _unet_is_best(study: Study) -> Claim:
         f"UNet exceeds {found} dB (together at 95 %), at about 5 GMAC in place of 250, after one "
         "short training each, which tells nothing of what another seed would give",
         None,
-        _measured(own, unet),
+        _measured(own),
+        *ARCHITECTURES,
     )
 
 
@@ -98,7 +101,7 @@ def _loses(study: Study, variant: str, claimed_db: float) -> Claim:
     record = study.held_out(COMPRESSED)
     drop = study.quality(COMPRESSED, variant).drop
     agrees = drop.inside(0.5 * claimed_db, 1.5 * claimed_db)
-    return _claim(f"{drop} dB lost", agrees, _measured(record, COMPRESSED))
+    return _claim(f"{drop} dB lost", agrees, _measured(record), COMPRESSED)
 
 
 def _qat_beats_ptq(study: Study) -> Claim:
@@ -118,7 +121,8 @@ def _qat_beats_ptq(study: Study) -> Claim:
     return _claim(
         f"dB that QAT has above PTQ: {found}",
         all_of(one.above_zero for one in regained.values()),
-        _measured(study.held_out(both[0]), *both),
+        _measured(study.held_out(both[0])),
+        *both,
     )
 
 
@@ -133,18 +137,15 @@ def all_of(answers: Iterable[bool | None]) -> bool | None:
 def _sixteen_equals(study: Study) -> Claim:
     """Call it equal within a tenth of a decibel."""
     drop = study.quality(COMPRESSED, "int16_ptq").drop
-    evidence = _measured(study.held_out(COMPRESSED), COMPRESSED)
-    return _claim(f"{drop} dB lost", drop.inside(-0.1, 0.1), evidence)
+    evidence = _measured(study.held_out(COMPRESSED))
+    return _claim(f"{drop} dB lost", drop.inside(-0.1, 0.1), evidence, COMPRESSED)
 
 
-def _measured(record: HeldOut, *subjects: str) -> str:
+def _measured(record: HeldOut) -> str:
     """Return what a claim about quality rests on."""
     photographs = len(set(record.photographs))
-    links = ", ".join(f"[{name}](../../golden/{name}/{RECORD})" for name in subjects)
-    return (
-        f"HOST, LiteRT kernels; {len(record.photographs)} frames of {photographs} photographs; "
-        f"{links}; `{record.command}`"
-    )
+    frames = f"{len(record.photographs)} frames of {photographs} photographs"
+    return f"HOST, LiteRT kernels; {frames}; by {record.command}"
 
 
 def _mate_refuses(study: Study) -> Claim:
@@ -164,7 +165,10 @@ def _pruning_pays(study: Study) -> Claim:
         f"{1 - pruned.gmacs / whole.gmacs:.0%} fewer MACs, estimate {before / after - 1:.0%} "
         f"faster, {pruned.drop} dB lost"
     )
-    return _claim(found, None, "HOST for quality; MODEL for latency, which cannot settle this")
+    evidence = (
+        f"MODEL for latency, which cannot settle this; {_measured(study.held_out(COMPRESSED))}"
+    )
+    return _claim(found, None, evidence, COMPRESSED)
 
 
 def _jump(study: Study) -> Claim:

@@ -79,6 +79,7 @@ class OnPhone:
         estimate_ms: Estimated median latency.
         low_ms: Lower end of its 90 % interval.
         high_ms: Upper end.
+        op_ms: Estimated milliseconds of each op or fused group, by label.
         absolute: False where only ratios between estimates of one phone mean anything.
     """
 
@@ -89,17 +90,27 @@ class OnPhone:
     estimate_ms: float
     low_ms: float
     high_ms: float
+    op_ms: Mapping[str, float]
     absolute: bool
 
 
 class Study:
-    """Answer questions about the built subjects of a golden folder on emulated phones."""
+    """The built subjects of a golden folder on emulated phones."""
 
     def __init__(self, golden: Path, profiles: Mapping[str, Profile]) -> None:
-        """Keep the folder and one emulated device per phone of the paper."""
+        """Keep the folder and one emulated device per phone.
+
+        The paper's phones run NNAPI, the others what they ship with.
+        """
         self._golden = golden
         self.devices = {
-            name: Emulated(Target(profile=profiles[name], delegate=DELEGATE)) for name in PHONES
+            name: Emulated(
+                Target(
+                    profile=profile,
+                    delegate=DELEGATE if name in PHONES else profile.default_delegate,
+                )
+            )
+            for name, profile in profiles.items()
         }
 
     def variants(self, subject: str) -> tuple[str, ...]:
@@ -139,6 +150,12 @@ class Study:
         """
         return held_out.load(self._golden / subject / held_out.RECORD)
 
+    def settings(self, subject: str) -> HeldOut | None:
+        """Return what one network's settings of quantization do, or None if nobody measured."""
+        path = self._golden / subject / held_out.SETTINGS_RECORD
+        return held_out.load(path) if path.is_file() else None
+
+    @functools.cache  # noqa: B019 - one study lives as long as the command
     def on_phone(self, phone: str, subject: str, variant: str, size: Size) -> OnPhone:
         """Return where a variant's ops run on a phone, and how long they take by estimate."""
         device = self.devices[phone]
@@ -153,6 +170,11 @@ class Study:
             estimate_ms=found.estimate_ms,
             low_ms=found.low_ms,
             high_ms=found.high_ms,
+            op_ms={
+                label: share * found.estimate_ms
+                for label, share in found.shares.items()
+                if "#" in label
+            },
             absolute=found.absolute,
         )
 

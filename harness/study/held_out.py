@@ -14,13 +14,13 @@ from harness import fidelity, schema
 from harness.errors import BlessedDataError
 from harness.images import Pixels
 from harness.model import Model
-from harness.model import Model
 from harness.stacks import xnnpack
 from harness.study.paired import Interval, interval
 from harness.training.batches import to_float
 from harness.training.photos import Pairs
 
 RECORD = "held_out.json"
+SETTINGS_RECORD = "quantization.json"
 PARENT = "fp32"
 
 

@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from harness import extras
+from harness.errors import StackMissing
 from harness.study import claims as paper_claims
+from harness.study import curves, held_out, plane
 from harness.study import tables as paper_tables
 from harness.study.claims import Claim
 from harness.study.facts import Study
 from harness.study.tables import Table
 
 
-def render(tables: Sequence[Table], claims: Sequence[Claim], *, command: str) -> str:
+def render(
+    tables: Sequence[Table], claims: Sequence[Claim], *, command: str, pictures: Sequence[str] = ()
+) -> str:
     """Return the study as Markdown."""
     words = {True: "agrees", False: "does not agree", None: "cannot say"}
     parts = [
@@ -28,7 +33,12 @@ def render(tables: Sequence[Table], claims: Sequence[Claim], *, command: str) ->
         "phone. Fallbacks are by published op rules and driver refusals (RULES).",
     ]
     for table in tables:
-        parts += [f"## {table.title}", table.markdown()]
+        parts.append(f"## {table.title}")
+        if table.name in pictures:
+            parts.append(f"![{table.title}]({table.name}.svg)")
+        parts.append(table.markdown())
+    if "learning_curves" in pictures:
+        parts += ["## Learning curves", "![Learning curves](learning_curves.svg)"]
     parts.append("## Claims")
     parts.append(
         Table(
@@ -38,15 +48,41 @@ def render(tables: Sequence[Table], claims: Sequence[Claim], *, command: str) ->
             rows=tuple((c.claimed, c.found, words[c.agrees], c.evidence) for c in claims),
         ).markdown()
     )
+    subjects = sorted({subject for claim in claims for subject in claim.subjects})
+    records = [f"[{name}](../../golden/{name}/{held_out.RECORD})" for name in subjects]
+    if records:
+        parts.append(f"Frame by frame: {', '.join(records)}.")
     return "\n\n".join(parts) + "\n"
 
 
 def write(study: Study, folder: Path, *, command: str) -> tuple[Path, ...]:
-    """Write the study into a folder: `paper.md` and one CSV per table."""
-    tables, claims = paper_tables.draw(study), paper_claims.check(study)
+    """Write the study into a folder: `paper.md`, one CSV per table, and the pictures.
+
+    Learning curves are drawn from the `learning_curves.csv` that lies in the folder, if one does.
+
+    Raises:
+        StackMissing: matplotlib is not installed.
+    """
+    try:  # only where pictures are drawn
+        from harness.study import pictures as drawing
+    except ModuleNotFoundError as error:
+        raise StackMissing(
+            f"{error.name} is not installed; {extras.install_command('study')} adds it"
+        ) from None
+
+    found = plane.points(study)
+    tables = (
+        *paper_tables.draw(study), plane.pruning_table(study, found), plane.plane_table(found),
+    )  # fmt: skip
+    claims = paper_claims.check(study)
     folder.mkdir(parents=True, exist_ok=True)
-    pages = {folder / f"{table.name}.csv": table.csv() for table in tables}
-    pages[folder / "paper.md"] = render(tables, claims, command=command)
-    for path, text in pages.items():
-        path.write_text(text)
+    pages = {folder / f"{table.name}.csv": table.csv().encode() for table in tables}
+    pictures = {"plane": drawing.plane(found)} if found else {}
+    if (folder / curves.NAME).is_file():
+        pictures["learning_curves"] = drawing.curves(curves.load(folder / curves.NAME))
+    pages |= {folder / f"{name}.svg": picture for name, picture in pictures.items()}
+    text = render(tables, claims, command=command, pictures=tuple(pictures))
+    pages[folder / "paper.md"] = text.encode()
+    for path, content in pages.items():
+        path.write_bytes(content)
     return tuple(pages)

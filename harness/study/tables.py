@@ -22,6 +22,8 @@ from harness.study.facts import (
 )
 from harness.study.held_out import PARENT
 
+TUNED = "+qat"  # ends the name of a setting whose network was also fine-tuned
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Table:
@@ -75,6 +77,7 @@ def draw(study: Study) -> tuple[Table, ...]:
         ),
         _resolution_table(study),
         _differences_table(study),
+        _settings_table(study),
     )
 
 
@@ -89,7 +92,11 @@ def _quality_table(
         if variant not in study.variants(subject):
             rows.append((f"{subject}.{variant}", "not built", *("" for _ in header[2:])))
             continue
-        quality = study.quality(subject, variant)
+        try:
+            quality = study.quality(subject, variant)
+        except BlessedDataError:
+            rows.append((f"{subject}.{variant}", "not measured", *("" for _ in header[2:])))
+            continue
         rows.append((f"{subject}.{variant}", *_cells(quality), *_phones(study, subject, variant)))
     return Table(name=name, title=title, header=tuple(header), rows=tuple(rows))
 
@@ -137,6 +144,35 @@ def _differences_table(study: Study) -> Table:
         name="differences",
         title="UNet against the other designs, FP32, one training each",
         header=("network", "less", "dB", "frames", "photographs"),
+        rows=tuple(rows),
+    )
+
+
+def _settings_table(study: Study) -> Table:
+    """Return what 8 bits cost one network, one change of the setting at a time."""
+    rows = []
+    for subject in (COMPRESSED, *ARCHITECTURES):
+        record = study.settings(subject)
+        if record is None:
+            continue
+        tuned = {one.name for one in record.files if one.name.endswith(TUNED)}
+        for one in record.files:
+            if one.name == PARENT or one.name in tuned:
+                continue
+            more = one.name + TUNED
+            rows.append(
+                (
+                    subject,
+                    one.name,
+                    str(record.difference(PARENT, one.name)),
+                    str(record.difference(PARENT, more)) if more in tuned else "",
+                    str(record.difference(more, one.name)) if more in tuned else "",
+                )
+            )
+    return Table(
+        name="quantization",
+        title="What 8 bits cost by setting, one change at a time on the same weights",
+        header=("network", "setting", "dB lost by PTQ", "dB lost by QAT", "dB that QAT regains"),
         rows=tuple(rows),
     )
 
