@@ -44,7 +44,7 @@ class Point:
 def points(study: Study) -> tuple[Point, ...]:
     """Return a point for each network, precision and phone with an estimate in milliseconds.
 
-    A phone whose software is not installed here has no points.
+    A phone whose profile or software is not here has no points.
     """
     files = [(subject, variant) for subject in ARCHITECTURES for variant in PRECISIONS]
     files += [
@@ -53,7 +53,7 @@ def points(study: Study) -> tuple[Point, ...]:
         if variant in (*PRECISIONS, "int8_qat") or variant.startswith(PRUNED)
     ]
     found = []
-    for phone in PLANE_PHONES:
+    for phone in [name for name in PLANE_PHONES if name in study.devices]:
         for subject, variant in files:
             try:
                 cost = study.on_phone(phone, subject, variant, FULL_SIZE)
