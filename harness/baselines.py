@@ -15,23 +15,26 @@ from harness.subjects import Subject
 
 @dataclass(frozen=True, kw_only=True)
 class Baseline:
-    """Hold one accepted fact.
+    """One accepted fact.
 
     Attributes:
         variant: Name of the variant.
-        variant_sha256: The file it was taken from.
+        file_sha256: Content hash of the exported file it was taken from.
         device: Profile name.
         delegate: Delegate.
         resolution: Such as `1280x720`.
         evidence: How it was known; only facts of equal evidence are compared.
-        metric: Unit in the name: latency_ms, cpu_ops, partitions, psnr_db, quality_db.
+        metric: Name of one of `metrics.BLESSED`.
         value: The fact.
         spread: Change that is within noise, in the metric's unit.
         because: Why it was accepted.
+        low: Lower end of the interval of a measured value, or None.
+        high: Upper end of it, or None.
+        fingerprint: Of the phone without its build number; None for what no phone measured.
     """
 
     variant: str
-    variant_sha256: str
+    file_sha256: str
     device: str
     delegate: str
     resolution: str
@@ -40,11 +43,16 @@ class Baseline:
     value: float
     spread: float
     because: str
+    low: float | None = None
+    high: float | None = None
+    fingerprint: str | None = None
 
     def __post_init__(self) -> None:
-        """Refuse a spread that would allow anything, or nothing."""
+        """Refuse a spread or an interval that would allow anything, or nothing."""
         if self.spread < 0.0:
             raise ValueError(f"spread {self.spread:g} is negative")
+        if self.low is not None and self.high is not None and self.low > self.high:
+            raise ValueError(f"the interval ends at {self.high:g}, below its start {self.low:g}")
         Size.parse(self.resolution)
 
     @property

@@ -21,9 +21,6 @@ from harness.scaling import Scaling
 from harness.subjects import Budget, Limits, ScalingBudget
 from harness.verdict import REGRESSION, Lack, Outcome, Sense, Verdict
 
-_ATTACHED = (Evidence.PHONE, Evidence.FAKE)
-"""Evidence that only an attached phone gives; a run on this host owes none of it."""
-
 
 class Check(Protocol):
     """What records all verdicts given, then fails once if any of them is not a PASS."""
@@ -65,7 +62,7 @@ def rule(
         if len(kept) > 1:
             outcome, lacks = Outcome.INCONCLUSIVE, Lack.PHONE
             cause, remedy = "", "attach a phone to decide"
-            if provenance.evidence in _ATTACHED:
+            if not provenance.evidence.repeats:
                 lacks, remedy = Lack.PRECISION, "measure it for longer, or on a quieter phone"
         elif kept == {True}:
             outcome, cause, remedy = Outcome.PASS, "", ""
@@ -140,7 +137,7 @@ def _costs(fact: Estimate) -> str:
 def residency(placement: Placement, budget: Budget | None) -> tuple[Verdict, ...]:
     """Judge CPU ops (P1), partitions (P2) and the CPU's share of the time (P3)."""
     p = placement.provenance
-    attached = p.evidence in _ATTACHED
+    attached = not p.evidence.repeats
     if placement.unattributed:
         told = len(placement.nodes) - placement.unattributed
         unclear = f"only {told} of {len(placement.nodes)} ops could be attributed to a unit"
@@ -316,31 +313,41 @@ def no_regression(
     baseline: Baseline | None,
     provenance: Provenance,
     *,
+    file_sha256: str,
     low: float | None = None,
     high: float | None = None,
 ) -> Verdict:
     """Judge a value against the blessed one, allowing its spread (R1).
+
+    A number of another phone of the same profile is not compared: two of them differ by more
+    than a regression may.
 
     Args:
         metric: One of `metrics.BLESSED`.
         observed: The value.
         baseline: What a person accepted on the same evidence, or None: INCONCLUSIVE.
         provenance: How the value is known.
+        file_sha256: Content hash of the exported file.
         low: Lower end of the interval of a measured value, or None.
         high: Upper end of it.
     """
-    if baseline is None:
+    if baseline is None or _is_another_phone(baseline, provenance):
+        cause = "no baseline on evidence of this kind"
+        if baseline is not None:
+            blessed_on = baseline.fingerprint or "a phone that was not written down"
+            cause = f"blessed on {blessed_on}, measured on {provenance.device}"
         found = rule(metric, observed, None, provenance, low=low, high=high)
-        return replace(
-            found,
-            lacks=Lack.BASELINE,
-            cause="no baseline on evidence of this kind",
-            remedy="accept it with `harness bless`",
-        )
+        remedy = "accept it with `harness bless`"
+        return replace(found, lacks=Lack.BASELINE, cause=cause, remedy=remedy)
     at_most = metric.sense is Sense.AT_MOST
     limit = baseline.value + (baseline.spread if at_most else -baseline.spread)
-    cause = f"blessed {baseline.value:.4g} ({baseline.because})"
+    of = "the same" if baseline.file_sha256 == file_sha256 else "another"
+    cause = f"blessed {baseline.value:.4g} of {of} file ({baseline.because})"
     return rule(metric, observed, limit, provenance, low=low, high=high, cause=cause)
+
+
+def _is_another_phone(baseline: Baseline, provenance: Provenance) -> bool:
+    return not provenance.evidence.repeats and baseline.fingerprint != provenance.device
 
 
 def unobserved(
@@ -354,11 +361,11 @@ def unobserved(
     """
     facts = tuple(observed)
     names = {metric for metric, _ in facts}
-    attached = any(evidence in _ATTACHED for _, evidence in facts)
+    attached = not all(evidence.repeats for _, evidence in facts)
     return tuple(
         _unobserved(baseline, attached=attached)
         for baseline in accepted
-        if baseline.metric not in names and (baseline.evidence in _ATTACHED) is attached
+        if baseline.metric not in names and baseline.evidence.repeats is not attached
     )
 
 

@@ -38,6 +38,11 @@ class Observation:
     low: float | None = None
     high: float | None = None
 
+    @property
+    def fingerprint(self) -> str | None:
+        """Return the phone without its build number; None where no phone was measured."""
+        return None if self.provenance.evidence.repeats else self.provenance.device
+
 
 def asks(case: SizedCase) -> list[Request]:
     """Return the requests behind the observations of a case."""

@@ -165,7 +165,7 @@ def _baselines(
                     for observed in observations.of(device, subject, variant, size):
                         yield Baseline(
                             variant=variant.name,
-                            variant_sha256=variant.sha256,
+                            file_sha256=variant.sha256,
                             device=name,
                             delegate=target.delegate,
                             resolution=str(size),
@@ -173,6 +173,9 @@ def _baselines(
                             metric=observed.metric.name,
                             value=observed.value,
                             spread=observed.spread,
+                            low=observed.low,
+                            high=observed.high,
+                            fingerprint=observed.fingerprint,
                             because=options.because or "blessed",
                         )
     finally:

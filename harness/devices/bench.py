@@ -55,9 +55,14 @@ class Identity:
     abis: tuple[str, ...]
     fake: bool
 
+    @property
+    def unit(self) -> str:
+        """Return the one phone, whatever software it runs: model and serial."""
+        return f"{self.model} ({self.serial})"
+
     def __str__(self) -> str:
         """Return the fingerprint: model, serial and build."""
-        return f"{self.model} ({self.serial}) {self.build}"
+        return f"{self.unit} {self.build}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -342,10 +342,11 @@ class Phone:
         options = f"{preset.name}: {preset.runs} runs, {preset.threads} threads"
         return Provenance(
             evidence=Evidence.FAKE if self.identity.fake else Evidence.PHONE,
-            device=self.fingerprint,
+            device=f"{self.identity.unit} {self._delegate}",
             variant_sha256=model.sha256,
             runtime={
                 "benchmark_model": self._tool.sha256[:12],
+                "build": self.identity.build,
                 "android_api_level": str(self.identity.android_api_level),
                 "preset": options,
                 "delegate": f"{self._delegate} {self._bench.accelerator}".strip(),

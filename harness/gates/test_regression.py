@@ -45,6 +45,7 @@ def test_no_metric_is_worse_than_its_baseline(
                 one.value,
                 baseline(one.metric.name, one.provenance.evidence.value),
                 one.provenance,
+                file_sha256=variant.sha256,
                 low=one.low,
                 high=one.high,
             )

@@ -1,5 +1,6 @@
 """Run the whole phone lane as a user does: pytest and the command line on a fake phone."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from harness.cli import main
 from harness.devices.adb import Server
 from harness.evidence import Evidence, sha256_of
 from harness.results import latest, load
-from tests import models, phones
+from tests import models, phones, tiny
 from tests.phones import Plugged
 
 
@@ -31,7 +32,7 @@ def test_the_same_gates_measure_on_a_phone(plugged: Plugged, project: pytest.Pyt
         "--device=pixel4:gpu", f"--serial={plugged.serial}", "--subject=unet.fp32", "-k", "not scal"
     )
 
-    records = list(load(latest(project.path)))
+    records = list(load(latest(project.path)).records)
     kinds = {r.verdict.evidence for r in records if r.verdict.provenance is not None}
     assert kinds == {Evidence.FAKE}
     gates = {r.verdict.gate for r in records}
@@ -41,6 +42,26 @@ def test_the_same_gates_measure_on_a_phone(plugged: Plugged, project: pytest.Pyt
     assert plugged.wait_until_quiet()
 
 
+def test_a_blessed_number_names_its_phone_and_another_one_is_not_compared(
+    plugged: Plugged, project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project.path)
+    asked = ["--device=pixel4:gpu", f"--serial={plugged.serial}"]
+    with pytest.raises(SystemExit, match="0"):
+        main(["bless", tiny.NAME, *asked, "--origin=phone", "--because=release 1", "--yes"])
+    path = project.path / "golden" / tiny.NAME / "baselines.json"
+    text = path.read_text(encoding="utf-8")
+    measured = [b for b in json.loads(text)["baselines"] if b["evidence"] == "FAKE"]
+    assert {b["fingerprint"] for b in measured} == {f"Pixel 4 ({plugged.serial}) gpu"}
+    assert all(b["low"] <= b["value"] <= b["high"] for b in measured if b["metric"] == "latency_ms")
+    path.write_text(text.replace(plugged.serial, "another"), encoding="utf-8")
+
+    result = project.runpytest_subprocess(*asked, "--subject=unet.fp32", "test_regression.py")
+
+    assert result.parseoutcomes() == {"inconclusive": 1}
+    assert "blessed on Pixel 4 (another) gpu" in " ".join(result.stdout.str().split())
+
+
 def test_a_fake_phone_is_not_taken_unless_its_serial_is_given(
     plugged: Plugged, project: pytest.Pytester
 ) -> None:
@@ -48,7 +69,7 @@ def test_a_fake_phone_is_not_taken_unless_its_serial_is_given(
 
     project.runpytest_subprocess("--device=pixel4", "--subject=unet.fp32", "test_fallback.py")
 
-    kinds = {r.verdict.evidence for r in load(latest(project.path))}
+    kinds = {r.verdict.evidence for r in load(latest(project.path)).records}
     assert Evidence.FAKE not in kinds
 
 

@@ -331,7 +331,8 @@ class TestScaling:
 
 class TestRegression:
     BASELINE = Baseline(
-        variant="fp32", variant_sha256="", device="d", delegate="nnapi", resolution="64x64",
+        variant="fp32", file_sha256="ab", fingerprint="d", device="d", delegate="nnapi",
+        resolution="64x64",
         evidence=Evidence.PHONE, metric="latency_ms", value=10.0, spread=0.5, because="release 3",
     )  # fmt: skip
 
@@ -346,7 +347,9 @@ class TestRegression:
     def test_a_change_within_the_spread_passes_and_beyond_it_fails(
         self, observed: float, metric: Metric, outcome: Outcome
     ) -> None:
-        assert gate.no_regression(metric, observed, self.BASELINE, MADE).outcome is outcome
+        ruling = gate.no_regression(metric, observed, self.BASELINE, MADE, file_sha256="ab")
+
+        assert ruling.outcome is outcome
 
     @pytest.mark.parametrize(
         ("low", "high", "outcome"), [(10.2, 10.5, PASS), (10.4, 10.8, OPEN), (10.51, 10.8, FAIL)]
@@ -355,19 +358,53 @@ class TestRegression:
         self, low: float, high: float, outcome: Outcome
     ) -> None:
         ruling = gate.no_regression(
-            metrics.BLESSED_LATENCY_MS, (low + high) / 2, self.BASELINE, MADE, low=low, high=high
+            metrics.BLESSED_LATENCY_MS,
+            (low + high) / 2,
+            self.BASELINE,
+            MADE,
+            file_sha256="ab",
+            low=low,
+            high=high,
         )
 
         assert ruling.outcome is outcome
         assert (ruling.lacks is Lack.PRECISION) is (outcome is OPEN)
 
-    def test_a_breach_names_what_was_blessed_and_why(self) -> None:
-        ruling = gate.no_regression(metrics.BLESSED_LATENCY_MS, 20.0, self.BASELINE, MADE)
+    @pytest.mark.parametrize(("file", "words"), [("ab", "the same file"), ("cd", "another file")])
+    def test_a_breach_names_what_was_blessed_and_why(self, file: str, words: str) -> None:
+        ruling = gate.no_regression(
+            metrics.BLESSED_LATENCY_MS, 20.0, self.BASELINE, MADE, file_sha256=file
+        )
 
-        assert "blessed 10 (release 3)" in ruling.because
+        assert f"blessed 10 of {words} (release 3)" in ruling.because
+
+    @pytest.mark.parametrize("observed", [5.0, 10.0, 20.0])
+    @pytest.mark.parametrize("blessed_on", ["Pixel 4 (1) nnapi", None])
+    def test_another_phone_of_the_profile_is_not_compared(
+        self, observed: float, blessed_on: str | None
+    ) -> None:
+        baseline = dataclasses.replace(self.BASELINE, fingerprint=blessed_on)
+        made = dataclasses.replace(MADE, device="Pixel 4 (2) nnapi")
+
+        ruling = gate.no_regression(
+            metrics.BLESSED_LATENCY_MS, observed, baseline, made, file_sha256="ab"
+        )
+
+        assert (ruling.outcome, ruling.lacks) == (OPEN, Lack.BASELINE)
+        assert "measured on Pixel 4 (2) nnapi" in ruling.because
+        assert (blessed_on or "not written down") in ruling.because
+
+    def test_what_stands_in_for_a_phone_has_no_unit_and_is_compared(self) -> None:
+        baseline = dataclasses.replace(self.BASELINE, fingerprint=None)
+
+        ruling = gate.no_regression(
+            metrics.BLESSED_LATENCY_MS, 20.0, baseline, ON_HOST, file_sha256="ab"
+        )
+
+        assert ruling.outcome is FAIL
 
     def test_without_a_baseline_it_is_inconclusive_and_names_bless(self) -> None:
-        ruling = gate.no_regression(metrics.BLESSED_LATENCY_MS, 1.0, None, MADE)
+        ruling = gate.no_regression(metrics.BLESSED_LATENCY_MS, 1.0, None, MADE, file_sha256="ab")
 
         assert ruling.outcome is OPEN
         assert ruling.lacks is Lack.BASELINE

@@ -178,10 +178,22 @@ class TestBaselines:
         with pytest.raises(ConfigError, match=r"baselines\.json"):
             baselines.load(subject)
 
+    @pytest.mark.parametrize("field", ['"spread": -1.0', '"low": 2.0, "high": 1.0'])
+    def test_a_spread_or_interval_that_makes_no_sense_is_an_error(
+        self, subject: Subject, field: str
+    ) -> None:
+        path = baselines.path_of(subject)
+        text = path.read_text(encoding="utf-8")
+        line = next(line for line in text.splitlines() if '"because"' in line)
+        path.write_text(text.replace(line, f"{field},\n{line}", 1), encoding="utf-8")
+
+        with pytest.raises(ConfigError, match=r"baselines\.json"):
+            baselines.load(subject)
+
     def test_facts_of_unequal_evidence_are_about_different_things(self) -> None:
         def baseline(evidence: Evidence) -> Baseline:
             return Baseline(
-                variant="v", variant_sha256="", device="d", delegate="x", resolution="1x1",
+                variant="v", file_sha256="", device="d", delegate="x", resolution="1x1",
                 evidence=evidence, metric="latency_ms", value=1.0, spread=0.0, because="",
             )  # fmt: skip
 
