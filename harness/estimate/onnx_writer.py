@@ -132,6 +132,14 @@ class Writer:
         kind = "Transpose" if nchw else "Identity"
         self._nodes.append(helper.make_node(kind, [name], [f"t{index}"], **attributes))
 
+    def settle(self, index: int, name: str) -> str:
+        """Return a float result as it is read again, quantized in between as a tensor is."""
+        tensor = self.tensor(index)
+        if tensor.dtype not in _QUANTIZED:
+            return name
+        quantized = self.node("QuantizeLinear", [name, *self._quantization(tensor)])
+        return self.node("DequantizeLinear", [quantized, *self._quantization(tensor)])
+
     def activate(self, op: Op, name: str) -> str:
         """Apply an op's fused clamp; a quantized output clamps by its range."""
         number = op.options.get("fused_activation_function", 0)

@@ -18,7 +18,7 @@ from harness.profiles import EstimateConstants
 
 _MIB = 2**20
 _UNIT = "npu"
-_PROBES_MAX = 8
+_PROBES_MAX = 16
 """Kinds of ops that the estimator is asked about one by one when an answer is in doubt."""
 _WORDS: Mapping[str, frozenset[str]] = {
     "Min": frozenset({"MINIMUM", "RELU6", "RELU_0_TO_1", "RELU_N1_TO_1"}),
@@ -93,7 +93,8 @@ def unpriced_ms(graph: Graph, words: Sequence[str], rate: Rates) -> float:
 def culprit(graph: Graph, rate: Rates, *, estimator_ratio: float) -> str:
     """Return the kind of op on which the two opinions differ the most, as a phrase.
 
-    The estimator is asked about the largest op of each of a few kinds alone.
+    The estimator is asked about one op alone of each of a few kinds: the largest of those with the
+    same name and options.
 
     Args:
         graph: What the estimator was asked about.
@@ -101,21 +102,24 @@ def culprit(graph: Graph, rate: Rates, *, estimator_ratio: float) -> str:
         estimator_ratio: Phone's time over the vendor's estimate.
     """
     running = [op for op in graph.ops if not graph.unpacks_constant(op)]
-    costs: dict[str, list[tuple[float, int]]] = {}
+    kinds: dict[tuple[str, str], list[tuple[float, int]]] = {}
     for op, ms in zip(running, _alone_ms(graph, running, rate), strict=True):
-        costs.setdefault(op.name, []).append((ms, op.index))
-    largest = sorted(costs, key=lambda name: -sum(ms for ms, _ in costs[name]))[:_PROBES_MAX]
-    differences: dict[str, tuple[float, str]] = {}
-    for name in largest:
-        ms, index = max(costs[name])
+        options = str(sorted((key, str(value)) for key, value in op.options.items()))
+        kinds.setdefault((op.name, options), []).append((ms, op.index))
+    largest = sorted(kinds.values(), key=lambda costs: -max(costs)[0])[:_PROBES_MAX]
+    named = {op.index: op.name for op in running}
+    differences: list[tuple[float, str]] = []
+    for costs in largest:
+        ms, index = max(costs)
         try:
             said = vendor.estimate(vendor.subgraph(graph, [index])).time_ms * estimator_ratio
         except (ModelError, DeviceError):  # not every op can stand alone there
             continue
-        scale = sum(each for each, _ in costs[name]) / ms
-        phrase = f"{len(costs[name])} {name} ({said * scale:.2g} ms against {ms * scale:.2g} ms)"
-        differences[name] = (abs(said - ms) * scale, phrase)
-    return max(differences.values())[1] if differences else "an op that cannot be told"
+        scale = sum(each for each, _ in costs) / ms
+        phrase = f"{len(costs)} {named[index]} like #{index} "
+        phrase += f"({said * scale:.2g} ms against {ms * scale:.2g} ms)"
+        differences.append((abs(said - ms) * scale, phrase))
+    return max(differences)[1] if differences else "an op that cannot be told"
 
 
 def _alone_ms(graph: Graph, ops: Sequence[Op], rate: Rates) -> list[float]:

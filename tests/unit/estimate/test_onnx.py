@@ -106,6 +106,23 @@ def test_a_pooling_of_one_pixel_is_written_as_a_slice(op: str) -> None:
     assert not {kind for kind in kinds if "Pool" in kind}
 
 
+@pytest.mark.parametrize("dtype", ["float32", "int8"])
+def test_a_padded_mean_is_padded_before_and_keeps_its_shape_and_inner_numbers(dtype: str) -> None:
+    window = {"filter_height": 3, "filter_width": 3}
+    model = models.op_model("AVERAGE_POOL_2D", dtype=dtype, **window)
+    parsed = parse(model)
+
+    written = onnx.load_model_from_string(onnx_writer.write(parsed, onnx_ops.EMITTERS))
+    output = run_onnx(model)
+
+    (pool,) = [node for node in written.graph.node if node.op_type == "AveragePool"]
+    assert [list(a.ints) for a in pool.attribute if a.name == "pads"] == [[0, 0, 0, 0]]
+    assert output.shape == parsed.tensors[parsed.outputs[0]].shape
+    if dtype == "float32":
+        expected = run_litert(model)[:, :-1, :-1]
+        np.testing.assert_allclose(output[:, :-1, :-1], expected, rtol=2e-3, atol=2e-4)
+
+
 @pytest.mark.parametrize("dtype", ["float32", "int8", "int16"])
 @pytest.mark.parametrize("op", WEIGHTED)
 def test_an_op_with_weights_has_the_same_shape_in_every_precision(op: str, dtype: str) -> None:

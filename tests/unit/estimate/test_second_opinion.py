@@ -81,7 +81,7 @@ def test_the_op_whose_price_is_out_of_proportion_is_named(monkeypatch: pytest.Mo
 
     found = snapdragon.cost(net(pools=3), phones.phone(NPU))
 
-    assert "the most at 3 AVERAGE_POOL_2D (60 ms against" in found.basis
+    assert "the most at 3 AVERAGE_POOL_2D like #3 (60 ms against" in found.basis
 
 
 def test_ops_without_a_cost_are_priced_by_the_roofline(monkeypatch: pytest.MonkeyPatch) -> None:
