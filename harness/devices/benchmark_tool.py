@@ -195,9 +195,9 @@ def run_flags(preset: Preset, *, flags: frozenset[str] | None = None) -> tuple[s
         "num_threads": preset.threads,
         "enable_op_profiling": "false",
         "verbose": "false",
+        # Said either way: TensorFlow Lite's tool takes false where it is left out, LiteRT's true.
+        "allow_fp16": _flag(preset.allow_fp16),
     }
-    if preset.allow_fp16:
-        wanted["allow_fp16"] = "true"
     return tuple(
         f"--{name}={value}" for name, value in wanted.items() if flags is None or name in flags
     )

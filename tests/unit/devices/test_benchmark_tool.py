@@ -1,5 +1,6 @@
 """Read every build's wording of the benchmark tool, and refuse what is not a result."""
 
+import dataclasses
 import math
 
 import pytest
@@ -236,6 +237,12 @@ def test_the_papers_preset_is_ten_runs_on_four_threads_in_fp16():
 
     assert {"--num_runs=10", "--num_threads=4", "--allow_fp16=true"} <= set(flags)
     assert {"--enable_op_profiling=false", "--verbose=false"} <= set(flags)
+
+
+def test_fp32_is_asked_for_by_name_since_litert_2_computes_in_fp16_unless_told_not_to():
+    preset = dataclasses.replace(benchmark_tool.STANDARD, allow_fp16=False)
+
+    assert "--allow_fp16=false" in benchmark_tool.run_flags(preset)
 
 
 def test_exactly_the_asked_number_of_runs_is_asked_for():
