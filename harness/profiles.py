@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness import schema
+from harness import ini, schema
 from harness.errors import ConfigError
 
 SHIPPED = Path(__file__).parent.parent / "device_profiles"
@@ -219,6 +219,22 @@ def load_all(folders: Sequence[Path]) -> dict[str, Profile]:
                 _check_cluster(cluster, where=f"{path}: cpu[{number}]")
             profiles[profile.name] = profile
     return profiles
+
+
+def of_project(more: Sequence[Path] = ()) -> dict[str, Profile]:
+    """Read the shipped profiles, those of the ini key `profile_dirs`, and those of more folders.
+
+    Raises:
+        ConfigError: a folder is missing, or a file is wrong or not named after its profile.
+    """
+    return load_all([shipped_folder(), *ini.of_project().paths("profile_dirs"), *more])
+
+
+def every_delegate(known: Mapping[str, Profile], names: Sequence[str]) -> Sequence[str]:
+    """Return names with `all` meaning every delegate of every phone, not its default one alone."""
+    if "all" not in names:
+        return names
+    return [f"{profile.name}:{d}" for profile in known.values() for d in profile.delegates]
 
 
 def _check_cluster(cluster: CpuCluster, *, where: str) -> None:

@@ -99,6 +99,13 @@ class Record(Key):
     test: str
     verdict: Verdict
 
+    def __str__(self) -> str:
+        """Return the line that a person reads: what it is about, and the ruling."""
+        names = f"{self.device}:{self.delegate}"
+        if self.subject:
+            names += f" {self.subject}.{self.variant}"
+        return " ".join(filter(None, (names, self.resolution, self.frame, str(self.verdict))))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Done:

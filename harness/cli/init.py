@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from harness import goldens, graph, images, resizing, subjects
-from harness.cli import ini, shared, subject_toml
+from harness import goldens, graph, images, ini, resizing, subjects
+from harness.cli import shared, subject_toml
 from harness.devices import drift
 from harness.errors import ConfigError, HarnessError, ModelError
 from harness.evidence import sha256_of

@@ -3,26 +3,20 @@
 import argparse
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from harness import model as models
-from harness import schema
+from harness import api, schema
 from harness.cli import shared
-from harness.devices.emulated import Emulated
-from harness.errors import ConfigError, DeviceError, ModelError
 from harness.graph import Graph
 from harness.latency import Estimate
-from harness.model import Model
 from harness.placement import CPU, UNKNOWN, NodePlacement, Placement
-from harness.profiles import Target
 from harness.text import counted
 
-T = TypeVar("T")
 _COSTLY = 3
 
 
@@ -43,41 +37,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the model's ops, or its placement."""
-    model = models.load(options.model)
+    model = api.load(options.model)
     if options.size is not None:
         model = model.at(options.size)
     graph = model.graph
-    targets = shared.every_target(shared.load_profiles(options), options.device)
-    answers = {str(target): _ask(target, model) for target in targets}
-    placements = {name: placement for name, (placement, _) in answers.items()}
-    estimates = {name: estimate for name, (_, estimate) in answers.items()}
+    found = api.inspect(model, options.device, profiles=options.profiles)
+    placements, estimates = found.placements, found.estimates
     if options.json:
         print(json.dumps(_as_json(graph, placements, estimates), indent=1))
         return 0
     console = shared.console()
     console.print(_headline(options.model, graph))
-    if len(targets) > 1:
-        console.print(_matrix(placements))
-    elif targets:
-        _print_placement(console, str(targets[0]), placements[str(targets[0])])
-    else:
+    if not placements:
         console.print(_ops(graph))
+    elif len(placements) == 1:
+        _print_placement(console, *next(iter(placements.items())))
+    else:
+        console.print(_matrix(placements))
     if estimates:
         console.print(_latencies(estimates))
     return 0
-
-
-def _ask(target: Target, model: Model) -> tuple[Placement | str, Estimate | str]:
-    """Return a placement and an estimate, or why there is none."""
-    device = Emulated(target)
-    return _or_why(lambda: device.place(model)), _or_why(lambda: device.time(model))
-
-
-def _or_why(ask: Callable[[], T]) -> T | str:
-    try:
-        return ask()
-    except (ConfigError, DeviceError, ModelError) as error:
-        return str(error)
 
 
 def _headline(path: Path, graph: Graph) -> str:
@@ -138,7 +117,7 @@ def _print_placement(console: Console, target: str, placement: Placement | str) 
             console.print(f"       remedy: {node.remedy}", style=style)
 
 
-def _matrix(placements: dict[str, Placement | str]) -> Table:
+def _matrix(placements: Mapping[str, Placement | str]) -> Table:
     """Return one row per target; what is not known says so, and never looks like 0."""
     table = Table(box=None, pad_edge=False)
     for column in ("device", "CPU ops", "partitions", "evidence"):

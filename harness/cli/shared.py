@@ -5,12 +5,12 @@ import os
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
 
-from harness import extras, profiles, subjects
-from harness.cli import ini
+from harness import extras, ini, profiles, subjects
 from harness.devices.connect import Origin, PhoneSetup
 from harness.errors import ConfigError, StackMissing
 from harness.profiles import Profile, Target
@@ -112,7 +112,7 @@ def add_phone(parser: argparse.ArgumentParser) -> None:
     """Add `--serial`, and what pytest reads from its ini file, for commands that measure."""
     parser.add_argument("--serial", default="", help="adb serial of the phone to use")
     parser.add_argument(
-        "--preset", default=ini.of_project().text("benchmark_preset") or "standard",
+        "--preset", default=PhoneSetup.of_project().benchmark_preset,
         help="standard: 50 runs after 3 to warm up; paper: as arXiv 2004.12599, 10 runs on "
         "4 threads in fp16, pinned; default the ini key benchmark_preset, else standard",
     )  # fmt: skip
@@ -124,25 +124,22 @@ def add_phone(parser: argparse.ArgumentParser) -> None:
 
 def phone_setup(options: argparse.Namespace) -> PhoneSetup:
     """Return what the options of `add_phone` say of measuring."""
-    return PhoneSetup(
-        benchmark_tool=ini.of_project().text("benchmark_tool"),
+    of_project = PhoneSetup.of_project()
+    return replace(
+        of_project,
         benchmark_preset=options.preset,
-        external_delegates=tuple(options.external_delegate)
-        or ini.of_project().lines("external_delegates"),
+        external_delegates=tuple(options.external_delegate) or of_project.external_delegates,
     )
 
 
 def load_profiles(options: argparse.Namespace) -> dict[str, Profile]:
     """Read the shipped profiles, those of the ini key `profile_dirs` and those of `--profiles`."""
-    more = ini.of_project().paths("profile_dirs")
-    return profiles.load_all([profiles.shipped_folder(), *more, *options.profiles])
+    return profiles.of_project(options.profiles)
 
 
 def every_target(known: dict[str, Profile], names: Sequence[str]) -> tuple[Target, ...]:
     """Resolve `--device` values; `all` means every delegate of every phone here."""
-    if "all" in names:
-        names = [f"{p.name}:{delegate}" for p in known.values() for delegate in p.delegates]
-    return profiles.select(known, names)
+    return profiles.select(known, profiles.every_delegate(known, names))
 
 
 def load_subject(options: argparse.Namespace) -> Subject:

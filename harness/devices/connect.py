@@ -3,8 +3,9 @@
 import enum
 import socket
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
+from harness import ini
 from harness.devices.device import Device
 from harness.devices.emulated import Emulated
 from harness.errors import ConfigError, DeviceError
@@ -49,6 +50,16 @@ class PhoneSetup:
     benchmark_tool: str = ""
     benchmark_preset: str = "standard"
     external_delegates: tuple[str, ...] = ()
+
+    @classmethod
+    def of_project(cls) -> Self:
+        """Return what the project's ini file sets."""
+        said = ini.of_project()
+        return cls(
+            benchmark_tool=said.text("benchmark_tool"),
+            benchmark_preset=said.text("benchmark_preset") or cls.benchmark_preset,
+            external_delegates=said.lines("external_delegates"),
+        )
 
     def measuring(self, delegate: str) -> "Measuring":
         """Return how a phone is measured through a delegate.

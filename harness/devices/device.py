@@ -1,6 +1,6 @@
 """What every device answers. Nobody else knows which kind of device it talks to."""
 
-from typing import Protocol
+from typing import Protocol, Self
 
 from harness.images import Output, Pixels
 from harness.latency import Estimate, Instructions, Latency
@@ -46,6 +46,12 @@ class Device(Protocol):
 
     def count(self, model: Model) -> Instructions | None:
         """Count the instructions of one inference, or return None where that cannot be done."""
+
+    def __enter__(self) -> Self:
+        """Return the device, to be closed at the end of a `with`."""
+
+    def __exit__(self, *error: object) -> None:
+        """Close it."""
 
     def close(self) -> None:
         """Release what the device holds: processes, locks, changed settings."""

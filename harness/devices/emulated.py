@@ -8,6 +8,7 @@ import functools
 from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
+from typing import Self
 
 import numpy as np
 
@@ -121,6 +122,14 @@ class Emulated:
                 model, Evidence.HOST, by="Arm kernels under QEMU", runtime=arm64.versions()
             ),
         )
+
+    def __enter__(self) -> Self:
+        """Return the device, to be closed at the end of a `with`."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Close it."""
+        self.close()
 
     def close(self) -> None:
         """Release nothing: worker processes are shared by all devices and end with this one."""

@@ -10,6 +10,7 @@ import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 
@@ -319,6 +320,14 @@ class Phone:
     def count(self, model: Model) -> None:
         """Return None: phones do not let a shell count instructions."""
         del model
+
+    def __enter__(self) -> Self:
+        """Return the device, to be closed at the end of a `with`."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Close it."""
+        self.close()
 
     def close(self) -> None:
         """Restore the phone's settings, remove the run's files and give it back.

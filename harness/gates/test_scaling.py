@@ -1,6 +1,6 @@
 """Rule on how latency grows with resolution (S)."""
 
-import pytest
+from unittest import SkipTest
 
 from harness import gate, observations, verdict
 from harness.cases import Case
@@ -23,7 +23,7 @@ def test_latency_grows_with_resolution_as_budgeted(
 ) -> None:
     """S1 to S3: growth exponent, cliffs and placement changes keep the scaling budget."""
     if subject.scaling is None or len(subject.scaling.sizes) < 2:
-        pytest.skip(f"not asked: {subject.name} states no two resolutions under [scaling]")
+        raise SkipTest(f"not asked: {subject.name} states no two resolutions under [scaling]")
 
     growth = observations.sweep(device, variant, subject.scaling.sizes)
 

@@ -9,12 +9,12 @@ from types import ModuleType
 
 import pytest
 
-from harness import cases, fact_files, goldens, ledger, profiles, subjects
+from harness import cases, fact_files, judging, ledger, profiles, subjects
 from harness.cases import Case, Plan, Withheld
 from harness.devices.connect import Origin, PhoneSetup
 from harness.errors import HarnessError
-from harness.goldens import Golden
 from harness.images import Size
+from harness.judging import Goldens
 from harness.lab import DeviceUnderTest, Facts, LocalLab
 from harness.plugin import FIXTURES, GATES, ini, ledgering, option
 from harness.profiles import Target
@@ -40,7 +40,7 @@ class Session:
     taken: list[Fact]
     """Facts that are not written down yet."""
     facts: Facts = field(init=False)
-    _goldens: dict[tuple[Path, str], Golden] = field(default_factory=dict)
+    goldens: Goldens = field(default_factory=Goldens)
 
     def __post_init__(self) -> None:
         """Start without facts."""
@@ -58,13 +58,6 @@ class Session:
         if isinstance(case, Target):
             return DeviceUnderTest(case, self.facts)
         return DeviceUnderTest(case.target, self.facts, subject=case.subject.name)
-
-    def golden(self, subject: Subject, frame: str) -> Golden:
-        """Return a golden, read once in a run."""
-        key = (subject.folder, frame)
-        if key not in self._goldens:
-            self._goldens[key] = goldens.load(subject, frame)
-        return self._goldens[key]
 
     def close(self) -> list[str]:
         """Release every device, and return what went wrong with any of them."""
@@ -192,7 +185,7 @@ class Collector:
                 "make one with `harness init MODEL.tflite` or name it with the ini key `golden_dir`"
             )
         try:
-            found = [c for case in self._session.cases() for c in _expanded(case, names)]
+            found = [c for case in self._session.cases() for c in judging.expanded(case, names)]
         except HarnessError as error:
             raise pytest.UsageError(str(error)) from None
         metafunc.parametrize(CASE, found, ids=str)
@@ -229,21 +222,7 @@ def rules(item: pytest.Item) -> bool:
     return case_of(item) is not None and "check" in getattr(item, "fixturenames", ())
 
 
-def _expanded(case: Case, names: set[str]) -> Sequence[Case]:
-    """Return a case by frame or by size, as the fixtures that a test asks for want it."""
-    if "golden" in names:
-        return case.by_frame()
-    if names & {"size", "budget"}:
-        return case.by_size(blessed="accepted" in names)
-    return [case]
-
-
 def requests(item: pytest.Item) -> list[Request]:
     """Return what a test says it will ask; what cannot be read is said by the test itself."""
-    case, asks = case_of(item), getattr(getattr(item, "module", None), "asks", None)
-    if not isinstance(case, Case) or asks is None:
-        return []
-    try:
-        return list(asks(case))
-    except HarnessError:
-        return []
+    case = case_of(item)
+    return judging.requests(getattr(item, "module", None), case) if isinstance(case, Case) else []

@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import pytest
 
-from harness import baselines, gate
+from harness import gate, judging
 from harness.baselines import Baseline
 from harness.cases import Case, FrameCase, Key, SizedCase
-from harness.errors import BlessedDataError, GateError, InconclusiveError
+from harness.errors import GateError, InconclusiveError
 from harness.goldens import Golden
 from harness.images import Size
 from harness.lab import DeviceUnderTest
@@ -54,42 +54,19 @@ def budget(harness_case: SizedCase) -> Budget:
 @pytest.fixture
 def golden(harness_case: FrameCase, request: pytest.FixtureRequest) -> Golden:
     """Return a frame with its blessed FP32 output and its sharp target."""
-    if not harness_case.frame:
-        raise BlessedDataError(
-            f"{harness_case.subject.frames}: holds no <frame>.blurred.png; "
-            f"run `harness bless {harness_case.subject.name}` after adding frames"
-        )
-    session = request.config.stash[SESSION]
-    return session.golden(harness_case.subject, harness_case.frame)
+    return request.config.stash[SESSION].goldens.of(harness_case)
 
 
 @pytest.fixture
 def accepted(harness_case: SizedCase) -> tuple[Baseline, ...]:
     """Return all that a person accepted for this variant on this device at this size."""
-    case = harness_case
-    found = baselines.load(case.subject)
-    gone = {b.variant for b in found} - {variant.name for variant in case.subject.variants}
-    if gone:
-        raise BlessedDataError(
-            f"{baselines.path_of(case.subject)}: {', '.join(sorted(gone))} was blessed and is no "
-            f"variant of subject.toml; put it back, or run `harness bless {case.subject.name}`"
-        )
-    key = (case.variant.name, case.target.profile.name, case.target.delegate, str(case.size))
-    return tuple(b for b in found if b.key[: len(key)] == key)
+    return judging.accepted(harness_case)
 
 
 @pytest.fixture
 def baseline(harness_case: SizedCase) -> Callable[[str, str], Baseline | None]:
     """Return a look-up of what a person accepted, by metric and evidence, for this case."""
-    known = {b.key: b for b in baselines.load(harness_case.subject)}
-    case = harness_case
-
-    def find(metric: str, evidence: str) -> Baseline | None:
-        profile, delegate = case.target.profile.name, case.target.delegate
-        key = (case.variant.name, profile, delegate, str(case.size), evidence, metric)
-        return known.get(key)
-
-    return find
+    return judging.baseline(harness_case)
 
 
 @pytest.fixture

@@ -8,26 +8,16 @@ from typing import Any
 
 import pytest
 
-from harness import cache, evidence, fact_files, gate, results, schema
+from harness import cache, evidence, fact_files, judging, results, schema
 from harness.cases import Withheld
-from harness.errors import (
-    GateError,
-    HarnessError,
-    InconclusiveError,
-    MeasurementError,
-    StackMissing,
-)
-from harness.metrics import Metric
+from harness.errors import GateError, HarnessError, InconclusiveError
+from harness.judging import NO_EVIDENCE
 from harness.plugin import fixtures, option, progress, stands_back
 from harness.plugin.collection import Session, case_of, requests, rules
 from harness.report import terminal
 from harness.requests import Request
 from harness.results import Done, End, Line, Planned, Record, Taken
 from harness.text import counted
-from harness.verdict import Lack
-
-_NO_EVIDENCE = (MeasurementError, StackMissing)
-"""Errors after which there is nothing to rule by: a void measurement, a stack not installed."""
 
 # Attributes of a report; pytest-xdist carries them from its workers to the controller.
 _INCONCLUSIVE = "harness_inconclusive"
@@ -70,8 +60,8 @@ class Reporter:
         """Turn gate and harness errors into clear lines, and attach the records."""
         report = yield
         error = call.excinfo.value if call.excinfo else None
-        unsure = isinstance(error, (InconclusiveError, *_NO_EVIDENCE))
-        if isinstance(error, _NO_EVIDENCE):
+        unsure = isinstance(error, (InconclusiveError, *NO_EVIDENCE))
+        if isinstance(error, NO_EVIDENCE):
             self._record_error(item, error)
         if unsure and not self._strict:
             report.outcome = "skipped"
@@ -94,11 +84,7 @@ class Reporter:
     def _record_error(self, item: pytest.Item, error: HarnessError) -> None:
         """Record that a test could not rule, and why."""
         name = getattr(getattr(item, "module", None), "GATE", "error")
-        metric = "no_evidence" if isinstance(error, _NO_EVIDENCE) else "error"
-        verdict = gate.inconclusive(
-            Metric(gate=name, name=metric), _lack(error), f"{type(error).__name__}: {error}"
-        )
-        record = fixtures.record_of(item, verdict)
+        record = fixtures.record_of(item, judging.unruled(name, error))
         item.stash.setdefault(fixtures.RECORDS, []).append(record)
 
     def pytest_report_teststatus(self, report: Any) -> _Status | None:
@@ -282,10 +268,3 @@ class Reporter:
         for data in said.get("withheld", []):
             one = schema.parse(Withheld, data, where="a worker of pytest-xdist")
             self._session.withheld += [one] if one not in self._session.withheld else []
-
-
-def _lack(error: HarnessError) -> Lack:
-    """Return what a test lacked whose fact could not be taken."""
-    if isinstance(error, StackMissing):
-        return Lack.STACK
-    return Lack.STATE if isinstance(error, MeasurementError) else Lack.FACT

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import profiles
-from harness.cli import ini
+from harness import ini, profiles
 from harness.errors import ConfigError
 from tests import tiny
 

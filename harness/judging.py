@@ -1,0 +1,206 @@
+"""Cases judged by the shipped gates, and what their tests are given; knows no pytest.
+
+A shipped gate is a function of what it asks for by name: device, variant, size, budget and so on.
+pytest gives it that as fixtures, `judge` gives it that from the case; both take it from here.
+"""
+
+import functools
+import importlib
+import inspect
+import pkgutil
+import unittest
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+
+from harness import baselines, gate, gates, goldens
+from harness.baselines import Baseline
+from harness.cases import Case, FrameCase, SizedCase
+from harness.errors import BlessedDataError, HarnessError, MeasurementError, StackMissing
+from harness.goldens import Golden
+from harness.lab import DeviceUnderTest, Facts
+from harness.metrics import Metric
+from harness.requests import Request
+from harness.results import Record
+from harness.verdict import Lack, Verdict
+
+NO_EVIDENCE = (MeasurementError, StackMissing)
+"""Errors after which there is nothing to rule by: a void measurement, a stack not installed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Goldens:
+    """The goldens of one run, each read once."""
+
+    _known: dict[tuple[Path, str], Golden] = field(default_factory=dict)
+
+    def of(self, case: FrameCase) -> Golden:
+        """Return a case's frame with its blessed FP32 output and its sharp target.
+
+        Raises:
+            BlessedDataError: there is no frame, or what was blessed of it is missing or stale.
+        """
+        subject = case.subject
+        if not case.frame:
+            raise BlessedDataError(
+                f"{subject.frames}: holds no <frame>.blurred.png; "
+                f"run `harness bless {subject.name}` after adding frames"
+            )
+        key = (subject.folder, case.frame)
+        if key not in self._known:
+            self._known[key] = goldens.load(subject, case.frame)
+        return self._known[key]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """One test of a shipped gate on one case.
+
+    Attributes:
+        module: The gate.
+        test: Its test.
+        case: What is ruled on.
+    """
+
+    module: ModuleType
+    test: Callable[..., None]
+    case: Case
+
+    @property
+    def id(self) -> str:
+        """Return the test's node id, as pytest has it."""
+        return f"{self.module.__name__.split('.')[-1]}.py::{self.test.__name__}[{self.case}]"
+
+
+def trials(cases: Sequence[Case]) -> list[Trial]:
+    """Return the tests of the shipped gates on some cases, gate by gate.
+
+    Raises:
+        ConfigError: a subject has neither frames nor budgets.
+    """
+    return [
+        Trial(module=module, test=test, case=one)
+        for module in _modules()
+        for name, test in vars(module).items()
+        if name.startswith("test_")
+        for case in cases
+        for one in expanded(case, set(inspect.signature(test).parameters))
+    ]
+
+
+def judge(planned: Sequence[Trial], facts: Facts) -> Iterator[Record]:
+    """Yield the rulings of some tests, once all that they ask for is known.
+
+    What keeps a test from ruling is an INCONCLUSIVE ruling that says so.
+    """
+    for _ in facts.take([r for trial in planned for r in requests(trial.module, trial.case)]):
+        pass  # kept by the facts; a missing one is said by the test that wants it
+    read = Goldens()
+    for trial in planned:
+        for verdict in _verdicts(trial, facts, read):
+            yield Record(**vars(trial.case.key), test=trial.id, verdict=verdict)
+
+
+def _verdicts(trial: Trial, facts: Facts, read: Goldens) -> list[Verdict]:
+    case = trial.case
+    found: list[Verdict] = []
+
+    def check(*verdicts: Verdict) -> None:
+        found.extend(verdicts)
+
+    offered: dict[str, Callable[[], object]] = {
+        "device": lambda: DeviceUnderTest(case.target, facts, subject=case.subject.name),
+        "subject": lambda: case.subject,
+        "variant": lambda: case.variant,
+        "check": lambda: check,
+    }
+    if isinstance(case, SizedCase):
+        offered |= {
+            "size": lambda: case.size,
+            "budget": lambda: case.budget,
+            "accepted": lambda: accepted(case),
+            "baseline": lambda: baseline(case),
+        }
+    if isinstance(case, FrameCase):
+        offered["golden"] = lambda: read.of(case)
+    try:
+        trial.test(**{name: offered[name]() for name in inspect.signature(trial.test).parameters})
+    except unittest.SkipTest:
+        pass  # not asked of this subject
+    except HarnessError as error:
+        found.append(unruled(trial.module.GATE, error))
+    return found
+
+
+@functools.cache
+def _modules() -> tuple[ModuleType, ...]:
+    """Return the shipped gates in the order in which pytest runs them."""
+    names = sorted(one.name for one in pkgutil.iter_modules(gates.__path__))
+    return tuple(importlib.import_module(f"{gates.__name__}.{name}") for name in names)
+
+
+def expanded(case: Case, names: Collection[str]) -> Sequence[Case]:
+    """Return a case by frame or by size, as what a test asks for by name wants it."""
+    if "golden" in names:
+        return case.by_frame()
+    if "size" in names or "budget" in names:
+        return case.by_size(blessed="accepted" in names)
+    return [case]
+
+
+def requests(module: ModuleType | None, case: Case) -> list[Request]:
+    """Return what a test of a module says it will ask about a case.
+
+    What cannot be read is left out: the test itself says so.
+    """
+    asks = getattr(module, "asks", None)
+    if asks is None:
+        return []
+    try:
+        return list(asks(case))
+    except HarnessError:
+        return []
+
+
+def accepted(case: SizedCase) -> tuple[Baseline, ...]:
+    """Return all that a person accepted for a variant on a device at a size.
+
+    Raises:
+        BlessedDataError: something was accepted for a variant that is gone.
+        ConfigError: the baselines cannot be read.
+    """
+    found = baselines.load(case.subject)
+    gone = {b.variant for b in found} - {variant.name for variant in case.subject.variants}
+    if gone:
+        raise BlessedDataError(
+            f"{baselines.path_of(case.subject)}: {', '.join(sorted(gone))} was blessed and is no "
+            f"variant of subject.toml; put it back, or run `harness bless {case.subject.name}`"
+        )
+    key = _about(case)
+    return tuple(b for b in found if b.key[: len(key)] == key)
+
+
+def baseline(case: SizedCase) -> Callable[[str, str], Baseline | None]:
+    """Return a look-up of what a person accepted for a case, by metric and evidence.
+
+    Raises:
+        ConfigError: the baselines cannot be read.
+    """
+    known = {b.key: b for b in baselines.load(case.subject)}
+    return lambda metric, evidence: known.get((*_about(case), evidence, metric))
+
+
+def _about(case: SizedCase) -> tuple[str, ...]:
+    return (case.variant.name, case.target.profile.name, case.target.delegate, str(case.size))
+
+
+def unruled(gate_name: str, error: HarnessError) -> Verdict:
+    """Return the ruling of a test that could not rule, and why."""
+    metric = "no_evidence" if isinstance(error, NO_EVIDENCE) else "error"
+    lacks = Lack.FACT
+    if isinstance(error, NO_EVIDENCE):
+        lacks = Lack.STACK if isinstance(error, StackMissing) else Lack.STATE
+    return gate.inconclusive(
+        Metric(gate=gate_name, name=metric), lacks, f"{type(error).__name__}: {error}"
+    )
