@@ -10,6 +10,7 @@ from harness import schema
 from harness.errors import ConfigError
 from harness.evidence import Evidence
 from harness.images import Size
+from harness.keys import Key
 from harness.subjects import Subject
 
 
@@ -56,8 +57,18 @@ class Baseline:
         Size.parse(self.resolution)
 
     @property
+    def about(self) -> Key:
+        """Return the names of what the fact is about; the subject is that of the file."""
+        return Key(
+            device=self.device,
+            delegate=self.delegate,
+            variant=self.variant,
+            resolution=self.resolution,
+        )
+
+    @property
     def key(self) -> tuple[str, ...]:
-        """Return what the fact is about."""
+        """Return what tells it from every other baseline of its subject."""
         return (
             self.variant, self.device, self.delegate, self.resolution,
             self.evidence.value, self.metric,

@@ -6,41 +6,9 @@ from dataclasses import dataclass
 from harness import baselines, goldens, subjects
 from harness.errors import BlessedDataError, ConfigError
 from harness.images import Size
+from harness.keys import Key
 from harness.profiles import Target
 from harness.subjects import Budget, Subject, Variant
-
-
-@dataclass(frozen=True, kw_only=True)
-class Key:
-    """The names of what a ruling, an accepted fact or a measurement is about.
-
-    Attributes:
-        device: Name of the profile.
-        delegate: The delegate.
-        subject: Name of the subject; '' where no subject is asked about.
-        variant: Name of the variant; '' likewise.
-        resolution: Such as `1280x720`; '' where it is about several.
-        frame: Name of the golden frame, or ''.
-    """
-
-    device: str
-    delegate: str
-    subject: str = ""
-    variant: str = ""
-    resolution: str = ""
-    frame: str = ""
-
-    @property
-    def about(self) -> "Key":
-        """Return the names alone, of whatever else holds them too."""
-        return Key(
-            device=self.device,
-            delegate=self.delegate,
-            subject=self.subject,
-            variant=self.variant,
-            resolution=self.resolution,
-            frame=self.frame,
-        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,15 +51,20 @@ class Case:
             size=size,
         )
 
+    def by_budget(self) -> list["SizedCase"]:
+        """Return a case for each resolution that has a budget of its own, smallest first."""
+        key = self.key
+        budgets = self.subject.budgets_of(key.device, key.delegate, key.variant)
+        return [self.at(Size.parse(budget.resolution)) for budget in budgets]
+
     def by_size(self, *, blessed: bool = False) -> list["SizedCase"]:
         """Return a case for each resolution that has a budget; else those of any budget or frame.
 
         Args:
             blessed: Whether to add the resolutions that have baselines.
         """
-        key = self.key
-        budgets = self.subject.budgets_of(key.device, key.delegate, key.variant)
-        sizes = {Size.parse(b.resolution) for b in budgets or self.subject.budgets}
+        sizes = {case.size for case in self.by_budget()}
+        sizes = sizes or {Size.parse(budget.resolution) for budget in self.subject.budgets}
         if not sizes:
             sizes = {goldens.size_of(self.subject, name) for name in goldens.names(self.subject)}
         if blessed:

@@ -10,7 +10,7 @@ import inspect
 import pkgutil
 import unittest
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 
@@ -19,6 +19,7 @@ from harness.baselines import Baseline
 from harness.cases import Case, FrameCase, SizedCase
 from harness.errors import BlessedDataError, HarnessError, MeasurementError, StackMissing
 from harness.goldens import Golden
+from harness.keys import Key
 from harness.lab import DeviceUnderTest, Facts
 from harness.metrics import Metric
 from harness.requests import Request
@@ -177,8 +178,8 @@ def accepted(case: SizedCase) -> tuple[Baseline, ...]:
             f"{baselines.path_of(case.subject)}: {', '.join(sorted(gone))} was blessed and is no "
             f"variant of subject.toml; put it back, or run `harness bless {case.subject.name}`"
         )
-    key = _about(case)
-    return tuple(b for b in found if b.key[: len(key)] == key)
+    about = _about(case)
+    return tuple(b for b in found if b.about == about)
 
 
 def baseline(case: SizedCase) -> Callable[[str, str], Baseline | None]:
@@ -187,12 +188,16 @@ def baseline(case: SizedCase) -> Callable[[str, str], Baseline | None]:
     Raises:
         ConfigError: the baselines cannot be read.
     """
-    known = {b.key: b for b in baselines.load(case.subject)}
-    return lambda metric, evidence: known.get((*_about(case), evidence, metric))
+    about = _about(case)
+    known = {
+        (b.metric, b.evidence.value): b for b in baselines.load(case.subject) if b.about == about
+    }
+    return lambda metric, evidence: known.get((metric, evidence))
 
 
-def _about(case: SizedCase) -> tuple[str, ...]:
-    return (case.variant.name, case.target.profile.name, case.target.delegate, str(case.size))
+def _about(case: SizedCase) -> Key:
+    """Return the names that a baseline of a case has in its subject's file."""
+    return replace(case.key, subject="", frame="")
 
 
 def unruled(gate_name: str, error: HarnessError) -> Verdict:

@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from harness import __version__, evidence, files, schema
-from harness.cases import Key, Withheld
+from harness.cases import Withheld
 from harness.errors import ConfigError, HarnessError
+from harness.keys import Key
 from harness.verdict import Verdict
 
 FOLDER = ".results"

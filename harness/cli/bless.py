@@ -9,14 +9,26 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from harness import baselines, fidelity, files, gate, goldens, observations, profiles, subjects
+from harness import (
+    baselines,
+    cases,
+    fidelity,
+    files,
+    gate,
+    goldens,
+    observations,
+    profiles,
+    subjects,
+)
 from harness.baselines import Baseline
+from harness.cases import SizedCase
 from harness.cli import shared
 from harness.devices import drift
 from harness.errors import BlessedDataError, ConfigError, HarnessError
 from harness.evidence import sha256_of
 from harness.images import Pixels, Size
 from harness.lab import DeviceUnderTest, Facts, LocalLab
+from harness.observations import Observation
 from harness.profiles import Target
 from harness.subjects import SUBJECT_FILE, Subject, Variant
 from harness.verdict import Outcome
@@ -152,34 +164,34 @@ def _baselines(
     )
     facts = Facts(lab)
     try:
-        for target in targets:
-            device = DeviceUnderTest(target, facts)
-            name = target.profile.name
-            for variant in subject.variants:
-                if subject.withheld_because(name, target.delegate, variant.name) is not None:
-                    continue
-                for line in _own_failures(device, subject, variant, references):
-                    console.print(line)
-                for budget in subject.budgets_of(name, target.delegate, variant.name):
-                    size = Size.parse(budget.resolution)
-                    for observed in observations.of(device, subject, variant, size):
-                        yield Baseline(
-                            variant=variant.name,
-                            file_sha256=variant.sha256,
-                            device=name,
-                            delegate=target.delegate,
-                            resolution=str(size),
-                            evidence=observed.provenance.evidence,
-                            metric=observed.metric.name,
-                            value=observed.value,
-                            spread=observed.spread,
-                            low=observed.low,
-                            high=observed.high,
-                            fingerprint=observed.fingerprint,
-                            because=options.because or "blessed",
-                        )
+        for case in cases.plan([subject], targets).cases:
+            device = DeviceUnderTest(case.target, facts, subject=subject.name)
+            for line in _own_failures(device, subject, case.variant, references):
+                console.print(line)
+            for sized in case.by_budget():
+                for observed in observations.of(device, subject, case.variant, sized.size):
+                    yield _baseline(sized, observed, options.because or "blessed")
     finally:
         lab.close()
+
+
+def _baseline(case: SizedCase, observed: Observation, because: str) -> Baseline:
+    key = case.key
+    return Baseline(
+        variant=key.variant,
+        file_sha256=case.variant.sha256,
+        device=key.device,
+        delegate=key.delegate,
+        resolution=key.resolution,
+        evidence=observed.provenance.evidence,
+        metric=observed.metric.name,
+        value=observed.value,
+        spread=observed.spread,
+        low=observed.low,
+        high=observed.high,
+        fingerprint=observed.fingerprint,
+        because=because,
+    )
 
 
 def _print_baseline_changes(

@@ -6,10 +6,11 @@ import pytest
 
 from harness import gate, judging
 from harness.baselines import Baseline
-from harness.cases import Case, FrameCase, Key, SizedCase
+from harness.cases import Case, FrameCase, SizedCase
 from harness.errors import GateError, InconclusiveError
 from harness.goldens import Golden
 from harness.images import Size
+from harness.keys import Key
 from harness.lab import DeviceUnderTest
 from harness.plugin.collection import Session, case_of
 from harness.profiles import Target
