@@ -83,6 +83,8 @@ REFERENCES = {
         ),
         _reference("squeezenet1_0", "squeezenet", mobile.squeezenet_1_0, 1.248, 0.86),
         _reference("inception_v4", "inception", mobile.inception_v4, 42.7, 12.27),
+        # The card counts 23.8 GMAC at 331x331.
+        _reference("nasnet", "nasnet", nasnet.nasnet_large, 88.75, None),
         _reference("nasnet_mobile", "nasnet", nasnet.nasnet_mobile, 5.3, 0.564),
         _reference("inception_resnet_v2", "inception", mobile.inception_resnet_v2, 55.8, 13.2),
         *(

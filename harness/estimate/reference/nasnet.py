@@ -35,6 +35,12 @@ def nasnet_mobile(net: Draft) -> Node:
     return net.unary("SOFTMAX", net.dense(features, 1001))
 
 
+def nasnet_large(net: Draft) -> Node:
+    """Draw NASNet-A (6 @ 4032) at 224x224, AI Hub's size of classifiers, as PyTorch exports it."""
+    features = nasnet(net, net.input(224, 224, 3), filters=168, stem=96, repeats=6)
+    return net.dense(features, 1000)
+
+
 def _normal(net: Draft, x: Node, previous: Node, filters: int) -> Node:
     p = _adjusted(net, previous, x, filters)
     h = net.conv(net.unary("RELU", x), filters, 1, act="NONE")

@@ -37,6 +37,7 @@ def test_a_drawn_network_has_the_published_parameters_and_macs(reference: Refere
         ("real_esrgan_general_x4v3", "float", 74),
         ("esrgan", "float", 1024),
         ("resnext101", "float", 147),
+        ("nasnet", "float", 776),
         ("fcn_resnet50_224", "float", 84),
         ("unet_segmentation", "float", 31),
         # Of the int8 rows, less the QUANTIZE at both ends.
