@@ -12,16 +12,17 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from harness.devices import adb, phone
-from harness.devices.adb import Cable, Server
-from harness.devices.benchmark_tool import Preset
-from harness.devices.device_state import Contract
+from harness.devices import measured
+from harness.devices.benchmark.benchmark_tool import Preset
+from harness.devices.benchmark.measuring import Measuring
+from harness.devices.benchmark.timing import Effort
 from harness.devices.fake_phone import folder as folders
 from harness.devices.fake_phone.daemon import Daemon
 from harness.devices.fake_phone.folder import Folder
-from harness.devices.measuring import Measuring
-from harness.devices.phone import Phone
-from harness.devices.timing import Effort
+from harness.devices.measured import Phone
+from harness.devices.phone import adb
+from harness.devices.phone.adb import AdbConnection, Server
+from harness.devices.phone.device_state import Contract
 from harness.images import Pixels, Size
 from harness.model import Model
 from harness.profiles import Accelerator, CpuCluster, Profile
@@ -82,13 +83,13 @@ class Plugged:
         return f"127.0.0.1:{self.daemon.port}"
 
     @property
-    def cable(self) -> Cable:
-        """Return a cable to it."""
-        return Cable(self.serial, self.server)
+    def connection(self) -> AdbConnection:
+        """Return an adb connection to it."""
+        return AdbConnection(self.serial, self.server)
 
     def phone(self, delegate: str = "nnapi", measuring: Measuring = QUICK, **known: Any) -> Phone:
         """Return the phone as the harness sees it."""
-        found = phone.attached({"pixel4": PIXEL_4}, server=self.server, serial=self.serial)[0]
+        found = measured.attached({"pixel4": PIXEL_4}, server=self.server, serial=self.serial)[0]
         tool = known.pop("tool", self.folder.tool)
         return Phone(found, delegate, tool=tool, measuring=measuring)
 
@@ -98,7 +99,7 @@ class Plugged:
 
     def wait_until_seen_gone(self) -> None:
         """Wait until the adb server has noticed that the phone was unplugged."""
-        while self.cable.state() == "device":
+        while self.connection.state() == "device":
             time.sleep(0.02)
 
     def wait_until_quiet(self, limit_s: float = 5.0) -> bool:

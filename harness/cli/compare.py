@@ -6,7 +6,7 @@ from pathlib import Path
 from harness import model, sequential
 from harness.cli import shared
 from harness.devices.connect import Origin, connect
-from harness.devices.phone import Phone
+from harness.devices.measured import Phone
 from harness.errors import DeviceError
 
 

@@ -39,13 +39,13 @@ def run(options: argparse.Namespace) -> int:
 
 def _attached(known: dict[str, Profile], *, start: bool) -> list[str]:
     """Describe each attached phone; no adb server is started unless asked for."""
-    from harness.devices import phone
-    from harness.devices.adb import Server
+    from harness.devices import measured
     from harness.devices.connect import listens
+    from harness.devices.phone.adb import Server
 
     server = Server.from_environment()
     if not start and not listens(server.host, server.port):
         return ["No adb server runs, so no phone is attached; --attached starts one and looks."]
-    found = [f"attached: {one.identity} is {one.profile.name}" for one in phone.attached(known)]
-    unusable = [f"attached, not usable: {text}" for text in phone.unusable()]
+    found = [f"attached: {one.identity} is {one.profile.name}" for one in measured.attached(known)]
+    unusable = [f"attached, not usable: {text}" for text in measured.unusable()]
     return [*found, *unusable] or ["No attached phone fits a profile."]

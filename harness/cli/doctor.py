@@ -48,10 +48,11 @@ def _examine(options: argparse.Namespace) -> list[str]:
         ConfigError: the phone fits no profile, or the tool is none for it.
         DeviceError: the phone or the tool failed.
     """
-    from harness.devices import phone, tool_file
+    from harness.devices import measured
+    from harness.devices.benchmark import tool_file
 
-    (found,) = phone.attached(shared.load_profiles(options), serial=options.serial)
-    device = phone.Phone(found, "cpu", tool=tool_file.find())
+    (found,) = measured.attached(shared.load_profiles(options), serial=options.serial)
+    device = measured.Phone(found, "cpu", tool=tool_file.find())
     try:
         return device.examine_tool()
     finally:
@@ -72,7 +73,7 @@ def _abilities() -> Iterator[tuple[str, str, str]]:
 
 def _benchmark_tool() -> tuple[str, str, str]:
     """Describe the tool that measures on attached phones."""
-    from harness.devices import tool_file
+    from harness.devices.benchmark import tool_file
 
     try:
         tool = tool_file.load(tool_file.find())

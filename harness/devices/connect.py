@@ -12,7 +12,7 @@ from harness.errors import ConfigError, DeviceError
 from harness.profiles import Target
 
 if TYPE_CHECKING:
-    from harness.devices.measuring import Measuring
+    from harness.devices.benchmark.measuring import Measuring
 
 _KNOCK_S = 0.3
 
@@ -67,8 +67,8 @@ class PhoneSetup:
         Raises:
             ConfigError: the preset is unknown, or a delegate's line cannot be read.
         """
-        from harness.devices.benchmark_tool import PAPER, STANDARD, ExternalDelegate
-        from harness.devices.measuring import Measuring
+        from harness.devices.benchmark.benchmark_tool import PAPER, STANDARD, ExternalDelegate
+        from harness.devices.benchmark.measuring import Measuring
 
         presets = {preset.name: preset for preset in (STANDARD, PAPER)}
         if self.benchmark_preset not in presets:
@@ -111,13 +111,14 @@ def connect(
     """
     if origin is Origin.EMULATED:
         return Emulated(target)
-    from harness.devices import phone, tool_file  # adbutils and protobuf: only where they are used
-    from harness.devices.adb import Server
+    from harness.devices import measured  # adbutils and protobuf: only where they are used
+    from harness.devices.benchmark import tool_file
+    from harness.devices.phone.adb import Server
 
     server = Server.from_environment()
     if origin is Origin.AUTO and not serial and not listens(server.host, server.port):
         return Emulated(target)
-    fitting = phone.attached({target.profile.name: target.profile}, serial=serial)
+    fitting = measured.attached({target.profile.name: target.profile}, serial=serial)
     found = sorted(
         (one for one in fitting if serial or not one.identity.fake),
         key=lambda one: one.identity.serial,
@@ -125,7 +126,7 @@ def connect(
     if not found and origin is Origin.AUTO and not serial:
         return Emulated(target)
     if not found:
-        others = ", ".join(phone.unusable())
+        others = ", ".join(measured.unusable())
         raise DeviceError(
             f"{target}: no attached phone fits the profile's match "
             f"{list(target.profile.match)}{f'; not usable: {others}' if others else ''}; "
@@ -136,7 +137,7 @@ def connect(
             f"{target}: several processes would time one phone at once; leave out -n, or use "
             "--origin=emulated"
         )
-    return phone.Phone(
+    return measured.Phone(
         found[0],
         target.delegate,
         tool=tool_file.find(phone_setup.benchmark_tool),

@@ -1,4 +1,4 @@
-"""The lab of this host: phones on its cables, and their software where none is attached."""
+"""The lab of this host: the phones attached to it, and their software where none is attached."""
 
 import contextlib
 import json

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from harness.devices import device_state, nnapi_log
 from harness.devices.connect import PhoneSetup
-from harness.devices.custody import HOME, Change, Custody
-from harness.devices.device_state import Contract
 from harness.devices.fake_phone import faults
 from harness.devices.fake_phone.faults import Fault
+from harness.devices.phone import device_state
+from harness.devices.phone.device_state import Contract
+from harness.devices.phone.lock import HOME, Change, PhoneLock
+from harness.devices.traces import nnapi_log
 from harness.errors import ConfigError, DeviceError, HarnessError, MeasurementError
 from harness.model import Model
 from tests import models, phones
@@ -33,7 +34,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[phones.Server]:
 @pytest.fixture
 def plugged(server: phones.Server, tmp_path: Path) -> Iterator[Plugged]:
     with phones.plugged(tmp_path / "phone", server) as fake:
-        fake.cable.wait_ready(timeout_s=10.0)
+        fake.connection.wait_ready(timeout_s=10.0)
         yield fake
 
 
@@ -65,7 +66,7 @@ def test_output_without_end_is_refused_long_before_it_fills_the_host(
 
 def test_output_without_end_of_any_command_is_refused(plugged: Plugged) -> None:
     with pytest.raises(DeviceError, match="asking: it printed more than 16 MiB"):
-        plugged.cable.shell("head -c 50000000 /dev/zero", stage="asking", timeout_s=20.0)
+        plugged.connection.shell("head -c 50000000 /dev/zero", stage="asking", timeout_s=20.0)
 
     assert plugged.wait_until_quiet(20.0)
 
@@ -126,7 +127,7 @@ def test_a_lock_into_the_far_future_is_an_error_that_says_what_to_do(
     plugged.folder.write(f"{HOME}/lock/owner", f"them.1 {expiry} {boot_id} another harness\n")
 
     with pytest.raises(DeviceError, match=rf"its lock is damaged.*rm -rf {HOME}/lock"):
-        Custody(plugged.cable, lease_s=60).enter()
+        PhoneLock(plugged.connection, lease_s=60).enter()
 
 
 @pytest.mark.parametrize("expiry", ["soon", "$(touch note)", "a[$(touch${IFS}note)]", "-5"])
@@ -135,11 +136,11 @@ def test_a_lock_without_a_number_runs_nothing_and_has_run_out(
 ) -> None:
     boot_id = plugged.folder.read("/proc/sys/kernel/random/boot_id").strip()
     plugged.folder.write(f"{HOME}/lock/owner", f"them.1 {expiry} {boot_id} another harness\n")
-    heir = Custody(plugged.cable, lease_s=60)
+    successor = PhoneLock(plugged.connection, lease_s=60)
 
-    assert heir.enter()
+    assert successor.enter()
 
-    heir.leave()
+    successor.leave()
     assert not list(plugged.folder.path.rglob("note"))
 
 
@@ -162,7 +163,7 @@ def test_an_old_setting_comes_back_as_it_was(plugged: Plugged, kind: str, old: s
         "setting": ("system odd", plugged.folder.state / "settings" / "system.odd"),
     }[kind]
     path.write_text(old)
-    keeper = Custody(plugged.cable, lease_s=60)
+    keeper = PhoneLock(plugged.connection, lease_s=60)
     keeper.enter()
     keeper.change([Change(kind=kind, name=name, value="1")])
     assert path.read_text().strip() == "1"

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from harness import errors, graph, results, schema
-from harness.devices import phone
-from harness.devices.custody import HOME
+from harness.devices import measured
+from harness.devices.phone.lock import HOME
 from harness.errors import DeviceError, GateError, HarnessError
 from harness.evidence import Evidence, Provenance
 from harness.placement import NodePlacement
@@ -40,7 +40,7 @@ def server() -> Iterator[phones.Server]:
 @pytest.fixture
 def plugged(server: phones.Server, tmp_path: Path) -> Iterator[Plugged]:
     with phones.plugged(tmp_path / "phone", server) as fake:
-        fake.cable.wait_ready(timeout_s=10.0)
+        fake.connection.wait_ready(timeout_s=10.0)
         yield fake
 
 
@@ -110,7 +110,7 @@ def test_a_ruling_and_all_that_is_made_of_it() -> None:
 def test_what_a_phone_says_it_is(plugged: Plugged) -> None:
     (plugged.folder.state / "props" / "ro.product.model").write_text("\x1b]0;owned\x07\u202e")
 
-    identity = phone.identify(plugged.cable)
+    identity = measured.identify(plugged.connection)
 
     assert_harmless(str(identity))
 
@@ -118,10 +118,10 @@ def test_what_a_phone_says_it_is(plugged: Plugged) -> None:
 def test_the_owner_of_a_lock(plugged: Plugged) -> None:
     lock = plugged.folder.root / HOME.lstrip("/") / "lock"
     lock.mkdir(parents=True)
-    boot = plugged.cable.shell(
+    boot = plugged.connection.shell(
         "cat /proc/sys/kernel/random/boot_id", stage="asking", timeout_s=10.0
     ).stdout.strip()
-    uptime = plugged.cable.shell("cat /proc/uptime", stage="asking", timeout_s=10.0).stdout
+    uptime = plugged.connection.shell("cat /proc/uptime", stage="asking", timeout_s=10.0).stdout
     expiry = int(float(uptime.split()[0])) + 300
     (lock / "owner").write_text(f"them.1 {expiry} {boot} \x1b]0;owned\x07{'x' * 9000}\n")
 

@@ -12,8 +12,8 @@ import adbutils
 import pytest
 
 from harness import child
-from harness.devices.adb import Cable, Server
 from harness.devices.fake_phone import authorization
+from harness.devices.phone.adb import AdbConnection, Server
 from harness.errors import DeviceError
 from tests import phones
 from tests.phones import Plugged
@@ -111,13 +111,13 @@ def test_the_owners_adb_is_let_in_and_a_strangers_is_not(
     stranger = tmp_path / "stranger"
     stranger.mkdir()
     with phones.server() as own, phones.plugged(tmp_path / "phone", own) as plugged:
-        plugged.cable.wait_ready(timeout_s=10.0)
-        assert plugged.cable.shell("echo in", stage="asking", timeout_s=10.0).stdout == "in\n"
+        plugged.connection.wait_ready(timeout_s=10.0)
+        assert plugged.connection.shell("echo in", stage="asking", timeout_s=10.0).stdout == "in\n"
         with phones.server() as other:
             command = [program, "-P", str(other.port), "connect", plugged.serial]
             child.run(command, stage="connecting", timeout_s=20.0, env={"HOME": str(stranger)})
             with pytest.raises(DeviceError, match="does not trust this computer"):
-                Cable(plugged.serial, other).wait_ready(timeout_s=1.0)
+                AdbConnection(plugged.serial, other).wait_ready(timeout_s=1.0)
 
 
 def test_a_vendor_key_is_the_owners_too(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

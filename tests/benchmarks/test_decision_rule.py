@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from harness import sequential
-from harness.devices import timing
+from harness.devices.benchmark import timing
 from harness.sequential import Comparison, Plan, Ruling
 
 TRIALS = 2000

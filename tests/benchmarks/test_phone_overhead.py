@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.devices.bench import Bench
-from harness.devices.measuring import Measuring
+from harness.devices.benchmark.bench import Bench
+from harness.devices.benchmark.measuring import Measuring
 from harness.images import Size
 from tests import models, phones
 

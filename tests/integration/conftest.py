@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import tests.property_settings  # noqa: F401
-from harness.devices.adb import Server
+from harness.devices.phone.adb import Server
 from tests import phones
 from tests.phones import Plugged
 

@@ -8,10 +8,10 @@ import adbutils
 import pytest
 
 from harness import child
-from harness.devices import adb
-from harness.devices.adb import Server
 from harness.devices.fake_phone import faults
 from harness.devices.fake_phone.faults import Fault
+from harness.devices.phone import adb
+from harness.devices.phone.adb import Server
 from harness.errors import ConfigError, DeviceError
 from tests import phones
 from tests.phones import Plugged
@@ -41,12 +41,12 @@ def server(
 @pytest.fixture
 def plugged(server: Server, tmp_path: Path) -> Iterator[Plugged]:
     with phones.plugged(tmp_path / "phone", server) as fake:
-        fake.cable.wait_ready(timeout_s=10)
+        fake.connection.wait_ready(timeout_s=10)
         yield fake
 
 
 def test_a_command_returns_its_exit_code_and_both_streams(plugged: Plugged):
-    reply = plugged.cable.shell("echo out; echo err >&2; exit 7", stage="asking", timeout_s=10)
+    reply = plugged.connection.shell("echo out; echo err >&2; exit 7", stage="asking", timeout_s=10)
 
     assert (reply.exit_code, reply.stdout, reply.stderr) == (7, "out\n", "err\n")
 
@@ -54,27 +54,27 @@ def test_a_command_returns_its_exit_code_and_both_streams(plugged: Plugged):
 def test_a_file_comes_back_as_it_was_sent(plugged: Plugged):
     path = "/data/local/tmp/deep/payload.bin"
 
-    plugged.cable.push(PAYLOAD, path, mode=0o600, stage="pushing", timeout_s=10)
-    back = plugged.cable.pull(path, most_bytes=len(PAYLOAD), stage="pulling", timeout_s=10)
+    plugged.connection.push(PAYLOAD, path, mode=0o600, stage="pushing", timeout_s=10)
+    back = plugged.connection.pull(path, most_bytes=len(PAYLOAD), stage="pulling", timeout_s=10)
 
     assert back == PAYLOAD
-    assert "-rw-------" in plugged.cable.shell(f"ls -l {path}", stage="x", timeout_s=10).stdout
+    assert "-rw-------" in plugged.connection.shell(f"ls -l {path}", stage="x", timeout_s=10).stdout
 
 
 def test_a_missing_file_and_one_too_large_are_errors(plugged: Plugged):
-    plugged.cable.push(PAYLOAD, "/data/x", mode=0o600, stage="pushing", timeout_s=10)
+    plugged.connection.push(PAYLOAD, "/data/x", mode=0o600, stage="pushing", timeout_s=10)
 
     with pytest.raises(DeviceError, match="No such file"):
-        plugged.cable.pull("/data/none", most_bytes=9, stage="pulling", timeout_s=10)
+        plugged.connection.pull("/data/none", most_bytes=9, stage="pulling", timeout_s=10)
     with pytest.raises(DeviceError, match="larger than the 9 bytes"):
-        plugged.cable.pull("/data/x", most_bytes=9, stage="pulling", timeout_s=10)
+        plugged.connection.pull("/data/x", most_bytes=9, stage="pulling", timeout_s=10)
 
 
 def test_a_command_that_keeps_printing_ends_at_the_limit(plugged: Plugged):
     command = "while :; do echo .; sleep 0.05; [ -e /data/stop ] && exit; done"
     try:
         with pytest.raises(DeviceError, match="asking: no answer within the time limit"):
-            plugged.cable.shell(command, stage="asking", timeout_s=0.4)
+            plugged.connection.shell(command, stage="asking", timeout_s=0.4)
     finally:
         plugged.folder.write("/data/stop", "")
     assert plugged.wait_until_quiet()
@@ -88,28 +88,28 @@ def test_a_phone_that_refuses_a_file_says_why(plugged: Plugged, fault: Fault, wo
     faults.plant(plugged.folder, fault)
 
     with pytest.raises(DeviceError, match=f"pushing: .*{words}"):
-        plugged.cable.push(PAYLOAD, "/data/x", mode=0o600, stage="pushing", timeout_s=10)
+        plugged.connection.push(PAYLOAD, "/data/x", mode=0o600, stage="pushing", timeout_s=10)
 
 
 def test_a_phone_unplugged_in_a_push_is_named_and_is_reached_again(plugged: Plugged):
     faults.plant(plugged.folder, Fault.UNPLUGGED_IN_PUSH)
 
     with pytest.raises(DeviceError, match=rf"phone {plugged.serial}: pushing: "):
-        plugged.cable.push(PAYLOAD, "/data/x", mode=0o600, stage="pushing", timeout_s=10)
+        plugged.connection.push(PAYLOAD, "/data/x", mode=0o600, stage="pushing", timeout_s=10)
 
-    plugged.cable.wait_ready(timeout_s=10)
-    assert plugged.cable.shell("echo back", stage="x", timeout_s=10).stdout == "back\n"
+    plugged.connection.wait_ready(timeout_s=10)
+    assert plugged.connection.shell("echo back", stage="x", timeout_s=10).stdout == "back\n"
 
 
 def test_a_phone_unplugged_in_a_pull_is_named_and_is_reached_again(plugged: Plugged):
-    plugged.cable.push(PAYLOAD, "/data/x", mode=0o600, stage="pushing", timeout_s=10)
+    plugged.connection.push(PAYLOAD, "/data/x", mode=0o600, stage="pushing", timeout_s=10)
     faults.plant(plugged.folder, Fault.UNPLUGGED_IN_PULL)
 
     with pytest.raises(DeviceError, match=rf"phone {plugged.serial}: pulling: "):
-        plugged.cable.pull("/data/x", most_bytes=10**7, stage="pulling", timeout_s=10)
+        plugged.connection.pull("/data/x", most_bytes=10**7, stage="pulling", timeout_s=10)
 
-    plugged.cable.wait_ready(timeout_s=10)
-    assert plugged.cable.state() == "device"
+    plugged.connection.wait_ready(timeout_s=10)
+    assert plugged.connection.state() == "device"
 
 
 @pytest.mark.parametrize(
@@ -125,29 +125,29 @@ def test_an_unauthorized_or_offline_phone_is_an_error_that_says_what_to_do(
     plugged.do(plugged.daemon.plug_in())
 
     with pytest.raises(DeviceError, match=words):
-        plugged.cable.wait_ready(timeout_s=1.5)
+        plugged.connection.wait_ready(timeout_s=1.5)
 
     faults.clear(plugged.folder)
-    plugged.cable.wait_ready(timeout_s=10)
+    plugged.connection.wait_ready(timeout_s=10)
 
 
 def test_a_phone_that_is_gone_is_absent_within_the_limit(plugged: Plugged):
     plugged.do(plugged.daemon.unplug())
     plugged.wait_until_seen_gone()
-    elsewhere = adb.Cable("127.0.0.1:1", plugged.server)
+    elsewhere = adb.AdbConnection("127.0.0.1:1", plugged.server)
 
     with pytest.raises(DeviceError, match=r"not attached|offline"):
         elsewhere.wait_ready(timeout_s=0.5)
     with pytest.raises(DeviceError, match=r"not attached|offline"):
-        plugged.cable.wait_ready(timeout_s=0.5)
+        plugged.connection.wait_ready(timeout_s=0.5)
 
 
 def test_a_killed_server_is_started_again_and_finds_the_phone(plugged: Plugged):
     adb.stop_server(plugged.server)
 
-    plugged.cable.wait_ready(timeout_s=10)
+    plugged.connection.wait_ready(timeout_s=10)
 
-    assert plugged.cable.state() == "device"
+    assert plugged.connection.state() == "device"
 
 
 @pytest.mark.skipif(SYSTEM is None, reason="needs two versions of adb: apt-get install adb")
@@ -157,16 +157,16 @@ def test_a_server_restarted_by_another_version_is_an_error_once_and_then_works(
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("ADBUTILS_ADB_PATH", str(SYSTEM))
     with phones.server() as server, phones.plugged(tmp_path / "phone", server) as fake:
-        fake.cable.wait_ready(timeout_s=10)
+        fake.connection.wait_ready(timeout_s=10)
         adb.stop_server(server)
         other = [str(BUNDLED), "-P", str(server.port), "start-server"]
         child.run(other, stage="another adb", timeout_s=20)
 
         with pytest.raises(DeviceError, match="not attached"):
-            fake.cable.shell("echo lost", stage="asking", timeout_s=5)
+            fake.connection.shell("echo lost", stage="asking", timeout_s=5)
 
-        fake.cable.wait_ready(timeout_s=10)
-        assert fake.cable.shell("echo back", stage="x", timeout_s=10).stdout == "back\n"
+        fake.connection.wait_ready(timeout_s=10)
+        assert fake.connection.shell("echo back", stage="x", timeout_s=10).stdout == "back\n"
 
 
 def test_a_remote_server_that_does_not_answer_is_not_started_here(monkeypatch: pytest.MonkeyPatch):

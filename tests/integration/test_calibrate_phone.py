@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.devices.adb import Server
-from harness.devices.benchmark_tool import ExternalDelegate
+from harness.devices.benchmark.benchmark_tool import ExternalDelegate
+from harness.devices.phone.adb import Server
 from harness.estimate import phone_samples
 from harness.estimate.calibrate import STARTS, Sample, calibrate
 from harness.estimate.calibrate_npu import calibrate_npu

@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.devices import phone, tool_file
-from harness.devices.benchmark_tool import PAPER, ExternalDelegate
-from harness.devices.custody import HOME
-from harness.devices.device_state import Contract
-from harness.devices.phone import Phone
+from harness.devices import measured
+from harness.devices.benchmark import tool_file
+from harness.devices.benchmark.benchmark_tool import PAPER, ExternalDelegate
+from harness.devices.measured import Phone
+from harness.devices.phone.device_state import Contract
+from harness.devices.phone.lock import HOME
 from harness.errors import ConfigError, DeviceError, MeasurementError
 from harness.evidence import Evidence
 from harness.graph import parse
@@ -36,9 +37,9 @@ def variant() -> Model:
 
 
 def test_a_phone_is_found_by_its_model_and_is_fake_when_it_says_so(plugged: Plugged):
-    plugged.cable.wait_ready(timeout_s=10)
+    plugged.connection.wait_ready(timeout_s=10)
 
-    found = phone.attached({"pixel4": PIXEL_4}, server=plugged.server)
+    found = measured.attached({"pixel4": PIXEL_4}, server=plugged.server)
 
     mine = [one for one in found if one.identity.serial == plugged.serial]
     assert [(one.profile.name, one.identity.fake) for one in mine] == [("pixel4", True)]
@@ -47,9 +48,9 @@ def test_a_phone_is_found_by_its_model_and_is_fake_when_it_says_so(plugged: Plug
 def test_two_phones_of_one_profile_are_told_apart(plugged: Plugged, tmp_path: Path):
     with phones.plugged(tmp_path / "second", plugged.server) as second:
         for one in (plugged, second):
-            one.cable.wait_ready(timeout_s=10)
+            one.connection.wait_ready(timeout_s=10)
 
-        found = phone.attached({"pixel4": PIXEL_4}, server=plugged.server)
+        found = measured.attached({"pixel4": PIXEL_4}, server=plugged.server)
 
     serials = {one.identity.serial for one in found}
     assert {plugged.serial, second.serial} <= serials
@@ -60,7 +61,7 @@ def test_a_phone_that_fits_no_profile_is_an_error_when_it_was_asked_for(plugged:
     plugged.folder.setprop("ro.product.model", "Unheard Of")
 
     with pytest.raises(ConfigError, match="Unheard Of"):
-        phone.attached({"pixel4": PIXEL_4}, server=plugged.server, serial=plugged.serial)
+        measured.attached({"pixel4": PIXEL_4}, server=plugged.server, serial=plugged.serial)
 
 
 def test_pixels_are_those_of_the_same_kernels_on_the_host(device: Phone, variant: Model):

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.devices import adb
-from harness.devices.custody import HOME
 from harness.devices.fake_phone import faults
 from harness.devices.fake_phone.faults import Fault
-from harness.devices.phone import Phone
+from harness.devices.measured import Phone
+from harness.devices.phone import adb
+from harness.devices.phone.lock import HOME
 from harness.errors import DeviceError, HarnessError, MeasurementError
 from harness.model import Model
 from harness.subjects import Variant
@@ -232,7 +232,7 @@ def test_random_faults_in_a_row_lose_no_verdict_and_leave_nothing(plugged: Plugg
         assert took_s < ROUND_LIMIT_S, f"round {number}: {verb} took {took_s:.0f} s"
         faults.clear(plugged.folder)
         if number % 10 == 9 or number == ROUNDS - 1:
-            plugged.cable.wait_ready(timeout_s=20)
+            plugged.connection.wait_ready(timeout_s=20)
             device.close()
             assert_nothing_is_left(plugged, settings)
 

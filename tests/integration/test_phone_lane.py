@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness.cli import main
-from harness.devices.adb import Server
+from harness.devices.phone.adb import Server
 from harness.evidence import Evidence, sha256_of
 from harness.results import latest, load
 from tests import models, phones, tiny
@@ -65,7 +65,7 @@ def test_a_blessed_number_names_its_phone_and_another_one_is_not_compared(
 def test_a_fake_phone_is_not_taken_unless_its_serial_is_given(
     plugged: Plugged, project: pytest.Pytester
 ) -> None:
-    plugged.cable.wait_ready(timeout_s=10)
+    plugged.connection.wait_ready(timeout_s=10)
 
     project.runpytest_subprocess("--device=pixel4", "--subject=unet.fp32", "test_fallback.py")
 

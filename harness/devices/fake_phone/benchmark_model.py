@@ -18,8 +18,8 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 
-from harness.devices import benchmark_result
-from harness.devices.benchmark_tool import Timings
+from harness.devices.benchmark import benchmark_result
+from harness.devices.benchmark.benchmark_tool import Timings
 from harness.devices.fake_phone import faults, traces
 from harness.devices.fake_phone.faults import Fault
 from harness.devices.fake_phone.folder import ENVIRONMENT, Folder, Switches

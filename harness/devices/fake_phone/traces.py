@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness.devices import protos
-from harness.devices.attribution import nnapi_name
 from harness.devices.fake_phone import faults
 from harness.devices.fake_phone.faults import Fault
 from harness.devices.fake_phone.folder import Folder, Switches
-from harness.devices.nnapi_log import REFERENCE
+from harness.devices.traces.attribution import nnapi_name
+from harness.devices.traces.nnapi_log import REFERENCE
 from harness.graph import Graph
 from harness.placement import partition
 

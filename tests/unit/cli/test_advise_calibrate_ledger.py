@@ -8,7 +8,7 @@ import pytest
 
 from harness import ledger, schema
 from harness.cli import calibrate
-from harness.devices import phone
+from harness.devices import measured
 from harness.errors import DeviceError
 from harness.evidence import Evidence, Provenance
 from harness.latency import Latency, summarize
@@ -183,8 +183,8 @@ def test_calibrate_keeps_what_was_timed_before_the_phone_was_unplugged(
 def test_without_a_phone_no_option_is_advised_that_the_command_lacks(
     asked: str, model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(phone, "attached", lambda *_, **__: [])
-    monkeypatch.setattr(phone, "unusable", lambda *_: [])
+    monkeypatch.setattr(measured, "attached", lambda *_, **__: [])
+    monkeypatch.setattr(measured, "unusable", lambda *_: [])
     models = [model, model] if asked == "compare" else []
 
     assert command(asked, *models, "--device=pixel4:cpu") == 2

@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from harness.devices import attribution, nnapi_log, protos, runtime_info
-from harness.devices.attribution import Delegation, Traces, attribute
-from harness.devices.op_profile import ProfileRow
-from harness.devices.runtime_info import RuntimeNode
+from harness.devices import protos
+from harness.devices.traces import attribution, nnapi_log, runtime_info
+from harness.devices.traces.attribution import Delegation, Traces, attribute
+from harness.devices.traces.op_profile import ProfileRow
+from harness.devices.traces.runtime_info import RuntimeNode
 from harness.errors import DeviceError, MeasurementError
 from harness.graph import Graph, parse
 from harness.placement import CPU

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.devices import benchmark_result, benchmark_tool
-from harness.devices.benchmark_tool import ExternalDelegate, Preset, Timings
+from harness.devices.benchmark import benchmark_result, benchmark_tool
+from harness.devices.benchmark.benchmark_tool import ExternalDelegate, Preset, Timings
 from harness.errors import ConfigError, DeviceError
 
 BUILD_2020 = """STARTING!

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.devices import device_state
-from harness.devices.device_state import Contract, CpuPolicy, State
+from harness.devices.phone import device_state
+from harness.devices.phone.device_state import Contract, CpuPolicy, State
 from tests.phones import PIXEL_4
 
 PRINTED = """@@zones

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.devices import nnapi_log
+from harness.devices.traces import nnapi_log
 
 STAMP = "08-17 21:47:49.162 29423 29423 I "
 LOG = f"""--------- beginning of main

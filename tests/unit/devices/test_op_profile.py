@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.devices import op_profile, protos
-from harness.devices.op_profile import ProfileRow
+from harness.devices import protos
+from harness.devices.traces import op_profile
+from harness.devices.traces.op_profile import ProfileRow
 from harness.errors import DeviceError
 
 INITIALIZATION = """Profiling Info for Benchmark Initialization:

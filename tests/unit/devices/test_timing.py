@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.devices import timing
-from harness.devices.benchmark_tool import Timings
-from harness.devices.timing import Effort
+from harness.devices.benchmark import timing
+from harness.devices.benchmark.benchmark_tool import Timings
+from harness.devices.benchmark.timing import Effort
 from harness.errors import MeasurementError
 
 EFFORT = Effort(looks=(3, 6))

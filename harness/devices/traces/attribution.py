@@ -10,9 +10,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from harness.devices.nnapi_log import REFERENCE, DriverLog
-from harness.devices.op_profile import ProfileRow, total_ms
-from harness.devices.runtime_info import RuntimeNode
+from harness.devices.traces.nnapi_log import REFERENCE, DriverLog
+from harness.devices.traces.op_profile import ProfileRow, total_ms
+from harness.devices.traces.runtime_info import RuntimeNode
 from harness.errors import MeasurementError
 from harness.graph import Graph
 from harness.placement import CPU, XNNPACK, NodePlacement, partition

@@ -8,11 +8,12 @@ import time
 from dataclasses import dataclass, replace
 
 from harness import sequential
-from harness.devices import benchmark_result, benchmark_tool, device_state, timing
-from harness.devices.bench import Bench, ToolRun
-from harness.devices.benchmark_tool import Preset, Timings
-from harness.devices.device_state import State
-from harness.devices.measuring import Measuring
+from harness.devices.benchmark import benchmark_result, benchmark_tool, timing
+from harness.devices.benchmark.bench import Bench, ToolRun
+from harness.devices.benchmark.benchmark_tool import Preset, Timings
+from harness.devices.benchmark.measuring import Measuring
+from harness.devices.phone import device_state
+from harness.devices.phone.device_state import State
 from harness.errors import DeviceError, MeasurementError
 from harness.profiles import Profile
 from harness.sequential import Comparison, Ruling

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass, field
 
-from harness.devices import benchmark_tool
-from harness.devices.benchmark_tool import ExternalDelegate, Preset
-from harness.devices.device_state import Contract
-from harness.devices.timing import Effort
+from harness.devices.benchmark import benchmark_tool
+from harness.devices.benchmark.benchmark_tool import ExternalDelegate, Preset
+from harness.devices.benchmark.timing import Effort
+from harness.devices.phone.device_state import Contract
 from harness.sequential import Plan
 
 

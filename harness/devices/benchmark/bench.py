@@ -8,13 +8,14 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from harness.devices import benchmark_tool, device_state
-from harness.devices.adb import Cable
-from harness.devices.benchmark_tool import Preset
-from harness.devices.custody import RUN, STORE, Change, Custody
-from harness.devices.device_state import State
-from harness.devices.measuring import Measuring
-from harness.devices.tool_file import ToolFile
+from harness.devices.benchmark import benchmark_tool
+from harness.devices.benchmark.benchmark_tool import Preset
+from harness.devices.benchmark.measuring import Measuring
+from harness.devices.benchmark.tool_file import ToolFile
+from harness.devices.phone import device_state
+from harness.devices.phone.adb import AdbConnection
+from harness.devices.phone.device_state import State
+from harness.devices.phone.lock import RUN, STORE, Change, PhoneLock
 from harness.errors import ConfigError, DeviceError, MeasurementError
 from harness.evidence import sha256_of
 
@@ -79,7 +80,7 @@ class Bench:
 
     def __init__(
         self,
-        cable: Cable,
+        connection: AdbConnection,
         identity: Identity,
         tool: ToolFile,
         *,
@@ -90,7 +91,7 @@ class Bench:
         """Describe the bench; the phone is taken by the first `enter`.
 
         Args:
-            cable: The phone.
+            connection: The phone.
             identity: What it is.
             tool: The user's benchmark tool.
             delegate: nnapi, gpu, cpu, hexagon or the name of an external delegate.
@@ -101,7 +102,7 @@ class Bench:
             ConfigError: the tool is none for this phone.
         """
         tool.check(identity.abis)
-        self._cable = cable
+        self._connection = connection
         self._identity = identity
         self._tool = tool
         self.delegate = delegate
@@ -110,9 +111,9 @@ class Bench:
         self._limit_s = measuring.run_limit_s
         self._recover_s = measuring.recover_s
         self._nnapi = delegate == "nnapi"
-        self._custody = Custody(cable, lease_s=self._limit_s + 2 * _SPARE_S + _ASK_LIMIT_S)
+        self._lock = PhoneLock(connection, lease_s=self._limit_s + 2 * _SPARE_S + _ASK_LIMIT_S)
         self._sure = (0, 0.0)
-        """Breaks of the cable and the stretch of time for which the phone is known to be held."""
+        """Breaks of the connection and the span of time for which the phone is known to be held."""
         self._stored: set[str] = set()
         self._tool_path = ""
         self.flags: frozenset[str] = frozenset()
@@ -130,12 +131,12 @@ class Bench:
         Raises:
             DeviceError: the phone is away, in use, full or read-only, or the tool does not run.
         """
-        sure = (self._cable.breaks, time.monotonic() // _RENEW_S)
+        sure = (self._connection.breaks, time.monotonic() // _RENEW_S)
         if self.flags and sure == self._sure:
             return
-        self._cable.wait_ready(timeout_s=self._recover_s)
-        known = not self._custody.enter() and bool(self.flags)
-        self._sure = (self._cable.breaks, time.monotonic() // _RENEW_S)
+        self._connection.wait_ready(timeout_s=self._recover_s)
+        known = not self._lock.enter() and bool(self.flags)
+        self._sure = (self._connection.breaks, time.monotonic() // _RENEW_S)
         if known:
             return
         self.flags = frozenset()
@@ -148,15 +149,15 @@ class Bench:
         self.fixed_performance = self._measuring.fixed_performance and "power 0" in lines
         if self.fixed_performance:
             changes.append(Change(kind="power", name="fixed-performance-mode", value="true"))
-        self._custody.change(changes)
+        self._lock.change(changes)
         self._tool_path = self.put(self._tool.data, "benchmark_model", mode=0o755)
         self.flags = self._ask_flags()
 
     def leave(self) -> None:
         """Restore the phone and give it back."""
-        if self._custody.held:
-            self._cable.wait_ready(timeout_s=self._recover_s)
-        self._custody.leave()
+        if self._lock.held:
+            self._connection.wait_ready(timeout_s=self._recover_s)
+        self._lock.leave()
         self.flags = frozenset()
 
     def put(self, data: bytes, name: str, *, mode: int = 0o644) -> str:
@@ -171,7 +172,7 @@ class Bench:
             part = f"{STORE}/part.{sha256[:32]}"
             limit_s = _SPARE_S + len(data) / 2**20 / _PUSH_MIB_PER_S
             stage = f"pushing {name} ({len(data) / 2**20:.1f} MiB)"
-            self._cable.push(data, part, mode=mode, stage=stage, timeout_s=limit_s)
+            self._connection.push(data, part, mode=mode, stage=stage, timeout_s=limit_s)
             self._ask(
                 f'case "$(sha256sum {part})" in {sha256}*) chmod {mode:o} {part} && '
                 f"mv {part} {path} ;; *) rm -f {part}; echo 'arrived damaged' >&2; exit 1 ;; esac",
@@ -237,14 +238,14 @@ class Bench:
         command = self._command(flags, mask=mask, files=list(files or ()), nnapi_log=nnapi_log)
         start = time.monotonic()
         limit_s = self._limit_s + _SPARE_S
-        reply = self._cable.shell(command, stage=stage, timeout_s=limit_s)
+        reply = self._connection.shell(command, stage=stage, timeout_s=limit_s)
         elapsed_s = time.monotonic() - start
         output = f"{reply.stdout}\n{reply.stderr}"
         self._check_exit(reply.exit_code, output, stage, elapsed_s)
         self._check_flags(output)
         wanted = dict(files or {}) | ({"log": 64 * 2**20} if nnapi_log else {})
         found = {
-            name: self._cable.pull(
+            name: self._connection.pull(
                 f"{RUN}/{name}",
                 most_bytes=most_bytes,
                 stage=f"{stage}: fetching {name}",
@@ -300,7 +301,7 @@ class Bench:
             raise DeviceError(
                 f"phone {self.serial}: the sentinel workload printed no count: {text[:200]!r}"
             )
-        if state.boot_id != self._custody.boot_id:
+        if state.boot_id != self._lock.boot_id:
             self.flags = frozenset()  # it rebooted unseen: `enter` prepares it again
         self.best_sentinel = max(self.best_sentinel, state.sentinel or 0)
         return state
@@ -314,7 +315,7 @@ class Bench:
             raise type(error)(f"phone {self.serial}: {stage}: {error}") from None
 
     def _ask(self, command: str, stage: str) -> str:
-        reply = self._cable.shell(command, stage=stage, timeout_s=_ASK_LIMIT_S)
+        reply = self._connection.shell(command, stage=stage, timeout_s=_ASK_LIMIT_S)
         if reply.exit_code != 0 and reply.stderr.strip():
             raise DeviceError(f"phone {self.serial}: {stage}: {reply.stderr.strip()[-300:]}")
         return reply.stdout
@@ -323,7 +324,7 @@ class Bench:
         """Return the flags that the tool lists, once for each tool: the phone keeps the answer."""
         stage = "asking the benchmark tool for its flags"
         kept = f"{self._tool_path}.help"
-        reply = self._cable.shell(
+        reply = self._connection.shell(
             f"cat {kept} 2>/dev/null || timeout -s 9 {_ASK_LIMIT_S:g} {self._tool_path} --help",
             stage=stage,
             timeout_s=2 * _ASK_LIMIT_S,

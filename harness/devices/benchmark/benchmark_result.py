@@ -6,7 +6,7 @@ Source: LiteRT, tflite/tools/benchmark/proto/benchmark_result.proto (field numbe
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from harness.devices import protos
-from harness.devices.benchmark_tool import Timings
+from harness.devices.benchmark.benchmark_tool import Timings
 from harness.errors import DeviceError
 
 

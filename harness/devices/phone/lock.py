@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness import text
-from harness.devices.adb import Cable
+from harness.devices.phone.adb import AdbConnection
 from harness.errors import DeviceError
 
 HOME = "/data/local/tmp/pytest-device-harness"
@@ -43,15 +43,15 @@ until mkdir {home}/lock 2>/dev/null; do
     if [ $((expiry - up)) -gt {longest_s} ]; then echo "$((expiry - up))"; exit 43; fi
     echo "$((expiry - up)) $label"; exit 41
   fi
-  mkdir "{home}/heir.$boot.$token" 2>/dev/null && break
+  mkdir "{home}/successor.$boot.$token" 2>/dev/null && break
   exit 41
 done
 echo "{owner}.{entry} $((up + {lease_s})) $boot {label}" >{home}/lock/new.{owner} &&
   mv {home}/lock/new.{owner} {home}/lock/owner
 echo "$boot"
 """
-"""Takes the lock. Whoever makes the lock's folder has it; a lock that ran out has one heir,
-who makes a folder with the name of that very entry, so that of many rivals one wins."""
+"""Takes the lock. Whoever makes the lock's folder has it; a lock that ran out has one
+successor, who makes a folder with the name of that very entry, so that of many rivals one wins."""
 _RESTORE = """
 if [ -f {home}/journal ]; then
   bad=; while IFS='|' read -r kind name old; do
@@ -81,7 +81,7 @@ token=; read token rest <{home}/lock/owner 2>/dev/null
 case $token in {owner}.*) ;; *) exit 0 ;; esac
 """
 _LEAVE = """
-rm -rf {run} {home}/heir.* {home}/lock
+rm -rf {run} {home}/successor.* {home}/lock
 """
 
 
@@ -100,17 +100,17 @@ class Change:
     value: str
 
 
-class Custody:
+class PhoneLock:
     """A lock on one phone for one harness at a time, and a journal of changed settings."""
 
-    def __init__(self, cable: Cable, *, lease_s: float) -> None:
+    def __init__(self, connection: AdbConnection, *, lease_s: float) -> None:
         """Prepare to hold a phone.
 
         Args:
-            cable: The phone.
+            connection: The phone.
             lease_s: The lock lasts this long after each `enter`; longer than any one command.
         """
-        self._cable = cable
+        self._connection = connection
         self._lease_s = min(int(lease_s), _LEASE_S_MAX)
         self._owner = uuid.uuid4().hex
         self._entries = 0
@@ -133,29 +133,29 @@ class Custody:
         script = self._fill(
             _ENTER, lease_s=self._lease_s, longest_s=_LEASE_S_MAX, label=label, entry=self._entries
         )
-        reply = self._cable.shell(script, stage="taking the lock", timeout_s=_SHELL_LIMIT_S)
+        reply = self._connection.shell(script, stage="taking the lock", timeout_s=_SHELL_LIMIT_S)
         if reply.exit_code == _LOCKED:
             left_s, _, owner = reply.stdout.strip().partition(" ")
             raise DeviceError(
-                f"phone {self._cable.serial}: in use by another harness "
+                f"phone {self._connection.serial}: in use by another harness "
                 f"({owner or 'just now'}), for {left_s or 'some'} s more unless it is renewed; "
                 "wait for it, restart the phone, or choose another phone with --serial"
             )
         if reply.exit_code == _DAMAGED:
             raise DeviceError(
-                f"phone {self._cable.serial}: its lock is damaged: it claims to last for "
+                f"phone {self._connection.serial}: its lock is damaged: it claims to last for "
                 f"{text.line(reply.stdout.strip(), 40)} s, and no harness takes one for more than "
                 f"{_LEASE_S_MAX}; where nobody uses the phone, `adb shell rm -rf {HOME}/lock`"
             )
         if reply.exit_code == _NO_FOLDER:
             raise DeviceError(
-                f"phone {self._cable.serial}: {HOME} cannot be written "
+                f"phone {self._connection.serial}: {HOME} cannot be written "
                 f"({reply.stderr.strip()[-200:]}); free space there, or restart the phone"
             )
         boot_id = reply.stdout.strip().rpartition("\n")[2]
         if not boot_id:
             raise DeviceError(
-                f"phone {self._cable.serial}: taking the lock failed with exit code "
+                f"phone {self._connection.serial}: taking the lock failed with exit code "
                 f"{reply.exit_code}: {reply.stderr.strip()[-200:]}"
             )
         if boot_id == self._boot_id:
@@ -195,10 +195,11 @@ class Custody:
         self._boot_id = ""
 
     def _do(self, script: str, stage: str) -> None:
-        reply = self._cable.shell(script, stage=stage, timeout_s=_SHELL_LIMIT_S)
+        reply = self._connection.shell(script, stage=stage, timeout_s=_SHELL_LIMIT_S)
         if reply.exit_code != 0:
             raise DeviceError(
-                f"phone {self._cable.serial}: {stage} failed with exit code {reply.exit_code}: "
+                f"phone {self._connection.serial}: {stage} failed with exit code "
+                f"{reply.exit_code}: "
                 f"{(reply.stderr or reply.stdout).strip()[-300:]}"
             )
 

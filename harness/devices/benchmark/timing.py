@@ -9,7 +9,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from harness.devices.benchmark_tool import Timings
+from harness.devices.benchmark.benchmark_tool import Timings
 from harness.errors import MeasurementError
 from harness.statistics import student_quantile
 

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from harness.devices.custody import HOME, Change, Custody
+from harness.devices.phone.lock import HOME, Change, PhoneLock
 from harness.errors import DeviceError
 from tests import phones
 from tests.phones import Plugged
@@ -19,12 +19,12 @@ def plugged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plugged]:
             phones.server() as server,
             phones.plugged(tmp_path_factory.mktemp("phones") / "phone", server) as fake,
         ):
-            fake.cable.wait_ready(timeout_s=10)
+            fake.connection.wait_ready(timeout_s=10)
             yield fake
 
 
-def custody(plugged: Plugged) -> Custody:
-    return Custody(plugged.cable, lease_s=60)
+def lock_on(plugged: Plugged) -> PhoneLock:
+    return PhoneLock(plugged.connection, lease_s=60)
 
 
 @pytest.mark.parametrize("expired", [False, True])
@@ -32,9 +32,9 @@ def test_of_many_harnesses_at_once_exactly_one_takes_the_phone(plugged: Plugged,
     if expired:
         boot_id = plugged.folder.read("/proc/sys/kernel/random/boot_id").strip()
         plugged.folder.write(f"{HOME}/lock/owner", f"gone.1 1 {boot_id} a crashed harness\n")
-    rivals = [custody(plugged) for _ in range(8)]
+    rivals = [lock_on(plugged) for _ in range(8)]
 
-    def attempt(rival: Custody) -> bool:
+    def attempt(rival: PhoneLock) -> bool:
         try:
             return rival.enter()
         except DeviceError as error:
@@ -54,13 +54,13 @@ def test_a_lock_that_ran_out_can_run_out_again(plugged: Plugged):
     boot_id = plugged.folder.read("/proc/sys/kernel/random/boot_id").strip()
     for _ in range(3):
         plugged.folder.write(f"{HOME}/lock/owner", f"gone.1 1 {boot_id} a crashed harness\n")
-        heir = custody(plugged)
-        assert heir.enter()
-        heir.leave()
+        successor = lock_on(plugged)
+        assert successor.enter()
+        successor.leave()
 
 
 def test_an_owner_who_slept_past_the_end_takes_the_lock_again(plugged: Plugged):
-    owner = custody(plugged)
+    owner = lock_on(plugged)
     owner.enter()
     path = f"{HOME}/lock/owner"
     for _ in range(2):
@@ -74,15 +74,15 @@ def test_an_owner_who_slept_past_the_end_takes_the_lock_again(plugged: Plugged):
 
 def test_a_lock_that_was_never_signed_is_taken_after_a_while(plugged: Plugged):
     (plugged.folder.root / HOME.lstrip("/") / "lock").mkdir(parents=True)
-    heir = custody(plugged)
+    successor = lock_on(plugged)
 
-    assert heir.enter()
+    assert successor.enter()
 
-    heir.leave()
+    successor.leave()
 
 
 def test_a_lock_is_renewed_by_its_owner(plugged: Plugged):
-    owner = custody(plugged)
+    owner = lock_on(plugged)
 
     assert [owner.enter(), owner.enter()] == [True, False]
 
@@ -95,7 +95,7 @@ def test_a_lock_is_renewed_by_its_owner(plugged: Plugged):
 )
 def test_a_property_comes_back_as_it_was(plugged: Plugged, old: str):
     plugged.folder.setprop("debug.test", old)
-    holder = custody(plugged)
+    holder = lock_on(plugged)
     holder.enter()
 
     holder.change([Change(kind="prop", name="debug.test", value="changed")])
@@ -108,7 +108,7 @@ def test_a_property_comes_back_as_it_was(plugged: Plugged, old: str):
 
 
 def test_what_was_not_set_is_not_set_again(plugged: Plugged):
-    holder = custody(plugged)
+    holder = lock_on(plugged)
     holder.enter()
 
     holder.change([
@@ -122,7 +122,7 @@ def test_what_was_not_set_is_not_set_again(plugged: Plugged):
 
 
 def test_a_reboot_between_two_verbs_restores_before_it_prepares_again(plugged: Plugged):
-    holder = custody(plugged)
+    holder = lock_on(plugged)
     holder.enter()
     holder.change([Change(kind="setting", name="global some_key", value="1")])
 

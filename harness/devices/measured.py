@@ -15,22 +15,15 @@ from typing import Self
 import numpy as np
 
 from harness import images, latency, memory, text
-from harness.devices import (
-    attribution,
-    benchmark_tool,
-    nnapi_log,
-    op_profile,
-    runtime_info,
-    timing,
-    tool_file,
-)
-from harness.devices.adb import Cable, Server
-from harness.devices.adb import attached as adb_attached
-from harness.devices.attribution import Traces
-from harness.devices.bench import Bench, Identity
-from harness.devices.benchmark_tool import Preset
-from harness.devices.measuring import Measuring
-from harness.devices.stopwatch import Job, Stopwatch
+from harness.devices.benchmark import benchmark_tool, timing, tool_file
+from harness.devices.benchmark.bench import Bench, Identity
+from harness.devices.benchmark.benchmark_tool import Preset
+from harness.devices.benchmark.measuring import Measuring
+from harness.devices.benchmark.stopwatch import Job, Stopwatch
+from harness.devices.phone.adb import AdbConnection, Server
+from harness.devices.phone.adb import attached as adb_attached
+from harness.devices.traces import attribution, nnapi_log, op_profile, runtime_info
+from harness.devices.traces.attribution import Traces
 from harness.errors import ConfigError, DeviceError
 from harness.evidence import Evidence, Provenance, now_utc
 from harness.images import Output, Pixels
@@ -52,9 +45,9 @@ _MOST_TRACE_BYTES = 64 * 2**20
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """One phone on a cable, and the profile that its model fits."""
+    """One attached phone, and the profile that its model fits."""
 
-    cable: Cable
+    connection: AdbConnection
     identity: Identity
     profile: Profile
 
@@ -62,7 +55,7 @@ class Found:
 def attached(
     profiles: Mapping[str, Profile], *, server: Server | None = None, serial: str = ""
 ) -> list[Found]:
-    """Find the phones on the cable that some profile fits, several of one profile too.
+    """Find the attached phones that some profile fits, several of one profile too.
 
     Args:
         profiles: By name.
@@ -75,11 +68,11 @@ def attached(
     """
     server = server or Server.from_environment()
     if serial:
-        cable = Cable(serial, server)
-        cable.wait_ready(timeout_s=_ASK_LIMIT_S)
-        found = _found(cable, profiles)
+        connection = AdbConnection(serial, server)
+        connection.wait_ready(timeout_s=_ASK_LIMIT_S)
+        found = _found(connection, profiles)
         if found is None:
-            model = identify(cable).model
+            model = identify(connection).model
             raise ConfigError(
                 f"phone {serial}: its model {model!r} fits no profile; add it to the `match` of "
                 "one of device_profiles/*.toml"
@@ -90,7 +83,7 @@ def attached(
     for listed in adb_attached(server):
         if listed.state == "device":
             try:
-                found = _found(Cable(listed.serial, server), profiles)
+                found = _found(AdbConnection(listed.serial, server), profiles)
             except DeviceError as error:  # it went away; the others go on
                 problems.append(error)
             else:
@@ -101,22 +94,22 @@ def attached(
 
 
 def unusable(server: Server | None = None) -> list[str]:
-    """Return the serial and state of each phone on the cable that cannot be used."""
+    """Return the serial and state of each attached phone that cannot be used."""
     phones = adb_attached(server or Server.from_environment())
     return [f"{phone.serial} ({phone.state})" for phone in phones if phone.state != "device"]
 
 
-def identify(cable: Cable) -> Identity:
+def identify(connection: AdbConnection) -> Identity:
     """Ask a phone what it is."""
     command = "; ".join(f"getprop {shlex.quote(name)}" for name in _IDENTITY)
-    reply = cable.shell(command, stage="asking what it is", timeout_s=_ASK_LIMIT_S)
+    reply = connection.shell(command, stage="asking what it is", timeout_s=_ASK_LIMIT_S)
     lines = [line.strip() for line in reply.stdout.splitlines()]
     if len(lines) < len(_IDENTITY) or not re.fullmatch(r"[0-9]{1,4}", lines[1]):
         raise DeviceError(
-            f"phone {cable.serial}: does not say what it is: {reply.stdout.strip()[:200]!r}"
+            f"phone {connection.serial}: does not say what it is: {reply.stdout.strip()[:200]!r}"
         )
     return Identity(
-        serial=cable.serial,
+        serial=connection.serial,
         model=text.line(lines[0], text.NAME),
         android_api_level=int(lines[1]),
         build=text.line(lines[2], text.NAME),
@@ -125,16 +118,16 @@ def identify(cable: Cable) -> Identity:
     )
 
 
-def _found(cable: Cable, profiles: Mapping[str, Profile]) -> Found | None:
-    identity = identify(cable)
+def _found(connection: AdbConnection, profiles: Mapping[str, Profile]) -> Found | None:
+    identity = identify(connection)
     for profile in profiles.values():
         if profile.matches(identity.model):
-            return Found(cable=cable, identity=identity, profile=profile)
+            return Found(connection=connection, identity=identity, profile=profile)
     return None
 
 
 class Phone:
-    """One phone on a cable through one delegate; implements Device by measuring."""
+    """One attached phone through one delegate; implements Device by measuring."""
 
     def __init__(
         self, found: Found, delegate: str, *, tool: Path, measuring: Measuring | None = None
@@ -157,7 +150,7 @@ class Phone:
         pinned = [u.name for u in found.profile.accelerators_of(delegate) if u.pinned]
         self._tool = tool_file.load(tool)
         self._bench = Bench(
-            found.cable,
+            found.connection,
             found.identity,
             self._tool,
             delegate=delegate,

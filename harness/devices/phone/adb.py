@@ -120,7 +120,7 @@ def stop_server(server: Server) -> None:
         connection.check_okay()
 
 
-class Cable:
+class AdbConnection:
     """A connection to one phone, which is made again after the phone went away."""
 
     def __init__(self, serial: str, server: Server) -> None:

@@ -1,0 +1,1 @@
+"""Timing on a phone: TFLite's benchmark tool, its runs and what is made of them."""
