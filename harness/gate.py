@@ -209,14 +209,23 @@ def in_range(match: Fidelity, provenance: Provenance) -> Verdict:
     )
 
 
-def psnr(match: Fidelity, provenance: Provenance, *, at_least_db: float | None) -> Verdict:
-    """Judge the PSNR against the FP32 golden (F1)."""
+def psnr(
+    match: Fidelity, provenance: Provenance, *, at_least_db: float | None, hazard: str = ""
+) -> Verdict:
+    """Judge the PSNR against the FP32 golden (F1).
+
+    Args:
+        match: How far the output is from the golden.
+        provenance: Of the output.
+        at_least_db: The limit.
+        hazard: What is known to be dangerous in the file, or ''.
+    """
     return rule(
         metrics.PSNR_DB,
         match.psnr_db,
         at_least_db,
         provenance,
-        cause=f"largest error {match.max_error:.3g}",
+        cause="; ".join(filter(None, (f"largest error {match.max_error:.3g}", hazard))),
         remedy="`harness bisect` finds the op",
     )
 
@@ -258,10 +267,19 @@ def quality_drop(
     )
 
 
-def fidelity(match: Fidelity, limits: Limits, provenance: Provenance) -> tuple[Verdict, ...]:
-    """Judge an output against the FP32 golden with all limits of its variant."""
+def fidelity(
+    match: Fidelity, limits: Limits, provenance: Provenance, *, hazard: str = ""
+) -> tuple[Verdict, ...]:
+    """Judge an output against the FP32 golden with all limits of its variant.
+
+    Args:
+        match: How far the output is from the golden.
+        limits: The variant's.
+        provenance: Of the output.
+        hazard: What is known to be dangerous in the file, or ''.
+    """
     return (
-        psnr(match, provenance, at_least_db=limits.psnr_db),
+        psnr(match, provenance, at_least_db=limits.psnr_db, hazard=hazard),
         relative_l2(match, provenance, at_most_ratio=limits.relative_l2),
         worst_tile(match, provenance, at_least_db=limits.worst_tile_psnr_db),
         finite(match, provenance),

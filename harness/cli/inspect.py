@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from harness import api, schema
+from harness import api, quantization, schema
 from harness.cli import shared
 from harness.graph import Graph
 from harness.latency import Estimate
@@ -64,11 +64,11 @@ def _headline(path: Path, graph: Graph) -> str:
         f"{list(graph.tensors[i].shape)} {graph.tensors[i].dtype}"
         for i in (*graph.inputs, *graph.outputs)
     )
-    belief = f"\n{graph.belief}" if graph.believed else ""
+    notes = "".join(f"\n{note}" for note in (graph.belief, quantization.clipping(graph)) if note)
     return (
         f"{path.name}: {len(graph.ops)} ops, {graph.macs / 1e9:.3f} GMAC, "
         f"weights {graph.weight_bytes / 2**20:.2f} MiB, "
-        f"peak activations {graph.peak_activation_bytes / 2**20:.2f} MiB\n{shapes}{belief}"
+        f"peak activations {graph.peak_activation_bytes / 2**20:.2f} MiB\n{shapes}{notes}"
     )
 
 
@@ -180,6 +180,7 @@ def _as_json(
     return {
         "macs": graph.macs,
         "believed_shapes_of": list(graph.believed),
+        "hazard": quantization.clipping(graph) or None,
         "weight_bytes": graph.weight_bytes,
         "peak_activation_bytes": graph.peak_activation_bytes,
         "ops": [

@@ -262,6 +262,15 @@ class TestFidelity:
 
         assert outcomes(rulings)["non_finite_values"] is outcome
 
+    def test_what_is_dangerous_in_the_file_is_told_with_the_psnr(self) -> None:
+        limits = Limits(source="test", psnr_db=45.0)
+
+        told = gate.fidelity(self.MATCH, limits, MADE, hazard="the 8-bit output clips")
+        plain = gate.fidelity(self.MATCH, limits, MADE)
+
+        assert "largest error 0.1; the 8-bit output clips" in told[0].because
+        assert "clips" not in plain[0].because
+
     def test_the_worst_tile_is_named_by_its_place(self) -> None:
         ruling = gate.worst_tile(self.MATCH, MADE, at_least_db=50.0)
 
