@@ -3,12 +3,13 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from harness import baselines, goldens, subjects
+from harness import baselines, goldens, subjects, text
 from harness.errors import BlessedDataError, ConfigError
 from harness.images import Size
 from harness.keys import Key
 from harness.profiles import Target
 from harness.subjects import Budget, Subject, Variant
+from harness.text import counted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +37,10 @@ class Case:
             subject=self.subject.name,
             variant=self.variant.name,
         )
+
+    def __repr__(self) -> str:
+        """Return its names."""
+        return text.repr_of(self, str(self))
 
     def __str__(self) -> str:
         """Return `pixel4:nnapi-deblur_unet.int8_ptq`."""
@@ -100,7 +105,7 @@ class Case:
         ]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class SizedCase(Case):
     """A variant on a phone at one resolution.
 
@@ -135,7 +140,7 @@ class SizedCase(Case):
         )
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class FrameCase(SizedCase):
     """A variant on a phone on one golden frame, at the frame's resolution.
 
@@ -181,6 +186,12 @@ class Plan:
 
     cases: tuple[Case, ...]
     withheld: tuple[Withheld, ...]
+
+    def __repr__(self) -> str:
+        """Return the counts."""
+        return text.repr_of(
+            self, f"{counted(len(self.cases), 'case')}, {len(self.withheld)} withheld"
+        )
 
 
 def plan(found: Sequence[Subject], targets: Sequence[Target], pattern: str = "*") -> Plan:

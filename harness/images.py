@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from harness import files
+from harness import files, text
 from harness.errors import BlessedDataError, ConfigError, ModelError
 from harness.evidence import Provenance
 from harness.graph import Tensor
@@ -89,6 +89,11 @@ class Output:
 
     pixels: Pixels
     provenance: Provenance
+
+    def __repr__(self) -> str:
+        """Return its shape and the evidence."""
+        shape = "x".join(map(str, self.pixels.shape))
+        return text.repr_of(self, f"{shape} [{self.provenance.evidence.value}]")
 
 
 def load(path: Path) -> Pixels:

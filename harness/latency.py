@@ -7,6 +7,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from harness import markup, text
 from harness.errors import MeasurementError
 from harness.evidence import Provenance
 from harness.statistics import percentile
@@ -30,6 +31,15 @@ class Latency:
     provenance: Provenance
     low_ms: float | None = None
     high_ms: float | None = None
+
+    def __repr__(self) -> str:
+        """Return the median with its interval, the 95th percentile and the evidence."""
+        interval = ""
+        if self.low_ms is not None and self.high_ms is not None:
+            interval = f" ({self.low_ms:.3g} to {self.high_ms:.3g})"
+        runs = f"{self.runs} runs [{self.provenance.evidence.value}]"
+        median = f"median {self.median_ms:.4g}{interval} ms"
+        return text.repr_of(self, f"{median}, p95 {self.p95_ms:.4g} ms, {runs}")
 
     @property
     def ms(self) -> float:
@@ -72,6 +82,30 @@ class Estimate:
     absolute: bool = True
     cpu_share: float = 0.0
     off_chip_share: float | None = None
+
+    def __str__(self) -> str:
+        """Return the milliseconds, their interval and the evidence."""
+        interval = f"({self.low_ms:.3g} to {self.high_ms:.3g}) ms"
+        relative = "" if self.absolute else " relative"
+        return f"{self.estimate_ms:.4g} {interval}{relative} [{self.provenance.evidence.value}]"
+
+    def __repr__(self) -> str:
+        """Return the same."""
+        return text.repr_of(self, str(self))
+
+    def _repr_html_(self) -> str:
+        """Return a table for notebooks: milliseconds and share by op or kernel."""
+        costly = sorted(self.shares.items(), key=lambda item: -item[1])
+        rows = [
+            markup.Row(
+                mark="E",
+                color=markup.BLUE,
+                cells=(label, f"{share * self.estimate_ms:.3g}", f"{share:.1%}"),
+            )
+            for label, share in costly
+        ]
+        title = f"{self}, 90 % interval; {self.basis}"
+        return markup.table(title, ("op or kernel", "ms", "share"), rows)
 
     @property
     def ms(self) -> float:

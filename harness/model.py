@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from harness import cache, resizing
+from harness import cache, resizing, text
 from harness.errors import ModelError
 from harness.evidence import sha256_of
 from harness.graph import Graph, parse, read
 from harness.images import Size
+from harness.text import counted
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -99,12 +100,17 @@ class Model:
         return hash(self.sha256)
 
     def __repr__(self) -> str:
-        """Return its name, its ops and its work."""
-        graph = self.graph
+        """Return its name, its input and its work."""
+        name = text.brief(self.name)
+        try:
+            graph = self.graph
+        except ModelError as error:
+            return text.repr_of(self, f"{name}: {error}")
         shapes = ", ".join(
             "x".join(str(n) for n in graph.tensors[i].shape) or "scalar" for i in graph.inputs
         )
-        return f"<Model {self.name}: {shapes}, {len(graph.ops)} ops, {graph.macs / 1e9:.3g} GMAC>"
+        work = f"{counted(len(graph.ops), 'op')}, {graph.macs / 1e9:.3g} GMAC"
+        return text.repr_of(self, f"{name}: {shapes}, {work}")
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what a child process needs; it reads the graph again."""

@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from harness import text
 from harness.errors import ModelError
+from harness.text import counted
 
 _BYTES_PER_ELEMENT = {
     "float64": 8.0, "int64": 8.0, "uint64": 8.0, "complex64": 8.0,
@@ -101,6 +103,12 @@ class Graph:
     outputs: tuple[int, ...]
     size_bytes: int
     believed: tuple[int, ...] = ()
+
+    def __repr__(self) -> str:
+        """Return its counts."""
+        weights = f"weights {self.weight_bytes / 2**20:.3g} MiB"
+        counts = f"{counted(len(self.ops), 'op')}, {counted(len(self.tensors), 'tensor')}"
+        return text.repr_of(self, f"{counts}, {self.macs / 1e9:.3g} GMAC, {weights}")
 
     @property
     def macs(self) -> int:

@@ -1,11 +1,13 @@
 """Say which op ran where. Arithmetic only."""
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from harness import text
+from harness import markup, text
 from harness.evidence import Provenance
 from harness.graph import Graph
+from harness.text import counted
 
 CPU = "cpu"
 """Unit of a node that the delegate did not take: it runs on the fallback CPU kernels."""
@@ -18,6 +20,13 @@ ON_CPU = frozenset({CPU, XNNPACK})
 
 UNKNOWN = "unknown"
 """Unit of a node that ran, but whose unit could not be told; such a placement proves nothing."""
+
+_MARKS = {
+    CPU: ("C", markup.ORANGE),
+    XNNPACK: ("X", markup.GREEN),
+    UNKNOWN: ("?", markup.GREY),
+}
+"""Letter and colour of a unit in a table; every accelerator is `A`, in blue."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +61,31 @@ class Placement:
     partitions: int
     provenance: Provenance
     cpu_time_share: float | None = None
+
+    def __str__(self) -> str:
+        """Return how many ops run on which unit, the partitions and the evidence."""
+        units = Counter(node.unit for node in self.nodes)
+        counts = ", ".join(f"{number} on {unit}" for unit, number in units.items())
+        partitions = counted(self.partitions, "partition")
+        evidence = self.provenance.evidence.value
+        return f"{counted(len(self.nodes), 'op')}: {counts}; {partitions} [{evidence}]"
+
+    def __repr__(self) -> str:
+        """Return the same, bounded."""
+        return text.repr_of(self, str(self))
+
+    def _repr_html_(self) -> str:
+        """Return a table for notebooks: op by op its unit, the reason and the remedy."""
+        rows = [
+            markup.Row(
+                mark=mark,
+                color=color,
+                cells=(f"#{node.index}", node.op, node.unit, node.reason, node.remedy),
+            )
+            for node in self.nodes
+            for mark, color in (_MARKS.get(node.unit, ("A", markup.BLUE)),)
+        ]
+        return markup.table(str(self), ("#", "op", "unit", "reason", "remedy"), rows)
 
     @property
     def fallbacks(self) -> tuple[NodePlacement, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness import ini, schema
+from harness import ini, schema, text
 from harness.errors import ConfigError
 
 SHIPPED = Path(__file__).parent.parent / "device_profiles"
@@ -165,6 +165,12 @@ class Profile:
     estimates: tuple[EstimateConstants, ...] = field(default=())
     unknown: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        """Return name, title, chip and delegates."""
+        title, soc = text.brief(self.title), text.brief(self.soc, 30)
+        about = f"{text.brief(self.name, 30)}: {title}, {soc}, {', '.join(self.delegates)}"
+        return text.repr_of(self, about)
+
     @property
     def delegates(self) -> tuple[str, ...]:
         """Return the delegates this phone has, its default one first."""
@@ -186,6 +192,10 @@ class Target:
 
     profile: Profile
     delegate: str
+
+    def __repr__(self) -> str:
+        """Return its name."""
+        return text.repr_of(self, str(self))
 
     def __str__(self) -> str:
         """Return `pixel4:nnapi`."""
@@ -264,8 +274,8 @@ def select(profiles: Mapping[str, Profile], names: Sequence[str]) -> tuple[Targe
     if "all" in wanted:
         wanted = [*profiles, *(part for part in wanted if part != "all")]
     targets: dict[str, Target] = {}
-    for text in wanted:
-        name, _, delegate = text.partition(":")
+    for wish in wanted:
+        name, _, delegate = wish.partition(":")
         if name not in profiles:
             known = ", ".join(sorted(profiles))
             raise ConfigError(f"no device profile {name!r}; known: {known}")

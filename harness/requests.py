@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Self
 
-from harness import schema
+from harness import schema, text
 from harness.cases import Case
 from harness.errors import ConfigError, HarnessError
 from harness.evidence import sha256_of
@@ -118,6 +118,10 @@ class Request:
         """Return a hash of the key."""
         return hash(self.key)
 
+    def __repr__(self) -> str:
+        """Return the line for a person, bounded."""
+        return text.repr_of(self, str(self))
+
     def __str__(self) -> str:
         """Return a line for a person, `time int8_ptq.tflite 1280x720 on pixel4:nnapi`."""
         return f"{self.verb.value} {self.model.name} {self.size} on {self.target}"
@@ -136,6 +140,11 @@ class Fact:
     request: Request
     answer: Answer | None = None
     error: HarnessError | None = None
+
+    def __repr__(self) -> str:
+        """Return what was asked and what came of it."""
+        came = repr(self.answer) if self.error is None else str(self.error)
+        return text.repr_of(self, f"{text.brief(str(self.request))}: {came}")
 
     def value(self) -> Answer | None:
         """Return the answer.

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from harness import __version__, evidence, files, schema
+from harness import __version__, evidence, files, schema, text
 from harness.cases import Withheld
 from harness.errors import ConfigError, HarnessError
 from harness.keys import Key
@@ -88,7 +88,7 @@ class Taken(Key):
     error_kind: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Record(Key):
     """A verdict and what it is about.
 
@@ -99,6 +99,10 @@ class Record(Key):
 
     test: str
     verdict: Verdict
+
+    def __repr__(self) -> str:
+        """Return the line that a person reads, bounded."""
+        return text.repr_of(self, str(self))
 
     def __str__(self) -> str:
         """Return the line that a person reads: what it is about, and the ruling."""

@@ -11,6 +11,9 @@ NAME = 300
 """Most characters of a name; a fused op's tensor lists the names of all its parts."""
 LINE = 2000
 """Most characters of a line that a person reads."""
+BRIEF = 60
+"""Most characters of a name within a line of ours."""
+_REPR = 160
 _LINES = 400
 _TAIL_SHARE = 0.25
 
@@ -45,6 +48,18 @@ def markdown(text: str) -> str:
 
 def _shown(char: str) -> str:
     return char if char.isprintable() else char.encode("unicode_escape").decode("ascii")
+
+
+def brief(text: str, limit: int = BRIEF) -> str:
+    """Return text as one printable line that loses its middle where it is longer."""
+    shown = line(text)
+    tail = limit // 3
+    return shown if len(shown) <= limit else f"{shown[: limit - tail - 1]}…{shown[-tail:]}"
+
+
+def repr_of(thing: object, about: str) -> str:
+    """Return `<Type what it is about>` for a `__repr__`: one line, however much there is."""
+    return f"<{type(thing).__name__} {brief(about, _REPR)}>"
 
 
 def counted(number: int, noun: str) -> str:

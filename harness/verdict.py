@@ -4,7 +4,7 @@ import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harness import text
+from harness import markup, text
 from harness.evidence import Evidence, Provenance, weakest
 
 LATENCY, FALLBACK, FIDELITY = "latency", "cpu_fallback", "fidelity"
@@ -52,6 +52,14 @@ class Lack(enum.Enum):
     """A baseline that a person accepts."""
     LIMIT = "limit"
     """A limit that a person sets in subject.toml."""
+
+
+_MARKS = {
+    Outcome.PASS: ("P", markup.GREEN),
+    Outcome.FAIL: ("F", markup.ORANGE),
+    Outcome.INCONCLUSIVE: ("I", markup.GREY),
+}
+"""Letter and colour of an outcome in a table."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,6 +134,19 @@ class Verdict:
             filter(None, (self.compared, self.cause))
         )
         return text.line("; ".join(filter(None, (first, self.remedy))))
+
+    def __repr__(self) -> str:
+        """Return the line that a person reads in a failure, bounded."""
+        return text.repr_of(self, str(self))
+
+    def _repr_html_(self) -> str:
+        """Return a table for notebooks: the value and its limit, the cause and the remedy."""
+        mark, color = _MARKS[self.outcome]
+        evidence = self.evidence.value if self.evidence else "none"
+        cells = (self.compared or self.metric, self.cause, self.remedy, evidence)
+        row = markup.Row(mark=mark, color=color, cells=cells)
+        title = f"{self.outcome.value} {self.gate}"
+        return markup.table(title, ("compared", "cause", "remedy", "evidence"), [row])
 
     def __str__(self) -> str:
         """Return the line that a person reads in a failure."""
