@@ -80,9 +80,9 @@ def test_judge_rules_what_pytest_rules(project: pytest.Pytester) -> None:
     assert sorted(map(_ruling, ours)) == sorted(map(_ruling, theirs))
 
 
-def _ruling(record: results.Record) -> tuple[str, str, str, str]:
+def _ruling(record: results.Record) -> tuple[str, str, str]:
     """Return what a record says, but for the times at which its facts were taken."""
-    return record.test, str(record.about), record.verdict.metric, str(record)
+    return record.test, record.verdict.metric, str(record)
 
 
 def test_judge_needs_no_pytest(golden_dir: Path) -> None:
