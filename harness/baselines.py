@@ -1,5 +1,6 @@
 """Read and write golden/<subject>/baselines.json: facts that a person accepted."""
 
+import functools
 import json
 from collections import Counter
 from collections.abc import Sequence
@@ -92,8 +93,16 @@ def load(subject: Subject) -> tuple[Baseline, ...]:
         ConfigError: the file is wrong.
     """
     path = path_of(subject)
-    if not path.exists():
+    try:
+        state = path.stat()
+    except OSError:
         return ()
+    return _read(path, state.st_mtime_ns, state.st_size)
+
+
+@functools.lru_cache(maxsize=32)
+def _read(path: Path, _modified_ns: int, _size_bytes: int) -> tuple[Baseline, ...]:
+    """Read a file once for as long as it stays as it is."""
     found = schema.load_json(_File, path).baselines
     for key, count in Counter(baseline.key for baseline in found).items():
         if count > 1:

@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 
 from harness import files, images, schema
 from harness.errors import BlessedDataError
-from harness.evidence import sha256_of
 from harness.images import Pixels, Size
 from harness.subjects import SUBJECT_FILE, Subject
 
@@ -134,8 +133,8 @@ def _hashed(subject: Subject, name: str) -> BlessedFrame:
     frame, target = _read(subject, name)
     return BlessedFrame(
         name=name,
-        frame_sha256=_frame_sha256(frame),
-        target_sha256="" if target is None else _frame_sha256(target),
+        frame_sha256=images.sha256_of_pixels(frame),
+        target_sha256="" if target is None else images.sha256_of_pixels(target),
     )
 
 
@@ -209,7 +208,7 @@ def load(subject: Subject, name: str) -> Golden:
         )
     frame, target = load_frame(subject, name)
     stored = _read_reference(subject, name)
-    if stored.frame_sha256 != _frame_sha256(frame):
+    if stored.frame_sha256 != images.sha256_of_pixels(frame):
         raise BlessedDataError(f"{path}: stale, the frame has changed since; {remedy}")
     if accepted is None:
         raise BlessedDataError(f"{_list_path(subject)}: does not list frame {name}; {remedy}")
@@ -314,7 +313,7 @@ def store(subject: Subject, name: str, *, frame: Pixels, fp32_output: Pixels) ->
             file,
             output=levels.astype(np.uint16),
             span=np.array([darkest, brightest]),
-            frame_sha256=np.array(_frame_sha256(frame)),
+            frame_sha256=np.array(images.sha256_of_pixels(frame)),
             model_sha256=np.array(subject.reference.sha256),
         )
     return path
@@ -348,7 +347,3 @@ def _refuse_bomb(data: bytes) -> None:
         size_bytes = sum(entry.file_size for entry in archive.infolist())
     if size_bytes > files.IMAGE_BYTES_MAX:
         raise ValueError(f"{size_bytes / 2**20:.0f} MiB when unpacked")
-
-
-def _frame_sha256(frame: Pixels) -> str:
-    return sha256_of(repr(frame.shape).encode() + frame.tobytes())

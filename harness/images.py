@@ -7,6 +7,7 @@ import math
 import re
 import struct
 import warnings
+import weakref
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from PIL import Image
 
 from harness import files, text
 from harness.errors import BlessedDataError, ConfigError, ModelError
-from harness.evidence import Provenance
+from harness.evidence import Provenance, sha256_of
 from harness.graph import Tensor
 
 PIXELS_MAX = 2**25
@@ -143,6 +144,26 @@ def out_of_range_share(pixels: Pixels, output_range: tuple[float, float]) -> flo
     beyond = OVERSHOOT_SHARE * (high - low)
     outside = (pixels < low - beyond) | (pixels > high + beyond)
     return float(np.count_nonzero(outside & np.isfinite(pixels)) / max(pixels.size, 1))
+
+
+def sha256_of_pixels(pixels: NDArray[Any]) -> str:
+    """Return a hash of an image's shape and values; of a read-only one it is worked out once."""
+    if pixels.flags.writeable:
+        return _hashed(pixels)
+    known = _HASHES.get(id(pixels))
+    if known is None or known[0]() is not pixels:
+        known = (weakref.ref(pixels), _hashed(pixels))
+        _HASHES[id(pixels)] = known
+        weakref.finalize(pixels, _HASHES.pop, id(pixels), None)
+    return known[1]
+
+
+def _hashed(pixels: NDArray[Any]) -> str:
+    return sha256_of(repr(pixels.shape).encode() + pixels.tobytes())
+
+
+_HASHES: dict[int, tuple[weakref.ref[NDArray[Any]], str]] = {}
+"""Hashes of read-only images that are alive, by identity."""
 
 
 def size_of(path: Path) -> Size:

@@ -1,6 +1,8 @@
 """Read device_profiles/*.toml: one phone on paper, one file."""
 
 import fnmatch
+import functools
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,6 +10,7 @@ from pathlib import Path
 
 from harness import ini, schema, text
 from harness.errors import ConfigError
+from harness.evidence import sha256_of
 
 SHIPPED = Path(__file__).parent.parent / "device_profiles"
 INSTALLED = Path(__file__).parent / "device_profiles"
@@ -193,9 +196,16 @@ class Target:
     profile: Profile
     delegate: str
 
+<<<<<<< HEAD
     def __repr__(self) -> str:
         """Return its name."""
         return text.repr_of(self, str(self))
+=======
+    @functools.cached_property
+    def sha256(self) -> str:
+        """Return a hash of the delegate and of every field of the profile."""
+        return sha256_of(json.dumps(schema.dump(self), sort_keys=True).encode())
+>>>>>>> 463464e (Hash a frame, a profile and a file of baselines once in a run)
 
     def __str__(self) -> str:
         """Return `pixel4:nnapi`."""

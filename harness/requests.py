@@ -2,11 +2,14 @@
 
 import enum
 import functools
-import json
 from dataclasses import dataclass, field
 from typing import Self
 
+<<<<<<< HEAD
 from harness import schema, text
+=======
+from harness import images
+>>>>>>> 463464e (Hash a frame, a profile and a file of baselines once in a run)
 from harness.cases import Case
 from harness.errors import ConfigError, HarnessError
 from harness.evidence import sha256_of
@@ -96,9 +99,8 @@ class Request:
     @functools.cached_property
     def key(self) -> str:
         """Return a hash of the profile, the delegate, the verb, the file, the size, the frame."""
-        frame = sha256_of(self.frame.tobytes()) if self.frame is not None else ""
-        target = json.dumps(schema.dump(self.target), sort_keys=True)
-        parts = (target, self.verb.value, self.model.sha256, str(self.size), frame)
+        frame = images.sha256_of_pixels(self.frame) if self.frame is not None else ""
+        parts = (self.target.sha256, self.verb.value, self.model.sha256, str(self.size), frame)
         return sha256_of("\n".join(parts).encode())
 
     @property

@@ -154,3 +154,15 @@ class TestStored:
 
         with pytest.raises(ModelError, match="an image input or output is"):
             images.from_stored(np.zeros((1, 1, 1, 3), np.int8), kind)
+
+
+def test_the_hash_of_a_read_only_image_is_that_of_its_values_and_ends_with_it() -> None:
+    pixels = np.full((1, 4, 4, 3), 0.5, np.float32)
+    by_value = images.sha256_of_pixels(pixels)
+    pixels.flags.writeable = False
+
+    assert images.sha256_of_pixels(pixels) == images.sha256_of_pixels(pixels) == by_value
+    before = len(images._HASHES)
+    del pixels
+    assert len(images._HASHES) == before - 1
+    assert images.sha256_of_pixels(np.zeros((1, 4, 12, 1), np.float32)) != by_value
