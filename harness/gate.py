@@ -15,7 +15,9 @@ from harness.evidence import Evidence, Provenance
 from harness.fidelity import Fidelity
 from harness.images import OUT_OF_RANGE_SHARE_MAX
 from harness.latency import Estimate, Latency
+from harness.memory import Memory
 from harness.metrics import Metric
+from harness.model import Model
 from harness.placement import NodePlacement, Placement
 from harness.scaling import Scaling
 from harness.subjects import Budget, Limits, ScalingBudget
@@ -322,6 +324,52 @@ def _points(fact: Scaling) -> str:
         f"{b.size} {b.ms / a.ms:.2f}x the ms for {b.size.megapixels / a.size.megapixels:.2f}x "
         "the pixels"
         for a, b in itertools.pairwise(fact.points)
+    )
+
+
+def memory(fact: Memory, budget: Budget) -> tuple[Verdict, ...]:
+    """Judge peak memory (M1) and weights (M2), each where the budget sets a limit for it."""
+    parts = f"{fact.peak_activation_mib:.4g} MiB of activations at one time"
+    cause = f"the graph alone has {parts} and {fact.weights_mib:.4g} MiB of weights"
+    found = []
+    if budget.peak_memory_mib is not None:
+        found.append(
+            rule(
+                metrics.PEAK_MEMORY_MIB,
+                fact.peak_mib,
+                budget.peak_memory_mib,
+                fact.provenance,
+                cause=cause,
+            )
+        )
+    if budget.weights_mib is not None:
+        limit = budget.weights_mib
+        found.append(rule(metrics.WEIGHTS_MIB, fact.weights_mib, limit, fact.provenance))
+    return tuple(found)
+
+
+def file_size(model: Model, budget: Budget) -> Verdict:
+    """Judge the size of the exported file (M3); a fact of the file, whatever runs it."""
+    made = Provenance(evidence=Evidence.RULES, device="", variant_sha256=model.sha256)
+    return rule(metrics.FILE_SIZE_MIB, len(model.data) / 2**20, budget.file_size_mib, made)
+
+
+def first_inference(fact: Latency | Estimate, budget: Budget) -> Verdict:
+    """Judge loading, preparing and the first inference together (L3)."""
+    if isinstance(fact, Estimate):
+        return inconclusive(
+            metrics.FIRST_INFERENCE_MS,
+            Lack.PHONE,
+            "an estimate says nothing of loading, preparing and the first inference",
+            remedy="attach a phone to measure them",
+        )
+    return rule(
+        metrics.FIRST_INFERENCE_MS,
+        fact.init_ms + fact.first_ms,
+        budget.first_inference_ms,
+        fact.provenance,
+        cause=f"{fact.init_ms:.4g} ms of loading and preparing, {fact.first_ms:.4g} ms of the "
+        "first inference",
     )
 
 

@@ -86,7 +86,7 @@ def trials(cases: Sequence[Case]) -> list[Trial]:
         for name, test in vars(module).items()
         if name.startswith("test_")
         for case in cases
-        for one in expanded(case, set(inspect.signature(test).parameters))
+        for one in expanded(case, set(inspect.signature(test).parameters), keys=asked_by(module))
     ]
 
 
@@ -141,13 +141,27 @@ def _modules() -> tuple[ModuleType, ...]:
     return tuple(importlib.import_module(f"{gates.__name__}.{name}") for name in names)
 
 
-def expanded(case: Case, names: Collection[str]) -> Sequence[Case]:
-    """Return a case by frame or by size, as what a test asks for by name wants it."""
+def asked_by(module: ModuleType | None) -> Collection[str]:
+    """Return the keys of a budget of which a module's tests need one; none if they need none."""
+    return getattr(module, "ASKED_BY", ())
+
+
+def expanded(case: Case, names: Collection[str], *, keys: Collection[str] = ()) -> Sequence[Case]:
+    """Return a case by frame or by size, as what a test asks for by name wants it.
+
+    Args:
+        case: A variant on a target.
+        names: What the test asks for.
+        keys: Keys of a budget of which a case needs one, or none.
+    """
+    found: Sequence[Case] = [case]
     if "golden" in names:
-        return case.by_frame()
-    if "size" in names or "budget" in names:
-        return case.by_size(blessed="accepted" in names)
-    return [case]
+        found = case.by_frame()
+    elif "size" in names or "budget" in names:
+        found = case.by_size(blessed="accepted" in names)
+    if not keys:
+        return found
+    return [one for one in found if isinstance(one, SizedCase) and one.budget.sets(keys)]
 
 
 def requests(module: ModuleType | None, case: Case) -> list[Request]:

@@ -28,6 +28,13 @@ class Memory:
     spill_mib: float | None = None
     context_mib: float | None = None
 
+    @property
+    def peak_mib(self) -> float:
+        """Return the peak: what a phone's tool reports, else activations and weights."""
+        if self.reported_peak_mib is not None:
+            return self.reported_peak_mib
+        return self.peak_activation_mib + self.weights_mib
+
 
 def of_graph(graph: Graph, provenance: Provenance) -> Memory:
     """Return what a graph alone says of memory."""

@@ -2,7 +2,17 @@
 
 from dataclasses import dataclass, replace
 
-from harness.verdict import FALLBACK, FIDELITY, LATENCY, REGRESSION, SCALING, Sense
+from harness.verdict import (
+    FALLBACK,
+    FIDELITY,
+    FILE_SIZE,
+    FIRST_INFERENCE,
+    LATENCY,
+    MEMORY,
+    REGRESSION,
+    SCALING,
+    Sense,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +100,24 @@ PLACEMENT_CHANGES = Metric(
     name="placement_changes",
     about="resolutions at which CPU ops or partitions change",
 )
+PEAK_MEMORY_MIB = Metric(
+    gate=MEMORY,
+    name="peak_memory_mib",
+    unit="MiB",
+    about="peak activations and weights of the graph; on a phone the peak that the tool reports",
+    heading="peak MiB",
+)
+WEIGHTS_MIB = Metric(gate=MEMORY, name="weights_mib", unit="MiB", about="all constants")
+FILE_SIZE_MIB = Metric(
+    gate=FILE_SIZE, name="file_size_mib", unit="MiB", about="the exported file", heading="file MiB"
+)
+FIRST_INFERENCE_MS = Metric(
+    gate=FIRST_INFERENCE,
+    name="first_inference_ms",
+    unit="ms",
+    about="loading, preparing and the first inference; measured only",
+    heading="first ms",
+)
 BLESSED_LATENCY_MS = replace(LATENCY_MS, gate=REGRESSION, heading="baseline ms")
 BLESSED_CPU_OPS = replace(CPU_OPS, gate=REGRESSION, heading="")
 BLESSED_PARTITIONS = replace(PARTITIONS, gate=REGRESSION)
@@ -121,6 +149,10 @@ ALL = (
     SCALING_EXPONENT,
     CLIFF_RATIO,
     PLACEMENT_CHANGES,
+    PEAK_MEMORY_MIB,
+    WEIGHTS_MIB,
+    FILE_SIZE_MIB,
+    FIRST_INFERENCE_MS,
     *BLESSED,
 )
 """In the order of the gates; no two of one gate share a name."""

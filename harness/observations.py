@@ -14,6 +14,8 @@ from harness.requests import Request, Verb
 from harness.scaling import Point, Scaling
 from harness.subjects import Subject, Variant
 
+SPILLING = ("qnn",)
+"""Delegates whose compiler says what it moves out of on-chip memory."""
 _INSTRUCTIONS_SPREAD_SHARE = 0.005
 """Source: measured under QEMU, where repeats spread by 0.15 %."""
 
@@ -140,6 +142,13 @@ def _quality(
     )
 
 
+def _spill_mib(device: DeviceUnderTest, variant: Variant, size: Size) -> float | None:
+    """Return what a compiler spills; only an NPU's says so, and a phone is not asked in vain."""
+    if device.delegate not in SPILLING:
+        return None
+    return device.memory(variant, size).spill_mib
+
+
 def sweep(device: DeviceUnderTest, variant: Variant, sizes: Sequence[Size]) -> Scaling:
     """Return latency and placement of a variant at several sizes."""
     points = []
@@ -153,7 +162,7 @@ def sweep(device: DeviceUnderTest, variant: Variant, sizes: Sequence[Size]) -> S
                 ms=latency.ms,
                 partitions=placement.partitions,
                 cpu_ops=placement.cpu_ops,
-                spill_mib=device.memory(variant, size).spill_mib,
+                spill_mib=_spill_mib(device, variant, size),
                 off_chip_share=(latency.off_chip_share if isinstance(latency, Estimate) else None),
             )
         )

@@ -4,7 +4,7 @@ import enum
 import fnmatch
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
@@ -19,7 +19,7 @@ SUBJECT_FILE = "subject.toml"
 
 
 class Precision(enum.Enum):
-    """Name the arithmetic of a variant and how it was made."""
+    """The arithmetic of a variant and how it was made."""
 
     FP32 = "fp32"
     FP16 = "fp16"
@@ -31,7 +31,7 @@ class Precision(enum.Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """Say how far a variant may drift. A limit that is absent rules INCONCLUSIVE, never PASS.
+    """How far a variant may drift. A limit that is absent rules INCONCLUSIVE, never PASS.
 
     Attributes:
         source: Why these limits: what was measured, when, with which margin.
@@ -50,7 +50,7 @@ class Limits:
 
 @dataclass(frozen=True, kw_only=True)
 class LimitsOn:
-    """Hold limits that take the place of a variant's own on some delegates.
+    """Limits that take the place of a variant's own on some delegates.
 
     Attributes:
         delegates: Delegates; patterns allowed.
@@ -63,7 +63,7 @@ class LimitsOn:
 
 @dataclass(frozen=True, kw_only=True)
 class Variant:
-    """Hold one exported file.
+    """One exported file.
 
     Attributes:
         name: Short name, such as `int8_ptq`.
@@ -147,7 +147,7 @@ def precision_of(parsed: Graph) -> Precision:
 
 @dataclass(frozen=True, kw_only=True)
 class Where:
-    """Name variants on devices through delegates.
+    """Variants on devices through delegates.
 
     Attributes:
         devices: Profile names; patterns allowed.
@@ -170,7 +170,7 @@ class Where:
 
 @dataclass(frozen=True, kw_only=True)
 class Shipping(Where):
-    """Say that variants ship to devices, or are withheld from them, and why.
+    """Variants that ship to devices, or are withheld from them, and why.
 
     Attributes:
         because: The reason, for a person.
@@ -181,7 +181,7 @@ class Shipping(Where):
 
 @dataclass(frozen=True, kw_only=True)
 class Budget(Where):
-    """Say what variants may cost on devices through delegates at one resolution.
+    """What variants may cost on devices through delegates at one resolution.
 
     Attributes:
         resolution: Such as `1280x720`.
@@ -191,6 +191,10 @@ class Budget(Where):
         cpu_ops_allowed: Most ops that may fall back to the CPU.
         partitions_max: Most partitions, those on the CPU included.
         cpu_time_share: Most of the latency that may be spent on the CPU (0..1).
+        peak_memory_mib: Most memory at the peak of an inference.
+        weights_mib: Most memory of all constants.
+        file_size_mib: Largest exported file.
+        first_inference_ms: Most milliseconds of loading, preparing and the first inference.
     """
 
     resolution: str
@@ -200,11 +204,27 @@ class Budget(Where):
     cpu_ops_allowed: int = 0
     partitions_max: int = 1
     cpu_time_share: float | None = None
+    peak_memory_mib: float | None = None
+    weights_mib: float | None = None
+    file_size_mib: float | None = None
+    first_inference_ms: float | None = None
+
+    def sets(self, keys: Collection[str]) -> bool:
+        """Return whether this sets a limit for any of some keys.
+
+        Raises:
+            ConfigError: a budget has no such key.
+        """
+        known = vars(self)
+        for key in keys:
+            if key not in known:
+                raise ConfigError(f"a budget has no key {key!r}; known: {', '.join(known)}")
+        return any(known[key] is not None for key in keys)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScalingBudget:
-    """Say how latency may grow with resolution.
+    """How latency may grow with resolution.
 
     Attributes:
         resolutions: Such as `256x256`; with fewer than two there is no growth to ask about.
@@ -226,7 +246,7 @@ class ScalingBudget:
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
-    """Hold a restoration model as an idea, with everything a person has set for it.
+    """A restoration model as an idea, with everything a person has set for it.
 
     Attributes:
         name: Short name; the folder's name.

@@ -9,6 +9,7 @@ from harness.evidence import Evidence, Provenance, weakest
 
 LATENCY, FALLBACK, FIDELITY = "latency", "cpu_fallback", "fidelity"
 SCALING, REGRESSION = "scaling", "regression"
+MEMORY, FILE_SIZE, FIRST_INFERENCE = "memory", "file_size", "first_inference"
 """Short names of the gates."""
 
 
@@ -67,7 +68,7 @@ class Verdict:
     """One ruling on one metric.
 
     Attributes:
-        gate: Short name of the gate: latency, cpu_fallback, fidelity, scaling or regression.
+        gate: Short name of the gate, such as `latency`.
         metric: What was judged, with its unit in the name, such as `psnr_db`.
         observed: The value, or None where there is no evidence.
         limit: The limit, or None where none is set.
@@ -160,6 +161,7 @@ class Finding(enum.Enum):
     RIGHT = "in budget and right"
     PARTIAL = "right as far as tested"
     SLOW = "slow"
+    LARGE = "too large"
     FALLBACK = "fallback"
     WRONG = "wrong numbers"
     RESIDENT_BUT_WRONG = "full residency but wrong numbers"
@@ -224,4 +226,6 @@ def _broken(failed: set[str], verdicts: Sequence[Verdict]) -> Finding:
         return Finding.RESIDENT_BUT_WRONG if resident else Finding.WRONG
     if FALLBACK in failed:
         return Finding.FALLBACK
-    return Finding.SLOW if failed & {LATENCY, SCALING} else Finding.REGRESSED
+    if failed & {LATENCY, SCALING, FIRST_INFERENCE}:
+        return Finding.SLOW
+    return Finding.LARGE if failed & {MEMORY, FILE_SIZE} else Finding.REGRESSED

@@ -289,8 +289,28 @@ class Phone:
         )
 
     def memory(self, model: Model) -> Memory:
-        """Return what the graph needs; what the phone uses is not measured."""
-        return memory.of_graph(model.graph, self._provenance(model, {}))
+        """Return what the graph needs, and the peak that the tool reports where it does.
+
+        Raises:
+            DeviceError: the phone, the tool or the driver failed.
+        """
+        made = self._provenance(model, {})
+        self._bench.enter()
+        reported_mib = None
+        if "report_peak_memory_footprint" in self._bench.flags:
+            stage = f"memory of {model.name}"
+            done = self._bench.run_model(
+                model.data,
+                replace(self._preset(model), runs=3, warmup_runs=1),
+                ["--report_peak_memory_footprint=true"],
+                stage=stage,
+            )
+            with self._bench.named(stage):
+                reported_mib = benchmark_tool.parse_peak_mib(done.output)
+        if reported_mib is None:
+            note = "this build of the tool reports no peak memory: tensors of the graph"
+            made = replace(made, evidence=Evidence.RULES, note=note)
+        return replace(memory.of_graph(model.graph, made), reported_peak_mib=reported_mib)
 
     def compare(self, candidate: Model, baseline: Model) -> Comparison:
         """Say whether a candidate is slower than its baseline, in A B B A order.

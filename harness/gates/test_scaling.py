@@ -12,9 +12,10 @@ GATE = verdict.SCALING
 
 
 def asks(case: Case) -> list[Request]:
-    """Return what a case will ask: latency, placement and memory at each resolution."""
+    """Return what a case will ask at each resolution: latency, placement, an NPU's memory."""
     sizes = case.subject.scaling.sizes if case.subject.scaling else ()
-    verbs = (Verb.TIME, Verb.PLACE, Verb.MEMORY)
+    spills = case.target.delegate in observations.SPILLING
+    verbs = (Verb.TIME, Verb.PLACE, *([Verb.MEMORY] if spills else []))
     return [Request.of(case, verb, size) for size in sizes for verb in verbs]
 
 

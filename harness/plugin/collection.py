@@ -171,6 +171,18 @@ class Collector:
         vars(module.obj).update(self._fixtures)
         return module
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_pycollect_makeitem(
+        self, collector: pytest.Module | pytest.Class
+    ) -> list[pytest.Item] | None:
+        """Collect nothing of a module whose `ASKED_BY` names keys that no budget sets."""
+        keys = judging.asked_by(_module(collector))
+        budgets = [budget for subject in self._session.subjects for budget in subject.budgets]
+        try:
+            return [] if keys and not any(budget.sets(keys) for budget in budgets) else None
+        except HarnessError as error:
+            raise pytest.UsageError(f"{collector.nodeid}: ASKED_BY: {error}") from None
+
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """Make one test per case, and per size or frame for tests that ask for those."""
         names = set(metafunc.fixturenames)
@@ -185,7 +197,12 @@ class Collector:
                 "make one with `harness init MODEL.tflite` or name it with the ini key `golden_dir`"
             )
         try:
-            found = [c for case in self._session.cases() for c in judging.expanded(case, names)]
+            keys = judging.asked_by(_module(metafunc.definition))
+            found = [
+                one
+                for case in self._session.cases()
+                for one in judging.expanded(case, names, keys=keys)
+            ]
         except HarnessError as error:
             raise pytest.UsageError(str(error)) from None
         metafunc.parametrize(CASE, found, ids=str)
@@ -198,6 +215,12 @@ class Collector:
         if empty:
             config.hook.pytest_deselected(items=empty)
             items[:] = [item for item in items if _tests_something(item)]
+
+
+def _module(node: pytest.Item | pytest.Collector) -> ModuleType | None:
+    """Return the module that a node is of."""
+    module = node.getparent(pytest.Module)
+    return module.obj if module else None
 
 
 def _position(item: object, items: Sequence[object]) -> int:

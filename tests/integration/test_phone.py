@@ -94,6 +94,20 @@ def test_a_model_is_resized_to_the_frame(device: Phone, variant: Model):
     assert output.pixels.shape == (1, 16, 48, 3)
 
 
+@pytest.mark.parametrize(("build", "reports"), [("2025", True), ("2020", False)])
+def test_peak_memory_is_the_tools_where_its_build_reports_one(
+    plugged: Plugged, device: Phone, variant: Model, build: str, reports: bool
+):
+    plugged.folder.switch(tool_build=build)
+
+    memory = device.memory(variant.at(SIZE))
+
+    assert memory.provenance.evidence is (Evidence.FAKE if reports else Evidence.RULES)
+    assert (memory.reported_peak_mib is not None) is reports
+    in_graph = memory.peak_activation_mib + memory.weights_mib
+    assert memory.peak_mib > in_graph if reports else memory.peak_mib == in_graph
+
+
 def test_ops_the_driver_refuses_are_on_the_cpu_with_the_drivers_name(
     plugged: Plugged, device: Phone, variant: Model
 ):

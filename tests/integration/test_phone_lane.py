@@ -62,6 +62,28 @@ def test_a_blessed_number_names_its_phone_and_another_one_is_not_compared(
     assert "blessed on Pixel 4 (another) gpu" in " ".join(result.stdout.str().split())
 
 
+@pytest.mark.parametrize(("limit", "outcome"), [(1e6, "PASS"), (0.001, "FAIL")])
+def test_memory_and_the_first_inference_are_measured_on_a_phone(
+    plugged: Plugged, project: pytest.Pytester, limit: float, outcome: str
+) -> None:
+    tiny.edit(
+        project.path / "golden" / tiny.NAME / "subject.toml",
+        'resolution = "64x64"\n',
+        f'resolution = "64x64"\npeak_memory_mib = {limit}\nfirst_inference_ms = {limit}\n',
+    )
+
+    project.runpytest_subprocess(
+        "--device=pixel4:gpu", f"--serial={plugged.serial}", "--subject=unet.fp32",
+        "test_memory.py", "test_first_inference.py",
+    )  # fmt: skip
+
+    verdicts = [r.verdict for r in load(latest(project.path)).records]
+    assert {(v.metric, v.outcome.value, v.evidence) for v in verdicts} == {
+        ("peak_memory_mib", outcome, Evidence.FAKE),
+        ("first_inference_ms", outcome, Evidence.FAKE),
+    }
+
+
 def test_a_fake_phone_is_not_taken_unless_its_serial_is_given(
     plugged: Plugged, project: pytest.Pytester
 ) -> None:

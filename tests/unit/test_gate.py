@@ -13,7 +13,9 @@ from harness.evidence import Evidence, Provenance
 from harness.fidelity import Fidelity
 from harness.images import Size
 from harness.latency import Estimate, Latency
+from harness.memory import Memory
 from harness.metrics import Metric
+from harness.model import Model
 from harness.placement import CPU, UNKNOWN, NodePlacement, Placement
 from harness.scaling import Cliff, Point, Scaling
 from harness.subjects import Budget, Limits, ScalingBudget
@@ -27,7 +29,7 @@ CAP = dataclasses.replace(FLOOR, sense=Sense.AT_MOST)
 EITHER = st.sampled_from([FLOOR, CAP])
 
 
-def budget(**limits: float) -> Budget:
+def budget(**limits: float | None) -> Budget:
     return Budget(
         devices=("*",), delegates=("*",), variants=("*",), resolution="64x64", source="test",
         **limits,  # type: ignore[arg-type]
@@ -336,6 +338,60 @@ class TestScaling:
         found = outcomes(gate.scaling(self.FACT, None))
 
         assert found["scaling_exponent"] is found["cliff_ratio"] is OPEN
+
+
+class TestMemory:
+    FACT = Memory(peak_activation_mib=30.0, weights_mib=2.0, provenance=ON_HOST)
+
+    @pytest.mark.parametrize(
+        ("limits", "expected"),
+        [
+            ({"peak_memory_mib": 32.0}, {"peak_memory_mib": PASS}),
+            ({"peak_memory_mib": 31.9}, {"peak_memory_mib": FAIL}),
+            ({"weights_mib": 2.0}, {"weights_mib": PASS}),
+            ({"weights_mib": 1.9}, {"weights_mib": FAIL}),
+            (
+                {"peak_memory_mib": 1.0, "weights_mib": 9.0},
+                {"peak_memory_mib": FAIL, "weights_mib": PASS},
+            ),
+            ({}, {}),
+        ],
+    )
+    def test_peak_and_weights_are_judged_where_they_have_a_limit(
+        self, limits: dict[str, float], expected: dict[str, Outcome]
+    ) -> None:
+        assert outcomes(gate.memory(self.FACT, budget(**limits))) == expected
+
+    def test_what_the_tool_on_a_phone_reports_goes_before_the_graph(self) -> None:
+        reported = dataclasses.replace(self.FACT, reported_peak_mib=50.0)
+
+        (ruling,) = gate.memory(reported, budget(peak_memory_mib=40.0))
+
+        assert (ruling.outcome, ruling.observed) == (FAIL, 50.0)
+        assert "30 MiB of activations at one time and 2 MiB of weights" in ruling.because
+
+    @pytest.mark.parametrize(("limit", "outcome"), [(1.0, PASS), (0.9, FAIL), (None, OPEN)])
+    def test_the_file_is_judged_by_its_bytes(self, limit: float | None, outcome: Outcome) -> None:
+        model = Model(name="m", data=bytes(2**20))
+
+        ruling = gate.file_size(model, budget(file_size_mib=limit))
+
+        assert (ruling.outcome, ruling.observed) == (outcome, 1.0)
+
+
+class TestFirstInference:
+    @pytest.mark.parametrize(("limit", "outcome"), [(50.0, PASS), (49.0, FAIL), (None, OPEN)])
+    def test_loading_and_the_first_run_are_judged_together(
+        self, limit: float | None, outcome: Outcome
+    ) -> None:
+        ruling = gate.first_inference(TestLatencyMeasured.FACT, budget(first_inference_ms=limit))
+
+        assert (ruling.outcome, ruling.observed) == (outcome, 50.0)
+
+    def test_an_estimate_says_nothing_of_it(self) -> None:
+        ruling = gate.first_inference(TestLatencyEstimated.FACT, budget(first_inference_ms=1e6))
+
+        assert (ruling.outcome, ruling.lacks) == (OPEN, Lack.PHONE)
 
 
 class TestRegression:

@@ -266,6 +266,29 @@ def parse_timings(output: str) -> Timings:
     return timings
 
 
+def parse_peak_mib(output: str) -> float | None:
+    """Return the peak memory of the tool's process, or None where a build does not print it.
+
+    Its "MB" are KiB over 1024. Source: google-ai-edge/LiteRT,
+    tflite/profiling/memory_usage_monitor.h.
+
+    Raises:
+        DeviceError: the number makes no sense.
+    """
+    found = re.search(
+        rf"Overall peak memory footprint \(MB\) via periodic monitoring: ({_NUMBER})", output
+    )
+    if found is None:
+        return None
+    try:
+        peak_mib = float(found[1])
+    except ValueError:
+        peak_mib = math.nan
+    if not 0.0 < peak_mib < math.inf:
+        raise DeviceError(f"the benchmark tool's peak memory makes no sense: {found[0]!r:.200}")
+    return peak_mib
+
+
 def _parse_count(line: str) -> Mapping[str, float]:
     """Read `count=5 first=1 curr=2 min=1 max=2 avg=1.5 std=0 ...` in any build's wording."""
     values = {

@@ -35,7 +35,10 @@ _BASE = (
     "gpu_precision_loss_allowed=true", "use_xnnpack=false", "external_delegate_path=",
     "external_delegate_options=", "use_hexagon=false",
 )  # fmt: skip
-_SINCE_2022 = ("verbose=false", "output_filepath=", "xnnpack_force_fp16=false")
+_SINCE_2022 = (
+    "verbose=false", "output_filepath=", "xnnpack_force_fp16=false",
+    "report_peak_memory_footprint=false",
+)  # fmt: skip
 _SINCE_2025 = (
     "result_file_path=", "export_model_runtime_info=false", "model_runtime_info_output_file=",
     "op_profiling_output_mode=stdout",
@@ -206,7 +209,7 @@ def _report(
         f"Running benchmark for at least {len(timed)} iterations",
     ]
     if not cut_off:
-        lines += [_count(timed, percentiles) + "\n", *_summary(switches, samples)]
+        lines += [_count(timed, percentiles) + "\n", *_summary(switches, flags, samples)]
     print("\n".join(prefix + line for line in lines))
     if flags.get("result_file_path") and not cut_off:
         result = Timings(
@@ -219,7 +222,7 @@ def _report(
         Path(flags["result_file_path"]).write_bytes(benchmark_result.write(result))
 
 
-def _summary(switches: Switches, samples: Samples) -> list[str]:
+def _summary(switches: Switches, flags: dict[str, str], samples: Samples) -> list[str]:
     init, warmup, timed = samples.init_us, samples.warmup_us, samples.timed_us
     mean = float(np.mean(timed))
     if switches.tool_build == "2020":
@@ -235,10 +238,15 @@ def _summary(switches: Switches, samples: Samples) -> list[str]:
             f"Warmup (first):       {warmup[0] / 1e3:.2f} ms",
             f"Inference (avg):      {mean / 1e3:.2f} ms ({len(timed)} runs)",
         ]
+    peak = []
+    if flags.get("report_peak_memory_footprint") == "true":
+        used_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        peak = [f"Overall peak memory footprint (MB) via periodic monitoring: {used_mib:g}"]
     return [
         f"Inference timings in us: Init: {init:.0f}, First inference: {warmup[0]:.0f}, "
         f"Warmup (avg): {float(np.mean(warmup)):g}, Inference (avg): {mean:g}",
         "Memory footprint delta from the start of the tool (MB): init=5.1 overall=36.9",
+        *peak,
     ]
 
 

@@ -264,3 +264,26 @@ def test_an_input_name_with_the_tools_own_syntax_is_replaced():
 def test_a_build_that_cannot_read_a_frame_is_an_error_that_says_so():
     with pytest.raises(ConfigError, match="cannot read a frame"):
         benchmark_tool.input_flags("x", (1, 2, 2, 3), "/a", flags=frozenset({"use_gpu"}))
+
+
+@pytest.mark.parametrize(
+    ("output", "peak_mib"),
+    [
+        ("INFO: Overall peak memory footprint (MB) via periodic monitoring: 41.2031\n", 41.2031),
+        ("Memory footprint delta from the start of the tool (MB): init=5.1 overall=36.9\n", None),
+        ("Peak memory footprint (MB): init=5.1 overall=36.9\n", None),
+        ("", None),
+    ],
+)
+def test_the_peak_of_memory_is_read_where_it_is_reported(
+    output: str, peak_mib: float | None
+) -> None:
+    assert benchmark_tool.parse_peak_mib(output) == peak_mib
+
+
+@pytest.mark.parametrize("number", ["nan", "inf", "0", "-3", "1.2.3"])
+def test_a_peak_of_memory_that_makes_no_sense_is_an_error(number: str) -> None:
+    line = f"Overall peak memory footprint (MB) via periodic monitoring: {number}"
+
+    with pytest.raises(DeviceError, match="makes no sense"):
+        benchmark_tool.parse_peak_mib(line)

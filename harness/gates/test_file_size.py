@@ -1,0 +1,15 @@
+"""Rule on the size of the exported file (M)."""
+
+from harness import gate, verdict
+from harness.subjects import Budget, Variant
+
+GATE = verdict.FILE_SIZE
+ASKED_BY = ("file_size_mib",)
+"""Keys of a budget; one without any of them asks nothing of this gate."""
+
+
+def test_the_file_keeps_its_size_budget(
+    variant: Variant, budget: Budget, check: gate.Check
+) -> None:
+    """M3: the exported file is no larger than its budget."""
+    check(gate.file_size(variant.model(), budget))

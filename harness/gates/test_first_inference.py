@@ -1,0 +1,26 @@
+"""Rule on the first inference (L)."""
+
+from harness import gate, verdict
+from harness.cases import SizedCase
+from harness.images import Size
+from harness.lab import DeviceUnderTest
+from harness.requests import Request, Verb
+from harness.subjects import Budget, Variant
+
+GATE = verdict.FIRST_INFERENCE
+ASKED_BY = ("first_inference_ms",)
+"""Keys of a budget; one without any of them asks nothing of this gate."""
+
+
+def asks(case: SizedCase) -> list[Request]:
+    """Return what a case will ask: the latency that the latency gate asks for too."""
+    return [Request.of(case, Verb.TIME, case.size, limit_ms=case.budget.latency_ms)]
+
+
+def test_a_first_inference_keeps_its_budget(
+    device: DeviceUnderTest, variant: Variant, size: Size, budget: Budget, check: gate.Check
+) -> None:
+    """L3: loading, preparing and the first inference keep the budget of this device and size."""
+    latency = device.time(variant, size, limit_ms=budget.latency_ms)
+
+    check(gate.first_inference(latency, budget))
