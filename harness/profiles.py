@@ -196,16 +196,14 @@ class Target:
     profile: Profile
     delegate: str
 
-<<<<<<< HEAD
     def __repr__(self) -> str:
         """Return its name."""
         return text.repr_of(self, str(self))
-=======
+
     @functools.cached_property
     def sha256(self) -> str:
         """Return a hash of the delegate and of every field of the profile."""
         return sha256_of(json.dumps(schema.dump(self), sort_keys=True).encode())
->>>>>>> 463464e (Hash a frame, a profile and a file of baselines once in a run)
 
     def __str__(self) -> str:
         """Return `pixel4:nnapi`."""

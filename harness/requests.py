@@ -5,11 +5,7 @@ import functools
 from dataclasses import dataclass, field
 from typing import Self
 
-<<<<<<< HEAD
-from harness import schema, text
-=======
-from harness import images
->>>>>>> 463464e (Hash a frame, a profile and a file of baselines once in a run)
+from harness import images, text
 from harness.cases import Case
 from harness.errors import ConfigError, HarnessError
 from harness.evidence import sha256_of

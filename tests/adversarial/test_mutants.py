@@ -61,7 +61,7 @@ def _stages(model: Model) -> Iterator[Callable[[], object]]:
     yield lambda: (parsed.macs, parsed.weight_bytes, parsed.peak_activation_bytes)
     yield lambda: console.print(inspect._headline(inspect.Path("m.tflite"), parsed))
     yield lambda: console.print(inspect._ops(parsed))
-    yield lambda: inspect._as_json(parsed, {})
+    yield lambda: inspect._as_json(parsed, {}, {})
     for width, height in ((16, 16), (24, 32), (17, 9), (4096, 4096)):
         yield lambda w=width, h=height: model.at(f"{w}x{h}").graph.macs
     for target, place in _targets():
