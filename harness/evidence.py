@@ -53,7 +53,8 @@ class Provenance:
     Attributes:
         evidence: How the fact is known.
         device: Fingerprint of the device, or of the stack and profile that stood in for it.
-        variant_sha256: Content hash of the .tflite file as it was run.
+        variant_sha256: Content hash of the .tflite as it was run, resized for the frame.
+        file_sha256: Content hash of the file as it was exported; '' where there is no file.
         runtime: Versions of the software that took part, by name.
         harness_version: Version of this package.
         git_commit: Commit of the working tree, with `+dirty` where it had changes; or empty.
@@ -65,6 +66,7 @@ class Provenance:
     evidence: Evidence
     device: str
     variant_sha256: str
+    file_sha256: str = ""
     runtime: Mapping[str, str] = field(default_factory=dict)
     harness_version: str = __version__
     git_commit: str = ""

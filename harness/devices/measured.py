@@ -366,6 +366,7 @@ class Phone:
             evidence=Evidence.FAKE if self.identity.fake else Evidence.PHONE,
             device=f"{self.identity.unit} {self._delegate}",
             variant_sha256=model.sha256,
+            file_sha256=model.file_sha256,
             runtime={
                 "benchmark_model": self._tool.sha256[:12],
                 "build": self.identity.build,

@@ -95,12 +95,12 @@ def estimate(model: Model, placement: Placement, target: Target) -> Estimate:
         StackMissing: the delegate is qnn and the `qualcomm` extra is not installed.
         DeviceError: the vendor's estimator crashed or gave no answer.
     """
-    return estimate_graph(model.graph, placement, target, sha256=model.sha256)
+    found = estimate_graph(model.graph, placement, target)
+    made = replace(found.provenance, variant_sha256=model.sha256, file_sha256=model.file_sha256)
+    return replace(found, provenance=made)
 
 
-def estimate_graph(
-    graph: Graph, placement: Placement, target: Target, *, sha256: str = ""
-) -> Estimate:
+def estimate_graph(graph: Graph, placement: Placement, target: Target) -> Estimate:
     """Estimate a graph that need not be a file, such as a published network drawn again.
 
     Raises:
@@ -126,7 +126,7 @@ def estimate_graph(
         provenance=Provenance(
             evidence=Evidence.VENDOR_MODEL if found.by_vendor else Evidence.MODEL,
             device=f"{target} {'vendor estimate' if found.by_vendor else 'roofline'}",
-            variant_sha256=sha256,
+            variant_sha256="",
             time_utc=evidence.now_utc(),
         ),
     )

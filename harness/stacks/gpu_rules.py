@@ -92,6 +92,7 @@ def place(model: Model, target: Target) -> Placement:
             evidence=Evidence.RULES,
             device=f"{target.profile.name}:gpu rules",
             variant_sha256=model.sha256,
+            file_sha256=model.file_sha256,
             runtime={"gpu rules": SOURCE},
             time_utc=now_utc(),
             note=f"{note}; {failures}" if failures else note,

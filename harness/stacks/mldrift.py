@@ -113,6 +113,7 @@ def place(model: Model, target: Target) -> Placement:
             evidence=Evidence.VENDOR,
             device=f"{target}, ML Drift on this host",
             variant_sha256=model.sha256,
+            file_sha256=model.file_sha256,
             runtime=versions(),
             time_utc=now_utc(),
             note=f"{NOTE}; {failures}" if failures else NOTE,

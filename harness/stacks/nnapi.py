@@ -106,6 +106,7 @@ def place(model: Model, target: Target) -> Placement:
             evidence=Evidence.RULES,
             device=f"{target.profile.name}:nnapi rules, feature level {phone.level}",
             variant_sha256=model.sha256,
+            file_sha256=model.file_sha256,
             runtime={"nnapi rules": SOURCE},
             time_utc=now_utc(),
             note=_note(target.profile),

@@ -201,6 +201,7 @@ def _provenance(model: Model, target: Target, note: str) -> Provenance:
         evidence=Evidence.VENDOR,
         device=f"{target}, {_soc_model(target)}",
         variant_sha256=model.sha256,
+        file_sha256=model.file_sha256,
         runtime=versions(),
         time_utc=evidence.now_utc(),
         note=note,

@@ -94,6 +94,7 @@ def place(model: Model) -> Placement:
             evidence=Evidence.HOST,
             device="XNNPACK on this host",
             variant_sha256=model.sha256,
+            file_sha256=model.file_sha256,
             runtime=versions(),
             time_utc=now_utc(),
         ),

@@ -137,3 +137,15 @@ def test_every_line_of_a_run_fits_the_schema(project: pytest.Pytester) -> None:
     assert kinds == {"run", "plan", "fact", "verdict", "end"}
     with pytest.raises(jsonschema.ValidationError):
         check.validate({"verdict": {}})
+
+
+def test_a_fact_names_the_file_and_what_was_run_of_it(project: pytest.Pytester) -> None:
+    project.runpytest("--device=pixel4", "test_scaling.py")
+
+    found = results.load(results.latest(project.path))
+
+    resized = [fact for fact in found.facts if fact.resolution == "32x32"]
+    assert resized
+    for fact in resized:
+        made = fact.answer["provenance"]
+        assert made["file_sha256"] == fact.file_sha256 != made["variant_sha256"]
