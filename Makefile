@@ -6,25 +6,34 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
+# Quick tests on base dependencies are what no such mark is on; pyproject.toml explains each.
+MARKED := train or qualcomm or history or arm64 or gpu or adb or slow
+TESTS  := $(BIN)/pytest --benchmark-skip -n 2 --dist loadfile
+
 PLUGINS := $(addprefix pytest-,asyncio benchmark check clarity cov django env forked html \
 	httpserver instafail metadata mock order picked playwright randomly repeat rerunfailures \
 	socket split subtests sugar timeout xdist)
 
-.PHONY: gate gate-all test check plugins bench plants soak fuzz stacks clean
+.PHONY: gate gate-all test test-marked test-all check plugins bench plants soak fuzz stacks clean
 
 gate: $(VENV)/gate.stamp          ## Run the main job: every gate on one device.
 	$(BIN)/pytest --device=$(DEVICE)
 
-gate-all: $(VENV)/dev.stamp       ## Run every gate on every target that a shipped subject has baselines for.
+gate-all: $(VENV)/all.stamp       ## Run every gate on every target that a shipped subject has baselines for.
 	$(BIN)/pytest --origin=emulated --device=$$($(BIN)/python .ci/blessed_targets.py golden)
 # Of the example, whose fallback gate fails on purpose, all that must hold.
 	$(BIN)/pytest --origin=emulated --device=$$($(BIN)/python .ci/blessed_targets.py examples) \
 	    -o golden_dir=examples -k 'not stays_on_the_accelerator'
 
-test: $(VENV)/dev.stamp           ## Run the project's own tests.
-	$(BIN)/pytest --benchmark-skip
+test: $(VENV)/dev.stamp           ## Run the project's own tests that are quick and need no extra.
+	$(TESTS) -m 'not ($(MARKED))'
 
-check: $(VENV)/dev.stamp          ## Lint, type-check and check the order of rooms.
+test-marked: $(VENV)/all.stamp    ## Run the others, on every stack that is installed.
+	$(TESTS) -m '$(MARKED)'
+
+test-all: test test-marked        ## Run all of the project's own tests.
+
+check: $(VENV)/check.stamp        ## Lint, type-check and check the order of rooms.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -34,7 +43,7 @@ plugins: $(VENV)/dev.stamp        ## Run beside the most used pytest plugins, in
 	$(PIP) --upgrade --target .cache/plugins $(PLUGINS)
 	HARNESS_TEST_PLUGINS=$(CURDIR)/.cache/plugins $(BIN)/pytest tests/plugin/test_other_plugins.py
 
-bench: $(VENV)/dev.stamp          ## Measure this project's own speed, as ratios.
+bench: $(VENV)/all.stamp          ## Measure this project's own speed, as ratios.
 	$(BIN)/pytest tests/benchmarks --benchmark-only
 
 plants: $(VENV)/dev.stamp         ## Plant every fault in a small network; each must turn its gates red.
@@ -46,7 +55,7 @@ soak: $(VENV)/dev.stamp           ## Inject 500 random faults into a fake phone,
 fuzz: $(VENV)/dev.stamp           ## Read and run models with random faults, others each time.
 	HARNESS_FUZZ_MUTANTS=$(MUTANTS) HARNESS_FUZZ_SEED=$(SEED) $(BIN)/pytest -s tests/adversarial/test_mutants.py
 
-stacks: $(VENV)/dev.stamp         ## Install every host stack this machine can run (Debian, root).
+stacks: $(VENV)/all.stamp         ## Install every host stack this machine can run (Debian, root).
 	apt-get update -qq
 	apt-get install -y -qq --no-install-recommends chromium adb qemu-user gcc libc6-dev postgresql
 	$(BIN)/harness doctor --install arm64
@@ -60,8 +69,16 @@ $(VENV)/gate.stamp: pyproject.toml constraints.txt | $(VENV)/bin/python
 	touch $@
 
 $(VENV)/dev.stamp: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(PIP) --editable '.[dev,train,qualcomm,history,parquet,study]'
+	$(PIP) --editable '.[dev]'
 	touch $@ $(VENV)/gate.stamp
+
+$(VENV)/check.stamp: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) --editable '.[dev,history]'
+	touch $@ $(VENV)/dev.stamp $(VENV)/gate.stamp
+
+$(VENV)/all.stamp: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) --editable '.[dev,train,qualcomm,history,parquet,study]'
+	touch $@ $(VENV)/check.stamp $(VENV)/dev.stamp $(VENV)/gate.stamp
 
 clean:
 	rm -rf $(VENV) .cache .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

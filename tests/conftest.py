@@ -4,8 +4,9 @@ pytest reads this file for `pytest --device=NAME` in this checkout too: nothing 
 dependencies is imported at the top.
 """
 
+import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,18 @@ import harness.plugin.reporting  # noqa: F401
 from harness.stacks import xnnpack
 
 pytest.register_assert_rewrite("tests.rulings")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Fail in CI where a module is skipped for want of a package and no -m leaves it out."""
+    report = yield
+    if report.skipped and os.environ.get("CI") and not collector.config.option.markexpr:
+        report.outcome = "failed"
+        report.longrepr = f"CI must run this module for real: {report.longrepr}"
+    return report
 
 
 @pytest.fixture(scope="session", autouse=True)

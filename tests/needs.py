@@ -1,6 +1,9 @@
-"""Skip a test where a host stack is not installed; in CI that is a failure."""
+"""Skip a test where what it needs is not installed; in CI that is a failure."""
 
+import importlib
 import os
+import shutil
+from types import ModuleType
 
 import pytest
 
@@ -12,3 +15,20 @@ def installed(missing: str | None) -> None:
     if os.environ.get("CI"):
         pytest.fail(f"CI must run this stack for real: {missing}")
     pytest.skip(missing)
+
+
+def package(name: str) -> ModuleType:
+    """Return a Python package that an extra installs."""
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError:
+        installed(f"needs the Python package {name}")
+        raise AssertionError("skipped or failed above") from None
+
+
+def program(name: str) -> str:
+    """Return the path of a program of this host."""
+    path = shutil.which(name)
+    installed(None if path else f"needs the program {name}")
+    assert path is not None
+    return path

@@ -27,6 +27,7 @@ def small() -> Model:
     return models.model(models.unet(size_px=64))
 
 
+@pytest.mark.qualcomm
 def test_a_remembered_output_ends_with_the_chip_that_its_profile_names(tmp_path: Path) -> None:
     """A copy of galaxy_s24 that is edited to name no real chip was still PASS VENDOR."""
     needs.installed(qnn.missing())

@@ -2,7 +2,6 @@
 
 import base64
 import os
-import shutil
 import socket
 import struct
 from collections.abc import Iterator
@@ -15,11 +14,14 @@ from harness import child
 from harness.devices.fake_phone import authorization
 from harness.devices.phone.adb import AdbConnection, Server
 from harness.errors import DeviceError
-from tests import phones
+from tests import needs, phones
 from tests.phones import Plugged
 
 _HEADER = struct.Struct("<4sIIIII")
-ADBS = [str(Path(adbutils.__file__).parent / "binaries" / "adb"), shutil.which("adb")]
+ADBS = [
+    pytest.param(str(Path(adbutils.__file__).parent / "binaries" / "adb"), id="bundled"),
+    pytest.param("adb", id="system", marks=pytest.mark.adb),
+]
 
 
 @pytest.fixture
@@ -101,13 +103,11 @@ def test_a_packet_longer_than_any_ends_the_line(plugged: Plugged) -> None:
     assert answers(plugged, huge) == []
 
 
-@pytest.mark.parametrize("program", ADBS, ids=["bundled", "system"])
+@pytest.mark.parametrize("program", ADBS)
 def test_the_owners_adb_is_let_in_and_a_strangers_is_not(
-    program: str | None, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    program: str, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if program is None:
-        pytest.skip("no adb here")
-    monkeypatch.setenv("ADBUTILS_ADB_PATH", program)
+    monkeypatch.setenv("ADBUTILS_ADB_PATH", needs.program(program))
     stranger = tmp_path / "stranger"
     stranger.mkdir()
     with phones.server() as own, phones.plugged(tmp_path / "phone", own) as plugged:

@@ -20,6 +20,8 @@ from harness.history.entries import FactEntry, RunEntry, SeriesKey
 from harness.history.store import Store, queries
 from tests import needs, postgres
 
+pytestmark = pytest.mark.history
+
 SERIES = 5_000
 SIZES = {"sqlite": 200, "postgresql": 2_000}
 """Runs of each kind of database."""

@@ -10,6 +10,8 @@ from harness.estimate import published
 pytest.importorskip("onnxruntime_qnn")
 pytest.importorskip("onnx")
 
+pytestmark = pytest.mark.qualcomm
+
 ENTRIES = {
     f"{profile.name}-{entry.precision}": entry
     for profile in profiles.load_all([profiles.shipped_folder()]).values()

@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+pytest.importorskip("keras")
+
 from harness.compress import subject
 from harness.training.batches import PairBatches
 from harness.training.photos import Pairs
@@ -13,7 +15,7 @@ from harness.training.train import small, train
 from harness.zoo.unet import unet
 from tests.keras_warnings import ARRAY_COPY
 
-pytestmark = ARRAY_COPY
+pytestmark = [pytest.mark.train, ARRAY_COPY]
 
 
 def test_the_share_of_a_step_that_waits_for_data(benchmark: Any, tmp_path: Path) -> None:

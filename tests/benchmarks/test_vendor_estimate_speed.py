@@ -12,6 +12,8 @@ from tests import models
 pytest.importorskip("onnxruntime_qnn")
 pytest.importorskip("onnx")
 
+pytestmark = pytest.mark.qualcomm
+
 
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

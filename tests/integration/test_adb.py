@@ -1,6 +1,5 @@
 """Reach a phone through real adb servers: the one in adbutils and the system's."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,16 +12,13 @@ from harness.devices.fake_phone.faults import Fault
 from harness.devices.phone import adb
 from harness.devices.phone.adb import Server
 from harness.errors import ConfigError, DeviceError
-from tests import phones
+from tests import needs, phones
 from tests.phones import Plugged
 
 BUNDLED = Path(adbutils.__file__).parent / "binaries" / "adb"
-SYSTEM = shutil.which("adb")
 ADBS = [
     pytest.param(str(BUNDLED), id="bundled"),
-    pytest.param(
-        str(SYSTEM), id="system", marks=pytest.mark.skipif(SYSTEM is None, reason="no adb here")
-    ),
+    pytest.param("adb", id="system", marks=pytest.mark.adb),
 ]
 PAYLOAD = bytes(range(256)) * 4000
 
@@ -32,7 +28,7 @@ def server(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ADBUTILS_ADB_PATH", request.param)
+        patch.setenv("ADBUTILS_ADB_PATH", needs.program(request.param))
         patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
         with phones.server() as private:
             yield private
@@ -150,12 +146,12 @@ def test_a_killed_server_is_started_again_and_finds_the_phone(plugged: Plugged):
     assert plugged.connection.state() == "device"
 
 
-@pytest.mark.skipif(SYSTEM is None, reason="needs two versions of adb: apt-get install adb")
+@pytest.mark.adb
 def test_a_server_restarted_by_another_version_is_an_error_once_and_then_works(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("ADBUTILS_ADB_PATH", str(SYSTEM))
+    monkeypatch.setenv("ADBUTILS_ADB_PATH", needs.program("adb"))
     with phones.server() as server, phones.plugged(tmp_path / "phone", server) as fake:
         fake.connection.wait_ready(timeout_s=10)
         adb.stop_server(server)

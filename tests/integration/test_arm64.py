@@ -15,6 +15,8 @@ from harness.profiles import CpuCluster, Profile, Target
 from harness.stacks import arm64, arm64_cpu, arm64_sysroot, arm64_worker, xnnpack
 from tests import models, needs
 
+pytestmark = pytest.mark.arm64
+
 SHARED = cache.root()
 """The user's cache, read before the session's own one takes its place: a build takes a minute."""
 

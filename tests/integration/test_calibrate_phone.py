@@ -13,7 +13,7 @@ from harness.estimate.calibrate import STARTS, Sample, calibrate
 from harness.estimate.calibrate_npu import calibrate_npu
 from harness.estimate.reference.phone_nets import kernel_nets, whole_nets
 from harness.profiles import Accelerator, Target
-from tests import phones
+from tests import needs, phones
 from tests.phones import PIXEL_4, QUICK
 
 HTP = Accelerator(name="htp", delegate="qnn", source="a test")
@@ -57,11 +57,12 @@ def test_a_phone_on_a_cable_gives_a_profile_its_constants(server: Server, tmp_pa
     assert all(value > 0.0 for value in found.constants.values.values())
 
 
+@pytest.mark.qualcomm
 def test_a_snapdragon_on_a_cable_gives_the_correction_of_the_vendors_estimate(
     server: Server, tmp_path: Path
 ) -> None:
-    pytest.importorskip("onnxruntime_qnn")
-    pytest.importorskip("onnx")
+    needs.package("onnxruntime_qnn")
+    needs.package("onnx")
     samples = measured(server, tmp_path, "qnn")
 
     found = calibrate_npu(samples, precision="float", soc_model="SM8650", source="a fake phone")

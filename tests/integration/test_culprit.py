@@ -13,6 +13,8 @@ from harness.profiles import Target
 from harness.stacks import mldrift, qnn, xnnpack
 from tests import faults, models, needs
 
+pytestmark = pytest.mark.qualcomm
+
 PROFILES = profiles.load_all([profiles.shipped_folder()])
 S24 = Target(profile=PROFILES["galaxy_s24"], delegate="qnn")
 PIXEL4 = Target(profile=PROFILES["pixel4"], delegate="gpu")

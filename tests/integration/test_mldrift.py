@@ -15,6 +15,8 @@ from harness.profiles import Accelerator, Profile, Target
 from harness.stacks import mldrift, xnnpack
 from tests import branches, models, needs
 
+pytestmark = pytest.mark.gpu
+
 PHONE = Target(
     profile=Profile(
         name="a_phone", title="A phone", match=(), soc="a chip", cpu=(), android_api_level=34,

@@ -18,6 +18,8 @@ from harness.profiles import Accelerator, Profile, Target
 from harness.stacks import qnn, qnn_compiler, xnnpack
 from tests import branches, models, needs
 
+pytestmark = pytest.mark.qualcomm
+
 
 @pytest.fixture(scope="module", autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:

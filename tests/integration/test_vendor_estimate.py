@@ -17,6 +17,8 @@ from tests.unit.estimate import phones
 pytest.importorskip("onnxruntime_qnn")
 pytest.importorskip("onnx")
 
+pytestmark = pytest.mark.qualcomm
+
 
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

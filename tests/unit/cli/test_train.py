@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+pytest.importorskip("keras")
+
 from harness import cli
 from tests.keras_warnings import ARRAY_COPY
 
-pytestmark = ARRAY_COPY
+pytestmark = [pytest.mark.train, ARRAY_COPY]
 
 
 @pytest.fixture

@@ -3,9 +3,12 @@
 import hashlib
 import json
 
-import keras
 import numpy as np
 import pytest
+
+pytest.importorskip("keras")
+
+import keras
 
 from harness.compress.build import build
 from harness.compress.export import Precision
@@ -14,7 +17,11 @@ from harness.training.photos import Pairs
 from harness.zoo.unet import UNetSize, unet
 from tests.keras_warnings import ARRAY_COPY
 
-pytestmark = [ARRAY_COPY, pytest.mark.filterwarnings("ignore:Statistics for quantized inputs")]
+pytestmark = [
+    pytest.mark.train,
+    ARRAY_COPY,
+    pytest.mark.filterwarnings("ignore:Statistics for quantized inputs"),
+]
 
 TINY = UNetSize(widths=(4, 8), convs=1, stem_stride=2)
 

@@ -7,12 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+pytest.importorskip("keras")
+
 from harness import graph
 from harness.training.checkpoint import load_weights
 from harness.training.subject import design
 from tests.keras_warnings import ARRAY_COPY
 
-pytestmark = ARRAY_COPY
+pytestmark = [pytest.mark.train, ARRAY_COPY]
 
 REPOSITORY = Path(__file__).parents[3]
 SUBJECTS = sorted(path.parent for path in REPOSITORY.glob("golden/*/provenance.json"))

@@ -1,8 +1,11 @@
 """Check exported files: what operators they hold, and that they compute what the network does."""
 
-import keras
 import numpy as np
 import pytest
+
+pytest.importorskip("keras")
+
+import keras
 
 from harness import graph
 from harness.compress import export
@@ -16,7 +19,11 @@ from harness.zoo.unet import UNetSize, unet
 from tests import models
 from tests.keras_warnings import ARRAY_COPY
 
-pytestmark = [ARRAY_COPY, pytest.mark.filterwarnings("ignore:Statistics for quantized inputs")]
+pytestmark = [
+    pytest.mark.train,
+    ARRAY_COPY,
+    pytest.mark.filterwarnings("ignore:Statistics for quantized inputs"),
+]
 
 TINY = UNetSize(widths=(4, 8), convs=1, stem_stride=2)
 SIZE_PX = (32, 48)

@@ -1,8 +1,11 @@
 """Check pruning: whole channels leave, ties hold, and what is left computes the same."""
 
-import keras
 import numpy as np
 import pytest
+
+pytest.importorskip("keras")
+
+import keras
 
 from harness import graph
 from harness.compress.export import Precision, convert
@@ -13,7 +16,7 @@ from harness.zoo.layers import Upsampling
 from harness.zoo.unet import SMALL, unet
 from tests.keras_warnings import ARRAY_COPY
 
-pytestmark = ARRAY_COPY
+pytestmark = [pytest.mark.train, ARRAY_COPY]
 
 SIZE_PX = (64, 64)
 

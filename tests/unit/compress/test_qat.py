@@ -1,8 +1,11 @@
 """Check quantization-aware training: rounding, gradients, and the file that comes of it."""
 
-import keras
 import numpy as np
 import pytest
+
+pytest.importorskip("keras")
+
+import keras
 import tensorflow as tf
 
 from harness import graph
@@ -13,7 +16,11 @@ from harness.zoo.unet import UNetSize, unet
 from tests import models
 from tests.keras_warnings import ARRAY_COPY
 
-pytestmark = [ARRAY_COPY, pytest.mark.filterwarnings("ignore:Statistics for quantized inputs")]
+pytestmark = [
+    pytest.mark.train,
+    ARRAY_COPY,
+    pytest.mark.filterwarnings("ignore:Statistics for quantized inputs"),
+]
 
 TINY = UNetSize(widths=(4, 8), convs=1, stem_stride=2)
 SIZE_PX = (32, 48)

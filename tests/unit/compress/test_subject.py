@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+pytest.importorskip("keras")
+
 from harness.compress import subject
 from harness.compress.subject import Workshop, build_variants
 from harness.errors import ConfigError
@@ -13,7 +15,11 @@ from harness.training.subject import design, train_subject
 from harness.training.train import small
 from tests.keras_warnings import ARRAY_COPY
 
-pytestmark = [ARRAY_COPY, pytest.mark.filterwarnings("ignore:Statistics for quantized inputs")]
+pytestmark = [
+    pytest.mark.train,
+    ARRAY_COPY,
+    pytest.mark.filterwarnings("ignore:Statistics for quantized inputs"),
+]
 
 
 @pytest.fixture

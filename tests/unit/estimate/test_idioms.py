@@ -9,6 +9,7 @@ from harness.estimate import idioms
 from harness.estimate.reference.attention import layer_norm
 from harness.estimate.reference.draft import Draft, Node
 from harness.graph import Graph
+from tests import needs
 
 
 def keras_norm(net: Draft, x: Node) -> Node:
@@ -105,9 +106,10 @@ def test_other_ops_of_an_image_stay(draw: object) -> None:
     assert idioms.without_input_normalization(graph) == graph
 
 
+@pytest.mark.qualcomm
 def test_a_layer_norm_is_written_as_onnx_computes_it() -> None:
-    pytest.importorskip("onnx")
-    onnxruntime = pytest.importorskip("onnxruntime")
+    needs.package("onnx")
+    onnxruntime = needs.package("onnxruntime")
     from harness.estimate import onnx_ops, onnx_writer
 
     draft = Draft()

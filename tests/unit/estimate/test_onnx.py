@@ -12,6 +12,8 @@ from tests import models
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
 
+pytestmark = pytest.mark.qualcomm
+
 FRAME = np.linspace(0.05, 1.0, 8 * 8 * 4, dtype=np.float32).reshape(1, 8, 8, 4)
 
 EXACT = [

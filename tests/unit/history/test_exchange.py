@@ -11,9 +11,12 @@ from harness import cli
 from harness.errors import ConfigError, StackMissing
 from harness.history import exchange
 from harness.history.entries import FactEntry, RunEntry
+from tests import needs
 from tests.unit.history.runs import key, run
 
 pytest.importorskip("sqlalchemy", reason="the extra 'history' is not installed")
+
+pytestmark = pytest.mark.history
 
 
 def command(*words):
@@ -38,7 +41,7 @@ def test_json_lines_come_back_exactly(tmp_path_factory, values, name):
 
 
 def test_parquet_has_one_row_a_fact(tmp_path):
-    parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed")
+    parquet = needs.package("pyarrow.parquet")
     path = tmp_path / "runs.parquet"
 
     assert exchange.write_parquet(path, [run(0), run(1, provenance="{}")]) == 2

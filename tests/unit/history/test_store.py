@@ -28,6 +28,8 @@ WRITER = """
 import sys
 from harness.history.store import Store
 from tests.unit.history.runs import run
+
+pytestmark = pytest.mark.history
 address, host, nights, facts = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
 with Store.open(address) as store:
     for night in range(nights):

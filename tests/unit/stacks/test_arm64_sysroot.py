@@ -2,7 +2,6 @@
 
 import importlib.metadata
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from harness import child
 from harness.errors import DeviceError, StackMissing
 from harness.stacks import arm64_sysroot
 from harness.stacks.arm64_sysroot import Manifest
+from tests import needs
 
 SOURCE = Path(arm64_sysroot.__file__).with_name("arm64_count.c")
 
@@ -134,8 +134,9 @@ def test_apt_is_given_folders_and_an_architecture_of_its_own(
         assert f'{option} "{tmp_path}/' in settings
 
 
-@pytest.mark.skipif(shutil.which("apt-config") is None, reason="needs apt")
+@pytest.mark.arm64
 def test_apt_itself_reads_the_private_settings(tmp_path: Path) -> None:
+    needs.program("apt-config")
     with pytest.MonkeyPatch.context() as patch:
         put_on_path(patch, tmp_path / "bin", apt_get="exit 0")
         arm64_sysroot.download_packages(tmp_path, "arm64", ("hello",), status=None)
@@ -172,8 +173,9 @@ def test_an_installed_emulator_is_named_by_its_own_path(tmp_path: Path) -> None:
     assert arm64_sysroot.host_environment(here, tmp_path) == {}
 
 
-@pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
+@pytest.mark.arm64
 def test_the_plugin_compiles_without_warnings(tmp_path: Path) -> None:
+    needs.program("cc")
     done = child.run(
         ["cc", "-shared", "-fPIC", "-Wall", "-Werror", "-DAPI_VERSION=1", "-o",
          tmp_path / "count.so", SOURCE],

@@ -3,9 +3,12 @@
 import collections
 import dataclasses
 
-import keras
 import numpy as np
 import pytest
+
+pytest.importorskip("keras")
+
+import keras
 
 from harness.errors import ConfigError
 from harness.training import photos, rounds
@@ -14,7 +17,7 @@ from harness.training.train import Recipe
 from harness.zoo import designs
 from tests.keras_warnings import ARRAY_COPY
 
-pytestmark = ARRAY_COPY
+pytestmark = [pytest.mark.train, ARRAY_COPY]
 
 RECIPE = Recipe(steps=10, batch=2, patch_px=8, log_every_steps=2, checkpoint_every_steps=2)
 TWO = tuple(Training(name=name, design="tiny", recipe=RECIPE) for name in ("first", "second"))

@@ -3,9 +3,12 @@
 import csv
 import dataclasses
 
-import keras
 import numpy as np
 import pytest
+
+pytest.importorskip("keras")
+
+import keras
 
 from harness.errors import ConfigError
 from harness.training import checkpoint, train
@@ -13,7 +16,7 @@ from harness.training.batches import Batch
 from harness.training.train import Recipe
 from tests.keras_warnings import ARRAY_COPY
 
-pytestmark = ARRAY_COPY
+pytestmark = [pytest.mark.train, ARRAY_COPY]
 
 RECIPE = Recipe(
     steps=12, batch=2, patch_px=8, learning_rate=0.02, log_every_steps=2, checkpoint_every_steps=4

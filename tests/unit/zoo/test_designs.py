@@ -1,15 +1,18 @@
 """Check every network of the zoo: shapes, sizes, MACs, and what the phones ask of a graph."""
 
-import keras
 import numpy as np
 import pytest
+
+pytest.importorskip("keras")
+
+import keras
 
 from harness import graph
 from harness.compress.export import Precision, convert
 from harness.zoo.designs import DESIGNS, OP_GRID, PAPER_DESIGNS, STUDY_DESIGNS
 from tests.keras_warnings import ARRAY_COPY
 
-pytestmark = ARRAY_COPY
+pytestmark = [pytest.mark.train, ARRAY_COPY]
 
 HD_PIXELS = 1280 * 720
 SIDE_PX = 64

@@ -1,15 +1,18 @@
 """Check the layers against TensorFlow's own operators."""
 
-import keras
 import numpy as np
 import pytest
+
+pytest.importorskip("keras")
+
+import keras
 import tensorflow as tf
 
 from harness.zoo import layers
 from harness.zoo.layers import Activation, Upsampling
 from tests.keras_warnings import ARRAY_COPY
 
-pytestmark = ARRAY_COPY
+pytestmark = [pytest.mark.train, ARRAY_COPY]
 
 
 def _noise(*shape: int) -> np.ndarray:
