@@ -2,9 +2,12 @@
 
 import dataclasses
 
-import keras
 import numpy as np
 import pytest
+
+pytest.importorskip("keras")
+
+import keras
 
 from harness import graph
 from harness.compress import settings
@@ -13,6 +16,7 @@ from harness.zoo.layers import conv, image_input, restored
 from tests.keras_warnings import ARRAY_COPY
 
 pytestmark = [
+    pytest.mark.train,
     ARRAY_COPY,
     pytest.mark.filterwarnings("ignore:Statistics for quantized inputs were expected:UserWarning"),
 ]

@@ -3,14 +3,17 @@
 import numpy as np
 import pytest
 
+pytest.importorskip("onnxruntime")
+pytest.importorskip("onnx")
+
+import onnx
+import onnxruntime
+
 from harness.errors import ModelError
 from harness.estimate import onnx_ops, onnx_writer
 from harness.estimate.reference.catalogue import REFERENCES
 from harness.graph import parse
 from tests import models
-
-onnx = pytest.importorskip("onnx")
-onnxruntime = pytest.importorskip("onnxruntime")
 
 pytestmark = pytest.mark.qualcomm
 

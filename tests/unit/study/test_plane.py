@@ -4,12 +4,16 @@ import csv
 
 import pytest
 
+pytest.importorskip("matplotlib")
+
 from harness.errors import ConfigError
 from harness.evidence import Evidence
 from harness.study import curves, pictures, plane
 from harness.study.facts import OnPhone
 from harness.study.paired import Interval
 from harness.study.plane import Point
+
+pytestmark = pytest.mark.study
 
 
 def _point(name: str, *, ms: float, gain_db: float, phone: str = "pixel4") -> Point:

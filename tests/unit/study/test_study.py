@@ -20,6 +20,7 @@ from harness.study.facts import (
     Study,
 )
 from harness.study.tables import Table
+from tests import needs
 
 GOLDEN = Path(__file__).parents[3] / "golden"
 PROFILES = profiles.load_all([profiles.shipped_folder()])
@@ -132,7 +133,9 @@ def test_an_estimate_never_settles_a_claim_about_latency(study):
             assert claim.agrees is None, claim.claimed
 
 
+@pytest.mark.study
 def test_the_page_holds_every_table_and_its_csv_reads_back(study, tmp_path):
+    needs.package("matplotlib")
     written = page.write(study, tmp_path, command="harness study paper")
 
     assert {path.name for path in written} == {
