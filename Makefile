@@ -33,7 +33,7 @@ test-marked: $(VENV)/all.stamp    ## Run the others, on every stack that is inst
 
 test-all: test test-marked        ## Run all of the project's own tests.
 
-check: $(VENV)/check.stamp        ## Lint, type-check and check the order of rooms.
+check: $(VENV)/check.stamp        ## Lint, type-check and check the order of imports.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

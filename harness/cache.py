@@ -81,20 +81,20 @@ def code_sha256(maker: str) -> str:
     return sha256_of(json.dumps({name: sha256_of(seen[name]) for name in sorted(seen)}).encode())
 
 
-def remember(room: str, key: str, compute: Callable[[], T], *, kind: Any) -> T:
+def remember(folder: str, key: str, compute: Callable[[], T], *, kind: Any) -> T:
     """Return the remembered value of a key, computing and storing it the first time.
 
     Two processes may compute the same value; each stores it whole, and the last one stays.
     A damaged entry, or one that does not fit its type, is computed again.
 
     Args:
-        room: Folder within the cache, one for each kind of value.
+        folder: Its name within the cache, one for each kind of value.
         key: From `key_of`: everything that the value depends on.
         compute: Makes the value.
         kind: Its type: `bytes`, `np.ndarray`, or what `schema.parse` takes, such as a dataclass,
             `float` or `tuple[bool, ...]`.
     """
-    path = root() / room / key[:2] / key
+    path = root() / folder / key[:2] / key
     value = read(path, kind)
     if value is None:
         value = compute()

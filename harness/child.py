@@ -45,7 +45,7 @@ _CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
 _MACHINE_SHARE = 0.9
 """Share of the machine's memory that one child may fill; the rest keeps the machine alive."""
 _CAUSE = re.compile(r"error|fatal|fail|abort|terminate|cannot|refuse", re.IGNORECASE)
-_NEWS = re.compile(r"(INFO|WARNING|VERBOSE|[IW]\d{4} )")
+_PROGRESS = re.compile(r"(INFO|WARNING|VERBOSE|[IW]\d{4} )")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -427,10 +427,10 @@ def _text(file: BinaryIO) -> str:
 
 
 def _last_line(text: str) -> str:
-    """Return the last line that reads like a cause, else the last one that is not just news."""
+    """Return the last line that reads like a cause, else the last that is not mere progress."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     causes = [line for line in lines if _CAUSE.search(line)]
-    others = [line for line in lines if not _NEWS.match(line)]
+    others = [line for line in lines if not _PROGRESS.match(line)]
     found = causes or others
     return found[-1][:300] if found else "it did not say why"
 

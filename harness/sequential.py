@@ -35,11 +35,10 @@ class Plan:
         margin_share: A candidate is ruled SLOWER only if the middle of its ratios is beyond
             1 + this.
 
-    Source: looks, futility .3 and margin 2 % as in a study of decision rules under phone-like
-    noise. That study split an alpha of .01; here the shares sum to .005, so that false alarms
-    stay within 0.5 % whatever the noise between pairs, as long as it is symmetric. The first
-    look only stops for futility: eight pairs cannot reach less than 1/256. Measured by
-    tests/benchmarks/test_decision_rule.py.
+    Source: looks, futility .3 and margin 2 % are choices; what they give under phone-like noise is
+    measured by tests/benchmarks/test_decision_rule.py. The shares of alpha sum to .005, so that
+    false alarms stay within 0.5 % whatever the noise between pairs, as long as it is symmetric.
+    The first look only stops for futility: eight pairs cannot reach less than 1/256.
     """
 
     looks: tuple[int, ...] = (8, 12, 20, 32)

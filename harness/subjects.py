@@ -246,7 +246,7 @@ class ScalingBudget:
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
-    """A restoration model as an idea, with everything a person has set for it.
+    """A restoration model and all that a person has set for it.
 
     Attributes:
         name: Short name; the folder's name.

@@ -25,7 +25,7 @@ RUNTIMES = ("tensorflow", "keras", "ai-edge-litert", "numpy")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Built:
-    """Hold one exported variant.
+    """One exported variant.
 
     Attributes:
         name: Name of the variant and of its file.

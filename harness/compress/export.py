@@ -31,7 +31,7 @@ WAYS_ROUND = {
 
 
 class Precision(enum.StrEnum):
-    """Name the arithmetic of an exported file."""
+    """The arithmetic of an exported file."""
 
     FP32 = "fp32"
     FP16 = "fp16"
@@ -41,11 +41,11 @@ class Precision(enum.StrEnum):
 
 
 class ConversionRefused(ModelError):
-    """Report a network that TensorFlow's converter does not take, with the operators at fault."""
+    """A network that TensorFlow's converter does not take, with the operators at fault."""
 
 
 class ResizeBilinearOp(LegacyBilinear2x):
-    """Compute what `LegacyBilinear2x` computes, as one RESIZE_BILINEAR operator."""
+    """`LegacyBilinear2x` as one RESIZE_BILINEAR operator."""
 
     def call(self, inputs: Any) -> Any:
         """Map [N, H, W, C] to [N, 2H, 2W, C]."""
@@ -59,7 +59,7 @@ class ResizeBilinearOp(LegacyBilinear2x):
 
 
 class DepthToSpaceOp(DepthToSpace2x):
-    """Compute what `DepthToSpace2x` computes, as one DEPTH_TO_SPACE operator."""
+    """`DepthToSpace2x` as one DEPTH_TO_SPACE operator."""
 
     def call(self, inputs: Any) -> Any:
         """Map [N, H, W, 4C] to [N, 2H, 2W, C]."""
@@ -67,7 +67,7 @@ class DepthToSpaceOp(DepthToSpace2x):
 
 
 class DepthToSpaceAsTransposeConv(DepthToSpace2x):
-    """Compute what `DepthToSpace2x` computes, as a TRANSPOSE_CONV with a one-hot kernel.
+    """`DepthToSpace2x` as a TRANSPOSE_CONV with a one-hot kernel.
 
     The converter's 16x8 mode has no DEPTH_TO_SPACE; ones and zeros are exact in 8-bit weights.
     """
@@ -82,7 +82,7 @@ class DepthToSpaceAsTransposeConv(DepthToSpace2x):
 
 
 class SpaceToDepthOp(SpaceToDepth2x):
-    """Compute what `SpaceToDepth2x` computes, as one SPACE_TO_DEPTH operator."""
+    """`SpaceToDepth2x` as one SPACE_TO_DEPTH operator."""
 
     def call(self, inputs: Any) -> Any:
         """Map [N, 2H, 2W, C] to [N, H, W, 4C]."""
@@ -90,7 +90,7 @@ class SpaceToDepthOp(SpaceToDepth2x):
 
 
 class SpaceToDepthAsConv(SpaceToDepth2x):
-    """Compute what `SpaceToDepth2x` computes, as a CONV_2D with a one-hot kernel.
+    """`SpaceToDepth2x` as a CONV_2D with a one-hot kernel.
 
     The converter's 16x8 mode has no SPACE_TO_DEPTH; ones and zeros are exact in 8-bit weights.
     """
@@ -103,7 +103,7 @@ class SpaceToDepthAsConv(SpaceToDepth2x):
 
 
 class PReLUAsRelu(keras.layers.PReLU):  # type: ignore[misc]
-    """Compute PReLU without PRELU and NEG, which the converter's 16x8 mode does not have.
+    """PReLU without PRELU and NEG, which the converter's 16x8 mode does not have.
 
     relu(-x) equals relu(x) - x, so relu(x) - slope * relu(-x) is relu(x) + slope * (x - relu(x)).
     """

@@ -36,7 +36,7 @@ _MAKING = (keras.layers.Conv2D, keras.layers.Conv2DTranspose)
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Use:
-    """Hold one layer of a network with the channels it reads and makes.
+    """One layer of a network with the channels it reads and makes.
 
     Attributes:
         layer: The layer, with its weights.
@@ -147,7 +147,7 @@ def trace(
 
 
 class _Follower:
-    """Give labels to channels and remember which are tied."""
+    """Labels of channels, and which of them are tied."""
 
     def __init__(self, *, first: int) -> None:
         self._parents = list(range(first))

@@ -25,7 +25,7 @@ from harness.zoo.layers import Tensor
 
 @keras.saving.register_keras_serializable(package="harness")
 class FakeQuant(keras.layers.Layer):  # type: ignore[misc]
-    """Round activations to 8 bits over a range that calibration frames have set.
+    """Activations rounded to 8 bits over a range that calibration frames have set.
 
     Attributes:
         observing: Up to which percentile of their values calls widen the range, or None; see
@@ -74,7 +74,7 @@ class FakeQuant(keras.layers.Layer):  # type: ignore[misc]
 
 @keras.saving.register_keras_serializable(package="harness")
 class FakeQuantConv2D(keras.layers.Conv2D):  # type: ignore[misc]
-    """Convolve with fake-quantized weights; round the output unless a ReLU follows at once."""
+    """A convolution with fake-quantized weights; its output is rounded unless a ReLU follows."""
 
     def __init__(
         self,
@@ -127,7 +127,7 @@ class FakeQuantConv2D(keras.layers.Conv2D):  # type: ignore[misc]
 
 @keras.saving.register_keras_serializable(package="harness")
 class FakeQuantPReLU(keras.layers.PReLU):  # type: ignore[misc]
-    """Apply PReLU with fake-quantized slopes and round its output."""
+    """PReLU with fake-quantized slopes and a rounded output."""
 
     def __init__(self, *args: Any, as_operator: bool = False, **settings: Any) -> None:
         """Make the range of the output."""
@@ -156,7 +156,7 @@ class FakeQuantPReLU(keras.layers.PReLU):  # type: ignore[misc]
 
 
 class _RoundedOutput(keras.layers.Layer):  # type: ignore[misc]
-    """Round what a layer without weights writes; its kinds say what that is."""
+    """A layer without weights whose output is rounded; its kinds say what it does."""
 
     def __init__(self, *, as_operator: bool = False, **settings: Any) -> None:
         """Make the range of the output."""
@@ -176,7 +176,7 @@ class _RoundedOutput(keras.layers.Layer):  # type: ignore[misc]
 
 @keras.saving.register_keras_serializable(package="harness")
 class FakeQuantReLU(_RoundedOutput):
-    """Apply ReLU and round its output."""
+    """ReLU with a rounded output."""
 
     def call(self, inputs: Tensor) -> Tensor:
         """Return the same shape."""
@@ -189,7 +189,7 @@ class FakeQuantReLU(_RoundedOutput):
 
 @keras.saving.register_keras_serializable(package="harness")
 class FakeQuantAdd(_RoundedOutput):
-    """Add tensors of one shape and round the sum."""
+    """The rounded sum of tensors of one shape."""
 
     def call(self, inputs: list[Tensor]) -> Tensor:
         """Return the shape of one of the tensors."""

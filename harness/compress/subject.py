@@ -33,7 +33,7 @@ PRUNED_RATE = 5e-4
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Workshop:
-    """Say where a subject is built.
+    """The folders in which a subject is built.
 
     Attributes:
         subject: Name of the subject and of its design.

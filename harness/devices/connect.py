@@ -14,7 +14,7 @@ from harness.profiles import Target
 if TYPE_CHECKING:
     from harness.devices.benchmark.measuring import Measuring
 
-_KNOCK_S = 0.3
+_CONNECT_LIMIT_S = 0.3
 
 
 class Origin(enum.Enum):
@@ -148,7 +148,7 @@ def connect(
 def listens(host: str, port: int) -> bool:
     """Return whether an adb server is running, without starting one."""
     try:
-        socket.create_connection((host, port), timeout=_KNOCK_S).close()
+        socket.create_connection((host, port), timeout=_CONNECT_LIMIT_S).close()
     except OSError:
         return False
     return True

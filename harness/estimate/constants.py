@@ -33,7 +33,7 @@ Source: published MobileNetV1 figures of Pixel 3 and 4 (TFLite documentation) di
 
 @dataclass(frozen=True, kw_only=True)
 class Ground:
-    """Hold the rates of one unit and precision, and how far they can be trusted.
+    """The rates of one unit and precision, and how far they can be trusted.
 
     Attributes:
         rates: What the unit does.

@@ -24,7 +24,7 @@ _PRECISIONS = {"float": "float", "fp32": "float", "fp16": "float", "w8a8": "int8
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """Hold one published latency.
+    """One published latency.
 
     Attributes:
         reference: The network.

@@ -19,7 +19,7 @@ published row between releases (0.7 to 3.8 %, median)."""
 
 @dataclass(frozen=True, kw_only=True)
 class Free:
-    """Name a constant to fit.
+    """A constant to fit.
 
     Attributes:
         name: Of the constant.
@@ -34,7 +34,7 @@ class Free:
 
 @dataclass(frozen=True, kw_only=True)
 class Score:
-    """Hold how well predictions meet measurements.
+    """How well predictions meet measurements.
 
     Attributes:
         rows: How many.

@@ -23,7 +23,7 @@ _VALID_PADDING = 1
 
 @dataclass(frozen=True, kw_only=True)
 class Kernel:
-    """Hold one launch: a main op and what is fused into it.
+    """One launch: a main op and what is fused into it.
 
     Attributes:
         ops: Indices of its ops, in execution order.

@@ -26,7 +26,7 @@ _STAND_IN_SHARE_MAX = 0.1
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """Hold one addend of an estimate.
+    """One addend of an estimate.
 
     Attributes:
         label: A kernel, an NPU partition, `crossings between partitions` or `floor`.
@@ -56,7 +56,7 @@ class Part:
 
 @dataclass(frozen=True, kw_only=True)
 class Breakdown:
-    """Hold an estimate by cause, in milliseconds.
+    """An estimate by cause, in milliseconds.
 
     Attributes:
         parts: What the estimate is the sum of.
@@ -214,7 +214,7 @@ def _off_chip_share(found: Breakdown) -> float | None:
 
 
 class _Grounds:
-    """Look constants up once for each unit and precision."""
+    """The constants of each unit and precision, looked up once."""
 
     def __init__(self, target: Target, macs: int) -> None:
         self._target = target

@@ -35,7 +35,7 @@ _SEED = 20
 
 
 class Writer:
-    """Collect ONNX nodes; tensor N of the graph is `tN`."""
+    """An ONNX model that is being written; tensor N of the graph is `tN`."""
 
     def __init__(self, graph: Graph) -> None:
         """Start from a graph whose ops may be a part of a larger one."""

@@ -20,7 +20,7 @@ Place = Callable[[Model], Placement]
 
 @dataclass(frozen=True, kw_only=True)
 class Timed:
-    """Hold the networks that a phone timed.
+    """The networks that a phone timed.
 
     Attributes:
         samples: In the order they ran.

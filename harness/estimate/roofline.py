@@ -27,7 +27,7 @@ _MIB = 2**20
 
 @dataclass(frozen=True, kw_only=True)
 class Rates:
-    """Hold what one unit does in one precision; read from a profile's `[[estimates]]`.
+    """What one unit does in one precision; read from a profile's `[[estimates]]`.
 
     Attributes:
         dense_gmacs_per_s: Rate of convolutions and matrix products at full channel alignment.
@@ -74,7 +74,7 @@ class Rates:
 
 @dataclass(frozen=True, kw_only=True)
 class Demand:
-    """Hold what a kernel asks of a unit: padded operations and bytes."""
+    """What a kernel asks of a unit: padded operations and bytes."""
 
     dense_operations: float
     transposed_operations: float
@@ -92,7 +92,7 @@ class Demand:
 
 @dataclass(frozen=True, kw_only=True)
 class KernelCost:
-    """Hold the milliseconds of one kernel by cause; compute and memory overlap."""
+    """The milliseconds of one kernel by cause; compute and memory overlap."""
 
     kernel: Kernel
     compute_ms: float

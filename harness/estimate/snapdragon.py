@@ -38,7 +38,7 @@ DELEGATE = "qnn"
 
 @dataclass(frozen=True, kw_only=True)
 class Correction:
-    """Hold what leads from the vendor's estimate to one phone in one precision.
+    """What leads from the vendor's estimate to one phone in one precision.
 
     Attributes:
         floor_ms: Cost of one call into the NPU.
@@ -63,7 +63,7 @@ class Correction:
 
 @dataclass(frozen=True, kw_only=True)
 class NpuCost:
-    """Hold the milliseconds of one NPU partition by cause.
+    """The milliseconds of one NPU partition by cause.
 
     Attributes:
         compute_ms: The vendor's estimate and the conversion of float ports, times the phone's

@@ -26,7 +26,7 @@ _KEPT_BYTES_MAX = 1024
 
 @dataclass(frozen=True, kw_only=True)
 class VendorEstimate:
-    """Hold what the estimator says of one graph on its own chip.
+    """What the estimator says of one graph on its own chip.
 
     Attributes:
         time_ms: Milliseconds of one inference.

@@ -60,7 +60,7 @@ _REFERENCE_INT8_OPS = frozenset({"PRELU", "RELU", "RELU6", "RELU_0_TO_1", "RELU_
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
-    """Hold what one op asks for.
+    """What one op asks for.
 
     Attributes:
         kind: dense, transposed, depthwise, vector, reference or move: which rate its arithmetic

@@ -16,7 +16,7 @@ from harness.errors import HarnessError
 from harness.images import Size
 from harness.judging import Goldens
 from harness.lab import DeviceUnderTest, Facts, LocalLab
-from harness.plugin import FIXTURES, GATES, ini, ledgering, option
+from harness.plugin import FIXTURES, GATES, estimate_pairs, ini, option
 from harness.profiles import Target
 from harness.requests import Fact, Request
 from harness.results import Record
@@ -62,7 +62,7 @@ class Session:
     def close(self) -> list[str]:
         """Release every device, and return what went wrong with any of them."""
         troubles = self.lab.close()
-        ledgering.write(self.facts.known(), self.root / ledger.FILE)
+        estimate_pairs.write(self.facts.known(), self.root / ledger.FILE)
         return troubles
 
     def order(self, record: Record) -> tuple[int, int, int, int, str, str]:

@@ -16,7 +16,7 @@ Batch = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]  # blurred, shar
 
 
 class Batches(Protocol):
-    """Answer any step's batch; equal steps give equal batches."""
+    """The batch of any step; equal steps give equal batches."""
 
     def batch(self, step: int) -> Batch:
         """Return blurred and sharp patches [N, P, P, 3], float32 in [0, 1], of one step."""
@@ -24,7 +24,7 @@ class Batches(Protocol):
 
 
 class PairBatches:
-    """Draw patches out of crops held in memory, flipped, turned, their channels shuffled."""
+    """Patches out of crops held in memory, flipped, turned, their channels shuffled."""
 
     def __init__(self, pairs: Pairs, *, batch: int, patch_px: int, seed: int) -> None:
         """Keep the crops.

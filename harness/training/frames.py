@@ -24,7 +24,7 @@ SKIMAGE_VERSION = "0.26.0"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Cut:
-    """Say how a golden frame is cut and shaken.
+    """How a golden frame is cut and shaken.
 
     Attributes:
         name: Name of the frame's two files.

@@ -28,7 +28,7 @@ VALIDATION_STEP = 10
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FramePair:
-    """Name one blurred frame and its sharp target.
+    """One blurred frame and its sharp target.
 
     Attributes:
         blurred: Path of the blurred PNG.
@@ -66,7 +66,7 @@ def validation_frames(folder: Path) -> tuple[FramePair, ...]:
 
 
 class RedsBatches:
-    """Draw patches out of REDS frames: in each epoch 15 of every frame, in an order of its own."""
+    """Patches out of REDS frames: in each epoch 15 of every frame, in an order of its own."""
 
     def __init__(
         self, frames: tuple[FramePair, ...], *, batch: int, patch_px: int, seed: int

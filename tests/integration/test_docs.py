@@ -160,18 +160,18 @@ def test_every_file_that_a_page_names_exists(page: Path) -> None:
     assert [str(path) for path in (*linked, *named) if not path.exists()] == []
 
 
-def test_the_floor_plan_has_a_line_for_every_room() -> None:
+def test_the_layout_has_a_line_for_every_module() -> None:
     page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
-    rooms = {
+    modules = {
         path.name if path.suffix else f"{path.name}/"
         for path in (ROOT / "harness").iterdir()
         if path.name[0] not in "_." and (path.suffix == ".py" or (path / "__init__.py").exists())
     }
 
-    assert sorted(room for room in rooms if f"| `{room}`" not in page) == []
+    assert sorted(name for name in modules if f"| `{name}`" not in page) == []
 
 
-def test_the_order_of_rooms_is_the_one_that_ci_enforces() -> None:
+def test_the_order_of_imports_is_the_one_that_ci_enforces() -> None:
     page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     (contract,) = (c for c in project["tool"]["importlinter"]["contracts"] if c["type"] == "layers")

@@ -9,7 +9,7 @@ from harness.devices.emulated import Emulated
 from harness.evidence import Evidence, Provenance
 from harness.images import Size
 from harness.latency import summarize
-from harness.plugin import ledgering
+from harness.plugin import estimate_pairs
 from harness.requests import Fact, Request, Verb
 
 SIZE = Size(width_px=64, height_px=64)
@@ -27,7 +27,7 @@ def test_only_what_a_real_phone_measured_is_put_beside_its_estimate(
     made = Provenance(evidence=evidence, device="a phone", variant_sha256=request.sized.sha256)
     measured = summarize([5.0], first_ms=6.0, init_ms=7.0, provenance=made)
 
-    ledgering.write([Fact(request=request, answer=measured)], tmp_path / "ledger.jsonl")
+    estimate_pairs.write([Fact(request=request, answer=measured)], tmp_path / "ledger.jsonl")
 
     entries = ledger.read(tmp_path / "ledger.jsonl")
     assert [entry.measured_ms for entry in entries] == [5.0] * pairs
@@ -48,6 +48,6 @@ def test_a_ledger_that_cannot_be_written_costs_no_measurement(
     )
     measured = summarize([5.0], first_ms=6.0, init_ms=7.0, provenance=made)
 
-    ledgering.write([Fact(request=request, answer=measured)], path)
+    estimate_pairs.write([Fact(request=request, answer=measured)], path)
 
     assert not path.exists()

@@ -89,7 +89,7 @@ class Evil:
 def test_a_value_is_computed_once_and_comes_back_as_it_was(value: object, kind: object) -> None:
     compute = Counter(value)
 
-    values = [cache.remember("room", "key1", compute, kind=kind) for _ in range(2)]
+    values = [cache.remember("folder", "key1", compute, kind=kind) for _ in range(2)]
 
     assert values == [value, value]
     assert compute.calls == 1
@@ -99,7 +99,7 @@ def test_pixels_come_back_as_they_were() -> None:
     pixels = np.random.default_rng(0).random((1, 4, 5, 3), np.float32)
     compute = Counter(pixels)
 
-    values = [cache.remember("room", "key", compute, kind=np.ndarray) for _ in range(2)]
+    values = [cache.remember("folder", "key", compute, kind=np.ndarray) for _ in range(2)]
 
     assert compute.calls == 1
     np.testing.assert_array_equal(values[1], pixels)
@@ -108,8 +108,8 @@ def test_pixels_come_back_as_they_were() -> None:
 
 def test_rooms_and_keys_are_apart() -> None:
     values = [
-        cache.remember(room, key, Counter(f"{room} {key}"), kind=str)
-        for room in ("one", "two")
+        cache.remember(folder, key, Counter(f"{folder} {key}"), kind=str)
+        for folder in ("one", "two")
         for key in ("k1", "k2")
     ]
 
@@ -121,20 +121,20 @@ def test_what_failed_to_compute_is_not_remembered() -> None:
         raise RuntimeError("no")
 
     with pytest.raises(RuntimeError):
-        cache.remember("room", "key", fail, kind=int)
+        cache.remember("folder", "key", fail, kind=int)
 
-    assert cache.remember("room", "key", Counter(3), kind=int) == 3
+    assert cache.remember("folder", "key", Counter(3), kind=int) == 3
 
 
 @pytest.mark.parametrize("keep", [0, 1, 31, 32, 40, -1])
 def test_an_entry_that_was_cut_short_is_computed_again(keep: int) -> None:
     numbers = tuple(range(1000))
-    cache.remember("room", "key", Counter(numbers), kind=tuple[int, ...])
+    cache.remember("folder", "key", Counter(numbers), kind=tuple[int, ...])
     (entry,) = _entries()
     entry.write_bytes(entry.read_bytes()[:keep])
     compute = Counter(numbers)
 
-    again = cache.remember("room", "key", compute, kind=tuple[int, ...])
+    again = cache.remember("folder", "key", compute, kind=tuple[int, ...])
 
     assert compute.calls == 1
     assert again == numbers
@@ -144,7 +144,7 @@ def test_an_entry_that_was_cut_short_is_computed_again(keep: int) -> None:
 @pytest.mark.parametrize("seed", range(20))
 def test_an_entry_with_a_flipped_byte_is_computed_again(seed: int) -> None:
     numbers = (0.5,) * 100
-    cache.remember("room", "key", Counter(numbers), kind=tuple[float, ...])
+    cache.remember("folder", "key", Counter(numbers), kind=tuple[float, ...])
     (entry,) = _entries()
     data = bytearray(entry.read_bytes())
     random = np.random.default_rng(seed)
@@ -152,7 +152,7 @@ def test_an_entry_with_a_flipped_byte_is_computed_again(seed: int) -> None:
     entry.write_bytes(data)
     compute = Counter(numbers)
 
-    assert cache.remember("room", "key", compute, kind=tuple[float, ...]) == numbers
+    assert cache.remember("folder", "key", compute, kind=tuple[float, ...]) == numbers
     assert compute.calls == 1
 
 
@@ -161,7 +161,7 @@ def test_an_entry_that_another_wrote_is_never_unpickled(kind: object, tmp_path: 
     note = tmp_path / "ran"
     objects = io.BytesIO()
     np.save(objects, np.array([Evil(note)], dtype=object), allow_pickle=True)
-    cache.remember("room", "key", Counter("made"), kind=str)
+    cache.remember("folder", "key", Counter("made"), kind=str)
     (entry,) = _entries()
     for data in (pickle.dumps(Evil(note)), objects.getvalue()):
         entry.write_bytes(hashlib.sha256(data).digest() + data)
@@ -174,11 +174,11 @@ def test_an_entry_that_another_wrote_is_never_unpickled(kind: object, tmp_path: 
 @pytest.mark.parametrize("data", [b"[1, 2]", b'{"where": 3, "reasons": {}}', b"{}", b"[" * 5000])
 def test_an_entry_of_another_type_is_computed_again(data: bytes) -> None:
     kept = Kept(where=Path("a"), reasons={})
-    cache.remember("room", "key", Counter(kept), kind=Kept)
+    cache.remember("folder", "key", Counter(kept), kind=Kept)
     (entry,) = _entries()
     entry.write_bytes(hashlib.sha256(data).digest() + data)
 
-    assert cache.remember("room", "key", Counter(kept), kind=Kept) == kept
+    assert cache.remember("folder", "key", Counter(kept), kind=Kept) == kept
 
 
 def test_two_processes_at_once_leave_whole_entries_and_nothing_else() -> None:
@@ -248,7 +248,7 @@ class TestFolder:
         script = (
             "from harness import cache\n"
             "for _ in range(2):\n"
-            "    cache.remember('room', 'key', lambda: print('computed') or 3, kind=int)\n"
+            "    cache.remember('folder', 'key', lambda: print('computed') or 3, kind=int)\n"
             "print(cache.trouble())"
         )
         base = {k: v for k, v in os.environ.items() if k not in ("HARNESS_CACHE", "HOME")}
@@ -305,7 +305,7 @@ class TestFolder:
         assert stat.S_IMODE((tmp_path / "a" / "b").stat().st_mode) == 0o700
 
     def test_a_room_that_takes_nothing_more_is_said_and_work_goes_on(self, tmp_path: Path) -> None:
-        (tmp_path / "room").touch()
+        (tmp_path / "folder").touch()
         tmp_path.chmod(0o700)
 
         lines, trouble = self.ask(HARNESS_CACHE=str(tmp_path))

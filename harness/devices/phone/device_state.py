@@ -101,7 +101,7 @@ class Contract:
         sentinel_every_s: The sentinel, which takes a second, is run at most so often.
         clock_jump_s: Most seconds by which the wall clock may jump during a run.
 
-    Source: 38 degrees and 120 s, pixel-bench `wait_cool`; a cap of the clock is how Android
+    Source: 38 degrees and 120 s, alanhc/pixel-bench, `wait_cool`; a cap of the clock is how Android
     throttles (scaling_max_freq below cpuinfo_max_freq).
     """
 

@@ -18,7 +18,7 @@ from harness.graph import Graph
 
 @dataclass(frozen=True, kw_only=True)
 class Reference:
-    """Name a network whose latency is published.
+    """A network whose latency is published.
 
     Attributes:
         name: As published figures name it.

@@ -19,7 +19,7 @@ _NO_DATA = b""
 
 
 class Draft:
-    """Collect ops in execution order; each verb returns the tensor it makes.
+    """A network that is being drawn in execution order; each verb returns the tensor it makes.
 
     Attributes:
         quantized: Whether activations are int8.

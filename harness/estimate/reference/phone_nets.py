@@ -18,7 +18,7 @@ _WHOLE = (
 
 @dataclass(frozen=True, kw_only=True)
 class PhoneNet:
-    """Hold a network for a phone to time.
+    """A network for a phone to time.
 
     Attributes:
         name: Such as `conv_3x3-96px-64c` or `resnet18`.
