@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from harness import extras, schema
-from harness.cli import shared
-from harness.errors import ConfigError, StackMissing
+from harness import schema
+from harness.cli import history_news, ini, shared
+from harness.errors import ConfigError
 from harness.history import exchange, replay
+from harness.history.opening import DEFAULT, open_store
 from harness.history.replay import Row
 from harness.history.rows import Change
 from harness.history.yardstick import Score
@@ -18,16 +19,14 @@ from harness.history.yardstick import Score
 if TYPE_CHECKING:
     from harness.history.store import Store
 
-_DEFAULT = Path(".results/history.db")
-_STORE_NEEDS = ("sqlalchemy", "alembic", "psycopg")
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the subcommands of `harness history`."""
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     add = commands.add_parser(
         "add",
-        help="take runs into the history: JSON lines of `export`, or pytest-benchmark's JSON",
+        help="take runs into the history: results of pytest --device, JSON lines of `export`, or "
+        "pytest-benchmark's JSON",
     )
     add.add_argument("files", type=Path, nargs="+", metavar="FILE")
     add.set_defaults(history_command=_add)
@@ -42,10 +41,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     export.set_defaults(history_command=_export)
     migrate = commands.add_parser("migrate", help="bring the schema of a history up to date")
     migrate.set_defaults(history_command=_migrate)
-    for command in (add, latest, export, migrate):
+    for command in (add, latest, export, migrate, *history_news.add_commands(commands)):
         command.add_argument(
-            "--history", default="", metavar="URL",
-            help=f"SQLite file or postgresql://...; default {_DEFAULT}",
+            "--history", default=ini.of_project().text("history"), metavar="URL",
+            help=f"SQLite file or postgresql://...; default the ini key history, else {DEFAULT}",
         )  # fmt: skip
     _add_replay(commands.add_parser(
         "replay",
@@ -131,23 +130,8 @@ def _migrate(options: argparse.Namespace) -> int:
 
 
 def _open(options: argparse.Namespace, *, migrate: bool = False) -> "Store":
-    """Open the history that the options name.
-
-    Raises:
-        StackMissing: the extra `history` is not installed.
-    """
-    try:
-        from harness.history.store import Store
-
-        if not options.history:
-            _DEFAULT.parent.mkdir(exist_ok=True)
-        return Store.open(options.history or str(_DEFAULT), migrate=migrate)
-    except ModuleNotFoundError as error:
-        if error.name not in _STORE_NEEDS:
-            raise
-        raise StackMissing(
-            f"{error.name} is not installed; {extras.install_command('history')} adds it"
-        ) from None
+    """Open the history that the options name."""
+    return open_store(options.history, migrate=migrate)
 
 
 def _value(value: float | None) -> str:

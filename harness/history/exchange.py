@@ -8,22 +8,27 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from harness import extras, files, schema
+from harness import extras, files, results, schema
 from harness.errors import ConfigError, StackMissing
 from harness.evidence import Evidence, sha256_of
+from harness.history import runs
 from harness.history.entries import FactEntry, RunEntry, SeriesKey
 
 _HISTORY_BYTES_MAX = 2**32
 _MS = 1000.0
+_RESULTS = b'{"run": {"schema":'
+"""How a results file begins."""
 
 
 def read(path: Path) -> tuple[RunEntry, ...]:
-    """Read runs from JSON lines, as `write_json_lines` makes them, or from pytest-benchmark.
+    """Read runs: results of pytest --device, JSON lines of `write_json_lines`, pytest-benchmark's.
 
     Raises:
         ConfigError: the file is neither, or wrong.
     """
     data = files.read(path, at_most_bytes=_HISTORY_BYTES_MAX, error=ConfigError)
+    if data.startswith(_RESULTS):
+        return (runs.entry(results.load(path)),)
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -38,19 +43,19 @@ def read(path: Path) -> tuple[RunEntry, ...]:
     )
 
 
-def write_json_lines(path: Path, runs: Iterable[RunEntry]) -> int:
+def write_json_lines(path: Path, entries: Iterable[RunEntry]) -> int:
     """Write runs, one a line, and return how many."""
     lines = 0
     part = path.with_name(f"{path.name}.part")
     with part.open("w", encoding="utf-8") as file:
-        for run in runs:
+        for run in entries:
             file.write(json.dumps(schema.dump(run), sort_keys=True) + "\n")
             lines += 1
     os.replace(part, path)
     return lines
 
 
-def write_parquet(path: Path, runs: Iterable[RunEntry]) -> int:
+def write_parquet(path: Path, entries: Iterable[RunEntry]) -> int:
     """Write runs as a Parquet file, one row a fact, and return how many runs.
 
     Raises:
@@ -67,7 +72,7 @@ def write_parquet(path: Path, runs: Iterable[RunEntry]) -> int:
     count = 0
     part = path.with_name(f"{path.name}.part")
     with parquet.ParquetWriter(part, columns, compression="zstd") as writer:
-        for run in runs:
+        for run in entries:
             writer.write_table(arrow.Table.from_pylist(list(_flat(run)), schema=columns))
             count += 1
     os.replace(part, path)

@@ -1,7 +1,9 @@
 """What the history answers."""
 
 from dataclasses import dataclass
+from datetime import date
 
+from harness.errors import ConfigError
 from harness.history.entries import SeriesKey
 
 
@@ -47,3 +49,31 @@ class Change:
     now: float | None
     outcome_was: str
     outcome_now: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Acknowledged:
+    """A finding that a person knows of.
+
+    Attributes:
+        finding: Its id.
+        because: Why it may stay.
+        until: Last day on which it may, ISO 8601.
+    """
+
+    finding: str
+    because: str
+    until: str
+
+    def __post_init__(self) -> None:
+        """Refuse a day that is none, and a reason that says nothing or cannot be shown.
+
+        Raises:
+            ConfigError: one is.
+        """
+        try:
+            date.fromisoformat(self.until)
+        except ValueError:
+            raise ConfigError(f"{self.until!r:.80} is no day; write it as 2026-12-31") from None
+        if not self.because.strip() or not self.because.isprintable() or len(self.because) > 500:
+            raise ConfigError("a reason has 1 to 500 characters that can be printed")

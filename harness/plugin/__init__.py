@@ -19,15 +19,15 @@ FIXTURES = frozenset(
 )
 """What a test that is written for the harness asks for."""
 
-_SHORT = ("--device", "--origin", "--serial", "--subject", "--jobs", "--resume")
+_SHORT = ("--device", "--origin", "--serial", "--subject", "--jobs", "--resume", "--history")
 _ABOUT = """on-device models against the phones they ship to
 
 Example: pytest --device=pixel4:gpu --subject=deblur_unet --strict
 
---device, --origin, --serial, --subject, --jobs and --resume are short for
+--device, --origin, --serial, --subject, --jobs, --resume and --history are short for
 the options below, where the project has no option of that name. With --strict an INCONCLUSIVE
 ruling fails. Ini keys: golden_dir, profile_dirs, benchmark_tool,
-benchmark_preset, external_delegates; with harness_ before the name where
+benchmark_preset, external_delegates, history; with harness_ before the name where
 the project has a key of that name. Options"""
 _INI: dict[str, dict[str, Any]] = {
     "golden_dir": {"help": "folder of <subject>/subject.toml, default golden", "default": ""},
@@ -39,6 +39,7 @@ _INI: dict[str, dict[str, Any]] = {
         "type": "linelist",
         "default": [],
     },
+    "history": {"help": "SQLite file or postgresql://... that takes each run in", "default": ""},
 }
 _TAKEN = pytest.StashKey[frozenset[str]]()
 """Short names, of options and ini keys, that belong to the project or another plugin."""
@@ -80,6 +81,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--harness-resume",
         action="store_true",
         help="take over the facts of the last unfinished run of the same plan",
+    )
+    group.addoption(
+        "--harness-history",
+        metavar="URL",
+        help="take the run into a history at its end: SQLite file or postgresql://...; default "
+        "the ini key history, else none",
     )
     for name, details in _INI.items():
         parser.addini(f"harness_{name}", **details)

@@ -12,7 +12,7 @@ from harness import cache, evidence, fact_files, judging, results, schema
 from harness.cases import Withheld
 from harness.errors import GateError, HarnessError, InconclusiveError
 from harness.judging import NO_EVIDENCE
-from harness.plugin import fixtures, option, progress, stands_back
+from harness.plugin import fixtures, ini, option, progress, remembering, stands_back
 from harness.plugin.collection import Session, case_of, requests, rules
 from harness.report import terminal
 from harness.requests import Request
@@ -254,11 +254,18 @@ class Reporter:
         self._write_facts()
         if self._planned and not session.config.option.collectonly:
             self._end(exitstatus)
+            self._take_into_history(session.config)
         if hasattr(session.config, "workeroutput"):
             session.config.workeroutput[_FROM_WORKER] = {
                 "troubles": self._troubles,
                 "withheld": schema.dump(self._session.withheld),
             }
+
+    def _take_into_history(self, config: pytest.Config) -> None:
+        """Take the run into the history; where that cannot be done, the summary says so."""
+        address = option(config, "history") or ini(config, "history")
+        if address and self._writer is not None and self._writer.path is not None:
+            self._notes.append(remembering.take_in(self._writer.path, address))
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:

@@ -1,11 +1,12 @@
 """Keep runs in a database: an SQLite file, or PostgreSQL for many hosts. The door to SQLAlchemy."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 from sqlalchemy import Engine
 
 from harness.history.entries import RunEntry, SeriesKey
-from harness.history.rows import Change, Point
+from harness.history.rows import Acknowledged, Change, Point
 from harness.history.store import engines, ingest, queries
 
 
@@ -75,7 +76,19 @@ class Store:
         with engines.reading(self.engine) as connection:
             return queries.newest_against_before(connection, host)
 
-    def runs(self) -> Iterator[RunEntry]:
-        """Yield every run with its facts, oldest first."""
+    def runs(self, *, days: int | None = None) -> Iterator[RunEntry]:
+        """Yield every run with its facts, oldest first; those of the newest days if given."""
         with engines.reading(self.engine) as connection:
-            yield from queries.runs(connection)
+            newest = queries.latest_time(connection) if days is not None else None
+            since = newest - timedelta(days=days) if newest and days is not None else None
+            yield from queries.runs(connection, since)
+
+    def acknowledged(self) -> tuple[Acknowledged, ...]:
+        """Return what a person has acknowledged."""
+        with engines.reading(self.engine) as connection:
+            return queries.acknowledged(connection)
+
+    def acknowledge(self, one: Acknowledged) -> None:
+        """Keep an acknowledgement, in place of an earlier one of the same finding."""
+        with engines.writing(self.engine) as connection:
+            queries.acknowledge(connection, one)

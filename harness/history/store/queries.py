@@ -1,13 +1,15 @@
 """Ask a database for one series, for two runs side by side, or for whole runs."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, case, func, select
+from sqlalchemy import Connection, Select, case, delete, func, insert, select
 
 from harness.errors import ConfigError
 from harness.history.entries import FactEntry, RunEntry, SeriesKey
-from harness.history.rows import Change, Point
+from harness.history.rows import Acknowledged, Change, Point
 from harness.history.store import tables
 from harness.history.store.ingest import OUTCOMES
 
@@ -116,15 +118,41 @@ def newest_against_before(
     return name, name_before, tuple(sorted(found, key=lambda change: change.series.parts))
 
 
-def runs(connection: Connection) -> Iterator[RunEntry]:
-    """Yield every run with its facts, oldest first, one at a time."""
+def runs(connection: Connection, since: datetime | None) -> Iterator[RunEntry]:
+    """Yield every run since a time with its facts, oldest first, one at a time."""
     run = tables.run
-    heads = connection.execute(select(run).order_by(run.c.time_utc, run.c.name)).all()
+    wanted = select(run).order_by(run.c.time_utc, run.c.name)
+    if since is not None:
+        wanted = wanted.where(run.c.time_utc >= since)
+    heads = connection.execute(wanted).all()
     for head in heads:
         yield RunEntry(
             id=head.name, time_utc=head.time_utc.isoformat(), commit=head.commit, host=head.host,
             facts=_facts(connection, head.id),
         )  # fmt: skip
+
+
+def latest_time(connection: Connection) -> datetime | None:
+    """Return when the newest run began, or None without runs."""
+    run = tables.run
+    newest = select(run.c.time_utc).order_by(run.c.time_utc.desc()).limit(1)
+    return connection.execute(newest).scalar()
+
+
+def acknowledged(connection: Connection) -> tuple[Acknowledged, ...]:
+    """Return what a person has acknowledged, sorted by finding."""
+    table = tables.acknowledged
+    rows = connection.execute(select(table).order_by(table.c.finding))
+    return tuple(
+        Acknowledged(finding=row.finding, because=row.because, until=row.until) for row in rows
+    )
+
+
+def acknowledge(connection: Connection, one: Acknowledged) -> None:
+    """Keep an acknowledgement in place of an earlier one of the same finding."""
+    table = tables.acknowledged
+    connection.execute(delete(table).where(table.c.finding == one.finding))
+    connection.execute(insert(table).values(**asdict(one)))
 
 
 def _key(row: Sequence[Any]) -> SeriesKey:

@@ -99,3 +99,12 @@ fact = Table(
     sqlite_with_rowid=False,
 )
 """The primary key finds a run; the index finds a series."""
+
+acknowledged = Table(
+    "acknowledged",
+    meta,
+    Column("finding", Text, primary_key=True),
+    Column("because", Text, nullable=False),
+    Column("until", Text, nullable=False),
+)
+"""Findings that a person knows of: why they may stay, and until which date."""

@@ -177,9 +177,9 @@ def newer_harness(tmp_path, monkeypatch):
     """A harness whose schema is one migration ahead, from here on."""
     folder = tmp_path / "migrations"
     shutil.copytree(engines.MIGRATIONS, folder, ignore=shutil.ignore_patterns("__pycache__"))
-    (folder / "versions" / "0002_note.py").write_text(
+    (folder / "versions" / "0003_note.py").write_text(
         "import sqlalchemy as sa\nfrom alembic import op\n"
-        "revision, down_revision = '0002', '0001'\n"
+        "revision, down_revision = '0003', '0002'\n"
         "def upgrade():\n"
         "    op.add_column('run', sa.Column('note', sa.Text))\n"
     )
@@ -191,12 +191,12 @@ def test_an_older_schema_is_refused_with_the_command_that_migrates_it(address, n
         store.add(run())
     newer_harness()
 
-    with pytest.raises(ConfigError, match=r"schema is 0001, .* needs 0002.*harness history migr"):
+    with pytest.raises(ConfigError, match=r"schema is 0002, .* needs 0003.*harness history migr"):
         Store.open(address)
     with Store.open(address, migrate=True) as store:
         assert list(store.runs()) == [run()]
         with store.engine.connect() as connection:
-            assert engines.revision(connection) == "0002"
+            assert engines.revision(connection) == "0003"
 
 
 def test_a_newer_schema_is_refused(address, newer_harness, monkeypatch):
@@ -205,7 +205,7 @@ def test_a_newer_schema_is_refused(address, newer_harness, monkeypatch):
         Store.open(address).close()
     monkeypatch.undo()
 
-    with pytest.raises(ConfigError, match="0002 is of a newer harness"):
+    with pytest.raises(ConfigError, match="0003 is of a newer harness"):
         Store.open(address, migrate=True)
 
 

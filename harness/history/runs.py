@@ -1,0 +1,86 @@
+"""Take a results file of `pytest --device=NAME` as a run of the history."""
+
+import json
+import math
+from collections.abc import Iterator
+
+from harness import schema
+from harness.evidence import Provenance
+from harness.history.entries import FactEntry, RunEntry, SeriesKey
+from harness.results import Record, Results
+from harness.verdict import worst
+
+_OF_THE_RUN = ("time_utc", "git_commit")
+"""Parts of a provenance that every run has anew; they are left to the run."""
+
+
+def entry(results: Results) -> RunEntry:
+    """Return a run with one fact for each number that was ruled on.
+
+    Several gates may rule on one number: it is one fact, with the worst of their outcomes. A
+    number that was taken again in the same run is a further attempt. What has no value, or none
+    that is finite, is no fact.
+    """
+    found: dict[SeriesKey, list[tuple[float, list[Record]]]] = {}
+    for record in results.records:
+        value = record.verdict.observed
+        if value is None or not math.isfinite(value) or record.verdict.provenance is None:
+            continue
+        key = series_of(record, record.verdict.provenance)
+        attempts = found.setdefault(key, [])
+        same = next((records for seen, records in attempts if seen == value), None)
+        if same is None:
+            attempts.append((value, [record]))
+        else:
+            same.append(record)
+    run = results.run
+    return RunEntry(
+        id=run.id, time_utc=run.time_utc, commit=run.git_commit, host=run.host,
+        facts=tuple(_facts(found)),
+    )  # fmt: skip
+
+
+def series_of(record: Record, provenance: Provenance) -> SeriesKey:
+    """Return the series that a ruling belongs to."""
+    by_phone = not provenance.evidence.repeats
+    return SeriesKey(
+        subject=record.subject or record.device,
+        variant=record.variant,
+        profile=record.device,
+        delegate=record.delegate,
+        size=record.resolution,
+        frame=record.frame,
+        metric=record.verdict.metric,
+        evidence=provenance.evidence.value,
+        fingerprint=split_fingerprint(provenance.device)[0] if by_phone else "",
+    )
+
+
+def split_fingerprint(device: str) -> tuple[str, str]:
+    """Return a phone's model and serial, and its build: `MODEL (SERIAL) BUILD DELEGATE`."""
+    model, bracket, rest = device.rpartition(") ")
+    return (f"{model})", rest.partition(" ")[0]) if bracket else (device, "")
+
+
+def _facts(found: dict[SeriesKey, list[tuple[float, list[Record]]]]) -> Iterator[FactEntry]:
+    for key, attempts in found.items():
+        for attempt, (value, records) in enumerate(attempts):
+            ruled = records[0].verdict
+            ends = (ruled.low, ruled.high)
+            low, high = (end if end is not None and math.isfinite(end) else None for end in ends)
+            outcome = worst([record.verdict.outcome for record in records])
+            yield FactEntry(
+                series=key,
+                value=float(value),
+                low=low,
+                high=high,
+                outcome=outcome.value,
+                attempt=attempt,
+                provenance=_provenance(ruled.provenance),
+            )
+
+
+def _provenance(made: Provenance | None) -> str:
+    """Return a provenance as JSON, alike in each run where only the time differs."""
+    parts = schema.dump(made) if made is not None else {}
+    return json.dumps({name: parts[name] for name in parts if name not in _OF_THE_RUN})
