@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from harness import schema
-from harness.cli import history_news, ini, shared
+from harness import ini, schema
+from harness.cli import history_news, shared
 from harness.errors import ConfigError
 from harness.history import exchange, replay
 from harness.history.opening import DEFAULT, open_store

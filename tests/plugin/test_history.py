@@ -9,7 +9,7 @@ pytest.importorskip("sqlalchemy", reason="the extra 'history' is not installed")
 from harness import results
 from harness.history.store import Store
 
-RUN = ("--device=pixel4", "--origin=emulated", "--subject=tiny.fp32", "test_fallback.py")
+RUN = ("--device=pixel4", "--origin=emulated", "--subject=unet.fp32", "test_fallback.py")
 
 
 def test_a_run_is_in_the_history_at_its_end(pytester: pytest.Pytester, golden_dir: Path) -> None:
