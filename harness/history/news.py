@@ -17,7 +17,6 @@ from harness.changes import Night, Reading
 from harness.evidence import Evidence, sha256_of
 from harness.history.entries import FactEntry, RunEntry, SeriesKey
 from harness.history.rows import Acknowledged
-from harness.history.runs import split_fingerprint
 from harness.verdict import Outcome, Sense
 
 _SENSES = {metric.name: metric.sense for metric in metrics.ALL}
@@ -341,8 +340,6 @@ def _night(phone: str, told: _OneNight) -> Night:
             for name, value in parts.items()
             if name not in ("model", "device", "delegate")
         }
-        if build := split_fingerprint(parts.get("device", ""))[1]:
-            conditions["build"] = build
         levels = [level for fact in facts if (level := _level(key, fact.value)) is not None]
         readings.append(
             Reading(series=str(key), values=tuple(levels[:1]), confirming=tuple(levels[1:]))

@@ -52,14 +52,8 @@ def series_of(record: Record, provenance: Provenance) -> SeriesKey:
         frame=record.frame,
         metric=record.verdict.metric,
         evidence=provenance.evidence.value,
-        fingerprint=split_fingerprint(provenance.device)[0] if by_phone else "",
+        fingerprint=provenance.device if by_phone else "",
     )
-
-
-def split_fingerprint(device: str) -> tuple[str, str]:
-    """Return a phone's model and serial, and its build: `MODEL (SERIAL) BUILD DELEGATE`."""
-    model, bracket, rest = device.rpartition(") ")
-    return (f"{model})", rest.partition(" ")[0]) if bracket else (device, "")
 
 
 def _facts(found: dict[SeriesKey, list[tuple[float, list[Record]]]]) -> Iterator[FactEntry]:

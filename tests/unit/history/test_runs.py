@@ -13,7 +13,7 @@ from harness.history import exchange, runs
 from harness.results import Record
 from harness.verdict import Outcome, Sense, Verdict
 
-PHONE = "Pixel 4 (0123) google/flame/flame:10/Q nnapi"
+PHONE = "Pixel 4 (0123) nnapi"
 
 
 def record(value=20.0, *, gate="latency", evidence=Evidence.MODEL, device="x", **parts):
@@ -60,13 +60,12 @@ def test_what_is_no_number_is_no_fact(tmp_path: Path, value: float | None) -> No
     assert run.facts == ()
 
 
-def test_only_what_a_phone_measured_has_a_fingerprint_and_that_without_the_build(
+def test_only_what_a_phone_measured_has_a_fingerprint(
     tmp_path: Path,
 ) -> None:
     run, _ = entry(tmp_path, record(), record(evidence=Evidence.PHONE, device=PHONE))
 
-    assert [fact.series.fingerprint for fact in run.facts] == ["", "Pixel 4 (0123)"]
-    assert runs.split_fingerprint(PHONE) == ("Pixel 4 (0123)", "google/flame/flame:10/Q")
+    assert [fact.series.fingerprint for fact in run.facts] == ["", PHONE]
 
 
 def test_provenance_that_differs_in_time_alone_is_kept_once(tmp_path: Path) -> None:
