@@ -35,8 +35,11 @@ def python(code: str, cwd: Path | None = None) -> str:
 
 def test_all_that_is_offered_is_there_and_typed() -> None:
     source = Path(harness.__file__).read_text(encoding="utf-8")
-    (imported,) = (n for n in ast.walk(ast.parse(source)) if isinstance(n, ast.ImportFrom)
-                   and n.module == "harness.api")  # fmt: skip
+    (imported,) = (
+        n
+        for n in ast.walk(ast.parse(source))
+        if isinstance(n, ast.ImportFrom) and n.module == "harness.api"
+    )
 
     functions = [name for name in harness.__all__ if not name.startswith("_")]
 
@@ -66,6 +69,28 @@ def test_a_phone_places_and_times_a_model_in_four_lines(model_file: Path) -> Non
     assert len(placement.nodes) == len(model.graph.ops)
     assert isinstance(estimate, Estimate)
     assert estimate.provenance.variant_sha256 == model.sha256
+
+
+def test_the_lines_of_the_first_page_work_as_written(
+    model_file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    tiny.subject(tmp_path / "golden", tmp_path / "exports", name="deblur_unet")
+    monkeypatch.chdir(model_file.parent)
+    capsys.readouterr()
+
+    phone = harness.connect("pixel4")
+    model = harness.load("int8_ptq.tflite").at("1280x720")
+    phone.place(model)
+    phone.time(model)
+    for verdict in harness.judge("golden/deblur_unet", "pixel4"):
+        print(verdict)
+
+    lines = capsys.readouterr().out.splitlines()
+    assert {line.split()[1] for line in lines} == {"deblur_unet.fp32", "deblur_unet.int8_ptq"}
+    assert "no baseline on evidence of this kind" in "".join(lines)
 
 
 def test_judge_rules_what_pytest_rules(project: pytest.Pytester) -> None:

@@ -31,17 +31,38 @@ PLACEMENT = Placement(
     provenance=MADE,
 )
 LATENCY = Latency(
-    median_ms=1.0, p95_ms=2.0, mean_ms=1.0, stddev_ms=0.1, min_ms=0.9, first_ms=3.0, init_ms=4.0,
-    runs=50, provenance=MADE, low_ms=0.9, high_ms=1.1,
-)  # fmt: skip
+    median_ms=1.0,
+    p95_ms=2.0,
+    mean_ms=1.0,
+    stddev_ms=0.1,
+    min_ms=0.9,
+    first_ms=3.0,
+    init_ms=4.0,
+    runs=50,
+    provenance=MADE,
+    low_ms=0.9,
+    high_ms=1.1,
+)
 ESTIMATE = Estimate(
-    estimate_ms=1.0, low_ms=0.5, high_ms=2.0, basis=EVIL, provenance=MADE,
+    estimate_ms=1.0,
+    low_ms=0.5,
+    high_ms=2.0,
+    basis=EVIL,
+    provenance=MADE,
     shares={f"{EVIL}{i}": 0.001 for i in range(1000)},
-)  # fmt: skip
+)
 VERDICT = Verdict(
-    gate=EVIL, metric=EVIL, sense=Sense.AT_MOST, outcome=Outcome.FAIL, observed=3.0, limit=2.0,
-    unit="ms", provenance=MADE, cause=EVIL, remedy=EVIL,
-)  # fmt: skip
+    gate=EVIL,
+    metric=EVIL,
+    sense=Sense.AT_MOST,
+    outcome=Outcome.FAIL,
+    observed=3.0,
+    limit=2.0,
+    unit="ms",
+    provenance=MADE,
+    cause=EVIL,
+    remedy=EVIL,
+)
 
 
 def things() -> dict[str, object]:
@@ -53,9 +74,15 @@ def things() -> dict[str, object]:
     size = Size(width_px=16, height_px=16)
     request = Request(target=target, verb=Verb.PLACE, model=model, size=size)
     record = Record(
-        device=EVIL, delegate=EVIL, subject=EVIL, variant=EVIL, resolution="1x1", frame=EVIL,
-        test=EVIL, verdict=VERDICT,
-    )  # fmt: skip
+        device=EVIL,
+        delegate=EVIL,
+        subject=EVIL,
+        variant=EVIL,
+        resolution="1x1",
+        frame=EVIL,
+        test=EVIL,
+        verdict=VERDICT,
+    )
     return {
         "Model": model,
         "Graph": model.graph,
