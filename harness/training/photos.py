@@ -225,17 +225,24 @@ def make_pairs(photographs: Iterable[Photograph], *, cut: CropSet, cache: Path) 
     return Pairs(blurred=np.stack(blurred), sharp=np.stack(sharp), titles=tuple(titles))
 
 
+def key_of(cut: CropSet) -> str:
+    """Return a key that changes with the photographs, crops or blurs of a set."""
+    described = repr((_of(cut), cut, LONG_SIDE_PX, LEAST_EXTENT_PX, GREATEST_EXTENT_PX))
+    return hashlib.sha256(described.encode()).hexdigest()[:12]
+
+
+def _of(cut: CropSet) -> list[Photograph]:
+    return [photo for photo in PHOTOGRAPHS if photo.use == cut.use]
+
+
 def cached_pairs(cut: CropSet, *, cache: Path) -> Pairs:
     """Make a crop set of `PHOTOGRAPHS`, or read it from the cache.
 
     Raises:
         ConfigError: A held-out photograph is nearly one that is trained on.
     """
-    photographs = [photo for photo in PHOTOGRAPHS if photo.use == cut.use]
-    key = hashlib.sha256(
-        repr((photographs, cut, LONG_SIDE_PX, LEAST_EXTENT_PX, GREATEST_EXTENT_PX)).encode()
-    ).hexdigest()[:12]
-    path = cache / f"{cut.name}_{key}.npz"
+    photographs = _of(cut)
+    path = cache / f"{cut.name}_{key_of(cut)}.npz"
     if path.is_file():
         with np.load(path) as file:
             titles = tuple(str(title) for title in file["titles"])

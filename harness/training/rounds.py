@@ -14,6 +14,7 @@ from pathlib import Path
 import keras
 
 from harness.errors import ConfigError
+from harness.training import photos
 from harness.training.checkpoint import steps_done
 from harness.training.subject import facts, hand_over, train_subject
 from harness.training.train import Recipe, study
@@ -82,6 +83,22 @@ def turns(
         yield behind, min(end, behind.recipe.steps)
 
 
+def _claim_data(folder: Path) -> None:
+    """Write down which photographs and crops a training learns from, or check that it still does.
+
+    Raises:
+        ConfigError: It began with other ones.
+    """
+    path, key = folder / "data.txt", photos.key_of(photos.TRAINING)
+    if path.is_file() and path.read_text().strip() != key:
+        raise ConfigError(
+            f"{folder.name} was trained on other photographs or crops ({path.read_text().strip()}, "
+            f"now {key}); go on with the version that it began with, or choose another folder"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    path.write_text(key + "\n")
+
+
 def go_on(
     trainings: Sequence[Training],
     *,
@@ -102,8 +119,12 @@ def go_on(
         slice_steps: Steps of a turn.
         tell: Is told what each turn did.
         progress: Whether to draw progress lines.
+
+    Raises:
+        ConfigError: A training began with other data or another recipe.
     """
     for training, end in turns(trainings, folder=folder, slice_steps=slice_steps):
+        _claim_data(folder / training.name)
         start_from = golden / training.design / "weights.npz" if training.goes_on else None
         tell(f"{training.name}: to step {end} of {training.recipe.steps}")
         trained = train_subject(

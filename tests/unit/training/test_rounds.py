@@ -97,6 +97,18 @@ def test_rounds_leave_weights_and_curves_of_every_training(tmp_path, monkeypatch
     assert [line.split(" of ")[0] for line in told[::2]] == [
         "first: to step 2", "second: to step 2", "first: to step 4", "second: to step 4",
     ]  # fmt: skip
+    (tmp_path / "first" / "checkpoint.npz").unlink()
+    (tmp_path / "first" / "data.txt").write_text("other\n")
+    with pytest.raises(ConfigError, match="first was trained on other photographs"):
+        rounds.go_on(
+            [dataclasses.replace(TWO[0], recipe=short)],
+            folder=tmp_path,
+            golden=tmp_path,
+            cache=tmp_path,
+            slice_steps=2,
+            tell=told.append,
+            progress=False,
+        )
     for name in ("first", "second"):
         assert (tmp_path / name / "weights.npz").is_file()
         curve = (tmp_path / name / "held_out.csv").read_text().splitlines()
