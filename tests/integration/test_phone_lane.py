@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+import harness
 from harness.cli import main
 from harness.devices.phone.adb import Server
 from harness.evidence import Evidence, sha256_of
+from harness.latency import Latency
 from harness.results import latest, load
 from tests import models, phones, tiny
 from tests.phones import Plugged
@@ -39,6 +41,24 @@ def test_the_same_gates_measure_on_a_phone(plugged: Plugged, project: pytest.Pyt
     assert gates == {"latency", "cpu_fallback", "fidelity", "regression"}
     fidelity = {r.verdict.outcome.value for r in records if r.verdict.gate == "fidelity"}
     assert fidelity == {"PASS"}, result.stdout.str()
+    assert plugged.wait_until_quiet()
+
+
+@pytest.mark.slow
+def test_python_code_measures_on_a_phone(plugged: Plugged, golden_dir: Path) -> None:
+    with harness.connect("pixel4:gpu", origin="phone", serial=plugged.serial) as phone:
+        latency = phone.time(harness.load(golden_dir / "unet" / "fp32.tflite"))
+    verdicts = [
+        record.verdict
+        for record in harness.judge(
+            golden_dir, "pixel4:gpu", subject="unet.fp32", origin="phone", serial=plugged.serial
+        )
+        if record.verdict.gate == "cpu_fallback"
+    ]
+
+    assert isinstance(latency, Latency)
+    assert {latency.provenance.evidence, *(v.evidence for v in verdicts)} == {Evidence.FAKE}
+    assert verdicts
     assert plugged.wait_until_quiet()
 
 
