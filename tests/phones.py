@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+import adbutils
 import numpy as np
 
 from harness.devices import measured
@@ -20,7 +21,6 @@ from harness.devices.fake_phone import folder as folders
 from harness.devices.fake_phone.daemon import Daemon
 from harness.devices.fake_phone.folder import Folder
 from harness.devices.measured import Phone
-from harness.devices.phone import adb
 from harness.devices.phone.adb import AdbConnection, Server
 from harness.devices.phone.device_state import Contract
 from harness.images import Pixels, Size
@@ -112,6 +112,14 @@ class Plugged:
         return True
 
 
+def stop_server(running: Server) -> None:
+    """Stop an adb server, if it runs."""
+    client = adbutils.AdbClient(host=running.host, port=running.port)
+    with contextlib.suppress(adbutils.AdbError, OSError), client.make_connection() as connection:
+        connection.send_command("host:kill")
+        connection.check_okay()
+
+
 @contextlib.contextmanager
 def server() -> Iterator[Server]:
     """Keep an adb server on a private port; it starts when it is first needed."""
@@ -119,7 +127,7 @@ def server() -> Iterator[Server]:
     try:
         yield private
     finally:
-        adb.stop_server(private)
+        stop_server(private)
 
 
 @contextlib.contextmanager

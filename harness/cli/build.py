@@ -43,14 +43,14 @@ def run(options: argparse.Namespace) -> int:
     if options.preset == "paper":
         print(subject.export_paper(options.subject, folder=cache.root() / "paper"))
         return 0
-    shop = subject.Workshop(
+    workspace = subject.Workspace(
         subject=options.subject,
         folder=options.golden_dir / options.subject,
         cache=cache.root() / "photos",
     )
     if options.training is not None:
-        subject.take_over(shop, options.training)
-    built = subject.build_variants(shop, options.variants.split(","), steps=options.steps)
+        subject.copy_training(workspace, options.training)
+    built = subject.build_variants(workspace, options.variants.split(","), steps=options.steps)
     table = Table("variant", "PSNR dB", "gain dB", "drop dB", "to FP32 dB", "bytes")
     for variant in built:
         quality = variant.quality

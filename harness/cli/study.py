@@ -96,18 +96,18 @@ def _quantization(options: argparse.Namespace) -> int:
     try:  # only where it is used
         shared.start_keras(threads=options.threads)
         from harness.compress import settings
-        from harness.compress.subject import Workshop
+        from harness.compress.subject import Workspace
     except ModuleNotFoundError as error:
         raise shared.train_extra_missing(error) from None
 
-    shop = Workshop(
+    workspace = Workspace(
         subject=options.subject,
         folder=options.golden_dir / options.subject,
         cache=cache.root() / "photos",
         progress=console.is_terminal,
     )
     files = settings.files(
-        shop,
+        workspace,
         qat_steps=options.qat_steps,
         trained_on=[name for name in options.qat.split(",") if name],
         tell=console.print,
@@ -115,8 +115,8 @@ def _quantization(options: argparse.Namespace) -> int:
     command = f"harness study quantization {options.subject}"
     if options.qat:
         command += f" --qat {options.qat} --qat-steps {options.qat_steps}"
-    record = held_out.measure(files, shop.held_out(), command=command, tell=console.print)
-    held_out.save(record, shop.folder / held_out.SETTINGS_RECORD)
+    record = held_out.measure(files, workspace.held_out(), command=command, tell=console.print)
+    held_out.save(record, workspace.folder / held_out.SETTINGS_RECORD)
     return 0
 
 

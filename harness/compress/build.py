@@ -13,7 +13,7 @@ from typing import Any
 import keras
 
 from harness import graph
-from harness.compress.check import Quality, measure
+from harness.compress.check import VariantQuality, measure
 from harness.compress.export import Precision, convert
 from harness.evidence import sha256_of
 from harness.training.batches import to_float
@@ -36,7 +36,7 @@ class Built:
 
     name: str
     file: bytes
-    quality: Quality
+    quality: VariantQuality
     macs: int
 
 

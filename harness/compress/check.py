@@ -32,7 +32,7 @@ class Spread:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Quality:
+class VariantQuality:
     """What a variant does to held-out frames.
 
     Attributes:
@@ -48,7 +48,7 @@ class Quality:
     drop_db: Spread
 
 
-def measure(file: bytes, parent: bytes, pairs: Pairs) -> Quality:
+def measure(file: bytes, parent: bytes, pairs: Pairs) -> VariantQuality:
     """Compare a variant with its parent and with sharp targets on every pair."""
     variant, fp32 = Model(name="variant", data=file), Model(name="parent", data=parent)
     psnr, gain, to_fp32, drop = [], [], [], []
@@ -60,7 +60,7 @@ def measure(file: bytes, parent: bytes, pairs: Pairs) -> Quality:
         drop.append(image_psnr_db(reference, target) - psnr[-1])
         same = np.array_equal(output, reference)
         to_fp32.append(np.inf if same else image_psnr_db(output, np.clip(reference, 0.0, 1.0)))
-    return Quality(
+    return VariantQuality(
         psnr_db=spread(psnr), gain_db=spread(gain), to_fp32_db=spread(to_fp32), drop_db=spread(drop)
     )
 

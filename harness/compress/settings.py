@@ -15,7 +15,7 @@ import numpy as np
 
 from harness.compress.export import Frames
 from harness.compress.qat import calibrate, convert_qat, quantization_aware
-from harness.compress.subject import Workshop
+from harness.compress.subject import Workspace
 from harness.errors import ConfigError
 from harness.training.batches import to_float
 from harness.training.subject import batches_for
@@ -107,12 +107,12 @@ def without_residual(model: keras.Model) -> keras.Model:
 
 
 def files(
-    shop: Workshop, *, qat_steps: int, trained_on: Sequence[str], tell: Callable[[str], None]
+    workspace: Workspace, *, qat_steps: int, trained_on: Sequence[str], tell: Callable[[str], None]
 ) -> dict[str, bytes]:
     """Return the subject's FP32 file and one integer file per setting.
 
     Args:
-        shop: The subject, with its weights.
+        workspace: The subject, with its weights.
         qat_steps: Fine-tuning steps of quantization-aware training.
         trained_on: Names of the settings that are also fine-tuned, as `<name>+qat`.
         tell: Is told of each file.
@@ -124,28 +124,28 @@ def files(
     if unknown:
         known = ", ".join(setting.name for setting in SETTINGS)
         raise ConfigError(f"no setting {', '.join(sorted(unknown))}; known: {known}")
-    frames = [to_float(blurred[None]) for blurred in shop.calibration().blurred]
+    frames = [to_float(blurred[None]) for blurred in workspace.calibration().blurred]
     size_px = (frames[0].shape[1], frames[0].shape[2])
-    built = {"fp32": (shop.folder / "fp32.tflite").read_bytes()}
+    built = {"fp32": (workspace.folder / "fp32.tflite").read_bytes()}
     for setting in SETTINGS:
         tell(setting.name)
-        aware = prepared(shop.trained(), setting, frames)
+        aware = prepared(workspace.trained(), setting, frames)
         built[setting.name] = integer_file(aware, setting, size_px=size_px)
         if setting.name in trained_on:
             tell(f"{setting.name}{QAT}")
-            tuned = _fine_tuned(shop, setting, frames, steps=qat_steps)
+            tuned = _fine_tuned(workspace, setting, frames, steps=qat_steps)
             built[setting.name + QAT] = integer_file(tuned, setting, size_px=size_px)
     return built
 
 
 def _fine_tuned(
-    shop: Workshop, setting: Setting, frames: Sequence[np.ndarray], *, steps: int
+    workspace: Workspace, setting: Setting, frames: Sequence[np.ndarray], *, steps: int
 ) -> keras.Model:
     recipe = dataclasses.replace(small(steps=steps, seed=31), learning_rate=QAT_RATE)
     return train(
-        lambda: prepared(shop.trained(), setting, frames),
-        batches_for(recipe, cache=shop.cache),
+        lambda: prepared(workspace.trained(), setting, frames),
+        batches_for(recipe, cache=workspace.cache),
         recipe=recipe,
-        folder=shop.cache.parent / "train" / f"{shop.subject}_{setting.name}_{steps}",
-        progress=shop.progress,
+        folder=workspace.cache.parent / "train" / f"{workspace.subject}_{setting.name}_{steps}",
+        progress=workspace.progress,
     ).model

@@ -32,7 +32,7 @@ PRUNED_RATE = 5e-4
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Workshop:
+class Workspace:
     """The folders in which a subject is built.
 
     Attributes:
@@ -74,7 +74,7 @@ class Workshop:
 
 
 def build_plain(
-    shop: Workshop,
+    workspace: Workspace,
     model: keras.Model,
     *,
     training: Mapping[str, Any],
@@ -83,48 +83,48 @@ def build_plain(
     """Export a trained network as it is: fp32, fp16, int8_ptq, int16_ptq."""
     return build(
         model,
-        folder=shop.folder,
+        folder=workspace.folder,
         precisions=precisions,
-        calibration=shop.calibration(),
-        held_out=shop.held_out(),
+        calibration=workspace.calibration(),
+        held_out=workspace.held_out(),
         training=training,
     )
 
 
-def build_qat(shop: Workshop, *, steps: int, seed: int = 21) -> Built:
+def build_qat(workspace: Workspace, *, steps: int, seed: int = 21) -> Built:
     """Fine-tune with fake quantization and export `int8_qat`, fully integer.
 
     Args:
-        shop: The subject.
+        workspace: The subject.
         steps: Fine-tuning steps, at a fiftieth of the rate of `small`.
         seed: Seed of the batches.
     """
     recipe = dataclasses.replace(small(steps=steps, seed=seed), learning_rate=QAT_RATE)
-    frames = [to_float(blurred[None]) for blurred in shop.calibration().blurred]
+    frames = [to_float(blurred[None]) for blurred in workspace.calibration().blurred]
 
     def started() -> keras.Model:
-        aware = quantization_aware(shop.trained())
+        aware = quantization_aware(workspace.trained())
         calibrate(aware, frames)
         return aware
 
-    trained = _fine_tuned(shop, started, recipe, name="int8_qat")
+    trained = _fine_tuned(workspace, started, recipe, name="int8_qat")
     file = convert_qat(trained, size_px=(frames[0].shape[1], frames[0].shape[2]))
-    parent = (shop.folder / "fp32.tflite").read_bytes()
+    parent = (workspace.folder / "fp32.tflite").read_bytes()
     built = Built(
         name=Precision.INT8_QAT.value,
         file=file,
-        quality=measure(file, parent, shop.held_out()),
+        quality=measure(file, parent, workspace.held_out()),
         macs=graph.parse(file).macs,
     )
-    (shop.folder / f"{built.name}.tflite").write_bytes(file)
-    command = f"harness build {shop.subject} --variants int8_qat --steps {steps}"
-    training = {**shop.facts(recipe, command), "start_from": "fp32"}
-    record(shop.folder / "provenance.json", [built], training=training)
+    (workspace.folder / f"{built.name}.tflite").write_bytes(file)
+    command = f"harness build {workspace.subject} --variants int8_qat --steps {steps}"
+    training = {**workspace.facts(recipe, command), "start_from": "fp32"}
+    record(workspace.folder / "provenance.json", [built], training=training)
     return built
 
 
 def build_pruned(
-    shop: Workshop,
+    workspace: Workspace,
     *,
     macs_percent: int,
     steps: int,
@@ -133,7 +133,7 @@ def build_pruned(
     """Prune to a share of the MACs, fine-tune, and export `pruned<percent>` and its like.
 
     Args:
-        shop: The subject.
+        workspace: The subject.
         macs_percent: MACs wanted, in percent of the subject's own.
         steps: Fine-tuning steps, at half the rate of `small`.
         precisions: What to export; int8_ptq becomes `pruned<percent>_int8`.
@@ -143,35 +143,37 @@ def build_pruned(
     name = f"pruned{macs_percent}"
 
     def started() -> keras.Model:
-        return prune(shop.trained(), macs_share=macs_percent / 100.0)
+        return prune(workspace.trained(), macs_share=macs_percent / 100.0)
 
     raw = started()
-    before = restored_psnr_db(lambda frame: np.asarray(raw(frame)), shop.held_out())
-    trained = _fine_tuned(shop, started, recipe, name=name)
-    command = f"harness build {shop.subject} --variants {name} --steps {steps}"
+    before = restored_psnr_db(lambda frame: np.asarray(raw(frame)), workspace.held_out())
+    trained = _fine_tuned(workspace, started, recipe, name=name)
+    command = f"harness build {workspace.subject} --variants {name} --steps {steps}"
     return build(
         trained,
-        folder=shop.folder,
+        folder=workspace.folder,
         precisions=precisions,
-        calibration=shop.calibration(),
-        held_out=shop.held_out(),
+        calibration=workspace.calibration(),
+        held_out=workspace.held_out(),
         training={
-            **shop.facts(recipe, command),
+            **workspace.facts(recipe, command),
             "start_from": "fp32",
             "macs_share": macs_percent / 100.0,
             "importance": "L2 norm of the tied filters over the layer's mean",
             "held_out_psnr_db_before_fine_tuning": round(float(np.mean(before)), 4),
         },
         prefix=f"{name}_",
-        parent=(shop.folder / "fp32.tflite").read_bytes(),
+        parent=(workspace.folder / "fp32.tflite").read_bytes(),
     )
 
 
-def build_variants(shop: Workshop, variants: Sequence[str], *, steps: int) -> tuple[Built, ...]:
+def build_variants(
+    workspace: Workspace, variants: Sequence[str], *, steps: int
+) -> tuple[Built, ...]:
     """Build variants by name from the weights in the subject's folder.
 
     Args:
-        shop: The subject.
+        workspace: The subject.
         variants: Names: fp32, fp16, int8_ptq, int16_ptq, int8_qat, pruned<percent>,
             pruned<percent>_int8.
         steps: Fine-tuning steps of int8_qat and of pruned networks.
@@ -191,16 +193,16 @@ def build_variants(shop: Workshop, variants: Sequence[str], *, steps: int) -> tu
             raise ConfigError(f"no variant {name!r}; known: {known}, prunedNN, prunedNN_int8")
     built: list[Built] = []
     if plain:
-        training = _training_of(shop.folder / "provenance.json")
-        built += build_plain(shop, shop.trained(), training=training, precisions=plain)
+        training = _training_of(workspace.folder / "provenance.json")
+        built += build_plain(workspace, workspace.trained(), training=training, precisions=plain)
     if Precision.INT8_QAT in variants:
-        built.append(build_qat(shop, steps=steps))
+        built.append(build_qat(workspace, steps=steps))
     for percent, precisions in pruned.items():
-        built += build_pruned(shop, macs_percent=percent, steps=steps, precisions=precisions)
+        built += build_pruned(workspace, macs_percent=percent, steps=steps, precisions=precisions)
     return tuple(built)
 
 
-def take_over(shop: Workshop, training_folder: Path) -> None:
+def copy_training(workspace: Workspace, training_folder: Path) -> None:
     """Copy what `harness train` handed over into the subject's folder.
 
     Raises:
@@ -209,12 +211,12 @@ def take_over(shop: Workshop, training_folder: Path) -> None:
     weights, training = training_folder / "weights.npz", training_folder / "training.json"
     if not (weights.is_file() and training.is_file()):
         raise ConfigError(
-            f"{training_folder} holds no finished training; run `harness train {shop.subject}`"
+            f"{training_folder} holds no finished training; run `harness train {workspace.subject}`"
         )
-    shop.folder.mkdir(parents=True, exist_ok=True)
-    (shop.folder / "weights.npz").write_bytes(weights.read_bytes())
+    workspace.folder.mkdir(parents=True, exist_ok=True)
+    (workspace.folder / "weights.npz").write_bytes(weights.read_bytes())
     entry = {"training": json.loads(training.read_text())}
-    provenance = shop.folder / "provenance.json"
+    provenance = workspace.folder / "provenance.json"
     known = json.loads(provenance.read_text()) if provenance.is_file() else {"variants": {}}
     known["variants"][Precision.FP32.value] = {
         **known["variants"].get(Precision.FP32.value, {}),
@@ -247,12 +249,12 @@ def _training_of(provenance: Path) -> dict[str, Any]:
 
 
 def _fine_tuned(
-    shop: Workshop, start: Callable[[], keras.Model], recipe: Recipe, *, name: str
+    workspace: Workspace, start: Callable[[], keras.Model], recipe: Recipe, *, name: str
 ) -> keras.Model:
     return train(
         start,
-        batches_for(recipe, cache=shop.cache),
+        batches_for(recipe, cache=workspace.cache),
         recipe=recipe,
-        folder=shop.cache.parent / "train" / f"{shop.subject}_{name}",
-        progress=shop.progress,
+        folder=workspace.cache.parent / "train" / f"{workspace.subject}_{name}",
+        progress=workspace.progress,
     ).model

@@ -1,6 +1,6 @@
 """Find the op at which a variant's pixels go wrong, and say why."""
 
 from harness.culprit.report import lines
-from harness.culprit.search import TOLERANCE_DB, Point, Run, Search, search
+from harness.culprit.search import TOLERANCE_DB, OpDistance, Run, Search, search
 
-__all__ = ["TOLERANCE_DB", "Point", "Run", "Search", "lines", "search"]
+__all__ = ["TOLERANCE_DB", "OpDistance", "Run", "Search", "lines", "search"]

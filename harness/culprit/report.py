@@ -2,7 +2,7 @@
 
 import math
 
-from harness.culprit.search import Point, Search
+from harness.culprit.search import OpDistance, Search
 
 _BAR_DB = 60.0
 _BAR_WIDTH = 24
@@ -37,7 +37,7 @@ def lines(found: Search) -> list[str]:
     return text
 
 
-def _line(point: Point, found: Search, width: int) -> str:
+def _line(point: OpDistance, found: Search, width: int) -> str:
     share = min(max(point.snr_db / _BAR_DB, 0.0), 1.0)
     bar = "#" * round(share * _BAR_WIDTH)
     own = "" if point.own_snr_db is None else _db(point.own_snr_db)

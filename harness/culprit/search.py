@@ -33,7 +33,7 @@ _SUSPECTS = 6
 
 
 @dataclass(frozen=True, kw_only=True)
-class Point:
+class OpDistance:
     """How far one op's output is from the reference.
 
     Attributes:
@@ -74,10 +74,10 @@ class Search:
         output_snr_db: Of the model's own output, nothing else shown; inf without error.
     """
 
-    points: tuple[Point, ...]
-    culprit: Point | None
+    points: tuple[OpDistance, ...]
+    culprit: OpDistance | None
     cause: str
-    first_wrong: Point | None
+    first_wrong: OpDistance | None
     tolerance_db: float
     unmatched: tuple[int, ...]
     output_snr_db: float
@@ -162,7 +162,7 @@ def _worded(why: str, *, adds_up: bool) -> str:
     return f"{line}; {why}" if why else line
 
 
-def _own_db(point: Point) -> float:
+def _own_db(point: OpDistance) -> float:
     return math.inf if point.own_snr_db is None else point.own_snr_db
 
 
@@ -217,7 +217,7 @@ def _inner_values(
 
 def _curve(
     graph: Graph, values: Mapping[int, Values], truth: Mapping[int, Values]
-) -> tuple[Point, ...]:
+) -> tuple[OpDistance, ...]:
     ratios = {i: snr_db(value, truth[i]) for i, value in values.items()}
     points = []
     for op in graph.ops:
@@ -227,7 +227,7 @@ def _curve(
         reads = graph.runtime_inputs(op)
         before = min((ratios.get(tensor.index, math.inf) for tensor in reads), default=math.inf)
         points.append(
-            Point(
+            OpDistance(
                 index=op.index,
                 op=op.name,
                 tensor=graph.tensors[i].name,
@@ -240,13 +240,13 @@ def _curve(
     return tuple(points)
 
 
-def _suspects(points: Sequence[Point], first: Point) -> list[Point]:
+def _suspects(points: Sequence[OpDistance], first: OpDistance) -> list[OpDistance]:
     """Return the first wrong op and those at which the error grows most, in execution order."""
     falling = sorted(points, key=lambda point: point.fall_db, reverse=True)[: _SUSPECTS - 1]
     return sorted({first.index: first, **{p.index: p for p in falling}}.values(), key=_index)
 
 
-def _index(point: Point) -> int:
+def _index(point: OpDistance) -> int:
     return point.index
 
 

@@ -4,7 +4,7 @@ LiteRT and TensorFlow each ship these messages under the same names and refuse t
 into one process together; a team's tests may well import TensorFlow. Only fields that the
 harness reads or writes are declared; the others are kept as unknown fields.
 
-Source: LiteRT @ f674577, tflite/profiling/proto/{model_runtime_info,profiling_info}.proto and
+Source: LiteRT @ f674577, tflite/profiling/proto/model_runtime_info.proto and
 tflite/tools/benchmark/proto/benchmark_result.proto.
 """
 
@@ -64,31 +64,6 @@ _MESSAGES: dict[str, dict[str, tuple[int, str]]] = {
         "delegate_name": (1, "string"),
         "tflite_node_ids_replaced": (2, "int32*"),
     },
-    "BenchmarkProfilingData": {
-        "model_name": (1, "string"),
-        "init_profile": (2, "ModelProfilingData"),
-        "runtime_profile": (3, "ModelProfilingData"),
-    },
-    "ModelProfilingData": {"subgraph_profiles": (1, "SubGraphProfilingData*")},
-    "SubGraphProfilingData": {
-        "subgraph_name": (1, "string"),
-        "subgraph_index": (2, "int32"),
-        "per_op_profiles": (3, "OpProfileData*"),
-    },
-    "OpProfileData": {
-        "node_type": (1, "string"),
-        "inference_microseconds": (2, "OpProfilingStat"),
-        "times_called": (4, "int64"),
-        "name": (5, "string"),
-        "run_order": (6, "int64"),
-    },
-    "OpProfilingStat": {
-        "first": (1, "int64"),
-        "last": (2, "int64"),
-        "avg": (3, "int64"),
-        "stddev": (4, "float"),
-        "count": (9, "int64"),
-    },
 }
 
 
@@ -124,4 +99,3 @@ def _message_class(name: str) -> Any:
 
 BenchmarkResult = _message_class("BenchmarkResult")
 ModelRuntimeDetails = _message_class("ModelRuntimeDetails")
-BenchmarkProfilingData = _message_class("BenchmarkProfilingData")

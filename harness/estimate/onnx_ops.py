@@ -6,7 +6,7 @@ import numpy as np
 from onnx import TensorProto
 
 from harness.estimate.idioms import LAYER_NORM
-from harness.estimate.onnx_writer import Emit, Writer
+from harness.estimate.onnx_writer import Emit, OnnxWriter
 from harness.graph import PADDINGS, Op
 
 _SPATIAL_ORDER = (0, 3, 1, 2)
@@ -31,7 +31,7 @@ def _strides(op: Op) -> tuple[int, int]:
     return int(op.options["stride_h"]), int(op.options["stride_w"])
 
 
-def _conv(w: Writer, op: Op) -> None:
+def _conv(w: OnnxWriter, op: Op) -> None:
     depthwise = op.name == "DEPTHWISE_CONV_2D"
     data, output = w.tensor(op.inputs[0]).shape, w.tensor(op.outputs[0]).shape
     shape = w.tensor(op.inputs[1]).shape
@@ -53,7 +53,7 @@ def _conv(w: Writer, op: Op) -> None:
     w.write(op.outputs[0], w.activate(op, name), nchw=True)
 
 
-def _transpose_conv(w: Writer, op: Op) -> None:
+def _transpose_conv(w: OnnxWriter, op: Op) -> None:
     data, output = w.tensor(op.inputs[2]).shape, w.tensor(op.outputs[0]).shape
     shape = w.tensor(op.inputs[1]).shape  # [out_c, k_h, k_w, in_c]
     strides = _strides(op)
@@ -75,7 +75,7 @@ def _transpose_conv(w: Writer, op: Op) -> None:
     w.write(op.outputs[0], w.activate(op, name), nchw=True)
 
 
-def _fully_connected(w: Writer, op: Op) -> None:
+def _fully_connected(w: OnnxWriter, op: Op) -> None:
     features, inner = w.tensor(op.inputs[1]).shape
     output = w.tensor(op.outputs[0]).shape
     name = w.read(op.inputs[0])
@@ -92,7 +92,7 @@ def _fully_connected(w: Writer, op: Op) -> None:
     w.write(op.outputs[0], name)
 
 
-def _matmul(w: Writer, op: Op) -> None:
+def _matmul(w: OnnxWriter, op: Op) -> None:
     names = []
     for index, flag in zip(op.inputs[:2], ("adj_x", "adj_y"), strict=True):
         name = w.read(index)
@@ -104,7 +104,7 @@ def _matmul(w: Writer, op: Op) -> None:
 
 
 def _binary(kind: str) -> Emit:
-    def emit(w: Writer, op: Op) -> None:
+    def emit(w: OnnxWriter, op: Op) -> None:
         names = [w.read(i) for i in op.inputs[:2]]
         w.write(op.outputs[0], w.activate(op, w.node(kind, names)))
 
@@ -112,39 +112,39 @@ def _binary(kind: str) -> Emit:
 
 
 def _unary(kind: str) -> Emit:
-    def emit(w: Writer, op: Op) -> None:
+    def emit(w: OnnxWriter, op: Op) -> None:
         w.write(op.outputs[0], w.node(kind, [w.read(op.inputs[0])]))
 
     return emit
 
 
 def _clamp(low: float, high: float) -> Emit:
-    def emit(w: Writer, op: Op) -> None:
+    def emit(w: OnnxWriter, op: Op) -> None:
         w.write(op.outputs[0], w.clip(w.read(op.inputs[0]), low, high))
 
     return emit
 
 
-def _squared_difference(w: Writer, op: Op) -> None:
+def _squared_difference(w: OnnxWriter, op: Op) -> None:
     difference = w.node("Sub", [w.read(i) for i in op.inputs[:2]])
     w.write(op.outputs[0], w.node("Mul", [difference, difference]))
 
 
-def _square(w: Writer, op: Op) -> None:
+def _square(w: OnnxWriter, op: Op) -> None:
     name = w.read(op.inputs[0])
     w.write(op.outputs[0], w.node("Mul", [name, name]))
 
 
-def _rsqrt(w: Writer, op: Op) -> None:
+def _rsqrt(w: OnnxWriter, op: Op) -> None:
     root = w.node("Sqrt", [w.read(op.inputs[0])])
     w.write(op.outputs[0], w.node("Div", [w.floats(1.0), root]))
 
 
-def _gelu(w: Writer, op: Op) -> None:
+def _gelu(w: OnnxWriter, op: Op) -> None:
     w.write(op.outputs[0], w.node("Gelu", [w.read(op.inputs[0])]))
 
 
-def _prelu(w: Writer, op: Op) -> None:
+def _prelu(w: OnnxWriter, op: Op) -> None:
     slope = w.tensor(op.inputs[1]).shape
     channels = slope[-1] if slope else 1
     inputs = [w.read(op.inputs[0], nchw=True), w.operand(op.inputs[1], (channels, 1, 1))]
@@ -152,16 +152,16 @@ def _prelu(w: Writer, op: Op) -> None:
     w.write(op.outputs[0], name, nchw=True)
 
 
-def _leaky_relu(w: Writer, op: Op) -> None:
+def _leaky_relu(w: OnnxWriter, op: Op) -> None:
     name = w.node("LeakyRelu", [w.read(op.inputs[0])], alpha=float(op.options.get("alpha", 0.2)))
     w.write(op.outputs[0], name)
 
 
-def _softmax(w: Writer, op: Op) -> None:
+def _softmax(w: OnnxWriter, op: Op) -> None:
     w.write(op.outputs[0], w.node("Softmax", [w.read(op.inputs[0])], axis=-1))
 
 
-def _layer_norm(w: Writer, op: Op) -> None:
+def _layer_norm(w: OnnxWriter, op: Op) -> None:
     channels = w.tensor(op.outputs[0]).shape[-1]
     scale, shift = (
         w.floats(np.full(channels, missing)) if i < 0 else w.weight(i, (channels,))
@@ -174,7 +174,7 @@ def _layer_norm(w: Writer, op: Op) -> None:
 
 
 def _pool(kind: str) -> Emit:
-    def emit(w: Writer, op: Op) -> None:
+    def emit(w: OnnxWriter, op: Op) -> None:
         data, output = w.tensor(op.inputs[0]).shape, w.tensor(op.outputs[0]).shape
         kernel = (int(op.options["filter_height"]), int(op.options["filter_width"]))
         if kernel == (1, 1):
@@ -197,7 +197,7 @@ def _pool(kind: str) -> Emit:
     return emit
 
 
-def _every(w: Writer, op: Op, shape: tuple[int, ...], strides: tuple[int, int]) -> str:
+def _every(w: OnnxWriter, op: Op, shape: tuple[int, ...], strides: tuple[int, int]) -> str:
     """Take every so many pixels of the op's input."""
     name = w.read(op.inputs[0])
     if strides == (1, 1):
@@ -207,7 +207,7 @@ def _every(w: Writer, op: Op, shape: tuple[int, ...], strides: tuple[int, int]) 
 
 
 def _reduce(kind: str) -> Emit:
-    def emit(w: Writer, op: Op) -> None:
+    def emit(w: OnnxWriter, op: Op) -> None:
         axes = [a % len(w.tensor(op.inputs[0]).shape) for a in w.constant(op, 1)]
         keep = int(bool(op.options.get("keep_dims")))
         name = w.node(kind, [w.read(op.inputs[0]), w.integers(axes)], keepdims=keep)
@@ -216,23 +216,23 @@ def _reduce(kind: str) -> Emit:
     return emit
 
 
-def _reshape(w: Writer, op: Op) -> None:
+def _reshape(w: OnnxWriter, op: Op) -> None:
     shape = w.tensor(op.outputs[0]).shape
     w.write(op.outputs[0], w.node("Reshape", [w.read(op.inputs[0]), w.integers(shape)]))
 
 
-def _transpose(w: Writer, op: Op) -> None:
+def _transpose(w: OnnxWriter, op: Op) -> None:
     w.write(op.outputs[0], w.node("Transpose", [w.read(op.inputs[0])], perm=w.constant(op, 1)))
 
 
-def _concatenation(w: Writer, op: Op) -> None:
+def _concatenation(w: OnnxWriter, op: Op) -> None:
     axis = int(op.options.get("axis", -1))
     name = w.node("Concat", [w.read(i) for i in op.inputs], axis=axis)
     w.write(op.outputs[0], w.activate(op, name))
 
 
 def _pad(mode: str) -> Emit:
-    def emit(w: Writer, op: Op) -> None:
+    def emit(w: OnnxWriter, op: Op) -> None:
         pairs = w.constant(op, 1)
         amounts = [*pairs[0::2], *pairs[1::2]]
         name = w.node("Pad", [w.read(op.inputs[0]), w.integers(amounts)], mode=mode)
@@ -242,7 +242,7 @@ def _pad(mode: str) -> Emit:
 
 
 def _resize(mode: str) -> Emit:
-    def emit(w: Writer, op: Op) -> None:
+    def emit(w: OnnxWriter, op: Op) -> None:
         shape = w.tensor(op.outputs[0]).shape
         sampling = "asymmetric"
         if op.options.get("half_pixel_centers"):
@@ -259,26 +259,26 @@ def _resize(mode: str) -> Emit:
     return emit
 
 
-def _depth_to_space(w: Writer, op: Op) -> None:
+def _depth_to_space(w: OnnxWriter, op: Op) -> None:
     block = w.tensor(op.outputs[0]).shape[1] // w.tensor(op.inputs[0]).shape[1]
     name = w.node("DepthToSpace", [w.read(op.inputs[0], nchw=True)], blocksize=block, mode="DCR")
     w.write(op.outputs[0], name, nchw=True)
 
 
-def _space_to_depth(w: Writer, op: Op) -> None:
+def _space_to_depth(w: OnnxWriter, op: Op) -> None:
     block = w.tensor(op.inputs[0]).shape[1] // w.tensor(op.outputs[0]).shape[1]
     name = w.node("SpaceToDepth", [w.read(op.inputs[0], nchw=True)], blocksize=block)
     w.write(op.outputs[0], name, nchw=True)
 
 
-def _slice(w: Writer, op: Op) -> None:
+def _slice(w: OnnxWriter, op: Op) -> None:
     begins, sizes = w.constant(op, 1), w.tensor(op.outputs[0]).shape
     ends = [b + s for b, s in zip(begins, sizes, strict=True)]
     name = w.node("Slice", [w.read(op.inputs[0]), w.integers(begins), w.integers(ends)])
     w.write(op.outputs[0], name)
 
 
-def _strided_slice(w: Writer, op: Op) -> None:
+def _strided_slice(w: OnnxWriter, op: Op) -> None:
     shape = w.tensor(op.inputs[0]).shape
     begins, ends, strides = (w.constant(op, i) for i in (1, 2, 3))
     begin_mask, end_mask = int(op.options["begin_mask"]), int(op.options["end_mask"])
@@ -293,7 +293,7 @@ def _strided_slice(w: Writer, op: Op) -> None:
     w.write(op.outputs[0], name)
 
 
-def _split(w: Writer, op: Op) -> None:
+def _split(w: OnnxWriter, op: Op) -> None:
     position, data = (0, 1) if op.name == "SPLIT" else (2, 0)
     axis = w.constant(op, position)[0] % len(w.tensor(op.inputs[data]).shape)
     sizes = [w.tensor(i).shape[axis] for i in op.outputs]
@@ -304,24 +304,24 @@ def _split(w: Writer, op: Op) -> None:
         w.write(index, name)
 
 
-def _pack(w: Writer, op: Op) -> None:
+def _pack(w: OnnxWriter, op: Op) -> None:
     axis = int(op.options["axis"]) % len(w.tensor(op.outputs[0]).shape)
     names = [w.node("Unsqueeze", [w.read(i), w.integers([axis])]) for i in op.inputs]
     w.write(op.outputs[0], w.node("Concat", names, axis=axis))
 
 
-def _tile(w: Writer, op: Op) -> None:
+def _tile(w: OnnxWriter, op: Op) -> None:
     repeats = w.integers(w.constant(op, 1))
     w.write(op.outputs[0], w.node("Tile", [w.read(op.inputs[0]), repeats]))
 
 
-def _arg_max(w: Writer, op: Op) -> None:
+def _arg_max(w: OnnxWriter, op: Op) -> None:
     axis = w.constant(op, 1)[0]
     index = w.node("ArgMax", [w.read(op.inputs[0])], axis=axis, keepdims=0)
     w.write(op.outputs[0], w.node("Cast", [index], to=TensorProto.INT32))
 
 
-def _requantize(w: Writer, op: Op) -> None:
+def _requantize(w: OnnxWriter, op: Op) -> None:
     """Read and write do the work: they dequantize and quantize as the tensors ask."""
     w.write(op.outputs[0], w.read(op.inputs[0]))
 

@@ -34,7 +34,7 @@ _GOLDEN_RATIO = 0.618034
 _SEED = 20
 
 
-class Writer:
+class OnnxWriter:
     """An ONNX model that is being written; tensor N of the graph is `tN`."""
 
     def __init__(self, graph: Graph) -> None:
@@ -199,7 +199,7 @@ class Writer:
         return f"n{self._names}"
 
 
-Emit = Callable[[Writer, Op], None]
+Emit = Callable[[OnnxWriter, Op], None]
 
 
 def write(graph: Graph, emitters: Mapping[str, Emit]) -> bytes:
@@ -212,7 +212,7 @@ def write(graph: Graph, emitters: Mapping[str, Emit]) -> bytes:
     Raises:
         ModelError: an op has no emitter, or a shape is not fixed.
     """
-    writer = Writer(graph)
+    writer = OnnxWriter(graph)
     for op in graph.ops:
         if graph.unpacks_constant(op):
             continue

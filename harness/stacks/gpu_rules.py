@@ -42,7 +42,7 @@ _REMEDY_16 = INT16_REMEDY.format(delegate="the GPU delegate")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rule:
+class GpuRule:
     """One row: the newest version of an op, and what else it needs.
 
     Attributes:
@@ -161,13 +161,13 @@ def _on_cpu(op: Op, finding: Objection | None, *, widens: bool) -> NodePlacement
     )
 
 
-def _check_version(node: Node, rule: Rule) -> Objection | None:
+def _check_version(node: Node, rule: GpuRule) -> Objection | None:
     if rule.version_max is None or node.op.version <= rule.version_max:
         return None
     return refused(f"op version {node.op.version} is newer than {rule.version_max}")
 
 
-def _check_tensors(node: Node, rule: Rule) -> Objection | None:
+def _check_tensors(node: Node, rule: GpuRule) -> Objection | None:
     computed = [
         *node.graph.runtime_inputs(node.op),
         *(node.graph.tensors[i] for i in node.op.outputs),
@@ -295,60 +295,60 @@ _POOL = (_steps_are_positive(*_STRIDES, "filter_height", "filter_width"),)
 _MIXED = ("float32", "int32", "bool")
 
 _TABLE = (
-    Rule(op="CONV_2D", version_max=6, needs=_CONV),
-    Rule(op="DEPTHWISE_CONV_2D", version_max=6, needs=(*_CONV, rank_is(4), _channels_multiply)),
-    Rule(op="TRANSPOSE_CONV", version_max=3, needs=(_steps_are_positive(*_STRIDES),)),
-    Rule(
+    GpuRule(op="CONV_2D", version_max=6, needs=_CONV),
+    GpuRule(op="DEPTHWISE_CONV_2D", version_max=6, needs=(*_CONV, rank_is(4), _channels_multiply)),
+    GpuRule(op="TRANSPOSE_CONV", version_max=3, needs=(_steps_are_positive(*_STRIDES),)),
+    GpuRule(
         op="FULLY_CONNECTED", version_max=9, needs=(_weights_are_plain, _ranks_fit_keep_num_dims)
     ),
-    Rule(op="ADD", version_max=2, needs=(input_counts(2), _broadcast_is_known)),
-    Rule(op="MUL", version_max=3, needs=(input_counts(2), _broadcast_is_known)),
+    GpuRule(op="ADD", version_max=2, needs=(input_counts(2), _broadcast_is_known)),
+    GpuRule(op="MUL", version_max=3, needs=(input_counts(2), _broadcast_is_known)),
     *(
-        Rule(op=op, version_max=2, needs=(input_counts(2), _computes(1, 2)))
+        GpuRule(op=op, version_max=2, needs=(input_counts(2), _computes(1, 2)))
         for op in ("SUB", "DIV", "MINIMUM", "MAXIMUM", "POW", "SQUARED_DIFFERENCE")
     ),
     *(
-        Rule(op=op, version_max=2, needs=(_computes(1),))
+        GpuRule(op=op, version_max=2, needs=(_computes(1),))
         for op in (
             "EXP", "SQRT", "RSQRT", "TANH", "LOGISTIC", "HARD_SWISH", "ELU", "GELU", "ABS", "NEG",
             "SIN", "COS", "LOG", "SQUARE", "FLOOR",
         )
     ),
     *(
-        Rule(op=op, version_max=2)
+        GpuRule(op=op, version_max=2)
         for op in ("RELU", "RELU6", "RELU_N1_TO_1", "RELU_0_TO_1", "LEAKY_RELU", "CONCATENATION")
     ),
-    Rule(op="PRELU", version_max=1, needs=(_slope_is_per_channel_or_full,)),
+    GpuRule(op="PRELU", version_max=1, needs=(_slope_is_per_channel_or_full,)),
     *(
-        Rule(op=op, version_max=3, needs=(_sampling_is_one_kind,))
+        GpuRule(op=op, version_max=3, needs=(_sampling_is_one_kind,))
         for op in ("RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR")
     ),
     *(
-        Rule(op=op, version_max=2, needs=(_block_is_more_than_1,))
+        GpuRule(op=op, version_max=2, needs=(_block_is_more_than_1,))
         for op in ("DEPTH_TO_SPACE", "SPACE_TO_DEPTH")
     ),
-    *(Rule(op=op, version_max=2, needs=(_paddings_are_3x2_or_4x2,)) for op in ("PAD", "PADV2")),
-    Rule(op="MIRROR_PAD", version_max=2, needs=(_paddings_are_3x2_or_4x2, _mirror_reflects)),
-    *(Rule(op=op, version_max=2, needs=_POOL) for op in ("MAX_POOL_2D", "AVERAGE_POOL_2D")),
+    *(GpuRule(op=op, version_max=2, needs=(_paddings_are_3x2_or_4x2,)) for op in ("PAD", "PADV2")),
+    GpuRule(op="MIRROR_PAD", version_max=2, needs=(_paddings_are_3x2_or_4x2, _mirror_reflects)),
+    *(GpuRule(op=op, version_max=2, needs=_POOL) for op in ("MAX_POOL_2D", "AVERAGE_POOL_2D")),
     *(
-        Rule(op=op, version_max=None, needs=(constant(1, "axes", "int32"),))
+        GpuRule(op=op, version_max=None, needs=(constant(1, "axes", "int32"),))
         for op in ("MEAN", "SUM", "REDUCE_MAX", "REDUCE_MIN", "REDUCE_PROD")
     ),
-    Rule(op="TRANSPOSE", version_max=4),
-    Rule(op="RESHAPE", version_max=1),
-    Rule(op="SLICE", version_max=2, needs=(rank_is(3, 4),)),
-    Rule(
+    GpuRule(op="TRANSPOSE", version_max=4),
+    GpuRule(op="RESHAPE", version_max=1),
+    GpuRule(op="SLICE", version_max=2, needs=(rank_is(3, 4),)),
+    GpuRule(
         op="STRIDED_SLICE", version_max=4,
         needs=(rank_is(3, 4), _masks_are_empty, _strides_are_not_negative),
     ),
-    *(Rule(op=op, version_max=None) for op in ("SPLIT", "SPLIT_V", "PACK", "UNPACK", "TILE")),
-    Rule(op="BATCH_MATMUL", version_max=None, needs=(_computes(1, 2),)),
-    Rule(op="SOFTMAX", version_max=2, needs=(_beta_is_1,)),
-    Rule(op="CAST", version_max=None, dtypes=_MIXED),
-    Rule(op="QUANTIZE", version_max=2),
-    Rule(op="DEQUANTIZE", version_max=3),
-    Rule(op="GATHER", version_max=1, needs=(_indices_are_a_vector,), dtypes=(*_DATA, "int32")),
-    Rule(op="CUMSUM", version_max=None, dtypes=("float32",)),
+    *(GpuRule(op=op, version_max=None) for op in ("SPLIT", "SPLIT_V", "PACK", "UNPACK", "TILE")),
+    GpuRule(op="BATCH_MATMUL", version_max=None, needs=(_computes(1, 2),)),
+    GpuRule(op="SOFTMAX", version_max=2, needs=(_beta_is_1,)),
+    GpuRule(op="CAST", version_max=None, dtypes=_MIXED),
+    GpuRule(op="QUANTIZE", version_max=2),
+    GpuRule(op="DEQUANTIZE", version_max=3),
+    GpuRule(op="GATHER", version_max=1, needs=(_indices_are_a_vector,), dtypes=(*_DATA, "int32")),
+    GpuRule(op="CUMSUM", version_max=None, dtypes=("float32",)),
 )  # fmt: skip
 
 RULES = {rule.op: rule for rule in _TABLE}

@@ -31,7 +31,7 @@ SOURCE = "LiteRT @ f674577, nnapi_delegate.cc"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Phone:
+class NnapiPhone:
     """What decides on one phone: the runtime, the drivers and their feature level.
 
     Attributes:
@@ -114,12 +114,14 @@ def place(model: Model, target: Target) -> Placement:
     )
 
 
-def read_phone(profile: Profile) -> Phone:
+def read_phone(profile: Profile) -> NnapiPhone:
     """Return what of a profile decides on NNAPI placement."""
     runtime = runtime_level(profile.android_api_level)
     driver = profile.driver_feature_level
     level = runtime if driver is None or runtime < NNAPI_1_2 else min(runtime, driver)
-    return Phone(runtime_level=runtime, level=level, accelerators=profile.accelerators_of("nnapi"))
+    return NnapiPhone(
+        runtime_level=runtime, level=level, accelerators=profile.accelerators_of("nnapi")
+    )
 
 
 def runtime_level(android_api_level: int) -> int:
@@ -144,7 +146,7 @@ def data_dtype(graph: Graph, op: Op) -> str:
 _WIDENING = refused("widens float16 weights of an op on the CPU")
 
 
-def _judge(seen: Graph, widening: frozenset[int], phone: Phone) -> dict[int, Objection]:
+def _judge(seen: Graph, widening: frozenset[int], phone: NnapiPhone) -> dict[int, Objection]:
     """Return why ops are on the CPU, by index, in the delegate's order of checks."""
     everything = [op.index for op in seen.ops]
     if phone.runtime_level < NNAPI_1_0:
@@ -185,7 +187,7 @@ def _not_whole(op: Op, finding: Objection) -> Objection:
     )
 
 
-def _with_substitute(finding: Objection, graph: Graph, op: Op, phone: Phone) -> Objection:
+def _with_substitute(finding: Objection, graph: Graph, op: Op, phone: NnapiPhone) -> Objection:
     if finding.remedy:
         return finding
     return refused(finding.reason, substitute(op.name, data_dtype(graph, op), phone.accepts))
@@ -197,7 +199,7 @@ def _on_cpu(op: Op, finding: Objection) -> NodePlacement:
     )
 
 
-def _units(graph: Graph, ops: Sequence[Op], phone: Phone) -> dict[int, str]:
+def _units(graph: Graph, ops: Sequence[Op], phone: NnapiPhone) -> dict[int, str]:
     """Name the accelerator of each op: the first that takes all, or else the first that takes it.
 
     The choice among several drivers is the NNAPI runtime's, by their published speed, which is
@@ -211,7 +213,7 @@ def _units(graph: Graph, ops: Sequence[Op], phone: Phone) -> dict[int, str]:
     return {op.index: next(n for n in order if op.index in takes[n]) for op in ops}
 
 
-def _first(phone: Phone) -> str:
+def _first(phone: NnapiPhone) -> str:
     return phone.accelerators[0].name
 
 

@@ -41,7 +41,7 @@ _DTYPE_FIELDS = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rule:
+class NnapiRule:
     """One row: from which feature level an op is taken, by the dtype of its data input.
 
     Attributes:
@@ -102,7 +102,7 @@ def breaks_delegate(node: Node) -> bool:
     return data is not None and data.dtype not in rule.runtime_dtypes
 
 
-def _check_version(node: Node, rule: Rule) -> Objection | None:
+def _check_version(node: Node, rule: NnapiRule) -> Objection | None:
     limit = rule.version_max
     if node.op.name == "MUL" and not node.accelerator_specified:
         limit = 2
@@ -114,7 +114,7 @@ def _check_version(node: Node, rule: Rule) -> Objection | None:
     return refused(f"op version {node.op.version} is newer than {limit}", remedy)
 
 
-def _check_dtype(node: Node, rule: Rule, data: Tensor) -> Objection | None:
+def _check_dtype(node: Node, rule: NnapiRule, data: Tensor) -> Objection | None:
     first = rule.first_level(data.dtype)
     if first is None:
         remedy = INT16 if data.dtype == "int16" else ""
@@ -176,120 +176,124 @@ _ARG = (limits.output_dtype_in("int32"),)
 # Columns: from which feature level an op is taken with each dtype; a dtype left out is never taken.
 V0, V1, V2, V3 = NNAPI_1_0, NNAPI_1_1, NNAPI_1_2, NNAPI_1_3
 _TABLE = (
-    Rule(op="CONV_2D", version_max=5, f32=V0, u8=V0, unchecked=V2, needs=_CONV_2D),
-    Rule(op="DEPTHWISE_CONV_2D", version_max=3, f32=V0, u8=V0, unchecked=V2, needs=_DEPTHWISE),
-    Rule(op="TRANSPOSE_CONV", version_max=4, unchecked=V2, data=2, needs=_TRANSPOSE_CONV),
-    Rule(op="FULLY_CONNECTED", version_max=5, f32=V0, u8=V0, unchecked=V2, needs=_FULLY_CONNECTED),
-    Rule(
+    NnapiRule(op="CONV_2D", version_max=5, f32=V0, u8=V0, unchecked=V2, needs=_CONV_2D),
+    NnapiRule(op="DEPTHWISE_CONV_2D", version_max=3, f32=V0, u8=V0, unchecked=V2, needs=_DEPTHWISE),
+    NnapiRule(op="TRANSPOSE_CONV", version_max=4, unchecked=V2, data=2, needs=_TRANSPOSE_CONV),
+    NnapiRule(
+        op="FULLY_CONNECTED", version_max=5, f32=V0, u8=V0, unchecked=V2, needs=_FULLY_CONNECTED
+    ),
+    NnapiRule(
         op="BATCH_MATMUL", version_max=2, f32=LEVEL_6, i8=LEVEL_6, i32=LEVEL_6, needs=_BATCH_MATMUL
     ),
-    Rule(op="RESIZE_BILINEAR", version_max=3, f32=V0, u8=V2, i8=V2, needs=_RESIZE_BILINEAR),
-    Rule(op="RESIZE_NEAREST_NEIGHBOR", version_max=3, f32=V2, u8=V2, i8=V2, needs=_SAMPLING),
-    Rule(op="DEPTH_TO_SPACE", version_max=None, f32=V0, u8=V0, i8=V0),
-    Rule(op="SPACE_TO_DEPTH", version_max=2, f32=V0, u8=V0, i8=V0),
-    Rule(op="PRELU", version_max=1, f32=V2, u8=V2, i8=V2),
-    Rule(op="LEAKY_RELU", version_max=1, f32=V2, u8=V2, i8=V2),
+    NnapiRule(op="RESIZE_BILINEAR", version_max=3, f32=V0, u8=V2, i8=V2, needs=_RESIZE_BILINEAR),
+    NnapiRule(op="RESIZE_NEAREST_NEIGHBOR", version_max=3, f32=V2, u8=V2, i8=V2, needs=_SAMPLING),
+    NnapiRule(op="DEPTH_TO_SPACE", version_max=None, f32=V0, u8=V0, i8=V0),
+    NnapiRule(op="SPACE_TO_DEPTH", version_max=2, f32=V0, u8=V0, i8=V0),
+    NnapiRule(op="PRELU", version_max=1, f32=V2, u8=V2, i8=V2),
+    NnapiRule(op="LEAKY_RELU", version_max=1, f32=V2, u8=V2, i8=V2),
     *(
-        Rule(op=op, version_max=2, f32=V0, u8=V0, i8=V0)
+        NnapiRule(op=op, version_max=2, f32=V0, u8=V0, i8=V0)
         for op in ("RELU", "RELU6", "RELU_N1_TO_1", "LOGISTIC")
     ),
-    Rule(op="TANH", version_max=2, f32=V0, u8=V2, i8=V2),
-    Rule(op="HARD_SWISH", version_max=None, f32=V0, u8=V0, i8=V0),
-    Rule(op="ELU", version_max=1, f32=V3),
-    Rule(op="ADD", version_max=2, f32=V0, u8=V0, i8=V0, i32=V3, needs=_ELEMENTWISE),
-    Rule(op="SUB", version_max=3, f32=V1, u8=V2, i8=V2, i32=V3, needs=_ELEMENTWISE),
-    Rule(op="MUL", version_max=3, f32=V0, u8=V0, i8=V0, i32=V3, needs=_ELEMENTWISE),
-    Rule(op="DIV", version_max=1, f32=V1, needs=(ranks_at_most(4, 0, 1),)),
-    Rule(
+    NnapiRule(op="TANH", version_max=2, f32=V0, u8=V2, i8=V2),
+    NnapiRule(op="HARD_SWISH", version_max=None, f32=V0, u8=V0, i8=V0),
+    NnapiRule(op="ELU", version_max=1, f32=V3),
+    NnapiRule(op="ADD", version_max=2, f32=V0, u8=V0, i8=V0, i32=V3, needs=_ELEMENTWISE),
+    NnapiRule(op="SUB", version_max=3, f32=V1, u8=V2, i8=V2, i32=V3, needs=_ELEMENTWISE),
+    NnapiRule(op="MUL", version_max=3, f32=V0, u8=V0, i8=V0, i32=V3, needs=_ELEMENTWISE),
+    NnapiRule(op="DIV", version_max=1, f32=V1, needs=(ranks_at_most(4, 0, 1),)),
+    NnapiRule(
         op="SQUARED_DIFFERENCE", version_max=2, f32=V1, u8=V2, i8=V3, i32=V3,
         needs=(ranks_at_most(4, 0, 1),),
     ),
     *(
-        Rule(
+        NnapiRule(
             op=op, version_max=3, f32=V2, u8=V2, i8=V2, i32=V2,
             needs=(limits.scalars_are_constant,),
         )
         for op in ("MINIMUM", "MAXIMUM")
     ),
-    Rule(op="CONCATENATION", version_max=2, f32=V0, f16=V0, u8=V0, i8=V0, needs=_CONCATENATION),
-    *(Rule(op=op, version_max=2, f32=V1, u8=V2, i8=V2, needs=_PAD) for op in ("PAD", "PADV2")),
-    Rule(
+    NnapiRule(
+        op="CONCATENATION", version_max=2, f32=V0, f16=V0, u8=V0, i8=V0, needs=_CONCATENATION
+    ),
+    *(NnapiRule(op=op, version_max=2, f32=V1, u8=V2, i8=V2, needs=_PAD) for op in ("PAD", "PADV2")),
+    NnapiRule(
         op="MIRROR_PAD", version_max=2, f32=LEVEL_7, u8=LEVEL_7, i8=LEVEL_7, i32=LEVEL_7,
         needs=_MIRROR_PAD,
     ),
-    Rule(op="MAX_POOL_2D", version_max=2, f32=V0, u8=V0, i8=V0),
-    Rule(
+    NnapiRule(op="MAX_POOL_2D", version_max=2, f32=V0, u8=V0, i8=V0),
+    NnapiRule(
         op="AVERAGE_POOL_2D", version_max=2, f32=V0, u8=V0, i8=V0,
         needs=(limits.window_is_small_without_accelerator,),
     ),
-    Rule(op="MEAN", version_max=2, f32=V1, u8=V2, i8=V2, needs=_MEAN),
+    NnapiRule(op="MEAN", version_max=2, f32=V1, u8=V2, i8=V2, needs=_MEAN),
     *(
-        Rule(op=op, version_max=2, f32=V2, u8=V2, i8=V2, needs=(limits.input_is_no_scalar,))
+        NnapiRule(op=op, version_max=2, f32=V2, u8=V2, i8=V2, needs=(limits.input_is_no_scalar,))
         for op in ("REDUCE_MAX", "REDUCE_MIN")
     ),
     *(
-        Rule(op=op, version_max=1, f32=V2, needs=(output_is_no_scalar,))
+        NnapiRule(op=op, version_max=1, f32=V2, needs=(output_is_no_scalar,))
         for op in ("SUM", "REDUCE_PROD")
     ),
-    Rule(op="TRANSPOSE", version_max=2, unchecked=V1, needs=(constant(1, "permutation"),)),
-    Rule(op="RESHAPE", version_max=1, f32=V0, u8=V0, i8=V0, i32=LEVEL_6, needs=_RESHAPE),
-    Rule(op="SQUEEZE", version_max=1, unchecked=V1, needs=(limits.squeeze_dims_at_1_1,)),
-    Rule(
+    NnapiRule(op="TRANSPOSE", version_max=2, unchecked=V1, needs=(constant(1, "permutation"),)),
+    NnapiRule(op="RESHAPE", version_max=1, f32=V0, u8=V0, i8=V0, i32=LEVEL_6, needs=_RESHAPE),
+    NnapiRule(op="SQUEEZE", version_max=1, unchecked=V1, needs=(limits.squeeze_dims_at_1_1,)),
+    NnapiRule(
         op="EXPAND_DIMS", version_max=1, f32=V2, f16=V2, u8=V2, i8=V2, i32=V2,
         needs=(constant(1, "axis", "int32"),),
     ),
-    Rule(op="STRIDED_SLICE", version_max=2, f32=V1, u8=V1, i8=V1),
-    Rule(op="SLICE", version_max=2, f32=V2, u8=V2, i8=V2, i32=V2, needs=_SLICE),
-    Rule(
+    NnapiRule(op="STRIDED_SLICE", version_max=2, f32=V1, u8=V1, i8=V1),
+    NnapiRule(op="SLICE", version_max=2, f32=V2, u8=V2, i8=V2, i32=V2, needs=_SLICE),
+    NnapiRule(
         op="SPLIT", version_max=3, f32=V2, u8=V2, i8=V3, i32=V2, data=1,
         needs=(constant(0, "axis", "int32"),),
     ),
-    Rule(op="SPLIT_V", version_max=2, f32=V3, u8=V3, i8=V3, i32=V3, needs=_SPLIT_V),
-    Rule(
+    NnapiRule(op="SPLIT_V", version_max=2, f32=V3, u8=V3, i8=V3, i32=V3, needs=_SPLIT_V),
+    NnapiRule(
         op="PACK", version_max=2, f32=V3, u8=LEVEL_6, i8=V3, i32=LEVEL_6,
         needs=(limits.axis_is_not_last_before_6,),
     ),
-    Rule(op="UNPACK", version_max=2, f32=V3, u8=V3, i8=V3, needs=_UNPACK),
-    Rule(op="SOFTMAX", version_max=2, f32=V0, u8=V0, i8=V0, needs=_SOFTMAX),
-    Rule(
+    NnapiRule(op="UNPACK", version_max=2, f32=V3, u8=V3, i8=V3, needs=_UNPACK),
+    NnapiRule(op="SOFTMAX", version_max=2, f32=V0, u8=V0, i8=V0, needs=_SOFTMAX),
+    NnapiRule(
         op="CAST", version_max=1, f32=V2, u8=V2, i8=V3, i32=V2,
         needs=(limits.casts_to_a_known_dtype,),
     ),
-    Rule(
+    NnapiRule(
         op="QUANTIZE", version_max=2, f32=V2, u8=V2, i8=V2,
         needs=(limits.quantizes_to_a_known_dtype, limits.scales_are_positive),
     ),
-    Rule(
+    NnapiRule(
         op="DEQUANTIZE", version_max=2, u8=V0, i8=V2, needs=(limits.int8_is_symmetric_at_1_2,)
     ),
     *(
-        Rule(op=op, version_max=1, f32=V2)
+        NnapiRule(op=op, version_max=1, f32=V2)
         for op in ("ABS", "EXP", "LOG", "POW", "SQRT", "SIN", "COS", "LOG_SOFTMAX")
     ),
-    Rule(op="RSQRT", version_max=2, f32=V2, u8=LEVEL_7, i8=LEVEL_7),
-    Rule(op="GATHER", version_max=2, f32=V2, f16=V2, u8=V2, i8=V2, i32=V2, needs=_GATHER),
-    Rule(op="NEG", version_max=2, f32=V2, i32=V2),
-    Rule(
+    NnapiRule(op="RSQRT", version_max=2, f32=V2, u8=LEVEL_7, i8=LEVEL_7),
+    NnapiRule(op="GATHER", version_max=2, f32=V2, f16=V2, u8=V2, i8=V2, i32=V2, needs=_GATHER),
+    NnapiRule(op="NEG", version_max=2, f32=V2, i32=V2),
+    NnapiRule(
         op="TILE", version_max=1, f32=V2, u8=V2, i8=V2, i32=V2,
         needs=(dtype_is(1, "multipliers", "int32"),),
     ),
-    Rule(op="SPACE_TO_BATCH_ND", version_max=2, unchecked=V1),
-    Rule(op="BATCH_TO_SPACE_ND", version_max=2, unchecked=V1, needs=(limits.crops_are_zero,)),
-    Rule(op="FLOOR", version_max=1, unchecked=V0, runtime_dtypes=("float32", "float16")),
+    NnapiRule(op="SPACE_TO_BATCH_ND", version_max=2, unchecked=V1),
+    NnapiRule(op="BATCH_TO_SPACE_ND", version_max=2, unchecked=V1, needs=(limits.crops_are_zero,)),
+    NnapiRule(op="FLOOR", version_max=1, unchecked=V0, runtime_dtypes=("float32", "float16")),
     *(
-        Rule(op=op, version_max=2, f32=V2, u8=V2, i8=V2, i32=V2, bit=V2)
+        NnapiRule(op=op, version_max=2, f32=V2, u8=V2, i8=V2, i32=V2, bit=V2)
         for op in ("LESS", "LESS_EQUAL", "GREATER", "GREATER_EQUAL", "EQUAL", "NOT_EQUAL")
     ),
     *(
-        Rule(op=op, version_max=1, bit=V2)
+        NnapiRule(op=op, version_max=1, bit=V2)
         for op in ("LOGICAL_OR", "LOGICAL_AND", "LOGICAL_NOT")
     ),
-    Rule(
+    NnapiRule(
         op="SELECT", version_max=2, f32=V2, u8=V2, i8=V2, i32=V2, data=1,
         needs=(limits.condition_has_the_shape_of_the_data,),
     ),
     *(
-        Rule(op=op, version_max=2, f32=V2, f16=V2, u8=V2, i8=V2, i32=V2, needs=_ARG)
+        NnapiRule(op=op, version_max=2, f32=V2, f16=V2, u8=V2, i8=V2, i32=V2, needs=_ARG)
         for op in ("ARG_MAX", "ARG_MIN")
     ),
 )  # fmt: skip

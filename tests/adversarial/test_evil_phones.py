@@ -12,7 +12,7 @@ from harness.devices.fake_phone import faults
 from harness.devices.fake_phone.faults import Fault
 from harness.devices.phone import device_state
 from harness.devices.phone.device_state import Contract
-from harness.devices.phone.lock import HOME, Change, PhoneLock
+from harness.devices.phone.lock import HOME, PhoneLock, SettingChange
 from harness.devices.traces import nnapi_log
 from harness.errors import ConfigError, DeviceError, HarnessError, MeasurementError
 from harness.model import Model
@@ -165,9 +165,9 @@ def test_an_old_setting_comes_back_as_it_was(plugged: Plugged, kind: str, old: s
     path.write_text(old)
     keeper = PhoneLock(plugged.connection, lease_s=60)
     keeper.enter()
-    keeper.change([Change(kind=kind, name=name, value="1")])
+    keeper.change([SettingChange(kind=kind, name=name, value="1")])
     assert path.read_text().strip() == "1"
-    keeper.change([Change(kind=kind, name=name, value="2")])
+    keeper.change([SettingChange(kind=kind, name=name, value="2")])
 
     keeper.leave()
 

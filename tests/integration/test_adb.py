@@ -139,7 +139,7 @@ def test_a_phone_that_is_gone_is_absent_within_the_limit(plugged: Plugged):
 
 
 def test_a_killed_server_is_started_again_and_finds_the_phone(plugged: Plugged):
-    adb.stop_server(plugged.server)
+    phones.stop_server(plugged.server)
 
     plugged.connection.wait_ready(timeout_s=10)
 
@@ -154,7 +154,7 @@ def test_a_server_restarted_by_another_version_is_an_error_once_and_then_works(
     monkeypatch.setenv("ADBUTILS_ADB_PATH", needs.program("adb"))
     with phones.server() as server, phones.plugged(tmp_path / "phone", server) as fake:
         fake.connection.wait_ready(timeout_s=10)
-        adb.stop_server(server)
+        phones.stop_server(server)
         other = [str(BUNDLED), "-P", str(server.port), "start-server"]
         child.run(other, stage="another adb", timeout_s=20)
 

@@ -16,7 +16,6 @@ import pytest
 from harness.devices.fake_phone import faults
 from harness.devices.fake_phone.faults import Fault
 from harness.devices.measured import Phone
-from harness.devices.phone import adb
 from harness.devices.phone.lock import HOME
 from harness.errors import DeviceError, HarnessError, MeasurementError
 from harness.model import Model
@@ -168,7 +167,7 @@ def test_an_adb_server_that_was_killed_is_one_error_at_most(plugged: Plugged, va
     device = plugged.phone(measuring=LIMITED)
     device.place(variant.at(SIZE))
 
-    adb.stop_server(plugged.server)
+    phones.stop_server(plugged.server)
 
     with pytest.raises(DeviceError, match="not attached"):
         device.place(variant.at(SIZE))
@@ -221,7 +220,7 @@ def test_random_faults_in_a_row_lose_no_verdict_and_leave_nothing(plugged: Plugg
         for fault in chance.sample(list(Fault), k=chance.choice([0, 1, 1, 2])):
             faults.plant(plugged.folder, fault)
         if chance.random() < SERVER_KILLED_SHARE:
-            adb.stop_server(plugged.server)
+            phones.stop_server(plugged.server)
         verb = chance.choice(list(VERBS))
         start = time.monotonic()
         try:

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from harness.devices.phone.lock import HOME, Change, PhoneLock
+from harness.devices.phone.lock import HOME, PhoneLock, SettingChange
 from harness.errors import DeviceError
 from tests import phones
 from tests.phones import Plugged
@@ -98,8 +98,8 @@ def test_a_property_comes_back_as_it_was(plugged: Plugged, old: str):
     holder = lock_on(plugged)
     holder.enter()
 
-    holder.change([Change(kind="prop", name="debug.test", value="changed")])
-    holder.change([Change(kind="prop", name="debug.test", value="changed again")])
+    holder.change([SettingChange(kind="prop", name="debug.test", value="changed")])
+    holder.change([SettingChange(kind="prop", name="debug.test", value="changed again")])
     during = plugged.folder.getprop("debug.test")
     holder.leave()
 
@@ -112,8 +112,8 @@ def test_what_was_not_set_is_not_set_again(plugged: Plugged):
     holder.enter()
 
     holder.change([
-        Change(kind="prop", name="debug.unset", value="1"),
-        Change(kind="setting", name="global unset_key", value="1"),
+        SettingChange(kind="prop", name="debug.unset", value="1"),
+        SettingChange(kind="setting", name="global unset_key", value="1"),
     ])  # fmt: skip
     holder.leave()
 
@@ -124,7 +124,7 @@ def test_what_was_not_set_is_not_set_again(plugged: Plugged):
 def test_a_reboot_between_two_verbs_restores_before_it_prepares_again(plugged: Plugged):
     holder = lock_on(plugged)
     holder.enter()
-    holder.change([Change(kind="setting", name="global some_key", value="1")])
+    holder.change([SettingChange(kind="setting", name="global some_key", value="1")])
 
     plugged.folder.reboot()
 

@@ -15,7 +15,7 @@ from harness.devices.benchmark.tool_file import ToolFile
 from harness.devices.phone import device_state
 from harness.devices.phone.adb import AdbConnection
 from harness.devices.phone.device_state import State
-from harness.devices.phone.lock import RUN, STORE, Change, PhoneLock
+from harness.devices.phone.lock import RUN, STORE, PhoneLock, SettingChange
 from harness.errors import ConfigError, DeviceError, MeasurementError
 from harness.evidence import sha256_of
 
@@ -142,13 +142,15 @@ class Bench:
         self.flags = frozenset()
         lines = self._ask(_PREPARE, "preparing it").splitlines()
         self._stored = {line for line in lines if not line.startswith("power ")}
-        changes = [Change(kind="setting", name="system screen_off_timeout", value="86400000")]
+        changes = [
+            SettingChange(kind="setting", name="system screen_off_timeout", value="86400000")
+        ]
         if self._nnapi:
-            changes.append(Change(kind="logcat", name="main", value="16M"))
-            changes.append(Change(kind="prop", name="debug.nn.vlog", value=""))
+            changes.append(SettingChange(kind="logcat", name="main", value="16M"))
+            changes.append(SettingChange(kind="prop", name="debug.nn.vlog", value=""))
         self.fixed_performance = self._measuring.fixed_performance and "power 0" in lines
         if self.fixed_performance:
-            changes.append(Change(kind="power", name="fixed-performance-mode", value="true"))
+            changes.append(SettingChange(kind="power", name="fixed-performance-mode", value="true"))
         self._lock.change(changes)
         self._tool_path = self.put(self._tool.data, "benchmark_model", mode=0o755)
         self.flags = self._ask_flags()

@@ -113,13 +113,6 @@ def attached(server: Server) -> tuple[Attached, ...]:
     return tuple(Attached(serial=info.serial, state=info.state) for info in found)
 
 
-def stop_server(server: Server) -> None:
-    """Stop a server, if it runs; for tests and for a server that has gone astray."""
-    with contextlib.suppress(*_FAULTS), _client(server).make_connection(timeout=5.0) as connection:
-        connection.send_command("host:kill")
-        connection.check_okay()
-
-
 class AdbConnection:
     """A connection to one phone, which is made again after the phone went away."""
 

@@ -86,7 +86,7 @@ rm -rf {run} {home}/successor.* {home}/lock
 
 
 @dataclass(frozen=True, kw_only=True)
-class Change:
+class SettingChange:
     """One setting to change while the phone is held.
 
     Attributes:
@@ -174,7 +174,7 @@ class PhoneLock:
         """Return whether this harness holds the phone, as far as it knows."""
         return bool(self._boot_id)
 
-    def change(self, changes: Sequence[Change]) -> None:
+    def change(self, changes: Sequence[SettingChange]) -> None:
         """Change settings, each noted in the journal first with what it was before."""
         steps = [_note(change) for change in changes]
         steps.append(f"sync {HOME}/journal 2>/dev/null")
@@ -207,7 +207,7 @@ class PhoneLock:
         return script.format(home=HOME, store=STORE, run=RUN, owner=self._owner, **values)
 
 
-def _note(change: Change) -> str:
+def _note(change: SettingChange) -> str:
     """Return shell that writes what a setting is now into the journal, once."""
     name = shlex.quote(change.name)
     if change.kind == "prop":
@@ -228,7 +228,7 @@ def _note(change: Change) -> str:
     )
 
 
-def _apply(change: Change) -> str:
+def _apply(change: SettingChange) -> str:
     """Return shell that changes a setting."""
     value = shlex.quote(change.value)
     if change.kind == "prop":

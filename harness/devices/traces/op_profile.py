@@ -10,9 +10,6 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
-
-from harness.devices import protos
 from harness.errors import DeviceError
 
 _SECTION = "Operator-wise Profiling Info for Regular Benchmark Runs:"
@@ -62,25 +59,6 @@ def parse_text(output: str) -> tuple[ProfileRow, ...]:
     if header.lstrip().startswith("node type,"):
         return tuple(_csv_rows(header, lines))
     return tuple(_aligned_rows(header, lines))
-
-
-def parse_proto(data: bytes) -> tuple[ProfileRow, ...]:
-    """Read the profile of the timed runs from a BenchmarkProfilingData protobuf.
-
-    Raises:
-        DeviceError: it is damaged.
-    """
-    profile = protos.BenchmarkProfilingData()
-    try:
-        profile.ParseFromString(data)
-    except DecodeError as error:
-        raise DeviceError(f"the benchmark tool's op profile is damaged ({error})") from None
-    rows = [
-        _row(op.node_type, op.inference_microseconds.avg / 1e3, op.name)
-        for subgraph in profile.runtime_profile.subgraph_profiles[:1]
-        for op in subgraph.per_op_profiles
-    ]
-    return tuple(row for row in rows if row is not None)
 
 
 def _aligned_rows(header: str, lines: Iterator[str]) -> Iterator[ProfileRow]:

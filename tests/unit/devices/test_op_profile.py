@@ -4,7 +4,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.devices import protos
 from harness.devices.traces import op_profile
 from harness.devices.traces.op_profile import ProfileRow
 from harness.errors import DeviceError
@@ -70,17 +69,6 @@ def test_comma_separated_values_are_read_with_commas_in_node_types():
     )
 
 
-def test_the_protobuf_is_read():
-    profile = protos.BenchmarkProfilingData()
-    op = profile.runtime_profile.subgraph_profiles.add().per_op_profiles.add()
-    op.node_type, op.name = "CONV_2D", "[out]:4"
-    op.inference_microseconds.avg = 2500
-
-    rows = op_profile.parse_proto(profile.SerializeToString())
-
-    assert rows == (ProfileRow(node_type="CONV_2D", mean_ms=2.5, index=4, tensor="out"),)
-
-
 def test_output_without_a_profile_has_no_rows():
     assert op_profile.parse_text(INITIALIZATION) == ()
 
@@ -102,15 +90,6 @@ def test_any_text_after_the_heading_is_rows_or_a_device_error(rest: str):
         rows = op_profile.parse_text(
             "Operator-wise Profiling Info for Regular Benchmark Runs:\n=== Run Order ===\n" + rest
         )
-    except DeviceError:
-        return
-    assert isinstance(rows, tuple)
-
-
-@given(st.binary(max_size=100))
-def test_a_damaged_protobuf_is_rows_or_a_device_error(data: bytes):
-    try:
-        rows = op_profile.parse_proto(data)
     except DeviceError:
         return
     assert isinstance(rows, tuple)
