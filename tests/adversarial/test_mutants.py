@@ -25,6 +25,8 @@ from harness.stacks import gpu_rules, nnapi, xnnpack
 from tests import models
 from tests.adversarial.mutants import mutant
 
+pytestmark = pytest.mark.slow
+
 _COUNT = int(os.environ.get("HARNESS_FUZZ_MUTANTS", "50"))
 _SEED = int(os.environ.get("HARNESS_FUZZ_SEED", "12"))
 _ONLY = os.environ.get("HARNESS_FUZZ_ONLY")

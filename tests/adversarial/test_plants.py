@@ -25,6 +25,8 @@ from tests import tiny
 from tests.adversarial import plants
 from tests.adversarial.plants import FP32, INT8, PLANTS, QUICK, SIZE_PX, Plant
 
+pytestmark = pytest.mark.slow
+
 CHOSEN = PLANTS if os.environ.get("HARNESS_PLANTS") == "all" else QUICK
 BUDGET_RATIO = 6.0
 

@@ -16,6 +16,8 @@ from harness.profiles import Accelerator, Target
 from tests import needs, phones
 from tests.phones import PIXEL_4, QUICK
 
+pytestmark = pytest.mark.slow
+
 HTP = Accelerator(name="htp", delegate="qnn", source="a test")
 
 

@@ -117,6 +117,7 @@ def with_commands() -> list[Path]:
     return [page for page in PAGES if any(steps_of(page.read_text(encoding="utf-8")))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", with_commands(), ids=page_id)
 def test_the_commands_of_a_page_end_as_it_says(page: Path, checkout: Path, tmp_path: Path) -> None:
     steps = list(steps_of(page.read_text(encoding="utf-8")))

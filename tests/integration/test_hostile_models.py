@@ -19,6 +19,8 @@ from harness.profiles import Target
 from harness.stacks import xnnpack
 from tests import models
 
+pytestmark = pytest.mark.slow
+
 _TRUNCATIONS, _FLIPS, _SHARDS = 50, 200, 10
 _SIZE = Size(width_px=32, height_px=32)
 _WHOLE = {

@@ -11,6 +11,8 @@ from harness.profiles import Target
 from harness.stacks import mldrift, xnnpack
 from tests import models, needs
 
+pytestmark = pytest.mark.gpu
+
 FRAME = np.random.default_rng(3).random((1, 16, 16, 3), dtype=np.float32)
 
 

@@ -23,6 +23,8 @@ from harness.stacks import xnnpack
 from tests import models, phones
 from tests.phones import EDGETPU, PIXEL_4, QUICK, SIZE, Plugged
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def device(plugged: Plugged) -> Iterator[Phone]:

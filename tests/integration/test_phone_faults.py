@@ -23,6 +23,8 @@ from harness.subjects import Variant
 from tests import models, phones
 from tests.phones import QUICK, SIZE, Plugged
 
+pytestmark = pytest.mark.slow
+
 LIMITED = replace(QUICK, run_limit_s=3.0)
 ROUNDS = int(os.environ.get("HARNESS_SOAK_ROUNDS", "25"))
 SERVER_KILLED_SHARE = 0.05

@@ -15,6 +15,8 @@ from harness.results import latest, load
 from tests import models, phones, tiny
 from tests.phones import Plugged
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def plugged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Plugged]:

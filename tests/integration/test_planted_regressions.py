@@ -12,6 +12,8 @@ from harness.evidence import sha256_of
 from harness.verdict import Outcome
 from tests import tiny
 
+pytestmark = pytest.mark.slow
+
 _GATES = {"latency", "cpu_fallback", "fidelity", "scaling", "regression"}
 
 
