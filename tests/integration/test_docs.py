@@ -218,11 +218,3 @@ def test_no_two_metrics_of_a_gate_share_a_name_and_one_heads_its_column() -> Non
 
     assert len(set(names)) == len(names)
     assert sorted(heads) == sorted({metric.gate for metric in metrics.ALL})
-
-
-def test_make_test_leaves_out_every_marker_that_the_project_has() -> None:
-    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    markers = [line.split(":")[0] for line in project["tool"]["pytest"]["ini_options"]["markers"]]
-
-    assert f"MARKED := {' or '.join(markers)}\n" in makefile

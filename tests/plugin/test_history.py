@@ -9,6 +9,8 @@ pytest.importorskip("sqlalchemy", reason="the extra 'history' is not installed")
 from harness import results
 from harness.history.store import Store
 
+pytestmark = pytest.mark.history
+
 RUN = ("--device=pixel4", "--origin=emulated", "--subject=unet.fp32", "test_fallback.py")
 
 
