@@ -71,9 +71,13 @@ class Baseline:
     def key(self) -> tuple[str, ...]:
         """Return what tells it from every other baseline of its subject."""
         return (
-            self.variant, self.device, self.delegate, self.resolution,
-            self.evidence.value, self.metric,
-        )  # fmt: skip
+            self.variant,
+            self.device,
+            self.delegate,
+            self.resolution,
+            self.evidence.value,
+            self.metric,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

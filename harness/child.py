@@ -85,9 +85,14 @@ def run(
     """
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         process = _start(
-            command, memory_mib=memory_mib, env=env, cwd=cwd,
-            stdin=subprocess.PIPE, stdout=out, stderr=err,
-        )  # fmt: skip
+            command,
+            memory_mib=memory_mib,
+            env=env,
+            cwd=cwd,
+            stdin=subprocess.PIPE,
+            stdout=out,
+            stderr=err,
+        )
         if memory_mib is not None:
             _allow_cpu(process.pid, timeout_s)
         try:
@@ -339,10 +344,13 @@ def _start(
     try:
         return subprocess.Popen(
             [str(part) for part in command],
-            stdin=stdin, stdout=stdout, stderr=stderr, cwd=cwd,
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            cwd=cwd,
             env={**os.environ, **(env or {})},
             preexec_fn=limit,
-        )  # fmt: skip
+        )
     except (FileNotFoundError, PermissionError) as error:
         raise StackMissing(f"{command[0]}: cannot be run ({error.strerror})") from None
 

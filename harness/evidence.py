@@ -103,11 +103,19 @@ def git_commit(folder: Path) -> str:
     """Return the commit that `folder` is at, with `+dirty` for local changes, or ''."""
     try:
         done = child.run(
-            ["git", "-C", folder, "describe", "--always", "--abbrev=12", "--dirty=+dirty",
-             "--exclude=*"],
+            [
+                "git",
+                "-C",
+                folder,
+                "describe",
+                "--always",
+                "--abbrev=12",
+                "--dirty=+dirty",
+                "--exclude=*",
+            ],
             stage="git describe",
             timeout_s=5.0,
-        )  # fmt: skip
+        )
     except DeviceError:
         return ""
     return done.stdout.strip() if done.exit_code == 0 else ""

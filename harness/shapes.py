@@ -190,12 +190,14 @@ def _convolution(reshaper: Reshaper, op: Op) -> list[Shape]:
     if ratio or (op.name == "DEPTHWISE_CONV_2D" and filters[0] != 1):
         raise reshaper.misfit(op, reshaper.of(op, 0), filters)
     o = op.options
-    return [(
-        n,
-        _windows(op, height, filters[1], o["stride_h"], o.get("dilation_hfactor", 1)),
-        _windows(op, width, filters[2], o["stride_w"], o.get("dilation_wfactor", 1)),
-        channels,
-    )]  # fmt: skip
+    return [
+        (
+            n,
+            _windows(op, height, filters[1], o["stride_h"], o.get("dilation_hfactor", 1)),
+            _windows(op, width, filters[2], o["stride_w"], o.get("dilation_wfactor", 1)),
+            channels,
+        )
+    ]
 
 
 def _transpose_convolution(reshaper: Reshaper, op: Op) -> list[Shape]:
@@ -214,12 +216,14 @@ def _transpose_convolution(reshaper: Reshaper, op: Op) -> list[Shape]:
 def _pool(reshaper: Reshaper, op: Op) -> list[Shape]:
     n, height, width, channels = reshaper.of(op, 0)
     o = op.options
-    return [(
-        n,
-        _windows(op, height, o["filter_height"], o["stride_h"]),
-        _windows(op, width, o["filter_width"], o["stride_w"]),
-        channels,
-    )]  # fmt: skip
+    return [
+        (
+            n,
+            _windows(op, height, o["filter_height"], o["stride_h"]),
+            _windows(op, width, o["filter_width"], o["stride_w"]),
+            channels,
+        )
+    ]
 
 
 def _image_resize(reshaper: Reshaper, op: Op) -> list[Shape]:

@@ -111,8 +111,9 @@ def _follow(graph: Graph) -> _Links:
     for index in graph.inputs:
         links.segments[index] = [_fixed(graph.tensors[index].shape)]
     constants = work.weight_tensors(graph)
-    sources = {i: op.inputs[0] for op in graph.ops if graph.unpacks_constant(op)
-               for i in op.outputs}  # fmt: skip
+    sources = {
+        i: op.inputs[0] for op in graph.ops if graph.unpacks_constant(op) for i in op.outputs
+    }
     for op in graph.ops:
         if not graph.unpacks_constant(op):
             _follow_op(graph, op, links, constants, sources)
@@ -131,8 +132,9 @@ def _follow_op(
     if op.name in ("CONV_2D", "TRANSPOSE_CONV") and len(data) == 1:
         made = _convolution(graph, op, links, known[0], sources)
     elif op.name == "DEPTHWISE_CONV_2D" and graph.tensors[output].shape == (
-        *graph.tensors[output].shape[:3], graph.tensors[data[0]].shape[3],
-    ):  # fmt: skip
+        *graph.tensors[output].shape[:3],
+        graph.tensors[data[0]].shape[3],
+    ):
         made = known[0]
         _hang(graph, links, sources, op.inputs[1], 3, made)
         _hang(graph, links, sources, op.inputs[2] if len(op.inputs) > 2 else -1, 0, made)
@@ -207,9 +209,13 @@ def _merge(links: _Links, a: list[_Segment], b: list[_Segment]) -> bool:
 
 
 def _hang(
-    graph: Graph, links: _Links, sources: dict[int, int], index: int, axis: int,
+    graph: Graph,
+    links: _Links,
+    sources: dict[int, int],
+    index: int,
+    axis: int,
     segments: list[_Segment],
-) -> None:  # fmt: skip
+) -> None:
     """Let a constant's axis follow segments; half-precision constants follow behind DEQUANTIZE."""
     while index >= 0 and len(graph.tensors[index].shape) > axis:
         links.weights.append((index, axis, segments))

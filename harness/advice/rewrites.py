@@ -35,11 +35,15 @@ def resize_then_convolve(model: Model) -> Model | None:
         bias = _bias(editor, op, out_c)
         return [
             editor.op(
-                "RESIZE_BILINEAR", _resize_version(graph, op), [data, size], [wide],
-                "ResizeBilinearOptions", {},
+                "RESIZE_BILINEAR",
+                _resize_version(graph, op),
+                [data, size],
+                [wide],
+                "ResizeBilinearOptions",
+                {},
             ),
             _convolution(editor, graph, op, wide, weights, bias, output),
-        ]  # fmt: skip
+        ]
 
     return _replace_transposed(model, replace)
 
@@ -62,10 +66,14 @@ def convolve_then_shuffle(model: Model) -> Model | None:
         return [
             _convolution(editor, graph, op, data, weights, bias, deep),
             editor.op(
-                "DEPTH_TO_SPACE", version, [deep], [output], "DepthToSpaceOptions",
+                "DEPTH_TO_SPACE",
+                version,
+                [deep],
+                [output],
+                "DepthToSpaceOptions",
                 {"blockSize": block},
             ),
-        ]  # fmt: skip
+        ]
 
     return _replace_transposed(model, replace)
 
@@ -157,9 +165,13 @@ def _convolution(
 ) -> object:
     dtype = graph.tensors[op.outputs[0]].dtype
     options = {
-        "padding": _SAME, "strideH": 1, "strideW": 1, "dilationHFactor": 1, "dilationWFactor": 1,
+        "padding": _SAME,
+        "strideH": 1,
+        "strideW": 1,
+        "dilationHFactor": 1,
+        "dilationWFactor": 1,
         "fusedActivationFunction": int(op.options.get("fused_activation_function", 0) or 0),
-    }  # fmt: skip
+    }
     version = {"float32": 1, "int8": 3, "int16": 4}.get(dtype, 1)
     inputs = [data, weights, bias]
     return editor.op("CONV_2D", version, inputs, [output], "Conv2DOptions", options)

@@ -28,14 +28,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `harness advise`."""
     parser.add_argument("model", type=Path, metavar="MODEL.tflite")
     parser.add_argument(
-        "--device", action="append", required=True, metavar="NAME[:DELEGATE]",
+        "--device",
+        action="append",
+        required=True,
+        metavar="NAME[:DELEGATE]",
         help="phone to ship to; repeat it, or a comma list: the gain is over all of them",
-    )  # fmt: skip
+    )
     parser.add_argument("--size", metavar="WxH", help="resolution, default the model's own")
     parser.add_argument(
-        "--budget-ms", type=float, metavar="MS",
+        "--budget-ms",
+        type=float,
+        metavar="MS",
         help="also find the largest resolution, and the MACs for this one, within so much time",
-    )  # fmt: skip
+    )
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
     shared.add_profile_dirs(parser)
 

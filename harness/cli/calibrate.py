@@ -40,22 +40,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     chosen = parser.add_mutually_exclusive_group(required=True)
     chosen.add_argument("--device", metavar="NAME[:DELEGATE]", help="phone the constants are for")
     chosen.add_argument(
-        "--published", metavar="NAME",
+        "--published",
+        metavar="NAME",
         help="fit the constants of a profile again to the published rows that they name, say "
         "whether the profile holds them, and print the table of errors; `all` for every profile "
         "and every published device",
-    )  # fmt: skip
+    )
     parser.add_argument("--precision", choices=("float", "int8"), default="float")
     parser.add_argument(
-        "--figures", type=Path, metavar="CSV",
+        "--figures",
+        type=Path,
+        metavar="CSV",
         help="figures of whole networks (columns model, precision, device, latency_ms) in place "
         "of networks timed now on the attached phone",
-    )  # fmt: skip
+    )
     parser.add_argument("--rows-of", metavar="NAME", help="the phone as the CSV names it")
     parser.add_argument(
-        "--check", action="store_true",
+        "--check",
+        action="store_true",
         help="score the profile's constants on the figures as they are; fit nothing",
-    )  # fmt: skip
+    )
     parser.add_argument("--source", default="", help="where the figures are from, for the profile")
     shared.add_phone(parser)
     shared.add_profile_dirs(parser)
@@ -113,22 +117,30 @@ def _refit(known: Mapping[str, Profile], name: str) -> int:
 
 
 def _fit(
-    samples: Sequence[Sample], target: Target, start: Rates, source: str,
+    samples: Sequence[Sample],
+    target: Target,
+    start: Rates,
+    source: str,
     options: argparse.Namespace,
-) -> None:  # fmt: skip
+) -> None:
     """Print the profile's entry; what it is worth goes to standard error."""
     if target.delegate == snapdragon.DELEGATE:
         found = calibrate_npu.calibrate_npu(
-            samples, precision=options.precision, source=source,
+            samples,
+            precision=options.precision,
+            source=source,
             soc_model=snapdragon.soc_model(target.profile),
-        )  # fmt: skip
+        )
     else:
         found = calibrate.calibrate(
-            samples, delegate=target.delegate, precision=options.precision, start=start,
+            samples,
+            delegate=target.delegate,
+            precision=options.precision,
+            start=start,
             source=source,
             # Published networks are few and alike; a phone's own are made to tell these apart.
             channel_multiples=() if options.figures else calibrate.CHANNEL_MULTIPLES,
-        )  # fmt: skip
+        )
     print(calibrate.to_toml(found.constants), end="")
     print(
         f"held out by family: {_worth(found.score)}; a line in MACs: median error "
@@ -140,17 +152,20 @@ def _fit(
 def _check(target: Target, samples: Sequence[Sample]) -> None:
     """Print the profile's estimate of each network beside what was measured."""
     found = [estimate.estimate_graph(sample.graph, sample.placement, target) for sample in samples]
-    table = Table("network", "measured ms", "estimated ms", "90 % interval", "error", box=None,
-                  pad_edge=False)  # fmt: skip
+    table = Table(
+        "network", "measured ms", "estimated ms", "90 % interval", "error", box=None, pad_edge=False
+    )
     inside = 0
     for sample, each in zip(samples, found, strict=True):
         held = each.low_ms <= sample.measured_ms <= each.high_ms
         inside += held
         table.add_row(
-            sample.name, f"{sample.measured_ms:.3f}", f"{each.estimate_ms:.3f}",
+            sample.name,
+            f"{sample.measured_ms:.3f}",
+            f"{each.estimate_ms:.3f}",
             f"{each.low_ms:.3f} - {each.high_ms:.3f}{'' if held else '  outside'}",
             f"{each.estimate_ms / sample.measured_ms - 1:+.0%}",
-        )  # fmt: skip
+        )
     shared.console().print(table)
     estimates = np.array([each.estimate_ms for each in found])
     score = fit.score(estimates, [sample.measured_ms for sample in samples])
@@ -170,9 +185,11 @@ def _published(options: argparse.Namespace, target: Target) -> tuple[Timed, str]
     if not options.rows_of:
         raise ConfigError("--figures wants --rows-of, the phone as the CSV names it")
     chosen = figures.choose(
-        figures.read(options.figures), device=options.rows_of, precision=options.precision,
+        figures.read(options.figures),
+        device=options.rows_of,
+        precision=options.precision,
         unit=_UNITS[target.delegate],
-    )  # fmt: skip
+    )
     samples = figures.draw(chosen, delegate=target.delegate, precision=options.precision)
     return Timed(samples=samples), options.source or options.figures.name
 
@@ -181,9 +198,8 @@ def _measured(options: argparse.Namespace, target: Target) -> tuple[Timed, str]:
     """Return networks that the attached phone timed now, and the name of the source."""
     nets = (*kernel_nets(options.precision), *whole_nets(options.precision))
     device = connect(
-        target, origin=Origin.PHONE, serial=options.serial,
-        phone_setup=shared.phone_setup(options),
-    )  # fmt: skip
+        target, origin=Origin.PHONE, serial=options.serial, phone_setup=shared.phone_setup(options)
+    )
     timed = Timed(samples=())
     try:
         timed = phone_samples.measure(

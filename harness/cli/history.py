@@ -43,15 +43,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     migrate.set_defaults(history_command=_migrate)
     for command in (add, latest, export, migrate, *history_news.add_commands(commands)):
         command.add_argument(
-            "--history", default=ini.of_project().text("history"), metavar="URL",
+            "--history",
+            default=ini.of_project().text("history"),
+            metavar="URL",
             help=f"SQLite file or postgresql://...; default the ini key history, else {DEFAULT}",
-        )  # fmt: skip
-    _add_replay(commands.add_parser(
-        "replay",
-        help="feed recorded nights to every rule, night by night, and score what each says",
-        description="Feed recorded nights to every rule, night by night, and score what each "
-        "says. docs/regressions.md explains the columns of the file and of the table.",
-    ))  # fmt: skip
+        )
+    _add_replay(
+        commands.add_parser(
+            "replay",
+            help="feed recorded nights to every rule, night by night, and score what each says",
+            description="Feed recorded nights to every rule, night by night, and score what each "
+            "says. docs/regressions.md explains the columns of the file and of the table.",
+        )
+    )
 
 
 def _add_replay(parser: argparse.ArgumentParser) -> None:
@@ -104,9 +108,12 @@ def _changes(changes: list[Change]) -> Table:
         ratio = one.now / one.was - 1 if one.was and one.now is not None else None
         outcomes = dict.fromkeys((one.outcome_was or "-", one.outcome_now or "-"))
         table.add_row(
-            str(one.series), _value(one.was), _value(one.now),
-            "" if ratio is None else f"{ratio:+.1%}", " -> ".join(outcomes),
-        )  # fmt: skip
+            str(one.series),
+            _value(one.was),
+            _value(one.now),
+            "" if ratio is None else f"{ratio:+.1%}",
+            " -> ".join(outcomes),
+        )
     return table
 
 
@@ -141,9 +148,11 @@ def _value(value: float | None) -> str:
 def _replay(options: argparse.Namespace) -> int:
     """Print how each rule does on recorded nights."""
     nights = replay.read(options.file)
-    findings = [
-        finding for _, found in replay.findings_by_night(nights) for finding in found
-    ] if options.findings else []  # fmt: skip
+    findings = (
+        [finding for _, found in replay.findings_by_night(nights) for finding in found]
+        if options.findings
+        else []
+    )
     rows = replay.compare(nights)
     if options.json:
         known = {"rules": schema.dump(rows), "findings": [str(finding) for finding in findings]}
@@ -169,9 +178,7 @@ def _replay(options: argparse.Namespace) -> int:
 def _table(rows: tuple[Row, ...]) -> Table:
     table = Table(box=None, pad_edge=False)
     table.add_column("rule", no_wrap=True)
-    for column in (
-        "units", "steps", "mean night", "false", "right", "steps (2)", "false (2)",
-    ):  # fmt: skip
+    for column in ("units", "steps", "mean night", "false", "right", "steps (2)", "false (2)"):
         table.add_column(column, justify="right")
     for row in rows:
         if row.score is None or row.segments is None:
@@ -183,9 +190,12 @@ def _table(rows: tuple[Row, ...]) -> Table:
 
 def _figures(score: Score) -> tuple[str, ...]:
     return (
-        _share(score.unit_share), _share(score.step_share), f"{score.delay_nights:.1f}",
-        _rate(score.false_per_1000), _share(score.right_share),
-    )  # fmt: skip
+        _share(score.unit_share),
+        _share(score.step_share),
+        f"{score.delay_nights:.1f}",
+        _rate(score.false_per_1000),
+        _share(score.right_share),
+    )
 
 
 def _segments(score: Score) -> tuple[str, str]:

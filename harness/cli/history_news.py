@@ -32,13 +32,19 @@ def add_commands(commands: Any) -> tuple[argparse.ArgumentParser, ...]:
         "1 on a new regression that nobody acknowledged.",
     )
     check.add_argument(
-        "--runs", type=int, default=1, metavar="N",
+        "--runs",
+        type=int,
+        default=1,
+        metavar="N",
         help="runs that are new since the last check; default 1",
-    )  # fmt: skip
+    )
     check.add_argument(
-        "--days", type=int, default=_DAYS, metavar="N",
+        "--days",
+        type=int,
+        default=_DAYS,
+        metavar="N",
         help=f"how far back to look from the newest run; default {_DAYS}",
-    )  # fmt: skip
+    )
     check.set_defaults(history_command=_check)
     ack = commands.add_parser("ack", help="let a finding stay until a day")
     ack.add_argument("finding", metavar="ID", help="as `check` prints it")

@@ -98,9 +98,13 @@ def run(options: argparse.Namespace) -> int:
     targets = shared.every_target(known, ["all"])
     try:
         notes = _write(
-            folder, Subject(name=name, task="restore", scale=scale, variants=exports, source=""),
-            frames, size, targets, options,
-        )  # fmt: skip
+            folder,
+            Subject(name=name, task="restore", scale=scale, variants=exports, source=""),
+            frames,
+            size,
+            targets,
+            options,
+        )
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)  # a subject is whole or not there
         raise
@@ -139,9 +143,12 @@ def _read_models(paths: Sequence[Path]) -> tuple[Variant, ...]:
         if name in exports:
             raise ConfigError(f"{path}: a second file named {name}; give each a name of its own")
         exports[name] = Variant(
-            name=name, precision=precision, path=path, sha256=sha256_of(data),
+            name=name,
+            precision=precision,
+            path=path,
+            sha256=sha256_of(data),
             limits=Limits(source="not measured yet"),
-        )  # fmt: skip
+        )
     return tuple(exports.values())
 
 
@@ -271,13 +278,18 @@ def _write(
         corner = _crop(blurred, size, folder / "frames" / f"{frame}.blurred.png")
         if sharp is not None:
             _crop(
-                sharp, _times(size, subject.scale), folder / "frames" / f"{frame}.sharp.png",
+                sharp,
+                _times(size, subject.scale),
+                folder / "frames" / f"{frame}.sharp.png",
                 corner=(corner[0] * subject.scale, corner[1] * subject.scale),
-            )  # fmt: skip
+            )
     subject = replace(
-        subject, variants=tuple(copies), folder=folder, frames=folder / "frames",
+        subject,
+        variants=tuple(copies),
+        folder=folder,
+        frames=folder / "frames",
         references=folder / "references",
-    )  # fmt: skip
+    )
     outputs = {frame: _reference(subject, frame) for frame in frames.pairs}
     chosen, notes = _output_range([output for _, output in outputs.values()], options.output_range)
     subject = replace(subject, output_range=chosen)

@@ -20,14 +20,20 @@ from harness.subjects import Subject
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `harness ledger`."""
     parser.add_argument(
-        "file", type=Path, nargs="?", default=ledger.FILE, metavar="FILE",
+        "file",
+        type=Path,
+        nargs="?",
+        default=ledger.FILE,
+        metavar="FILE",
         help="JSON lines of estimates beside measurements, default %(default)s",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--measure", dest="subject", metavar="SUBJECT",
+        "--measure",
+        dest="subject",
+        metavar="SUBJECT",
         help="first time what this subject ships to the attached phone, at its scaling sizes, "
         "and put each beside its estimate",
-    )  # fmt: skip
+    )
     parser.add_argument("--device", metavar="NAME[:DELEGATE]", help="the phone to measure on")
     shared.add_phone(parser)
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
@@ -70,9 +76,8 @@ def _measure(subject: Subject, target: Target, options: argparse.Namespace) -> N
     if not shipped or subject.scaling is None:
         raise ConfigError(f"{subject.name}: nothing ships to {target}, or it has no [scaling]")
     phone = connect(
-        target, origin=Origin.PHONE, serial=options.serial,
-        phone_setup=shared.phone_setup(options),
-    )  # fmt: skip
+        target, origin=Origin.PHONE, serial=options.serial, phone_setup=shared.phone_setup(options)
+    )
     paper = Emulated(target)
     try:
         for variant in shipped:
@@ -93,7 +98,10 @@ def _table(accounts: tuple[Account, ...]) -> Table:
         table.add_column(column)
     for one in accounts:
         table.add_row(
-            f"{one.device}:{one.delegate}", str(one.entries), f"{one.bias:+.0%}",
-            f"{one.median_error:.0%}", f"{one.coverage:.0%}",
-        )  # fmt: skip
+            f"{one.device}:{one.delegate}",
+            str(one.entries),
+            f"{one.bias:+.0%}",
+            f"{one.median_error:.0%}",
+            f"{one.coverage:.0%}",
+        )
     return table

@@ -112,14 +112,18 @@ def add_phone(parser: argparse.ArgumentParser) -> None:
     """Add `--serial`, and what pytest reads from its ini file, for commands that measure."""
     parser.add_argument("--serial", default="", help="adb serial of the phone to use")
     parser.add_argument(
-        "--preset", default=PhoneSetup.of_project().benchmark_preset,
+        "--preset",
+        default=PhoneSetup.of_project().benchmark_preset,
         help="standard: 50 runs after 3 to warm up; paper: as arXiv 2004.12599, 10 runs on "
         "4 threads in fp16, pinned; default the ini key benchmark_preset, else standard",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--external-delegate", action="append", default=[], metavar="'DELEGATE PATH [OPTIONS]'",
+        "--external-delegate",
+        action="append",
+        default=[],
+        metavar="'DELEGATE PATH [OPTIONS]'",
         help="library on the phone for a delegate that the benchmark tool does not have",
-    )  # fmt: skip
+    )
 
 
 def phone_setup(options: argparse.Namespace) -> PhoneSetup:

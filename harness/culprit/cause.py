@@ -96,9 +96,10 @@ def _option_faults(reference: Graph, op: Op, pairs: Mapping[int, int]) -> list[s
     return [
         f"other option: {name} is {value} here and {other.options[name]} in the reference"
         for name, value in op.options.items()
-        if name in other.options and other.options[name] != value
+        if name in other.options
+        and other.options[name] != value
         and name not in ("quantized_bias_type", "pot_scale_int16", "asymmetric_quantize_inputs")
-    ]  # fmt: skip
+    ]
 
 
 def _counterpart(reference: Graph, op: Op, pairs: Mapping[int, int]) -> Op | None:

@@ -57,9 +57,14 @@ class Emulated:
         """Run a model on one frame with the strongest arithmetic available here."""
         chosen = numerics.choose(self._target, model.graph)
         key = cache.key_of(
-            numerics.__name__, chosen.name, chosen.versions, model.sha256, frame.shape,
-            sha256_of(frame.tobytes()), self._target,
-        )  # fmt: skip
+            numerics.__name__,
+            chosen.name,
+            chosen.versions,
+            model.sha256,
+            frame.shape,
+            sha256_of(frame.tobytes()),
+            self._target,
+        )
         pixels = cache.remember("outputs", key, lambda: chosen.run(model, frame), kind=np.ndarray)
         return Output(
             pixels=pixels,

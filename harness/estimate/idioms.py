@@ -188,9 +188,14 @@ class _Match:
         ]
         scale, shift = (*constants, -1, -1)[:2]
         return Op(
-            index=last.index, name=LAYER_NORM, version=1, inputs=(data, scale, shift),
-            outputs=last.outputs, options={}, macs=0,
-        )  # fmt: skip
+            index=last.index,
+            name=LAYER_NORM,
+            version=1,
+            inputs=(data, scale, shift),
+            outputs=last.outputs,
+            options={},
+            macs=0,
+        )
 
     def _constant_and_rest(self, op: Op) -> tuple[int | None, int | None]:
         constant = next((i for i in op.inputs if i in self._weights), None)

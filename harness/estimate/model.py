@@ -173,10 +173,14 @@ def _break_down(graph: Graph, placement: Placement, target: Target) -> Breakdown
     for label, found in npu.items():
         parts.append(
             Part(
-                label=label, ms=found.total_ms, low_ms=found.low_ms, high_ms=found.high_ms,
-                absolute=found.absolute, inner=found.shares,
+                label=label,
+                ms=found.total_ms,
+                low_ms=found.low_ms,
+                high_ms=found.high_ms,
+                absolute=found.absolute,
+                inner=found.shares,
             )
-        )  # fmt: skip
+        )
     if costs:
         parts += _crossings(graph, partitions, grounds.used(), with_floor=not npu)
     bases = [*(ground.basis for ground in grounds.used()), *(found.basis for found in npu.values())]
@@ -237,9 +241,13 @@ class _Grounds:
 
 def _part(label: str, ms: float, ground: Ground, *, fell_back: bool = False) -> Part:
     return Part(
-        label=label, ms=ms, low_ms=ms / ground.interval_ratio, high_ms=ms * ground.interval_ratio,
-        absolute=ground.absolute, fell_back=fell_back,
-    )  # fmt: skip
+        label=label,
+        ms=ms,
+        low_ms=ms / ground.interval_ratio,
+        high_ms=ms * ground.interval_ratio,
+        absolute=ground.absolute,
+        fell_back=fell_back,
+    )
 
 
 def _partitions(graph: Graph, placement: Placement) -> tuple[tuple[int, ...], ...]:
@@ -263,9 +271,12 @@ def _npu_costs(
 
 
 def _crossings(
-    graph: Graph, partitions: Sequence[tuple[int, ...]], grounds: Sequence[Ground], *,
+    graph: Graph,
+    partitions: Sequence[tuple[int, ...]],
+    grounds: Sequence[Ground],
+    *,
     with_floor: bool,
-) -> list[Part]:  # fmt: skip
+) -> list[Part]:
     """Cost the hand-overs at the slowest rate among the units, and the floor of one inference."""
     slowest = max(grounds, key=lambda ground: roofline.crossing_ms(graph, (), ground.rates))
     partition_of = {index: number for number, ops in enumerate(partitions) for index in ops}

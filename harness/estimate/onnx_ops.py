@@ -12,8 +12,14 @@ from harness.graph import PADDINGS, Op
 _SPATIAL_ORDER = (0, 3, 1, 2)
 
 
-def _same_pads(op: Op, sizes: tuple[int, ...], outputs: tuple[int, ...], kernel: tuple[int, ...],
-               strides: tuple[int, ...], dilations: tuple[int, ...]) -> list[int]:  # fmt: skip
+def _same_pads(
+    op: Op,
+    sizes: tuple[int, ...],
+    outputs: tuple[int, ...],
+    kernel: tuple[int, ...],
+    strides: tuple[int, ...],
+    dilations: tuple[int, ...],
+) -> list[int]:
     """Return ONNX pads for TFLite's SAME, or zeros for VALID."""
     if PADDINGS[int(op.options["padding"])] == "VALID":
         return [0, 0, 0, 0]
@@ -47,9 +53,14 @@ def _conv(w: OnnxWriter, op: Op) -> None:
     strides = _strides(op)
     pads = _same_pads(op, data[1:3], output[1:3], kernel, strides, dilations)
     name = w.node(
-        "Conv", inputs, kernel_shape=list(kernel), strides=list(strides), pads=pads,
-        dilations=list(dilations), group=data[3] // in_group,
-    )  # fmt: skip
+        "Conv",
+        inputs,
+        kernel_shape=list(kernel),
+        strides=list(strides),
+        pads=pads,
+        dilations=list(dilations),
+        group=data[3] // in_group,
+    )
     w.write(op.outputs[0], w.activate(op, name), nchw=True)
 
 
@@ -64,14 +75,19 @@ def _transpose_conv(w: OnnxWriter, op: Op) -> None:
         extra[axis] = max(0, -total)
         pads[axis] = [max(0, total) // 2, max(0, total) - max(0, total) // 2]
     inputs = [
-        w.read(op.inputs[2], nchw=True), w.weight(op.inputs[1], (shape[3], shape[0], *shape[1:3])),
-    ]  # fmt: skip
+        w.read(op.inputs[2], nchw=True),
+        w.weight(op.inputs[1], (shape[3], shape[0], *shape[1:3])),
+    ]
     if len(op.inputs) > 3 and op.inputs[3] >= 0:
         inputs.append(w.weight(op.inputs[3], (shape[0],), bias_of=op.inputs[2]))
     name = w.node(
-        "ConvTranspose", inputs, kernel_shape=list(shape[1:3]), strides=list(strides),
-        pads=[pads[0][0], pads[1][0], pads[0][1], pads[1][1]], output_padding=extra,
-    )  # fmt: skip
+        "ConvTranspose",
+        inputs,
+        kernel_shape=list(shape[1:3]),
+        strides=list(strides),
+        pads=[pads[0][0], pads[1][0], pads[0][1], pads[1][1]],
+        output_padding=extra,
+    )
     w.write(op.outputs[0], w.activate(op, name), nchw=True)
 
 
@@ -251,9 +267,12 @@ def _resize(mode: str) -> Emit:
             sampling = "align_corners"
         sizes = w.integers([shape[i] for i in _SPATIAL_ORDER])
         name = w.node(
-            "Resize", [w.read(op.inputs[0], nchw=True), "", "", sizes], mode=mode,
-            coordinate_transformation_mode=sampling, nearest_mode="floor",
-        )  # fmt: skip
+            "Resize",
+            [w.read(op.inputs[0], nchw=True), "", "", sizes],
+            mode=mode,
+            coordinate_transformation_mode=sampling,
+            nearest_mode="floor",
+        )
         w.write(op.outputs[0], name, nchw=True)
 
     return emit

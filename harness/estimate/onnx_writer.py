@@ -160,11 +160,12 @@ class OnnxWriter:
     def finish(self) -> bytes:
         """Return the serialized model."""
         graph = helper.make_graph(
-            self._nodes, "part",
+            self._nodes,
+            "part",
             [self._value(i) for i in self.graph.inputs],
             [self._value(i) for i in self.graph.outputs],
             self._initializers,
-        )  # fmt: skip
+        )
         model = helper.make_model(
             graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=_IR_VERSION
         )

@@ -88,16 +88,24 @@ def structure_key(graph: Graph) -> str:
     )
     number = {old: new for new, old in enumerate(used)}
     ops = [
-        (op.name, [number.get(i, -1) for i in op.inputs], [number[i] for i in op.outputs],
-         sorted((k, str(v)) for k, v in op.options.items()))
+        (
+            op.name,
+            [number.get(i, -1) for i in op.inputs],
+            [number[i] for i in op.outputs],
+            sorted((k, str(v)) for k, v in op.options.items()),
+        )
         for op in graph.ops
-    ]  # fmt: skip
+    ]
     scales = scale_numbers(graph)
     tensors = [
-        (list(t.shape), t.dtype, scales.get(t.index),
-         None if t.constant is None else sha256_of(t.constant))
+        (
+            list(t.shape),
+            t.dtype,
+            scales.get(t.index),
+            None if t.constant is None else sha256_of(t.constant),
+        )
         for t in (graph.tensors[i] for i in used)
-    ]  # fmt: skip
+    ]
     wiring = [[number[i] for i in graph.inputs], [number[i] for i in graph.outputs]]
     # Hashed here: to walk thousands of ops as data of unknown type takes ten times as long.
     structure = sha256_of(json.dumps([ops, tensors, wiring]).encode())

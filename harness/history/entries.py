@@ -65,9 +65,16 @@ class SeriesKey:
     def parts(self) -> tuple[str, ...]:
         """Return its parts, by which series are sorted."""
         return (
-            self.subject, self.variant, self.profile, self.delegate, self.size, self.frame,
-            self.metric, self.evidence, self.fingerprint,
-        )  # fmt: skip
+            self.subject,
+            self.variant,
+            self.profile,
+            self.delegate,
+            self.size,
+            self.frame,
+            self.metric,
+            self.evidence,
+            self.fingerprint,
+        )
 
     @cached_property
     def digest(self) -> str:
@@ -172,11 +179,18 @@ class RunEntry:
         """Return the SHA-256 of what it found, whatever the order."""
         facts = sorted(
             json.dumps(
-                [one.series.digest, one.attempt, one.value, one.low, one.high, one.outcome,
-                 one.provenance]
+                [
+                    one.series.digest,
+                    one.attempt,
+                    one.value,
+                    one.low,
+                    one.high,
+                    one.outcome,
+                    one.provenance,
+                ]
             )
             for one in self.facts
-        )  # fmt: skip
+        )
         head = [self.time().isoformat(), self.commit, self.host]
         return sha256_of(json.dumps([head, facts]).encode())
 

@@ -84,15 +84,27 @@ def _flat(run: RunEntry) -> Iterable[dict[str, Any]]:
     for fact in run.facts:
         rest = {"attempt": fact.attempt, "value": fact.value, "low": fact.low, "high": fact.high}
         yield {
-            **head, **asdict(fact.series), **rest,
-            "outcome": fact.outcome, "provenance": fact.provenance,
-        }  # fmt: skip
+            **head,
+            **asdict(fact.series),
+            **rest,
+            "outcome": fact.outcome,
+            "provenance": fact.provenance,
+        }
 
 
 def _parquet_schema(arrow: Any) -> Any:
     word = arrow.dictionary(arrow.int32(), arrow.string())
-    words = ("subject", "variant", "profile", "delegate", "size", "frame", "metric", "evidence",
-             "fingerprint")  # fmt: skip
+    words = (
+        "subject",
+        "variant",
+        "profile",
+        "delegate",
+        "size",
+        "frame",
+        "metric",
+        "evidence",
+        "fingerprint",
+    )
     return arrow.schema(
         [
             ("run", word),
@@ -141,8 +153,15 @@ def _benchmark(one: dict[str, Any], host: str, fingerprint: str) -> FactEntry:
     stats = one["stats"]
     return FactEntry(
         series=SeriesKey(
-            subject=name, variant=case.removesuffix("]"), profile=host, delegate="cpu",
-            metric="median_ms", evidence=Evidence.HOST.value, fingerprint=fingerprint,
+            subject=name,
+            variant=case.removesuffix("]"),
+            profile=host,
+            delegate="cpu",
+            metric="median_ms",
+            evidence=Evidence.HOST.value,
+            fingerprint=fingerprint,
         ),
-        value=_MS * stats["median"], low=_MS * stats["q1"], high=_MS * stats["q3"],
-    )  # fmt: skip
+        value=_MS * stats["median"],
+        low=_MS * stats["q1"],
+        high=_MS * stats["q3"],
+    )

@@ -230,9 +230,12 @@ def _same(before: FactEntry, now: FactEntry) -> bool:
 
 def _moved(before: FactEntry, now: FactEntry) -> Moved:
     return Moved(
-        series=now.series, was=before.value, now=now.value,
-        outcome_was=before.outcome, outcome_now=now.outcome,
-    )  # fmt: skip
+        series=now.series,
+        was=before.value,
+        now=now.value,
+        outcome_was=before.outcome,
+        outcome_now=now.outcome,
+    )
 
 
 def _cause(before: _Known, now: _Known) -> str:

@@ -35,9 +35,12 @@ def entry(results: Results) -> RunEntry:
             same.append(record)
     run = results.run
     return RunEntry(
-        id=run.id, time_utc=run.time_utc, commit=run.git_commit, host=run.host,
+        id=run.id,
+        time_utc=run.time_utc,
+        commit=run.git_commit,
+        host=run.host,
         facts=tuple(_facts(found)),
-    )  # fmt: skip
+    )
 
 
 def series_of(record: Record, provenance: Provenance) -> SeriesKey:

@@ -109,9 +109,12 @@ def run(model: Model, target: Target, frame: Pixels, *, fp16: bool = False) -> P
             "rewrite the model for the frame's size first"
         )
     output: NDArray[Any] = worker(cache.root(), cpu).call(
-        "run", model.data, images.to_stored(frame, tensor), fp16,
+        "run",
+        model.data,
+        images.to_stored(frame, tensor),
+        fp16,
         timeout_s=_LIMIT_FLOOR_S + _LIMIT_RATIO * cost_s(graph, fp16=fp16),
-    )  # fmt: skip
+    )
     return images.from_stored(output, graph.tensors[graph.outputs[0]])
 
 
@@ -160,9 +163,11 @@ def _count(model: Model, manifest: Manifest, cpu: CpuDescription) -> float:
         )
         done = child.run(
             [*python, arm64_worker.__file__, "count", file, str(_INFERENCES)],
-            stage=f"{_STAGE}, counting instructions", timeout_s=limit_s,
-            memory_mib=_MEMORY_MIB, env=arm64_sysroot.host_environment(manifest, base),
-        )  # fmt: skip
+            stage=f"{_STAGE}, counting instructions",
+            timeout_s=limit_s,
+            memory_mib=_MEMORY_MIB,
+            env=arm64_sysroot.host_environment(manifest, base),
+        )
         marks = [int(line) for line in report.read_text().split()] if report.exists() else []
     if done.exit_code != 0 or len(marks) != arm64_worker.EMPTY_MARKS + _INFERENCES:
         said = (done.stderr.strip().splitlines() or ["it printed nothing"])[-1]

@@ -65,8 +65,12 @@ class CpuDescription:
     def sys_files(self) -> dict[str, str]:
         """Return the text of each file below /sys/devices/system/cpu that cpuinfo reads."""
         every = f"0-{self.cores - 1}" if self.cores > 1 else "0"
-        files = {"kernel_max": str(self.cores - 1), "possible": every, "present": every,
-                 "online": every}  # fmt: skip
+        files = {
+            "kernel_max": str(self.cores - 1),
+            "possible": every,
+            "present": every,
+            "online": every,
+        }
         for core in range(self.cores):
             files[f"cpu{core}/topology/physical_package_id"] = "0"
             files[f"cpu{core}/topology/core_siblings_list"] = every

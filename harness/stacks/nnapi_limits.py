@@ -58,9 +58,11 @@ def output_is_square_before_1_2(node: Node) -> Objection | None:
 
 def _is_hybrid(node: Node) -> bool:
     data, weights = node.input(0), node.input(1)
-    return data is not None and weights is not None and (data.dtype, weights.dtype) == (
-        "float32", "int8",
-    )  # fmt: skip
+    return (
+        data is not None
+        and weights is not None
+        and (data.dtype, weights.dtype) == ("float32", "int8")
+    )
 
 
 def weights_are_not_hybrid_before_1_2(node: Node) -> Objection | None:

@@ -184,9 +184,16 @@ class Bench:
         return path
 
     def run_model(
-        self, model: bytes, preset: Preset, flags: Sequence[str], *, stage: str,
-        files: Mapping[str, int] | None = None, nnapi_log: bool = False, mask: str = "",
-    ) -> ToolRun:  # fmt: skip
+        self,
+        model: bytes,
+        preset: Preset,
+        flags: Sequence[str],
+        *,
+        stage: str,
+        files: Mapping[str, int] | None = None,
+        nnapi_log: bool = False,
+        mask: str = "",
+    ) -> ToolRun:
         """Run the tool on a model through the bench's delegate; see `run`.
 
         Args:

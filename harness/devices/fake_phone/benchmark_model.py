@@ -195,9 +195,14 @@ def _switched_us(switches: Switches, model: bytes) -> float | None:
 
 
 def _report(
-    switches: Switches, flags: dict[str, str], samples: Samples, prefix: str, *,
-    model_bytes: int, cut_off: bool,
-) -> None:  # fmt: skip
+    switches: Switches,
+    flags: dict[str, str],
+    samples: Samples,
+    prefix: str,
+    *,
+    model_bytes: int,
+    cut_off: bool,
+) -> None:
     """Print the results as the build does, and write its result file."""
     percentiles = switches.tool_build in ("2025", "litert2")
     init, warmup, timed = samples.init_us, samples.warmup_us, samples.timed_us
@@ -213,12 +218,16 @@ def _report(
     print("\n".join(prefix + line for line in lines))
     if flags.get("result_file_path") and not cut_off:
         result = Timings(
-            init_ms=init / 1e3, first_ms=warmup[0] / 1e3, mean_ms=float(np.mean(timed)) / 1e3,
-            stddev_ms=float(np.std(timed)) / 1e3, min_ms=min(timed) / 1e3,
-            max_ms=max(timed) / 1e3, runs=len(timed),
+            init_ms=init / 1e3,
+            first_ms=warmup[0] / 1e3,
+            mean_ms=float(np.mean(timed)) / 1e3,
+            stddev_ms=float(np.std(timed)) / 1e3,
+            min_ms=min(timed) / 1e3,
+            max_ms=max(timed) / 1e3,
+            runs=len(timed),
             median_ms=float(np.median(timed)) / 1e3,
             p95_ms=percentile(sorted(timed), 0.95) / 1e3,
-        )  # fmt: skip
+        )
         Path(flags["result_file_path"]).write_bytes(benchmark_result.write(result))
 
 

@@ -328,8 +328,14 @@ async def _shell(stream: Stream, command: str, *, exit_codes: bool) -> None:
 
 async def _sync(stream: Stream) -> None:
     """Serve files until QUIT. Source: AOSP SYNC.TXT."""
-    verbs = {b"STAT": _stat, b"STA2": _stat2, b"LST2": _stat2, b"LIST": _list,
-             b"SEND": _receive, b"RECV": _transmit}  # fmt: skip
+    verbs = {
+        b"STAT": _stat,
+        b"STA2": _stat2,
+        b"LST2": _stat2,
+        b"LIST": _list,
+        b"SEND": _receive,
+        b"RECV": _transmit,
+    }
     while True:
         verb, length = struct.unpack("<4sI", await stream.read(8))
         if verb == b"QUIT":

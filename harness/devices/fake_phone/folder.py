@@ -145,12 +145,16 @@ def create(path: Path, *, model: str = "Pixel 4", api_level: int = 33) -> Folder
         (folder.state / name).mkdir(parents=True, exist_ok=True)
     (folder.root / "data/local/tmp").mkdir(parents=True, exist_ok=True)
     props = {
-        MARK: "1", "ro.product.model": model, "ro.product.name": "fake",
+        MARK: "1",
+        "ro.product.model": model,
+        "ro.product.name": "fake",
         "ro.product.device": "fake",
-        "ro.product.cpu.abilist": "arm64-v8a,armeabi-v7a", "ro.product.cpu.abi": "arm64-v8a",
-        "ro.build.version.sdk": str(api_level), "ro.build.fingerprint": f"fake/fake/{api_level}",
+        "ro.product.cpu.abilist": "arm64-v8a,armeabi-v7a",
+        "ro.product.cpu.abi": "arm64-v8a",
+        "ro.build.version.sdk": str(api_level),
+        "ro.build.fingerprint": f"fake/fake/{api_level}",
         "ro.serialno": path.name,
-    }  # fmt: skip
+    }
     for name, value in props.items():
         folder.setprop(name, value)
     (folder.state / "settings/system.screen_off_timeout").write_text("60000\n")

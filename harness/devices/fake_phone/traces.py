@@ -144,25 +144,44 @@ def profile(
     plan = _nodes(switches, graph, _taken(switches, label, graph), name)
     work = [1 + sum(graph.ops[index].macs for index in ops) for _, ops in plan]
     start = switches.tool_build == "2020"
-    header = ["[node type]", *(["[start]"] if start else []), "[first]", "[avg ms]", "[%]",
-              "[cdf%]", "[mem KB]", "[times called]", "[Name]"]  # fmt: skip
+    header = [
+        "[node type]",
+        *(["[start]"] if start else []),
+        "[first]",
+        "[avg ms]",
+        "[%]",
+        "[cdf%]",
+        "[mem KB]",
+        "[times called]",
+        "[Name]",
+    ]
     rows = []
     numbers = itertools.count(len(graph.ops))
     for (delegate_name, ops), macs in zip(plan, work, strict=True):
         ms = mean_ms * macs / sum(work)
         tensor = graph.tensors[graph.ops[ops[-1]].outputs[0]].name
         number = next(numbers) if delegate_name else ops[0]
-        cells = [delegate_name or graph.ops[ops[0]].name, *(["0.000"] if start else []),
-                 f"{ms:.3f}", f"{ms:.3f}", "1.000%", "1.000%", "0.000", "1"]  # fmt: skip
+        cells = [
+            delegate_name or graph.ops[ops[0]].name,
+            *(["0.000"] if start else []),
+            f"{ms:.3f}",
+            f"{ms:.3f}",
+            "1.000%",
+            "1.000%",
+            "0.000",
+            "1",
+        ]
         rows.append("\t" + "\t".join(f"{cell:>12}" for cell in cells) + f"\t[{tensor}]:{number}")
-    return "\n".join([
-        f"{prefix}Operator-wise Profiling Info for Regular Benchmark Runs:",
-        "============================== Run Order ==============================",
-        "\t" + "\t".join(header),
-        *rows,
-        "",
-        f"Number of nodes executed: {len(rows)}",
-    ])  # fmt: skip
+    return "\n".join(
+        [
+            f"{prefix}Operator-wise Profiling Info for Regular Benchmark Runs:",
+            "============================== Run Order ==============================",
+            "\t" + "\t".join(header),
+            *rows,
+            "",
+            f"Number of nodes executed: {len(rows)}",
+        ]
+    )
 
 
 def _driver_log(

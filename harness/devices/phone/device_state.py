@@ -150,9 +150,8 @@ echo $((i * 100 / (now - start)))
 def parse(text: str, *, fixed_performance: bool = False) -> State:
     """Read what STATE_COMMAND printed; what is missing or damaged stays absent."""
     parts = {
-        name: body
-        for name, _, body in (part.partition("\n") for part in text.split(MARK)[1:])
-    }  # fmt: skip
+        name: body for name, _, body in (part.partition("\n") for part in text.split(MARK)[1:])
+    }
     battery = parts.get("battery", "")
     uptime_s, clock_s = _clock(parts.get("uptime", ""))
     return State(

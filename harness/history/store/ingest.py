@@ -95,10 +95,16 @@ def _rows(
     for one in entry.facts:
         blob = blobs[sha256_of(one.provenance.encode())] if one.provenance else None
         yield (
-            run_id, series[one.series.digest], one.attempt, time,
-            float(one.value), _float(one.low), _float(one.high),
-            OUTCOMES.index(one.outcome), blob,
-        )  # fmt: skip
+            run_id,
+            series[one.series.digest],
+            one.attempt,
+            time,
+            float(one.value),
+            _float(one.low),
+            _float(one.high),
+            OUTCOMES.index(one.outcome),
+            blob,
+        )
 
 
 def _float(number: float | None) -> float | None:

@@ -23,14 +23,20 @@ def points(key: SeriesKey, at_most: int) -> Select[Any]:
     number = select(tables.series.c.id).where(tables.series.c.sha256 == key.digest)
     return (
         select(
-            fact.c.time_utc, fact.c.attempt, fact.c.value, fact.c.low, fact.c.high,
-            fact.c.outcome, run.c.name, run.c.commit,
+            fact.c.time_utc,
+            fact.c.attempt,
+            fact.c.value,
+            fact.c.low,
+            fact.c.high,
+            fact.c.outcome,
+            run.c.name,
+            run.c.commit,
         )
         .join(run, run.c.id == fact.c.run_id)
         .where(fact.c.series_id == number.scalar_subquery())
         .order_by(fact.c.time_utc.desc())
         .limit(at_most)
-    )  # fmt: skip
+    )
 
 
 def changes(newest: int, before: int) -> Select[Any]:
@@ -63,12 +69,17 @@ def series(connection: Connection, key: SeriesKey, at_most: int) -> tuple[Point,
     rows = connection.execute(points(key, at_most)).all()
     return tuple(
         Point(
-            time_utc=row.time_utc.isoformat(), run=row.name, commit=row.commit,
-            attempt=row.attempt, value=row.value, low=row.low, high=row.high,
+            time_utc=row.time_utc.isoformat(),
+            run=row.name,
+            commit=row.commit,
+            attempt=row.attempt,
+            value=row.value,
+            low=row.low,
+            high=row.high,
             outcome=OUTCOMES[row.outcome],
         )
         for row in reversed(rows)
-    )  # fmt: skip
+    )
 
 
 def keys(connection: Connection) -> tuple[SeriesKey, ...]:
@@ -127,9 +138,12 @@ def runs(connection: Connection, since: datetime | None) -> Iterator[RunEntry]:
     heads = connection.execute(wanted).all()
     for head in heads:
         yield RunEntry(
-            id=head.name, time_utc=head.time_utc.isoformat(), commit=head.commit, host=head.host,
+            id=head.name,
+            time_utc=head.time_utc.isoformat(),
+            commit=head.commit,
+            host=head.host,
             facts=_facts(connection, head.id),
-        )  # fmt: skip
+        )
 
 
 def latest_time(connection: Connection) -> datetime | None:
@@ -178,9 +192,14 @@ def _facts(connection: Connection, run_id: int) -> tuple[FactEntry, ...]:
     )
     facts = [
         FactEntry(
-            series=_key(row), value=row.value, low=row.low, high=row.high,
-            outcome=OUTCOMES[row.outcome], attempt=row.attempt, provenance=row.blob or "",
+            series=_key(row),
+            value=row.value,
+            low=row.low,
+            high=row.high,
+            outcome=OUTCOMES[row.outcome],
+            attempt=row.attempt,
+            provenance=row.blob or "",
         )
         for row in rows
-    ]  # fmt: skip
+    ]
     return tuple(sorted(facts, key=lambda one: (one.series.parts, one.attempt)))
