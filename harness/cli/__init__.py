@@ -20,14 +20,15 @@ from harness.cli import (
     init,
     inspect,
     ledger,
+    report,
     study,
     train,
 )
 from harness.errors import GateError, HarnessError
 
 COMMANDS = (
-    devices, doctor, inspect, advise, bisect, init, bless, compare, calibrate, ledger, history,
-    fake_phone, train, build, study,
+    devices, doctor, inspect, advise, bisect, init, bless, compare, calibrate, ledger, report,
+    history, fake_phone, train, build, study,
 )  # fmt: skip
 
 EXAMPLES = {
@@ -41,6 +42,7 @@ EXAMPLES = {
     "compare": "harness compare new.tflite old.tflite --device pixel4",
     "calibrate": "harness calibrate --device pixel4:cpu --precision int8",
     "ledger": "harness ledger --measure denoise --device pixel4",
+    "report": "harness report --out report.html",
     "history": "harness history replay nights.csv.gz",
     "fake-phone": "harness fake-phone --port 5601",
     "train": "harness train deblur_unet --preset small --steps 1000",

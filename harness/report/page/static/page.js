@@ -1,0 +1,155 @@
+"use strict";
+// All functions of the page. What it shows comes from the element #data and is set as text only.
+(() => {
+  const data = JSON.parse(document.getElementById("data").textContent);
+  const all = (selector, root = document) => [...root.querySelectorAll(selector)];
+  const make = (tag, text, style) => {
+    const element = document.createElement(tag);
+    if (text) element.textContent = text;
+    if (style) element.className = style;
+    return element;
+  };
+
+  // The card of a cell.
+  const dialog = document.getElementById("card");
+  const body = document.getElementById("card-body");
+  const provenance = number => {
+    const details = make("details");
+    const list = make("dl", "", "provenance");
+    for (const [name, value] of data.provenances[number]) list.append(make("dt", name), make("dd", value));
+    details.append(make("summary", "How it is known"), list);
+    return details;
+  };
+  const verdict = ([outcome, gate, compared, cause, remedy, evidence, number]) => {
+    const block = make("div", "", "verdict");
+    const head = make("div", "", "verdict-head");
+    head.append(
+      make("span", outcome, "outcome outcome-" + outcome), make("strong", gate),
+      make("span", compared), make("span", evidence, "small"));
+    block.append(head);
+    if (cause) block.append(make("div", cause));
+    if (remedy) block.append(make("div", "Remedy: " + remedy, "remedy"));
+    block.append(provenance(number));
+    return block;
+  };
+  const open = number => {
+    const cell = data.cells[number];
+    const title = make("h2", cell.title);
+    title.id = "card-title";
+    const kind = make("p", "", "legend");
+    const words = make("span");
+    const chip = make("span", cell.letter, "chip kind-" + cell.kind);
+    chip.setAttribute("aria-hidden", "true");
+    words.append(chip, document.createTextNode(
+      [cell.outcome + ": " + cell.words, cell.at, cell.evidence].filter(Boolean).join(" · ")));
+    kind.append(words);
+    const command = make("pre", cell.command, "scroll");
+    command.tabIndex = 0;
+    body.replaceChildren(title, kind, make("p", "Again:", "again"), command);
+    for (const test of cell.unrecorded) body.append(make("p", "Did not run: " + test));
+    const rank = { FAIL: 0, INCONCLUSIVE: 1, PASS: 2 };
+    body.append(...[...cell.verdicts].sort((a, b) => rank[a[0]] - rank[b[0]]).map(verdict));
+    dialog.showModal();
+    dialog.scrollTop = 0;
+  };
+  const buttons = all("button.cell");
+  buttons.forEach(button => button.addEventListener("click", () => open(Number(button.dataset.cell))));
+  dialog.addEventListener("click", event => { if (event.target === dialog) dialog.close(); });
+
+  // The filter.
+  const form = document.querySelector(".filter");
+  const shown = document.getElementById("shown");
+  const rows = all(".matrix tbody tr").map(row => [row, all("button.cell", row)]);
+  const matches = (cell, want) => {
+    const [outcome, evidence] = want.gate ? cell.gates[want.gate] || ["", ""] : [cell.outcome, cell.evidence];
+    return (!want.target || cell.target === want.target) && (!want.outcome || outcome === want.outcome)
+      && (!want.evidence || evidence === want.evidence) && (!want.gate || outcome !== "");
+  };
+  const filter = () => {
+    const want = Object.fromEntries(new FormData(form));
+    let count = 0;
+    for (const [row, cells] of rows) {
+      let here = 0;
+      for (const button of cells) {
+        const fits = matches(data.cells[button.dataset.cell], want);
+        button.classList.toggle("out", !fits);
+        here += fits;
+      }
+      row.hidden = !here;
+      count += here;
+    }
+    for (const one of all("[data-target]")) one.hidden = want.target !== "" && one.dataset.target !== want.target;
+    for (const one of all("[data-targets]"))
+      one.hidden = want.target !== "" && !one.dataset.targets.split(" ").includes(want.target);
+    shown.textContent = count + " of " + data.cells.length + (data.cells.length === 1 ? " cell" : " cells");
+  };
+  form.addEventListener("change", filter);
+  form.addEventListener("reset", () => setTimeout(filter));
+  form.addEventListener("submit", event => event.preventDefault());
+
+  // Charts and strips are drawn when they come near the screen, all of them before printing.
+  const themed = ["--back", "--text", "--muted", "--line", "--ok", "--fail",
+    ...Array.from({ length: 7 }, (_, number) => "--series" + number)];
+  const colours = value => {
+    if (typeof value === "string")
+      return themed.includes(value) ? getComputedStyle(document.documentElement).getPropertyValue(value).trim() : value;
+    if (Array.isArray(value)) return value.map(colours);
+    if (value && typeof value === "object")
+      return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, colours(inner)]));
+    return value;
+  };
+  const drawn = new Map();
+  const drawChart = place => {
+    const chart = echarts.init(place, null, { renderer: "svg" });
+    drawn.set(place, chart);
+    const option = data.charts[place.dataset.chart];
+    chart.setOption(colours(option));
+    new ResizeObserver(() => chart.resize()).observe(place);
+  };
+  const svg = (tag, attributes) => {
+    const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+    for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+    return element;
+  };
+  const drawStrip = place => {
+    drawn.set(place, null);
+    const strip = data.strips[place.dataset.strip];
+    const says = place.nextElementSibling;
+    const root = svg("svg", { width: strip.width, height: strip.height, role: "group", "aria-label": strip.says });
+    for (const x of strip.crossings)
+      root.append(svg("line", { class: "crossing", x1: x, x2: x, y1: 0, y2: strip.height }));
+    for (const [x, width, letter, style, fallback, text] of strip.blocks) {
+      const block = svg("g", { class: style, role: "img", "aria-label": text });
+      if (fallback) block.setAttribute("tabindex", "0");
+      const title = svg("title", {});
+      title.textContent = text;
+      const mark = svg("text", { x: x + width / 2, y: strip.height / 2 });
+      mark.textContent = letter;
+      block.append(title, svg("rect", { x, y: 1, width, height: strip.height - 2, rx: 2 }), mark);
+      const say = () => { says.textContent = text; };
+      block.addEventListener("focus", say);
+      block.addEventListener("mouseenter", say);
+      root.append(block);
+    }
+    place.append(root);
+  };
+  const draw = place => {
+    if (drawn.has(place)) return;
+    if (place.dataset.chart) drawChart(place);
+    else drawStrip(place);
+  };
+  const places = all("[data-chart], [data-strip]");
+  const watcher = new IntersectionObserver(
+    seen => seen.forEach(one => { if (one.isIntersecting) draw(one.target); }), { rootMargin: "600px" });
+  places.forEach(place => watcher.observe(place));
+  addEventListener("beforeprint", () => places.forEach(draw));
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+    for (const [place, chart] of drawn) {
+      if (!chart) continue;
+      chart.dispose();
+      drawn.delete(place);
+      draw(place);
+    }
+  });
+  document.documentElement.dataset.ready = "yes";
+})();

@@ -1,0 +1,192 @@
+"""What the page says first: the one sentence that matters, the counts, the failures."""
+
+import shlex
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from harness.evidence import Evidence
+from harness.report.page.cells import Cell, Class
+from harness.report.page.merging import Merged
+from harness.results import Record, Run
+from harness.text import counted
+from harness.verdict import Outcome
+
+_GRAVEST = (
+    Class.RESIDENT_BUT_WRONG, Class.WRONG, Class.FALLBACK, Class.SLOW, Class.LARGE,
+    Class.REGRESSED, Class.ERROR,
+)  # fmt: skip
+_SAYS = {
+    Class.RESIDENT_BUT_WRONG: ("gives", "give", "wrong numbers though every op is accelerated"),
+    Class.WRONG: ("gives", "give", "wrong numbers"),
+    Class.FALLBACK: ("leaves", "leave", "the accelerator"),
+    Class.SLOW: ("is", "are", "over budget"),
+    Class.LARGE: ("is", "are", "too large"),
+    Class.REGRESSED: ("is", "are", "worse than the baseline"),
+    Class.ERROR: ("ends", "end", "in an error"),
+}
+"""The verb for one variant and for several, and what they do, by class."""
+_NAMED = 2
+"""Most variants that the sentence names; more are counted."""
+_KEPT = ("--origin", "--serial", "--strict", "--rootdir", "-o", "--override-ini", "-c")
+"""Options of a run that change what it finds, and so are in the command that repeats a test."""
+_TAKES_VALUE = frozenset(_KEPT) - {"--strict"}
+
+
+def headline(cells: Sequence[Cell]) -> str:
+    """Return the one sentence that matters, such as `int8_ptq leaves the accelerator on 3 of 7`.
+
+    The gravest class of failure is said first, of the subject that has it on most phones.
+    """
+    if not cells:
+        return "Nothing was tested"
+    for kind in _GRAVEST:
+        found = [cell for cell in cells if cell.kind is kind]
+        if found:
+            return _failing(kind, found, cells)
+    unsure = [cell for cell in cells if cell.outcome is Outcome.INCONCLUSIVE]
+    names = len({cell.name for cell in cells})
+    phones = len({cell.target for cell in cells})
+    if unsure:
+        kinds = Counter(cell.kind for cell in unsure)
+        why = ", ".join(f"{number} {kind.words}" for kind, number in kinds.most_common())
+        return f"Nothing fails; {len(unsure)} of {counted(len(cells), 'cell')} undecided: {why}"
+    subjects = {cell.about.subject for cell in cells}
+    every = "The one variant" if names == 1 else f"All {names} variants"
+    of = f" of {subjects.pop()}" if len(subjects) == 1 else ""
+    where = cells[0].target if phones == 1 else f"all {phones} phones"
+    return f"{every}{of} keep{'s' if names == 1 else ''} every limit on {where}"
+
+
+def _failing(kind: Class, found: Sequence[Cell], cells: Sequence[Cell]) -> str:
+    subjects = Counter(
+        subject for subject, _ in {(cell.about.subject, cell.target) for cell in found}
+    )
+    subject = subjects.most_common(1)[0][0]
+    here = [cell for cell in found if cell.about.subject == subject]
+    names = list(dict.fromkeys(cell.about.variant for cell in here))
+    tested = {c.about.variant for c in cells if c.about.subject == subject}
+    where = {cell.target for cell in here}
+    asked = {c.target for c in cells if c.about.subject == subject and c.about.variant in names}
+    if len(asked) == 1:
+        phones = where.pop()
+    elif where == asked:
+        phones = f"all {len(asked)} phones"
+    else:
+        phones = f"{len(where)} of {len(asked)} phones"
+    one, several, what = _SAYS[kind]
+    verb = one if len(names) == 1 else several
+    return f"{_who(subject, names, len(tested))} {verb} {what} on {phones}"
+
+
+def _who(subject: str, names: Sequence[str], tested: int) -> str:
+    if len(names) <= _NAMED:
+        return " and ".join(f"{subject}.{name}" if subject else name for name in names)
+    share = f"All {tested}" if len(names) == tested else f"{len(names)} of {tested}"
+    return f"{share} variants of {subject}"
+
+
+def ground(records: Sequence[Record]) -> tuple[tuple[str, int], ...]:
+    """Return how many rulings rest on each kind of evidence, the strongest first."""
+    kinds = Counter(record.verdict.evidence for record in records)
+    known = [(kind.value, kinds[kind]) for kind in Evidence if kinds[kind]]
+    return (*known, *([("no evidence", kinds[None])] if kinds[None] else []))
+
+
+def strength(records: Sequence[Record]) -> str:
+    """Return a sentence on how strong the evidence is."""
+    kinds = {record.verdict.evidence for record in records}
+    if kinds == {Evidence.PHONE}:
+        return "All of it was measured on phones."
+    if Evidence.FAKE in kinds:
+        return "The fake phone answered: this is a rehearsal and proves nothing of a real phone."
+    if Evidence.PHONE in kinds:
+        return "Some of it was measured on phones; the rest is known from software on a host."
+    return "No phone was attached: all of it is known from software on a host."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reason:
+    """Why something fails, and where.
+
+    Attributes:
+        compared: Value and limit.
+        cause: The cause, or ''.
+        remedy: What is known to help, or ''.
+        places: Phone, resolution and frame of each ruling.
+    """
+
+    compared: str
+    cause: str
+    remedy: str
+    places: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """What fails of a variant at one gate.
+
+    Attributes:
+        name: Subject and variant.
+        gate: The gate.
+        targets: Where it fails.
+        reasons: Why, each with the places that it holds for.
+        command: What repeats the first of its tests.
+    """
+
+    name: str
+    gate: str
+    targets: tuple[str, ...]
+    reasons: tuple[Reason, ...]
+    command: str
+
+
+def failures(merged: Merged) -> tuple[Failure, ...]:
+    """Return what fails, one entry for each variant and gate."""
+    groups: dict[tuple[str, str], list[Record]] = {}
+    for record in merged.records:
+        if record.verdict.outcome is Outcome.FAIL:
+            name = ".".join(filter(None, (record.subject, record.variant))) or "tests"
+            groups.setdefault((name, record.verdict.gate), []).append(record)
+    return tuple(_failure(name, gate, found, merged) for (name, gate), found in groups.items())
+
+
+def _failure(name: str, gate: str, found: Sequence[Record], merged: Merged) -> Failure:
+    reasons: dict[tuple[str, str, str], dict[str, None]] = {}
+    for record in found:
+        verdict = record.verdict
+        key = (verdict.compared or verdict.metric, verdict.cause, verdict.remedy)
+        place = " ".join(filter(None, (_target(record), record.resolution, record.frame)))
+        reasons.setdefault(key, {})[place] = None
+    return Failure(
+        name=name,
+        gate=gate,
+        targets=tuple(dict.fromkeys(map(_target, found))),
+        reasons=tuple(
+            Reason(compared=compared, cause=cause, remedy=remedy, places=tuple(places))
+            for (compared, cause, remedy), places in reasons.items()
+        ),
+        command=command(found[0].test, _target(found[0]), merged.run_of[found[0].test]),
+    )
+
+
+def _target(record: Record) -> str:
+    return f"{record.device}:{record.delegate}"
+
+
+def command(test: str, target: str, run: Run) -> str:
+    """Return the shell line that repeats a test as its run did it."""
+    return shlex.join(["pytest", f"--device={target}", *_kept(run.command), test])
+
+
+def _kept(words: Sequence[str]) -> Iterator[str]:
+    """Yield the options that change what a run finds, each with its value."""
+    taking = False
+    for word in words[1:]:
+        name, equals, _ = word.partition("=")
+        plain = name.replace("--harness-", "--", 1)
+        if taking or plain in _KEPT:
+            yield word
+        elif word.startswith("-o") and not word.startswith("--"):
+            yield word  # -ogolden_dir=examples
+        taking = not taking and plain in _TAKES_VALUE and not equals

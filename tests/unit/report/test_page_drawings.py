@@ -1,0 +1,130 @@
+"""Tests of the charts and strips as data."""
+
+import pytest
+
+from harness.evidence import Evidence
+from harness.placement import NodePlacement
+from harness.report.page import charts
+from harness.report.page.cells import names
+from harness.report.page.charts import Point, pareto
+from harness.report.page.merging import merge
+from harness.report.page.strips import strips
+from harness.report.page.timings import Timing, timings
+from harness.verdict import FIDELITY, LATENCY, Outcome
+from tests.unit.report.pages import estimate, placement, record, run
+
+
+def _point(name: str, ms: float, quality_db: float) -> Point:
+    about = names(record(LATENCY, Outcome.PASS))
+    timing = Timing(about=about, ms=ms, low_ms=None, high_ms=None, evidence=Evidence.MODEL)
+    return Point(name=name, timing=timing, quality_db=quality_db)
+
+
+def test_the_pareto_front_holds_what_no_other_beats_in_both() -> None:
+    points = [
+        _point("slow and best", 9, 30), _point("beaten", 8, 25), _point("fast", 1, 20),
+        _point("middle", 5, 26), _point("same as middle, slower", 6, 26),
+    ]  # fmt: skip
+
+    assert [p.name for p in pareto(points)] == ["fast", "middle", "slow and best"]
+
+
+def test_a_plane_is_drawn_for_each_phone_with_the_budget_and_the_intervals() -> None:
+    records = [
+        record(gate, Outcome.PASS, device=device, observed=40.0 if gate == FIDELITY else 1.0)
+        for device in ("a", "b")
+        for gate in (FIDELITY, LATENCY)
+    ]
+    facts = [estimate(device, "int8_ptq", "256x256", 8.0) for device in ("a", "b")]
+    merged = merge([run(*records, facts=facts)])
+
+    found = charts.planes(merged, timings(merged.facts))
+
+    assert [chart.target for chart in found] == ["a:nnapi", "b:nnapi"]
+    series = found[0].option["series"]
+    assert series[0]["data"][:2] == [[4.0, 40.0], [16.0, 40.0]]
+    assert series[0]["markLine"]["data"] == [{"xAxis": 2.0}]
+    assert found[0].rows == (("int8_ptq", "8", "4 to 16", "40.00", "yes", "MODEL"),)
+
+
+def test_a_latency_without_quality_is_not_on_the_plane() -> None:
+    facts = [estimate("pixel4", "int8_ptq", "256x256", 8.0)]
+    merged = merge([run(record(LATENCY, Outcome.PASS), facts=facts)])
+
+    assert charts.planes(merged, timings(merged.facts)) == ()
+
+
+def test_growth_is_drawn_where_a_variant_has_several_resolutions() -> None:
+    sizes = ("1280x720", "256x256")
+    facts = [estimate("a", "fp32", size, 8.0) for size in sizes]
+    facts.append(estimate("b", "fp32", "256x256", 8.0))
+    merged = merge([run(facts=facts)])
+
+    (chart,) = charts.by_resolution(merged, timings(merged.facts))
+
+    assert chart.target == "a:nnapi"
+    assert [row[1] for row in chart.rows] == ["256x256", "1280x720"]
+
+
+def _nodes(*units: str) -> list[NodePlacement]:
+    return [
+        NodePlacement(index=i, op=f"OP{i}", unit=unit, reason="refused" if unit == "cpu" else "")
+        for i, unit in enumerate(units)
+    ]
+
+
+def test_a_strip_has_a_block_for_each_op_and_a_line_for_each_hand_over() -> None:
+    fact = placement("a", "fp32", "256x256", _nodes("dsp", "cpu", "dsp"))
+
+    (strip,) = strips([fact], ())
+
+    assert [block.letter for block in strip.blocks] == ["D", "C", "D"]
+    assert [block.fallback for block in strip.blocks] == [False, True, False]
+    assert strip.blocks[1].says == "#1 OP1 on cpu: refused"
+    assert len(strip.crossings) == 2
+    edges = [(block.x_px, block.x_px + block.width_px) for block in strip.blocks]
+    for (_, right), crossing, (left, _) in zip(edges, strip.crossings, edges[1:], strict=False):
+        assert right < crossing < left
+    assert [row.ops for row in strip.stretches] == ["#0", "#1", "#2"]
+
+
+def test_a_block_is_as_wide_as_its_time_where_that_is_known() -> None:
+    fact = placement("a", "fp32", "256x256", _nodes("dsp", "dsp", "dsp", "dsp"))
+    shares = {"A+B #0-1": 0.2, "C #2": 0.6, "floor": 0.2}
+    timed = timings([estimate("a", "fp32", "256x256", 8.0, shares)])
+
+    (equal,), (strip,) = strips([fact], ()), strips([fact], timed)
+
+    assert len({block.width_px for block in equal.blocks}) == 1
+    least = strip.blocks[3].width_px
+    widths = [block.width_px - least for block in strip.blocks]
+    assert widths == pytest.approx([widths[0], widths[0], widths[0] * 6, 0.0])
+    assert "60.0% of the time" in strip.blocks[2].says
+
+
+def test_shares_of_ops_that_the_placement_lacks_are_not_believed() -> None:
+    fact = placement("a", "fp32", "256x256", _nodes("dsp"))
+    timed = timings([estimate("a", "fp32", "256x256", 8.0, {"X #0-7": 1.0})])
+
+    (strip,) = strips([fact], timed)
+
+    assert not strip.timed
+
+
+def test_equal_placements_at_several_resolutions_are_one_strip() -> None:
+    facts = [placement("a", "fp32", size, _nodes("dsp")) for size in ("512x512", "256x256")]
+    facts.append(placement("a", "fp32", "1024x1024", _nodes("cpu")))
+
+    assert [strip.resolutions for strip in strips(facts, ())] == [
+        ("256x256", "512x512"),
+        ("1024x1024",),
+    ]
+
+
+def test_no_two_units_share_a_letter() -> None:
+    nodes = _nodes("cpu", "xnnpack", "unknown", "dsp", "d", "dd", "d2", "cpu2")
+
+    (strip,) = strips([placement("a", "fp32", "256x256", nodes)], ())
+
+    letters = [letter for letter, _, _ in strip.legend]
+    assert len(set(letters)) == len(letters)
