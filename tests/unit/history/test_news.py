@@ -5,12 +5,16 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+pytest.importorskip("sqlalchemy", reason="the extra 'history' is not installed")
+
 from harness.cli import main
 from harness.history import news
 from harness.history.entries import FactEntry, RunEntry, SeriesKey
 from harness.history.news import State
 from harness.history.rows import Acknowledged
 from harness.history.store import Store
+
+pytestmark = pytest.mark.history
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 MODEL, HARNESS = "a" * 64, "0.1.0"
