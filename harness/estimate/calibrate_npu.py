@@ -16,6 +16,8 @@ _FREE = (
     Free(name="floor_ms", start=0.1, spread=1.0),
     Free(name="vendor_ratio", start=0.7, spread=0.7),
 )
+_TIMEOUT_S = 3600.0
+"""For one network: a fit has nothing to fall back to, and may wait on a busy machine."""
 _UNSEEN = (
     Free(name="apart_ms", start=0.003, spread=1.0),
     Free(name="arg_max_ms", start=0.1, spread=1.0),
@@ -44,7 +46,10 @@ def calibrate_npu(
     graphs = [snapdragon.as_run(sample.graph, soc_model=soc_model) for sample in samples]
     second = _roofline(samples, graphs, precision)
     times = np.array(
-        [vendor.estimate(graph).time_ms + snapdragon.ports_ms(graph) for graph in graphs]
+        [
+            vendor.estimate(graph, timeout_s=_TIMEOUT_S).time_ms + snapdragon.ports_ms(graph)
+            for graph in graphs
+        ]
     )
     unseen = {
         item: np.array([snapdragon.UNSEEN[item.name](graph) for graph in graphs])

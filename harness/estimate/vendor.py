@@ -37,10 +37,15 @@ class VendorEstimate:
     uncosted: tuple[str, ...]
 
 
-def estimate(graph: Graph) -> VendorEstimate:
+def estimate(graph: Graph, *, timeout_s: float = _TIMEOUT_S) -> VendorEstimate:
     """Estimate a graph that runs wholly on the NPU.
 
+    Args:
+        graph: As the phone runs it.
+        timeout_s: Wall-clock limit of the estimator.
+
     Raises:
+        TimeLimitError: the estimator gave no answer in time.
         StackMissing: the `qualcomm` extra is not installed.
         ModelError: an op has no conversion, or the vendor's provider does not take the graph.
         DeviceError: the estimator crashed, gave no answer or no estimate.
@@ -48,7 +53,7 @@ def estimate(graph: Graph) -> VendorEstimate:
     bare = without_weights(graph)
 
     def ask() -> VendorEstimate:
-        time_us, uncosted = _worker().call("estimate", bare, ESTIMATOR_SOC, timeout_s=_TIMEOUT_S)
+        time_us, uncosted = _worker().call("estimate", bare, ESTIMATOR_SOC, timeout_s=timeout_s)
         return VendorEstimate(time_ms=time_us / 1e3, uncosted=uncosted)
 
     return cache.remember("vendor-estimate", structure_key(bare), ask, kind=VendorEstimate)
