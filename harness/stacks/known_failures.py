@@ -82,9 +82,8 @@ def _pad_of_rank_3(graph: Graph, op: Op) -> KnownFailure | None:
     shape = graph.tensors[op.inputs[0]].shape
     if len(shape) != 3 or shape[0] == 1:
         return None
-    return KnownFailure(
-        index=op.index,
-        op=op.name,
+    return _failure(
+        op,
         pattern=f"a pad of rank 3 whose first dimension is {shape[0]}, not 1",
         seen="LiteRT 2.1.6 to 2.3.0 (Metal, WebGPU)",
         source="LiteRT issue 9272",
@@ -101,9 +100,8 @@ def _constant_of_own_shape(graph: Graph, op: Op) -> KnownFailure | None:
     low_rank = len(shape) == 2 or (len(shape) == 3 and shape[0] > 1)
     if constants != 1 or shape != other.shape or not low_rank:
         return None
-    return KnownFailure(
-        index=op.index,
-        op=op.name,
+    return _failure(
+        op,
         pattern=f"a constant of the tensor's own shape {list(shape)}, below rank 4",
         seen="LiteRT 2.1.6 to 2.3.0 (Metal, WebGPU; Pixel 8a, Adreno 740 and 830)",
         source="litert-samples issue 307, LiteRT issue 8619",
@@ -119,9 +117,8 @@ def _shown_and_reduced(graph: Graph, op: Op) -> KnownFailure | None:
         return None
     if not any(reader.name in _REDUCTIONS for reader in graph.readers[made]):
         return None
-    return KnownFailure(
-        index=op.index,
-        op=op.name,
+    return _failure(
+        op,
         pattern="its sum is an output of the model and is read by a SUM or MEAN",
         seen="LiteRT 2.1.3 to 2.3.0 (Pixel 8a, Metal, WebGPU)",
         source="LiteRT issue 8599",
@@ -140,9 +137,8 @@ def _fp16_overflow(graph: Graph, op: Op) -> KnownFailure | None:
     pixels = math.prod(data.shape[axis] for axis in (1, 2) if axis in summed)
     if not {1, 2} <= summed or pixels * _BRIGHT <= _FP16_MAX:
         return None
-    return KnownFailure(
-        index=op.index,
-        op=op.name,
+    return _failure(
+        op,
         pattern=(
             f"a sum over {pixels} pixels passes fp16's {_FP16_MAX:.0f} at a mean above "
             f"{_FP16_MAX / pixels:.2g}"
@@ -164,9 +160,8 @@ def _broadcast_add_and_mul(graph: Graph, op: Op) -> KnownFailure | None:
         return None
     if not any(reader.name == "MUL" for reader in graph.readers[op.outputs[0]]):
         return None
-    return KnownFailure(
-        index=op.index,
-        op=op.name,
+    return _failure(
+        op,
         pattern=f"one channel broadcast to {wide[3]}, then a MUL",
         seen="TensorFlow Lite 2.16.1 on a Pixel 7",
         source="tensorflow issue 66740",
@@ -180,13 +175,18 @@ def _division_before_convolution(graph: Graph, op: Op) -> KnownFailure | None:
         return None
     if not any(reader.name == "CONV_2D" for reader in graph.readers[made]):
         return None
-    return KnownFailure(
-        index=op.index,
-        op=op.name,
+    return _failure(
+        op,
         pattern="a division of 3 channels that a convolution reads: the padded 4th becomes 0/0",
         seen="GPU delegates of MediaTek phones",
         source="tensorflow issue 55606",
         remedy="multiply by the reciprocal, or pad to 4 channels yourself",
+    )
+
+
+def _failure(op: Op, *, pattern: str, seen: str, source: str, remedy: str) -> KnownFailure:
+    return KnownFailure(
+        index=op.index, op=op.name, pattern=pattern, seen=seen, source=source, remedy=remedy
     )
 
 
