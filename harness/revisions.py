@@ -1,0 +1,228 @@
+"""What a change made easier to pass: a subject beside its earlier version, from git or a folder."""
+
+import dataclasses
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness import baselines, child, evidence, files, goldens, metrics, subjects
+from harness.errors import ConfigError
+from harness.subjects import SUBJECT_FILE, Budget, Limits, Subject, Variant
+from harness.text import line
+from harness.verdict import Sense
+
+_GIT_S = 60.0
+_AT_LEAST = frozenset(metric.name for metric in metrics.ALL if metric.sense is Sense.AT_LEAST)
+_SENSES = {metric.name: metric.sense for metric in metrics.BLESSED}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loosened:
+    """One thing that a change made easier to pass, or that it no longer tests as before.
+
+    Attributes:
+        subject: Name of the subject.
+        what: What it is, such as `int8_ptq: psnr_db 42 -> 30 in subject.toml`.
+    """
+
+    subject: str
+    what: str
+
+    def __str__(self) -> str:
+        """Return it as one line."""
+        return line(f"{self.subject}: {self.what}")
+
+
+@contextmanager
+def earlier(golden_dir: Path, revision: str) -> Iterator[Path]:
+    """Give a folder of subjects as a git revision has it; the work tree is not touched.
+
+    Args:
+        golden_dir: The folder today.
+        revision: A folder, or a git revision such as `origin/main`.
+
+    Raises:
+        ConfigError: it is neither, or git does not have the folder there.
+    """
+    if revision and Path(revision).is_dir():
+        yield Path(revision)
+        return
+    commit = _git(golden_dir, "rev-parse", "--verify", "--end-of-options", f"{revision}^{{commit}}")
+    with tempfile.TemporaryDirectory(prefix="harness-revision-") as folder:
+        packed = Path(folder) / "golden.zip"
+        _git(golden_dir, "archive", "--format=zip", f"--output={packed}", commit)
+        unpacked = Path(folder) / "golden"
+        with zipfile.ZipFile(packed) as archive:
+            archive.extractall(unpacked)  # it keeps names inside the folder, and makes no links
+        yield unpacked
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    done = child.run(["git", "-C", folder, *arguments], stage="git", timeout_s=_GIT_S)
+    if done.exit_code != 0:
+        said = (done.stderr.strip().splitlines() or ["it says nothing"])[-1]
+        raise ConfigError(f"{folder}: git {arguments[0]} {arguments[-1]}: {line(said)}")
+    return done.stdout.strip()
+
+
+def loosened(before: Path, now: Path, targets: Sequence[tuple[str, str]]) -> tuple[Loosened, ...]:
+    """Return what is easier to pass in a folder of subjects than it was in another.
+
+    Args:
+        before: The folder of the earlier subjects.
+        now: Today's.
+        targets: Phones and delegates that limits and budgets are asked for.
+
+    Raises:
+        ConfigError: a subject of today is wrong.
+    """
+    names = sorted(path.parent.name for path in before.glob(f"*/{SUBJECT_FILE}"))
+    found: list[Loosened] = []
+    for name in names:
+        if not (now / name / SUBJECT_FILE).exists():
+            found.append(Loosened(subject=name, what="the whole subject is gone"))
+            continue
+        try:
+            was = subjects.load(before / name)
+        except ConfigError as error:
+            what = f"cannot be compared, its earlier subject.toml cannot be read: {error}"
+            found.append(Loosened(subject=name, what=what.replace(str(before), "")))
+            continue
+        lines = of_subject(was, subjects.load(now / name), targets)
+        found += [Loosened(subject=name, what=what) for what in lines]
+    return tuple(found)
+
+
+def of_subject(was: Subject, now: Subject, targets: Sequence[tuple[str, str]]) -> list[str]:
+    """Return what is easier to pass in a subject than in its earlier version, one line each."""
+    found: dict[str, list[str]] = {}
+
+    def add(what: str, where: str = "") -> None:
+        found.setdefault(what, []).append(where)
+
+    kept = {variant.name: variant for variant in now.variants}
+    for variant in was.variants:
+        if variant.name not in kept:
+            add(f"variant {variant.name} is gone")
+            continue
+        for device, delegate in targets:
+            _compare_on(was, now, variant, kept[variant.name], device, delegate, add)
+    _compare_scaling(was, now, add)
+    if was.output_range != now.output_range:
+        add(f"output_range {list(was.output_range)} -> {list(now.output_range)} in {SUBJECT_FILE}")
+    lines = [what + _where(places, len(targets)) for what, places in found.items()]
+    return [*lines, *_goldens(was, now), *_baselines(was, now)]
+
+
+def _where(places: Sequence[str], targets: int) -> str:
+    """Return on which phones and delegates, where it is not on all."""
+    named = list(dict.fromkeys(filter(None, places)))
+    if not named or len(named) == targets:
+        return ""
+    return f" on {', '.join(named[:4])}{f' and {len(named) - 4} more' if len(named) > 4 else ''}"
+
+
+def _compare_on(
+    was: Subject,
+    now: Subject,
+    variant: Variant,
+    kept: Variant,
+    device: str,
+    delegate: str,
+    add: Callable[[str, str], None],
+) -> None:
+    """Compare what counts for a variant on one phone and delegate, where it shipped."""
+    if was.withheld_because(device, delegate, variant.name) is not None:
+        return
+    where = f"{device}:{delegate}"
+    because = now.withheld_because(device, delegate, variant.name)
+    if because is not None:
+        add(f"{variant.name} no longer ships: {because}", where)
+        return
+    for what in _weaker(variant.on(delegate).limits, kept.on(delegate).limits):
+        add(f"{variant.name}: {what} in {SUBJECT_FILE}", where)
+    budgets = {one.resolution: one for one in now.budgets_of(device, delegate, variant.name)}
+    for budget in was.budgets_of(device, delegate, variant.name):
+        label = f"{variant.name} at {budget.resolution}"
+        if budget.resolution not in budgets:
+            add(f"{label}: the budget is gone from {SUBJECT_FILE}", where)
+            continue
+        for what in _weaker(budget, budgets[budget.resolution]):
+            add(f"{label}: {what} in {SUBJECT_FILE}", where)
+
+
+def _weaker(was: Limits | Budget, now: Limits | Budget) -> Iterator[str]:
+    """Yield each number that allows more than it did, or that is gone."""
+    for part in dataclasses.fields(was):
+        before, after = getattr(was, part.name), getattr(now, part.name)
+        if isinstance(before, int | float):
+            yield from _one(part.name, before, after, at_least=part.name in _AT_LEAST)
+
+
+def _one(name: str, before: float, after: float | None, *, at_least: bool) -> Iterator[str]:
+    if after is None:
+        yield f"{name} {before:g} -> no limit"
+    elif (after < before) if at_least else (after > before):
+        yield f"{name} {before:g} -> {after:g}"
+
+
+def _compare_scaling(was: Subject, now: Subject, add: Callable[[str], None]) -> None:
+    if was.scaling is None:
+        return
+    if now.scaling is None:
+        add(f"[scaling] is gone from {SUBJECT_FILE}")
+        return
+    for name in ("exponent", "cliff_ratio"):
+        before, after = getattr(was.scaling, name), getattr(now.scaling, name)
+        for what in _one(name, before, after, at_least=False):
+            add(f"scaling {what} in {SUBJECT_FILE}")
+    for gone in sorted(set(was.scaling.resolutions) - set(now.scaling.resolutions)):
+        add(f"scaling no longer asks for {gone}")
+
+
+def _goldens(was: Subject, now: Subject) -> Iterator[str]:
+    """Yield each golden that is gone or another."""
+    before, after = goldens.blessed(was), goldens.blessed(now)
+    for name, frame in before.items():
+        if name not in after:
+            yield f"golden {name} is gone"
+        elif frame.frame_sha256 != after[name].frame_sha256:
+            yield f"golden {name}: another frame"
+        elif frame.target_sha256 != after[name].target_sha256:
+            yield f"golden {name}: another sharp target"
+        elif _hash(was.references / f"{name}.npz") != _hash(now.references / f"{name}.npz"):
+            yield f"golden {name}: another FP32 output"
+
+
+def _hash(path: Path) -> str:
+    if not path.exists():
+        return ""
+    data = files.read(path, at_most_bytes=files.IMAGE_BYTES_MAX, error=ConfigError)
+    return evidence.sha256_of(data)
+
+
+def _baselines(was: Subject, now: Subject) -> Iterator[str]:
+    """Yield each baseline that is gone, worse, or allows more."""
+    try:
+        before = _by_key(was)
+    except ConfigError:
+        yield "baselines cannot be compared: the earlier ones cannot be read by this version"
+        return
+    after = _by_key(now)
+    for key, one in before.items():
+        label = f"baseline {one.variant} {one.device}:{one.delegate} {one.resolution} {one.metric}"
+        if key not in after:
+            yield f"{label} [{one.evidence.value}] is gone"
+            continue
+        other = after[key]
+        at_least = _SENSES.get(one.metric) is Sense.AT_LEAST
+        for what in _one(label, one.value, other.value, at_least=at_least):
+            yield f"{what} because {other.because!r}"
+        yield from _one(f"{label}: spread", one.spread, other.spread, at_least=False)
+
+
+def _by_key(subject: Subject) -> Mapping[tuple[str, ...], baselines.Baseline]:
+    return {one.key: one for one in baselines.load(subject)}

@@ -1,0 +1,206 @@
+"""Tell what a change made easier to pass."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from harness import revisions, subjects
+from harness.errors import ConfigError
+
+TOML = """
+name = "net"
+task = "deblur"
+source = "a test"
+
+[[variants]]
+name = "fp32"
+precision = "fp32"
+path = "fp32.tflite"
+sha256 = "a"
+[variants.limits]
+psnr_db = 42.0
+relative_l2 = 0.01
+source = "x"
+[[variants.limits_on]]
+delegates = ["gpu"]
+[variants.limits_on.limits]
+psnr_db = 40.0
+relative_l2 = 0.01
+source = "x"
+
+[[ships]]
+devices = ["pixel4"]
+delegates = ["nnapi", "gpu"]
+variants = ["*"]
+because = "x"
+
+[[budgets]]
+devices = ["pixel*"]
+delegates = ["*"]
+variants = ["*"]
+resolution = "64x64"
+latency_ms = 20.0
+partitions_max = 2
+source = "x"
+
+[scaling]
+resolutions = ["64x64", "128x128"]
+exponent = 1.2
+cliff_ratio = 2.0
+source = "x"
+"""
+TARGETS = [("pixel4", "nnapi"), ("pixel4", "gpu"), ("reno3", "nnapi")]
+BASELINE = {
+    "variant": "fp32", "file_sha256": "a", "device": "pixel4", "delegate": "nnapi",
+    "resolution": "64x64", "evidence": "MODEL", "metric": "latency_ms", "value": 10.0,
+    "spread": 1.0, "because": "measured",
+}  # fmt: skip
+FRAME = {"name": "cat", "frame_sha256": "1", "target_sha256": "2"}
+
+
+def write(folder: Path, text=TOML, *, baseline=BASELINE, frame=FRAME, reference=b"1") -> Path:
+    net = folder / "net"
+    (net / "references").mkdir(parents=True, exist_ok=True)
+    (net / "subject.toml").write_text(text, encoding="utf-8")
+    kept = {"baselines": [baseline] if baseline else []}
+    (net / "baselines.json").write_text(json.dumps(kept), encoding="utf-8")
+    frames = {"frames": [frame] if frame else []}
+    (net / "references" / "frames.json").write_text(json.dumps(frames), encoding="utf-8")
+    (net / "references" / "cat.npz").write_bytes(reference)
+    return folder
+
+
+def told(tmp_path: Path, text=TOML, **parts) -> list[str]:
+    was, now = write(tmp_path / "was"), write(tmp_path / "now", text, **parts)
+    return [one.what for one in revisions.loosened(was, now, TARGETS)]
+
+
+def test_a_subject_as_it_was_has_nothing_to_tell(tmp_path: Path) -> None:
+    assert told(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("psnr_db = 42.0", "psnr_db = 30.0",
+         "fp32: psnr_db 42 -> 30 in subject.toml on pixel4:nnapi"),
+        ("psnr_db = 40.0", "psnr_db = 39.0",
+         "fp32: psnr_db 40 -> 39 in subject.toml on pixel4:gpu"),
+        ("psnr_db = 42.0\n", "", "fp32: psnr_db 42 -> no limit in subject.toml on pixel4:nnapi"),
+        ("relative_l2 = 0.01\nsource = \"x\"\n[[v", "relative_l2 = 0.1\nsource = \"x\"\n[[v",
+         "fp32: relative_l2 0.01 -> 0.1 in subject.toml on pixel4:nnapi"),
+        ("latency_ms = 20.0", "latency_ms = 25.0",
+         "fp32 at 64x64: latency_ms 20 -> 25 in subject.toml on pixel4:nnapi, pixel4:gpu"),
+        ("latency_ms = 20.0\n", "",
+         "fp32 at 64x64: latency_ms 20 -> no limit in subject.toml on pixel4:nnapi, pixel4:gpu"),
+        ("partitions_max = 2", "partitions_max = 3",
+         "fp32 at 64x64: partitions_max 2 -> 3 in subject.toml on pixel4:nnapi, pixel4:gpu"),
+        ('resolution = "64x64"', 'resolution = "32x32"',
+         "fp32 at 64x64: the budget is gone from subject.toml on pixel4:nnapi, pixel4:gpu"),
+        ('"nnapi", "gpu"]', '"nnapi"]',
+         "fp32 no longer ships: no [[ships]] entry of its subject.toml names this device and "
+         "delegate on pixel4:gpu"),
+        ('name = "fp32"', 'name = "other"', "variant fp32 is gone"),
+        ("exponent = 1.2", "exponent = 1.5", "scaling exponent 1.2 -> 1.5 in subject.toml"),
+        (', "128x128"', "", "scaling no longer asks for 128x128"),
+        ('task = "deblur"', 'task = "deblur"\noutput_range = [0.0, 255.0]',
+         "output_range [0.0, 1.0] -> [0.0, 255.0] in subject.toml"),
+    ],
+)  # fmt: skip
+def test_what_allows_more_than_before_is_told(
+    tmp_path: Path, old: str, new: str, says: str
+) -> None:
+    assert TOML.count(old) >= 1
+    assert told(tmp_path, TOML.replace(old, new, 1)) == [says]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("psnr_db = 42.0", "psnr_db = 45.0"), ("latency_ms = 20.0", "latency_ms = 15.0")],
+)
+def test_what_allows_less_is_not(tmp_path: Path, old: str, new: str) -> None:
+    assert told(tmp_path, TOML.replace(old, new, 1)) == []
+
+
+def test_a_budget_that_shadows_a_stricter_one_is_told(tmp_path: Path) -> None:
+    lax = TOML[TOML.index("[[budgets]]") : TOML.index("[scaling]")]
+    lax = lax.replace("pixel*", "pixel4").replace("20.0", "90.0")
+
+    says = told(tmp_path, TOML.replace("[[budgets]]", f"{lax}[[budgets]]", 1))
+
+    assert says == [
+        "fp32 at 64x64: latency_ms 20 -> 90 in subject.toml on pixel4:nnapi, pixel4:gpu"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("parts", "says"),
+    [
+        ({"baseline": BASELINE | {"value": 12.0, "because": "slower"}},
+         "latency_ms 10 -> 12 because 'slower'"),
+        ({"baseline": BASELINE | {"spread": 2.0}}, "latency_ms: spread 1 -> 2"),
+        ({"baseline": None}, "latency_ms [MODEL] is gone"),
+        ({"frame": None}, "golden cat is gone"),
+        ({"frame": FRAME | {"frame_sha256": "9"}}, "golden cat: another frame"),
+        ({"frame": FRAME | {"target_sha256": "9"}}, "golden cat: another sharp target"),
+        ({"reference": b"2"}, "golden cat: another FP32 output"),
+    ],
+)  # fmt: skip
+def test_blessed_data_that_became_another_is_told(tmp_path: Path, parts, says: str) -> None:
+    (line,) = told(tmp_path, **parts)
+
+    assert line.endswith(says)
+
+
+def test_a_better_baseline_is_not_told(tmp_path: Path) -> None:
+    assert told(tmp_path, baseline=BASELINE | {"value": 9.0}) == []
+
+
+def test_a_subject_that_is_gone_or_was_of_another_format_is_told(tmp_path: Path) -> None:
+    was = write(tmp_path / "was", TOML.replace("task", "an_older_key"))
+    (tmp_path / "now").mkdir()
+
+    assert [str(one) for one in revisions.loosened(was, tmp_path / "now", TARGETS)] == [
+        "net: the whole subject is gone"
+    ]
+    (line,) = revisions.loosened(was, write(tmp_path / "now"), TARGETS)
+    assert "cannot be compared" in line.what
+
+
+def git(folder: Path, *arguments: str) -> None:
+    names = ["-c", "user.name=a test", "-c", "user.email=test@localhost"]
+    subprocess.run(["git", *names, *arguments], cwd=folder, check=True, capture_output=True)
+
+
+def test_an_earlier_version_is_read_from_git_without_touching_the_work_tree(
+    tmp_path: Path,
+) -> None:
+    golden = write(tmp_path / "golden")
+    git(tmp_path, "init", "-q")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-qm", "first")
+    write(golden, TOML.replace("42.0", "30.0"))
+    (golden / "net" / "note.txt").write_text("mine", encoding="utf-8")
+
+    with revisions.earlier(golden, "HEAD") as was:
+        limits = subjects.load(was / "net").variants[0].limits
+        found = [str(one) for one in revisions.loosened(was, golden, TARGETS)]
+
+    assert limits.psnr_db == 42.0
+    assert found == ["net: fp32: psnr_db 42 -> 30 in subject.toml on pixel4:nnapi"]
+    assert "30.0" in (golden / "net" / "subject.toml").read_text(encoding="utf-8")
+    assert (golden / "net" / "note.txt").exists()
+
+
+@pytest.mark.parametrize("revision", ["nothing", "--output=x", "HEAD:golden", ""])
+def test_what_is_no_revision_is_refused(tmp_path: Path, revision: str) -> None:
+    golden = write(tmp_path / "golden")
+    git(tmp_path, "init", "-q")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-qm", "first")
+
+    with pytest.raises(ConfigError, match="git rev-parse"), revisions.earlier(golden, revision):
+        pass
+    assert not (golden / "x").exists()
