@@ -134,12 +134,10 @@ def _compare_on(
     delegate: str,
     add: Callable[[str, str], None],
 ) -> None:
-    """Compare what counts for a variant on one phone and delegate, where it shipped."""
-    if was.withheld_because(device, delegate, variant.name) is not None:
-        return
+    """Compare what counts for a variant on one phone and delegate."""
     where = f"{device}:{delegate}"
     because = now.withheld_because(device, delegate, variant.name)
-    if because is not None:
+    if because is not None and was.withheld_because(device, delegate, variant.name) is None:
         add(f"{variant.name} no longer ships: {because}", where)
         return
     for what in _weaker(variant.on(delegate).limits, kept.on(delegate).limits):

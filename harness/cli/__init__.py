@@ -12,6 +12,7 @@ from harness.cli import (
     bless,
     build,
     calibrate,
+    ci_summary,
     compare,
     devices,
     doctor,
@@ -28,7 +29,7 @@ from harness.errors import GateError, HarnessError
 
 COMMANDS = (
     devices, doctor, inspect, advise, bisect, init, bless, compare, calibrate, ledger, report,
-    history, fake_phone, train, build, study,
+    ci_summary, history, fake_phone, train, build, study,
 )  # fmt: skip
 
 EXAMPLES = {
@@ -44,6 +45,7 @@ EXAMPLES = {
     "ledger": "harness ledger --measure denoise --device pixel4",
     "report": "harness report --out report.html",
     "history": "harness history replay nights.csv.gz",
+    "ci-summary": "harness ci-summary --against origin/main --annotations",
     "fake-phone": "harness fake-phone --port 5601",
     "train": "harness train deblur_unet --preset small --steps 1000",
     "build": "harness build deblur_unet",

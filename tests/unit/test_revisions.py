@@ -85,12 +85,13 @@ def test_a_subject_as_it_was_has_nothing_to_tell(tmp_path: Path) -> None:
     ("old", "new", "says"),
     [
         ("psnr_db = 42.0", "psnr_db = 30.0",
-         "fp32: psnr_db 42 -> 30 in subject.toml on pixel4:nnapi"),
+         "fp32: psnr_db 42 -> 30 in subject.toml on pixel4:nnapi, reno3:nnapi"),
         ("psnr_db = 40.0", "psnr_db = 39.0",
          "fp32: psnr_db 40 -> 39 in subject.toml on pixel4:gpu"),
-        ("psnr_db = 42.0\n", "", "fp32: psnr_db 42 -> no limit in subject.toml on pixel4:nnapi"),
+        ("psnr_db = 42.0\n", "",
+         "fp32: psnr_db 42 -> no limit in subject.toml on pixel4:nnapi, reno3:nnapi"),
         ("relative_l2 = 0.01\nsource = \"x\"\n[[v", "relative_l2 = 0.1\nsource = \"x\"\n[[v",
-         "fp32: relative_l2 0.01 -> 0.1 in subject.toml on pixel4:nnapi"),
+         "fp32: relative_l2 0.01 -> 0.1 in subject.toml on pixel4:nnapi, reno3:nnapi"),
         ("latency_ms = 20.0", "latency_ms = 25.0",
          "fp32 at 64x64: latency_ms 20 -> 25 in subject.toml on pixel4:nnapi, pixel4:gpu"),
         ("latency_ms = 20.0\n", "",
@@ -189,7 +190,7 @@ def test_an_earlier_version_is_read_from_git_without_touching_the_work_tree(
         found = [str(one) for one in revisions.loosened(was, golden, TARGETS)]
 
     assert limits.psnr_db == 42.0
-    assert found == ["net: fp32: psnr_db 42 -> 30 in subject.toml on pixel4:nnapi"]
+    assert found == ["net: fp32: psnr_db 42 -> 30 in subject.toml on pixel4:nnapi, reno3:nnapi"]
     assert "30.0" in (golden / "net" / "subject.toml").read_text(encoding="utf-8")
     assert (golden / "net" / "note.txt").exists()
 

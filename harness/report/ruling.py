@@ -1,0 +1,62 @@
+"""What a whole run ruled, in one word and one sentence."""
+
+from dataclasses import dataclass
+
+from harness.results import Record, Results
+from harness.text import counted
+from harness.verdict import Outcome
+
+_WORST_FIRST = (Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.PASS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ruling:
+    """The ruling of a run.
+
+    Attributes:
+        outcome: PASS, FAIL or INCONCLUSIVE.
+        sentence: What broke or lacks, or that nothing did.
+    """
+
+    outcome: Outcome
+    sentence: str
+
+
+def where(record: Record) -> str:
+    """Return what a record is about, such as `net.fp32 on pixel4:nnapi at 64x64`."""
+    name = ".".join(filter(None, (record.subject, record.variant)))
+    size = f" at {record.resolution}" if record.resolution else ""
+    frame = f" on {record.frame}" if record.frame else ""
+    return f"{name} on {record.device}:{record.delegate}{size}{frame}"
+
+
+def worst_first(results: Results) -> list[Record]:
+    """Return the records of a run, what failed first."""
+    return sorted(results.records, key=lambda record: _WORST_FIRST.index(record.verdict.outcome))
+
+
+def of(results: Results) -> Ruling:
+    """Return what a run ruled; what was not ruled or not finished is never a PASS."""
+    by = {
+        outcome: [r for r in results.records if r.verdict.outcome is outcome] for outcome in Outcome
+    }
+    failed, unsure = by[Outcome.FAIL], by[Outcome.INCONCLUSIVE]
+    if failed:
+        first = failed[0]
+        more = f" and {counted(len(failed) - 1, 'more verdict')}" if len(failed) > 1 else ""
+        sentence = f"{first.verdict.gate} {first.verdict.metric} of {where(first)}{more}"
+        return Ruling(outcome=Outcome.FAIL, sentence=sentence)
+    if results.end is not None and results.end.exit_code not in (0, 5):
+        sentence = f"no verdict failed, but pytest ended with {results.end.exit_code}: see its log"
+        return Ruling(outcome=Outcome.FAIL, sentence=sentence)
+    if results.end is None or results.unrecorded:
+        lost = len(results.unrecorded)
+        sentence = f"the run was cut short; {counted(lost, 'planned test')} did not run"
+        return Ruling(outcome=Outcome.INCONCLUSIVE, sentence=sentence)
+    if not results.records:
+        return Ruling(outcome=Outcome.INCONCLUSIVE, sentence="nothing was ruled")
+    total = counted(len(results.records), "verdict")
+    if unsure:
+        sentence = f"nothing failed, but {len(unsure)} of {total} could not be ruled"
+        return Ruling(outcome=Outcome.INCONCLUSIVE, sentence=sentence)
+    return Ruling(outcome=Outcome.PASS, sentence=total)

@@ -1,0 +1,255 @@
+"""Tell CI what a run ruled: Markdown, annotations and benchmark files."""
+
+import json
+import math
+import shutil
+from pathlib import Path
+
+import pytest
+
+from harness import limit_lines, results, subjects
+from harness.cli import main
+from harness.evidence import Evidence, Provenance
+from harness.report import benchmarks, markdown
+from harness.results import Done, End, Planned, Record, Results, Run
+from harness.verdict import Outcome, Sense, Verdict
+
+ROOT = Path(__file__).parents[3]
+SUBJECT = ROOT / "golden" / "deblur_dbpn"
+
+
+def record(metric="latency_ms", value=25.0, outcome=Outcome.FAIL, **parts) -> Record:
+    sense = Sense.AT_LEAST if metric.endswith("_db") else Sense.AT_MOST
+    evidence = parts.pop("evidence", Evidence.MODEL)
+    verdict = Verdict(
+        gate=parts.pop("gate", "latency"), metric=metric, sense=sense, observed=value, limit=20.0,
+        unit=parts.pop("unit", "ms"), outcome=outcome, cause=parts.pop("cause", ""),
+        low=parts.pop("low", 20.0), high=parts.pop("high", 30.0),
+        provenance=Provenance(evidence=evidence, device="d", variant_sha256="ab"),
+    )  # fmt: skip
+    names = {
+        "device": "pixel4", "delegate": "nnapi", "subject": "deblur_dbpn", "variant": "int8_ptq",
+        "resolution": "256x256",
+    }  # fmt: skip
+    return Record(test="test_x", verdict=verdict, **(names | parts))
+
+
+def run(*records: Record, exit_code: int | None = 0, planned=("test_x",), done=()) -> Results:
+    head = Run(schema=2, id="r1", command=(), host="h", time_utc="2026-01-01T00:00:00+00:00")
+    end = None if exit_code is None else End(time_utc=head.time_utc, exit_code=exit_code)
+    return Results(
+        path=Path("x"), run=head, plans=(Planned(tests=planned),), facts=(), records=records,
+        done=tuple(Done(test=test) for test in done), end=end,
+    )  # fmt: skip
+
+
+PASSED = record(outcome=Outcome.PASS)
+UNSURE = record(outcome=Outcome.INCONCLUSIVE)
+
+
+@pytest.mark.parametrize(
+    ("found", "says"),
+    [
+        (run(PASSED), "**PASS**: 1 verdict"),
+        (run(PASSED, UNSURE, record(), exit_code=1),
+         "**FAIL**: latency latency_ms of deblur_dbpn.int8_ptq on pixel4:nnapi at 256x256"),
+        (run(PASSED, UNSURE),
+         "**INCONCLUSIVE**: nothing failed, but 1 of 2 verdicts could not be ruled"),
+        (run(PASSED, exit_code=None),
+         "**INCONCLUSIVE**: the run was cut short; 0 planned tests did not run"),
+        (run(PASSED, planned=("test_x", "test_y")),
+         "**INCONCLUSIVE**: the run was cut short; 1 planned test did not run"),
+        (run(planned=()), "**INCONCLUSIVE**: nothing was ruled"),
+        (run(PASSED, exit_code=1),
+         "**FAIL**: no verdict failed, but pytest ended with 1: see its log"),
+    ],
+)  # fmt: skip
+def test_the_first_line_says_what_the_run_ruled(found: Results, says: str) -> None:
+    assert markdown.summary(found).splitlines()[0] == says
+
+
+def test_what_failed_is_shown_and_what_passed_is_folded() -> None:
+    lines = markdown.summary(run(PASSED, record())).splitlines()
+
+    shown = "\n".join(lines[: lines.index("<details><summary>1 other verdict</summary>")])
+    assert shown.count("| FAIL |") == 1
+    assert "| PASS |" not in shown
+    assert lines[-1] == "<!-- device-harness:gates -->"
+
+
+def test_what_an_earlier_run_ruled_otherwise_is_shown_as_changed() -> None:
+    now, before = run(PASSED, record("p95_ms", outcome=Outcome.PASS)), run(UNSURE)
+
+    shown = markdown.summary(now, before=before).split("<details>")[0]
+
+    assert "INCONCLUSIVE → PASS" in shown
+    assert "p95" not in shown
+
+
+def test_what_the_change_loosens_comes_before_the_verdicts() -> None:
+    lines = markdown.summary(run(record()), loosened=["net: psnr_db 42 -> 30"]).splitlines()
+
+    assert "- net: psnr_db 42 -\\> 30" in lines[:5]
+
+
+def test_names_of_others_are_data() -> None:
+    evil = record(
+        subject="a|b<img src=x>`*@everyone", cause="![x](y) <!-- device-harness:gates -->"
+    )
+
+    row = next(one for one in markdown.summary(run(evil)).splitlines() if one.startswith("| FAIL"))
+
+    plain = row.replace("@<!-- -->", "").replace("\\|", "").replace("\\<", "").replace("\\>", "")
+    assert "@everyone" not in row
+    assert "<" not in plain
+    assert plain.count("|") == 5
+
+
+def test_a_summary_keeps_its_size_and_says_what_it_leaves_out() -> None:
+    many = [record(frame=f"f{number}", cause="ö" * 300) for number in range(4000)]
+
+    for limit in (markdown.COMMENT_BYTES, markdown.SUMMARY_BYTES):
+        written = markdown.summary(run(*many, PASSED), at_most_bytes=limit)
+        assert len(written.encode()) <= limit
+        assert "more are in the results file" in written
+        assert written.endswith("<!-- device-harness:gates -->\n")
+
+
+def test_annotations_are_escaped_and_the_tenth_counts_the_rest() -> None:
+    places = [(record(cause="50%\r\nof it"), "a,b:c.toml", 7)] * 12
+
+    commands = list(markdown.annotations(places))
+
+    assert commands[0].startswith("::error file=a%2Cb%3Ac.toml,line=7,title=latency deblur_dbpn")
+    assert "pixel4%3Annapi" in commands[0].split("::")[1]
+    assert "50%25" in commands[0]
+    assert len(commands) == 10
+    assert "3 more failed verdicts" in commands[9]
+    assert all("\n" not in one and "\r" not in one for one in commands)
+
+
+def test_the_line_is_that_of_the_limit() -> None:
+    text = (SUBJECT / "subject.toml").read_text(encoding="utf-8")
+    subject = subjects.load(SUBJECT)
+    lines = text.splitlines()
+
+    def line(metric: str, variant: str, delegate: str = "cpu") -> str:
+        about = record(variant=variant, delegate=delegate)
+        return lines[limit_lines.line_of(subject, text, about, metric) - 1]
+
+    assert line("psnr_db", "fp32") == "psnr_db = 100.0"
+    assert line("psnr_db", "fp32", "gpu") == "psnr_db = 55.0"
+    assert line("psnr_db", "int8_ptq") == "psnr_db = 47.0"
+    assert line("worst_tile_psnr_db", "int8_ptq") == "worst_tile_psnr_db = 44.0"
+    assert line("scaling_exponent", "fp32").startswith("exponent")
+
+
+def test_the_line_of_a_budget_is_that_of_the_one_which_counts() -> None:
+    text = (SUBJECT / "subject.toml").read_text(encoding="utf-8")
+    subject = subjects.load(SUBJECT)
+    budget = subject.budgets[-1]
+    about = record(
+        device=budget.devices[0].replace("*", "x"), delegate=budget.delegates[0],
+        variant=budget.variants[0].replace("*", "fp32"), resolution=budget.resolution,
+    )  # fmt: skip
+    counts = next(
+        one
+        for one in subject.budgets_of(about.device, about.delegate, about.variant)
+        if one.resolution == budget.resolution
+    )
+
+    number = limit_lines.line_of(subject, text, about, "cpu_ops")
+
+    above = text.splitlines()[:number]
+    assert above.count("[[budgets]]") == subject.budgets.index(counts) + 1
+
+
+def test_benchmark_files_keep_evidence_and_sense_apart() -> None:
+    phone = record(evidence=Evidence.PHONE, value=22.0, low=None, high=None)
+    psnr = record("psnr_db", 40.0, unit="dB", low=None, high=math.inf)
+    lost = record("psnr_db", math.inf, frame="f")
+    found = run(record(), phone, psnr, lost, record("cpu_ops", None))
+
+    written = benchmarks.bmf(found)
+    smaller = benchmarks.github(found, Sense.AT_MOST)
+    bigger = benchmarks.github(found, Sense.AT_LEAST)
+
+    name = "deblur_dbpn/int8_ptq/pixel4/nnapi/256x256"
+    assert written == {
+        f"{name}/MODEL": {
+            "latency-ms": {"value": 25.0, "lower_value": 20.0, "upper_value": 30.0},
+            "psnr-db": {"value": 40.0},
+        },
+        f"{name}/PHONE": {"latency-ms": {"value": 22.0}},
+    }
+    assert [one["name"] for one in smaller] == [
+        f"{name}/MODEL latency_ms", f"{name}/PHONE latency_ms",
+    ]  # fmt: skip
+    assert (smaller[0]["range"], smaller[0]["unit"]) == ("± 5", "ms")
+    assert [one["name"] for one in bigger] == [f"{name}/MODEL psnr_db"]
+    json.dumps([written, smaller, bigger], allow_nan=False)
+
+
+def command(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as ended:
+        main(["ci-summary", *arguments])
+    code = ended.value.code
+    assert isinstance(code, int)
+    return code
+
+
+def stored(folder: Path, *records: Record, exit_code: int = 0) -> str:
+    writer = results.Writer(folder)
+    for line in (Planned(tests=("test_x",)), *records):
+        writer.write(line)
+    writer.write(End(time_utc="2026-01-01T00:00:00+00:00", exit_code=exit_code))
+    return str(writer.path)
+
+
+@pytest.mark.parametrize(
+    ("records", "more", "code"),
+    [
+        ([PASSED], [], 0), ([UNSURE], [], 0), ([UNSURE], ["--strict"], 3), ([record()], [], 1),
+        ([PASSED, record()], ["--strict"], 1), ([PASSED], ["--strict"], 0),
+    ],
+)  # fmt: skip
+def test_it_ends_as_the_run_did(tmp_path: Path, records, more, code: int) -> None:
+    assert command(stored(tmp_path, *records), *more) == code
+
+
+def test_a_wrong_input_ends_with_2(tmp_path: Path) -> None:
+    assert command(str(tmp_path / "none.jsonl")) == 2
+
+
+def test_the_command_writes_every_file_and_annotates_the_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now, was = tmp_path / "golden", tmp_path / "was"
+    for folder in (now, was):
+        (folder / SUBJECT.name).mkdir(parents=True)
+        shutil.copy(SUBJECT / "subject.toml", folder / SUBJECT.name)
+    toml = now / SUBJECT.name / "subject.toml"
+    toml.write_text(toml.read_text(encoding="utf-8").replace("47.0", "30.0"), encoding="utf-8")
+    failed = record("psnr_db", 10.0, gate="fidelity", delegate="cpu")
+    summary, comment = tmp_path / "summary.md", tmp_path / "comment.md"
+    summary.write_text("before\n", encoding="utf-8")
+
+    code = command(
+        stored(tmp_path, failed, exit_code=1), "--against", str(was), "--golden-dir", str(now),
+        "--output", str(summary), "--comment", str(comment), "--annotations", "--key", "mine",
+        "--bmf", str(tmp_path / "bmf.json"), "--benchmarks", str(tmp_path / "bench"),
+    )  # fmt: skip
+
+    assert code == 1
+    written = summary.read_text(encoding="utf-8").splitlines()
+    assert written[0] == "before"
+    assert written[1].startswith("**FAIL**: fidelity psnr")
+    assert any(
+        "int8\\_ptq" in one or "psnr_db 47 -\\> 30 in subject.toml" in one for one in written
+    )
+    assert comment.read_text(encoding="utf-8").endswith("<!-- device-harness:mine -->\n")
+    annotation = capsys.readouterr().out.strip()
+    number = toml.read_text(encoding="utf-8").splitlines().index("psnr_db = 30.0") + 1
+    assert f"line={number},title=fidelity" in annotation
+    assert json.loads((tmp_path / "bench" / "bigger.json").read_text(encoding="utf-8"))
+    assert json.loads((tmp_path / "bench" / "smaller.json").read_text(encoding="utf-8")) == []
