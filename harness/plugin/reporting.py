@@ -139,7 +139,9 @@ class Reporter:
             self._unwritten = str(error)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Take the tests that rule on phones as planned."""
+        """Take the tests that rule on phones as planned; to list them plans nothing."""
+        if session.config.option.collectonly:
+            return
         self._plan([item.nodeid for item in session.items if rules(item)])
 
     @pytest.hookimpl(optionalhook=True)
@@ -154,7 +156,7 @@ class Reporter:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> None:
         """Write the plan down, and ask for all that it wants before the first test."""
-        if session.config.option.collectonly or session.testsfailed:
+        if session.testsfailed:
             return
         if self._writer is None or not self._planned:
             return
@@ -252,7 +254,7 @@ class Reporter:
         """
         self._troubles += self._session.close()
         self._write_facts()
-        if self._planned and not session.config.option.collectonly:
+        if self._planned:
             self._end(exitstatus)
             self._take_into_history(session.config)
         if hasattr(session.config, "workeroutput"):

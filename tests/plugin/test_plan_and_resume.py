@@ -149,3 +149,11 @@ def test_a_fact_names_the_file_and_what_was_run_of_it(project: pytest.Pytester) 
     for fact in resized:
         made = fact.answer["provenance"]
         assert made["file_sha256"] == fact.file_sha256 != made["variant_sha256"]
+
+
+def test_a_list_of_the_tests_plans_none_and_says_nothing_of_them(project: pytest.Pytester) -> None:
+    result = project.runpytest("--device=pixel4", "--collect-only", "-q")
+
+    assert result.ret == 0
+    result.stdout.no_fnmatch_line("INCONCLUSIVE*")
+    assert not (project.path / results.FOLDER).exists()
