@@ -52,7 +52,7 @@ CPU_OPS = Metric(
 PARTITIONS = Metric(
     gate=FALLBACK,
     name="partitions",
-    about="stretches on one unit, those on the CPU included",
+    about="groups of ops on one unit, those on the CPU included",
 )
 CPU_TIME_SHARE = Metric(
     gate=FALLBACK, name="cpu_time_share", about="share of the time on the CPU, 0 to 1"

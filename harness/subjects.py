@@ -18,7 +18,7 @@ from harness.model import Model
 SUBJECT_FILE = "subject.toml"
 
 
-class Precision(enum.Enum):
+class Precision(enum.StrEnum):
     """The arithmetic of a variant and how it was made."""
 
     FP32 = "fp32"

@@ -14,8 +14,9 @@ import keras
 
 from harness import graph
 from harness.compress.check import VariantQuality, measure
-from harness.compress.export import Precision, convert
+from harness.compress.export import convert
 from harness.evidence import sha256_of
+from harness.subjects import Precision
 from harness.training.batches import to_float
 from harness.training.checkpoint import save_weights
 from harness.training.photos import Pairs

@@ -6,7 +6,6 @@ rest of the network is converted as it was trained. TensorFlow is needed whateve
 
 from __future__ import annotations
 
-import enum
 import re
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -18,6 +17,7 @@ import tensorflow as tf
 from tensorflow.python.framework import convert_to_constants
 
 from harness.errors import ModelError
+from harness.subjects import Precision
 from harness.zoo.layers import DepthToSpace2x, LegacyBilinear2x, SpaceToDepth2x
 
 Frames = Iterable[npt.NDArray[np.float32]]  # each [1, H, W, 3] in [0, 1]
@@ -28,16 +28,6 @@ WAYS_ROUND = {
     "SPACE_TO_DEPTH": "use a CONV_2D of stride 2 whose 2x2 kernel is one-hot",
     "DEPTH_TO_SPACE": "use a TRANSPOSE_CONV whose 2x2 kernel is one-hot, or RESIZE_BILINEAR",
 }
-
-
-class Precision(enum.StrEnum):
-    """The arithmetic of an exported file."""
-
-    FP32 = "fp32"
-    FP16 = "fp16"
-    INT8_PTQ = "int8_ptq"
-    INT8_QAT = "int8_qat"
-    INT16_PTQ = "int16_ptq"
 
 
 class ConversionRefused(ModelError):

@@ -19,7 +19,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from harness.compress.export import Frames, Precision, convert_function, exchanged
+from harness.compress.export import Frames, convert_function, exchanged
+from harness.subjects import Precision
 from harness.zoo.layers import Tensor
 
 

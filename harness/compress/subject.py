@@ -15,10 +15,11 @@ import numpy as np
 from harness import graph
 from harness.compress.build import Built, build, record
 from harness.compress.check import measure
-from harness.compress.export import Precision, convert
+from harness.compress.export import convert
 from harness.compress.prune import prune
 from harness.compress.qat import calibrate, convert_qat, quantization_aware
 from harness.errors import ConfigError
+from harness.subjects import Precision
 from harness.training import photos
 from harness.training.batches import to_float
 from harness.training.checkpoint import load_weights

@@ -29,7 +29,7 @@ _ONNX_TYPES = {
 def execute(
     plan: Sequence[tuple[Any, ...]], fed: dict[int, Array], outputs: Sequence[int]
 ) -> list[Array]:
-    """Run stretches in order and return the stored values of the output tensors.
+    """Run partitions in order and return the stored values of the output tensors.
 
     Args:
         plan: `("cpu", model, inputs, outputs)` or

@@ -25,7 +25,7 @@ _PUSH_MIB_PER_S = 1.0
 _SPARE_S = 20.0
 _HANG_SHARE = 0.9
 _RENEW_S = 20.0
-"""The lock is renewed in each stretch of so many seconds; it lasts much longer."""
+"""The lock is renewed every so many seconds; it lasts much longer."""
 _STORE_DAYS = 30
 _PREPARE = f"""
 rm -f {STORE}/part.*

@@ -72,15 +72,15 @@ def _taken(switches: Switches, label: str, graph: Graph) -> list[bool]:
 
 
 def _log_lines(label: str, name: str, taken: Sequence[bool], graph: Graph, prefix: str) -> None:
-    stretches = partition(graph, taken)
-    kernels = sum(1 for stretch in stretches if taken[stretch[0]])
+    partitions = partition(graph, taken)
+    kernels = sum(1 for ops in partitions if taken[ops[0]])
     if kernels:
         print(
             f"VERBOSE: Replacing {sum(taken)} out of {len(taken)} node(s) with delegate ({name}) "
-            f"node, yielding {len(stretches)} partitions for subgraph 0 (main).",
+            f"node, yielding {len(partitions)} partitions for subgraph 0 (main).",
             file=sys.stderr,
         )
-    if len(stretches) == 1 and kernels:
+    if len(partitions) == 1 and kernels:
         print(
             f"{prefix}Explicitly applied {label} delegate, and the model graph will be completely "
             "executed by the delegate."
@@ -106,13 +106,13 @@ def _nodes(
     built-in kernels.
     """
     plan: list[tuple[str, tuple[int, ...]]] = []
-    for stretch in partition(graph, taken):
-        if taken[stretch[0]]:
-            plan.append((name, stretch))
+    for ops in partition(graph, taken):
+        if taken[ops[0]]:
+            plan.append((name, ops))
         elif switches.tool_build == "2020" or name == _XNNPACK:
-            plan += [("", (index,)) for index in stretch]
+            plan += [("", (index,)) for index in ops]
         else:
-            plan.append((_XNNPACK, stretch))
+            plan.append((_XNNPACK, ops))
     return plan
 
 
@@ -189,19 +189,19 @@ def _driver_log(
 ) -> None:
     """Write what NNAPI logs while compiling, with repeats collapsed as Android does."""
     lines = [f"Manager : Found interface {name}" for name in switches.accelerators]
-    for stretch in partition(graph, taken):
-        if not taken[stretch[0]]:
+    for ops in partition(graph, taken):
+        if not taken[ops[0]]:
             lines += [
                 f"ExecutionPlan: Device {accelerator} can't do operation "
                 f"{nnapi_name(graph.ops[i].name)}"
-                for i in stretch
+                for i in ops
             ]
             continue
         lines.append(
             "ExecutionPlan: ModelBuilder::partitionTheWork: sourceModelIndex = 0, "
-            f"deviceCount = {len(switches.accelerators)}, operationCount = {len(stretch)}"
+            f"deviceCount = {len(switches.accelerators)}, operationCount = {len(ops)}"
         )
-        for index in stretch:
+        for index in ops:
             op = graph.ops[index].name
             device = REFERENCE if op in switches.reference_ops else accelerator
             lines.append(

@@ -11,7 +11,7 @@ pytest.importorskip("keras")
 import keras
 
 from harness.compress.build import build
-from harness.compress.export import Precision
+from harness.subjects import Precision
 from harness.training.checkpoint import load_weights
 from harness.training.photos import Pairs
 from harness.zoo.unet import UNetSize, unet

@@ -10,9 +10,10 @@ import keras
 from harness import graph
 from harness.compress import export
 from harness.compress.check import measure, spread
-from harness.compress.export import ConversionRefused, Precision, convert
+from harness.compress.export import ConversionRefused, convert
 from harness.fidelity import image_psnr_db
 from harness.stacks import xnnpack
+from harness.subjects import Precision
 from harness.training.photos import Pairs
 from harness.zoo.layers import Activation, Upsampling
 from harness.zoo.unet import UNetSize, unet

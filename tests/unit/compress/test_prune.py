@@ -8,8 +8,9 @@ pytest.importorskip("keras")
 import keras
 
 from harness import graph
-from harness.compress.export import Precision, convert
+from harness.compress.export import convert
 from harness.compress.prune import prune, trace
+from harness.subjects import Precision
 from harness.zoo.designs import DESIGNS
 from harness.zoo.edsr import EDSRSize, edsr
 from harness.zoo.layers import Upsampling
