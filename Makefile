@@ -7,7 +7,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 # Quick tests on base dependencies are what no such mark is on; pyproject.toml explains each.
-MARKED := train or qualcomm or history or study or arm64 or gpu or adb or slow
+MARKED := train or qualcomm or history or study or arm64 or gpu or adb or browser or slow
 TESTS  := $(BIN)/pytest --benchmark-skip -n 2 --dist loadfile
 
 PLUGINS := $(addprefix pytest-,asyncio benchmark check clarity cov django env forked html \

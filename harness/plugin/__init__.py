@@ -19,13 +19,22 @@ FIXTURES = frozenset(
 )
 """What a test that is written for the harness asks for."""
 
-_SHORT = ("--device", "--origin", "--serial", "--subject", "--jobs", "--resume", "--history")
+_SHORT = (
+    "--device",
+    "--origin",
+    "--serial",
+    "--subject",
+    "--jobs",
+    "--resume",
+    "--history",
+    "--report",
+)
 _ABOUT = """on-device models against the phones they ship to
 
 Example: pytest --device=pixel4:gpu --subject=deblur_unet --strict
 
---device, --origin, --serial, --subject, --jobs, --resume and --history are short for
-the options below, where the project has no option of that name. With --strict an INCONCLUSIVE
+--device, --origin, --serial, --subject, --jobs, --resume, --history and --report are short
+for the options below, where the project has no option of that name. With --strict an INCONCLUSIVE
 ruling fails. Ini keys: golden_dir, profile_dirs, benchmark_tool,
 benchmark_preset, external_delegates, history; with harness_ before the name where
 the project has a key of that name. Options"""
@@ -87,6 +96,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="URL",
         help="take the run into a history at its end: SQLite file or postgresql://...; default "
         "the ini key history, else none",
+    )
+    group.addoption(
+        "--harness-report",
+        metavar="FILE",
+        help="draw the run as one self-contained HTML page at its end",
     )
     for name, details in _INI.items():
         parser.addini(f"harness_{name}", **details)

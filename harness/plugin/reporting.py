@@ -12,7 +12,7 @@ from harness import cache, evidence, fact_files, judging, results, schema
 from harness.cases import Withheld
 from harness.errors import GateError, HarnessError, InconclusiveError
 from harness.judging import NO_EVIDENCE
-from harness.plugin import fixtures, ini, option, progress, remembering, stands_back
+from harness.plugin import drawing, fixtures, ini, option, progress, remembering, stands_back
 from harness.plugin.collection import Session, case_of, requests, rules
 from harness.report import terminal
 from harness.requests import Request
@@ -257,6 +257,7 @@ class Reporter:
         if self._planned:
             self._end(exitstatus)
             self._take_into_history(session.config)
+            self._draw(session.config)
         if hasattr(session.config, "workeroutput"):
             session.config.workeroutput[_FROM_WORKER] = {
                 "troubles": self._troubles,
@@ -268,6 +269,13 @@ class Reporter:
         address = option(config, "history") or ini(config, "history")
         if address and self._writer is not None and self._writer.path is not None:
             self._notes.append(remembering.take_in(self._writer.path, address))
+
+    def _draw(self, config: pytest.Config) -> None:
+        """Draw the run as a page; where that cannot be done, the summary says so."""
+        page = option(config, "report")
+        if page and self._writer is not None and self._writer.path is not None:
+            folder = config.invocation_params.dir
+            self._notes.append(drawing.draw(self._writer.path, folder / page))
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:

@@ -18,8 +18,10 @@ from harness.verdict import FIDELITY, LATENCY
 _FIDELITY_MAX_DB = 60.0
 """PSNR to FP32 from which a difference is not drawn: at 60 dB it is a quarter of an 8-bit step."""
 _SYMBOLS = (
-    "circle", "rect", "triangle", "diamond", "emptyCircle", "emptyRect", "emptyTriangle",
+    "circle", "rect", "triangle", "diamond", "path://M3,0H7V3H10V7H7V10H3V7H0V3H3Z",
+    "path://M0,0H10L5,9Z", "path://M3,0H7L10,5L7,9H3L0,5Z",
 )  # fmt: skip
+"""The last three are a plus, a triangle that points down and a hexagon."""
 _COLOURS = 7
 _IN_A_ROW = 3
 """Names of a legend that fit into one row on a small screen."""
@@ -278,7 +280,7 @@ def _option(
         },
         "tooltip": {"trigger": "item", "renderMode": "richText", "confine": True},
         "xAxis": {**axis, "type": x[1], "name": x[0], "nameGap": 28},
-        "yAxis": {**axis, "type": y[1], "name": y[0], "nameGap": 36},
+        "yAxis": {**axis, "type": y[1], "name": y[0], "nameGap": 48},
         "series": series,
     }  # fmt: skip
 

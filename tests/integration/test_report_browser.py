@@ -1,0 +1,227 @@
+"""The page of a report in a real browser: of a real run that fails, and of hostile names."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from harness.placement import NodePlacement
+from harness.report.page import rendering
+from harness.verdict import FALLBACK, FIDELITY, LATENCY, Outcome
+from tests import needs
+from tests.unit.report import pages
+
+pytest.importorskip("playwright")
+pytest.importorskip("axe_playwright_python")
+
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, sync_playwright
+
+pytestmark = pytest.mark.browser
+
+ROOT = Path(__file__).parents[2]
+_HANG_S = 300
+_WIDTHS_PX = (360, 1280, 2560)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    program = needs.program("chromium")
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(
+            executable_path=program, args=["--no-sandbox", "--disable-dev-shm-usage"]
+        )
+        yield started
+        started.close()
+
+
+@pytest.fixture(scope="module")
+def failing(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the page that `pytest --report` draws of a subject that fails on three phones."""
+    folder = tmp_path_factory.mktemp("run")
+    done = subprocess.run(
+        [
+            sys.executable, "-m", "pytest", "-q", "--device=pixel4,mate30pro,reno3",
+            "--origin=emulated", "-o", f"golden_dir={ROOT / 'examples'}", "--report", "out.html",
+        ],
+        cwd=folder, capture_output=True, text=True, timeout=_HANG_S, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1, done.stdout + done.stderr
+    return folder / "out.html"
+
+
+class _Opened:
+    """A page, and all that the browser complained of or asked for."""
+
+    def __init__(self, browser: Browser, path: Path, *, width_px: int, scheme: str) -> None:
+        self.complaints: list[str] = []
+        self.page: Page = browser.new_page(
+            viewport={"width": width_px, "height": 900},
+            color_scheme="dark" if scheme == "dark" else "light",
+        )
+        self.page.on("console", lambda m: self.complaints.append(f"{m.type}: {m.text}"))
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("dialog", lambda dialog: self.complaints.append(dialog.message))
+        self.page.on("request", lambda request: self._asked(request.url, path))
+        self.page.goto(path.as_uri())
+        self.page.wait_for_selector("html[data-ready]")
+
+    def _asked(self, url: str, path: Path) -> None:
+        if url != path.as_uri() and not url.startswith(("data:", "blob:")):
+            self.complaints.append(f"asked for {url}")
+
+    def draw_all(self) -> None:
+        """Draw every chart and strip, as before printing."""
+        self.page.evaluate("dispatchEvent(new Event('beforeprint'))")
+        self.page.wait_for_function(
+            "[...document.querySelectorAll('[data-chart], [data-strip]')]"
+            ".every(place => place.querySelector('svg'))"
+        )
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width_px", _WIDTHS_PX)
+def test_nothing_is_complained_of_asked_for_or_wider_than_the_screen(
+    browser: Browser, failing: Path, width_px: int, scheme: str
+) -> None:
+    opened = _Opened(browser, failing, width_px=width_px, scheme=scheme)
+
+    opened.draw_all()
+
+    wide = opened.page.evaluate("document.documentElement.scrollWidth")
+    found = Axe().run(opened.page).response["violations"]
+    assert opened.complaints == []
+    assert wide <= width_px
+    assert [v["id"] for v in found if v["impact"] in ("serious", "critical")] == []
+    opened.page.close()
+
+
+def test_a_violation_of_the_policy_would_be_seen(browser: Browser, failing: Path) -> None:
+    """What the other tests look for is really reported by this browser."""
+    broken = failing.with_name("broken.html")
+    page = failing.read_text(encoding="utf-8")
+    broken.write_text(page.replace("</h1>", "</h1><script>1</script>", 1), encoding="utf-8")
+
+    opened = _Opened(browser, broken, width_px=1280, scheme="light")
+
+    assert any("Content Security Policy" in line for line in opened.complaints)
+    opened.page.close()
+
+
+def test_the_first_screen_says_what_matters(browser: Browser, failing: Path) -> None:
+    page = _Opened(browser, failing, width_px=1280, scheme="light").page
+
+    title = page.locator("h1").inner_text()
+    assert "leave the accelerator on all 3 phones" in title
+    assert page.locator("button.cell").count() == 6
+    assert page.locator("button.cell .kind-FALLBACK").count() == 6
+    page.close()
+
+
+def test_the_filter_leaves_what_fits_and_can_be_taken_back(browser: Browser, failing: Path) -> None:
+    page = _Opened(browser, failing, width_px=1280, scheme="light").page
+    cells, headings = page.locator("button.cell:visible"), page.locator("thead th:visible")
+    whole = headings.count()
+
+    page.get_by_role("combobox", name="Phone").select_option("reno3:nnapi")
+    assert cells.count() == 2
+    assert headings.count() < whole
+    assert page.locator("#shown").inner_text() == "2 of 6 cells"
+
+    page.get_by_role("combobox", name="Verdict").select_option("PASS")
+    assert cells.count() == 0
+
+    page.get_by_role("combobox", name="Gate").select_option("fidelity")
+    assert cells.count() == 2
+
+    page.get_by_role("combobox", name="Evidence").select_option("RULES")
+    assert cells.count() == 0
+
+    page.get_by_role("button", name="Show all").click()
+    page.wait_for_function("document.getElementById('shown').textContent === '6 of 6 cells'")
+    assert cells.count() == 6
+    page.close()
+
+
+def test_a_card_opens_and_closes_by_keyboard_and_says_how_to_repeat(
+    browser: Browser, failing: Path
+) -> None:
+    opened = _Opened(browser, failing, width_px=360, scheme="dark")
+    page = opened.page
+    page.locator("button.cell").first.focus()
+
+    page.keyboard.press("Enter")
+
+    card = page.locator("dialog[open]")
+    assert "non_portable.fp32 on pixel4:nnapi" in card.inner_text()
+    assert "TRANSPOSE_CONV" in card.inner_text()
+    assert card.locator("pre").inner_text().startswith("pytest --device=pixel4:nnapi")
+    assert card.locator(".verdict").first.locator(".outcome").inner_text() == "FAIL"
+    card.locator("summary").first.focus()
+    page.keyboard.press("Enter")
+    assert card.locator("dl.provenance").first.is_visible()
+    found = Axe().run(page).response["violations"]
+    assert [v["id"] for v in found if v["impact"] in ("serious", "critical")] == []
+
+    page.keyboard.press("Escape")
+    assert page.locator("dialog[open]").count() == 0
+    assert page.evaluate("document.activeElement.dataset.cell") == "0"
+    assert opened.complaints == []
+    page.close()
+
+
+def test_a_fallback_on_a_strip_says_its_reason_when_it_is_reached(
+    browser: Browser, failing: Path
+) -> None:
+    opened = _Opened(browser, failing, width_px=1280, scheme="light")
+    opened.draw_all()
+    strip = opened.page.locator(".strip").first
+    assert strip.locator("g[tabindex]").count() == 3
+
+    strip.locator("g[tabindex]").first.focus()
+
+    assert "refused by driver" in strip.locator(".says").inner_text()
+    opened.page.close()
+
+
+def test_the_page_prints(browser: Browser, failing: Path) -> None:
+    opened = _Opened(browser, failing, width_px=1280, scheme="light")
+
+    assert opened.page.pdf().startswith(b"%PDF")
+
+    assert opened.complaints == []
+    opened.page.close()
+
+
+def test_hostile_names_are_shown_and_nothing_of_them_runs(browser: Browser, tmp_path: Path) -> None:
+    names = (
+        "<script>alert(1)</script>", "</script><img src=x onerror=alert(1)>",
+        "javascript:alert(1)", "\x1b[31mred", "\u202egnp.exe", "{a|x}{b}{c}", "__proto__",
+    )  # fmt: skip
+    records, facts = [], []
+    for name in names:
+        records += [
+            pages.record(gate, Outcome.FAIL, device=name, variant=name, cause=name, observed=9.0)
+            for gate in (LATENCY, FALLBACK, FIDELITY)
+        ]
+        facts += [pages.estimate(name, name, size, 3.0) for size in ("256x256", "512x512")]
+        node = NodePlacement(index=0, op=name, unit=name, reason=name, remedy=name)
+        facts.append(pages.placement(name, name, "256x256", [node]))
+    path = tmp_path / "hostile.html"
+    rendering.write([pages.run(*records, facts=facts, planned=names)], path)
+    opened = _Opened(browser, path, width_px=1280, scheme="dark")
+
+    opened.draw_all()
+    for button in opened.page.locator("button.cell").all():
+        button.click()
+        opened.page.keyboard.press("Escape")
+    for point in opened.page.locator(".chart").all():
+        point.hover()
+
+    assert opened.complaints == []
+    assert opened.page.locator("img").count() == 0
+    assert "<script>alert(1)</script>" in opened.page.locator(".matrix").inner_text()
+    assert opened.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    opened.page.close()
