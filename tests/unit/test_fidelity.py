@@ -201,3 +201,10 @@ def test_psnr_falls_as_the_error_grows(low: float, high: float) -> None:
     low, high = sorted((low, high))
 
     assert fidelity.psnr_db(low) >= fidelity.psnr_db(high) >= 0.0
+
+
+def test_the_psnr_of_two_images_is_that_of_the_clipped_output():
+    target = np.zeros((1, 4, 4, 3), np.float32)
+
+    assert fidelity.image_psnr_db(target + 0.1, target) == pytest.approx(20.0, abs=1e-4)
+    assert fidelity.image_psnr_db(target + 1.5, target) == pytest.approx(0.0)

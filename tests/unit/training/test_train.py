@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import re
 
 import numpy as np
 import pytest
@@ -69,6 +70,20 @@ def test_a_killed_training_continues_bit_for_bit(tmp_path):
     ):
         np.testing.assert_array_equal(one, other)
     assert (tmp_path / "killed/log.csv").read_text() == (tmp_path / "whole/log.csv").read_text()
+
+
+def test_progress_shows_loss_psnr_speed_and_time_left_before_the_first_line_of_the_log(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as a terminal would be
+    monkeypatch.setenv("COLUMNS", "120")
+    recipe = dataclasses.replace(RECIPE, log_every_steps=12, checkpoint_every_steps=12)
+
+    train.train(_tiny, HalvedNoise(), recipe=recipe, folder=tmp_path, stop_after=3)
+
+    shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", capsys.readouterr().out)
+    assert re.search(r"step 3/12 .* L1 0\.\d+ +PSNR \d+\.\d+ dB \d+\.\d steps/s left \d", shown)
+    assert (tmp_path / "log.csv").read_text() == "step,l1,psnr_db\n"
 
 
 def test_held_out_frames_are_asked_at_each_checkpoint_and_after_a_cut_the_curve_goes_on(tmp_path):
@@ -157,10 +172,3 @@ def test_mixed_precision_keeps_float32_weights(tmp_path):
     assert trained.model.layers[1].compute_dtype == "float16"
     assert {variable.dtype for variable in trained.model.weights} == {"float32"}
     assert keras.config.dtype_policy().name == "float32"
-
-
-def test_psnr_is_that_of_the_clipped_output():
-    target = np.zeros((1, 4, 4, 3), np.float32)
-
-    assert train.psnr_db(target + 0.1, target) == pytest.approx(20.0, abs=1e-4)
-    assert train.psnr_db(target + 1.5, target) == pytest.approx(0.0)
