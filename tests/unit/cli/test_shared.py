@@ -1,5 +1,6 @@
 """Check how Keras is started: without its native notes, unless it fails."""
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -7,9 +8,12 @@ import sys
 import pytest
 
 from harness.cli import shared
+from tests import needs
 
 
+@pytest.mark.train
 def test_the_start_up_notes_of_tensorflow_do_not_reach_the_terminal():
+    needs.installed(None if importlib.util.find_spec("keras") else "needs the extra train")
     environment = {k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"}
     code = "from harness.cli import shared; shared.start_keras(threads=1); print('started')"
 
