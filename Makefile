@@ -38,6 +38,10 @@ check: $(VENV)/check.stamp        ## Lint, type-check and check the order of imp
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows docs/ci/github-workflow.yml
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-actions docs/ci/device-gates/action.yml
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.gitlab-ci docs/ci/gitlab-ci.yml
+	$(BIN)/zizmor --quiet --offline docs/ci/github-workflow.yml docs/ci/device-gates/action.yml
 
 plugins: $(VENV)/dev.stamp        ## Run beside the most used pytest plugins, installed apart.
 	$(PIP) --upgrade --target .cache/plugins $(PLUGINS)

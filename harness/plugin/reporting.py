@@ -12,7 +12,16 @@ from harness import cache, evidence, fact_files, judging, results, schema
 from harness.cases import Withheld
 from harness.errors import GateError, HarnessError, InconclusiveError
 from harness.judging import NO_EVIDENCE
-from harness.plugin import drawing, fixtures, ini, option, progress, remembering, stands_back
+from harness.plugin import (
+    drawing,
+    fixtures,
+    ini,
+    junit,
+    option,
+    progress,
+    remembering,
+    stands_back,
+)
 from harness.plugin.collection import Session, case_of, requests, rules
 from harness.report import terminal
 from harness.requests import Request
@@ -35,6 +44,7 @@ class Reporter:
     def __init__(self, session: Session, config: pytest.Config) -> None:
         """Report for a session."""
         self._session = session
+        self._config = config
         self._strict = bool(config.getoption("strict", False))
         self._records: list[Record] = []
         self._writer: results.Writer | None = None
@@ -117,6 +127,8 @@ class Reporter:
             record = schema.parse(Record, data, where=report.nodeid)
             self._records.append(record)
             self._write(record)
+        ruled = self._records[len(self._records) - len(records) :]
+        junit.write_verdicts(self._config, report, ruled)
         self._ruled |= {report.nodeid} if records else set()
         if report.when == "teardown":
             self._over.add(report.nodeid)

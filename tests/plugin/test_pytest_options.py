@@ -59,6 +59,17 @@ class TestJunit:
         for case in regressions:
             assert case.find("skipped") is not None
 
+    def test_verdicts_are_lines_of_system_out(self, mixed: ElementTree.Element) -> None:
+        """GitLab shows nothing else of a test that passed."""
+        for case in mixed.iter("testcase"):
+            said = [part.text or "" for part in case.findall("system-out")]
+            properties = [one.get("name") for one in case.iter("property")]
+            assert len(said) == 1
+            assert len(said[0].splitlines()) == len(properties) >= 1
+            assert {line.split()[0] for line in said[0].splitlines()} <= {
+                "PASS", "FAIL", "INCONCLUSIVE",
+            }  # fmt: skip
+
     def test_verdicts_are_properties_with_value_limit_and_evidence(
         self, mixed: ElementTree.Element
     ) -> None:
