@@ -129,17 +129,17 @@ _AS_FILED = {Precision.INT8_QAT: Precision.INT8_PTQ}
 """How a precision looks in a file, where that is not its own: training leaves no trace there."""
 
 
-def precision_of(parsed: Graph) -> Precision:
+def precision_of(graph: Graph) -> Precision:
     """Tell the arithmetic of a model from its weights and activations.
 
     Weights of 8 bits beside activations of 32 are `int8_dynamic`, whatever the file is called.
     """
-    dtypes = {tensor.dtype for op in parsed.ops for tensor in parsed.runtime_inputs(op)}
+    dtypes = {tensor.dtype for op in graph.ops for tensor in graph.runtime_inputs(op)}
     if "int16" in dtypes:
         return Precision.INT16_PTQ
     if dtypes & {"int8", "uint8"}:
         return Precision.INT8_PTQ
-    weights = [tensor for tensor in parsed.tensors if tensor.constant is not None]
+    weights = [tensor for tensor in graph.tensors if tensor.constant is not None]
     if any(t.dtype in ("int8", "int4") and t.quantization is not None for t in weights):
         return Precision.INT8_DYNAMIC
     return Precision.FP16 if any(t.dtype == "float16" for t in weights) else Precision.FP32

@@ -140,15 +140,15 @@ def _stand_ins(subject: Subject, variant: Variant, targets: Sequence[Target]) ->
     """Yield each kind of arithmetic that any of the targets is judged by, once."""
     name = goldens.names(subject)[0]
     size = images.size_of(subject.frames / f"{name}.blurred.png")
-    parsed = variant.model().at(size).graph
+    graph = variant.model().at(size).graph
     seen: set[tuple[str, bool]] = set()
     for target in targets:
         elsewhere = target.delegate != "cpu"
-        chosen = numerics.choose(target, parsed)
+        chosen = numerics.choose(target, graph)
         if (chosen.name, elsewhere) not in seen:
             seen.add((chosen.name, elsewhere))
             yield _StandIn(target=target, on=chosen.name)
-        half = numerics.choose(target, parsed, in_fp16=True)
+        half = numerics.choose(target, graph, in_fp16=True)
         in_fp16 = elsewhere and variant.precision in _FLOAT_WEIGHTS
         if in_fp16 and (half.name, elsewhere) not in seen:
             seen.add((half.name, elsewhere))
