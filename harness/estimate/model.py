@@ -127,6 +127,7 @@ def estimate_graph(graph: Graph, placement: Placement, target: Target) -> Estima
             evidence=Evidence.VENDOR_MODEL if found.by_vendor else Evidence.MODEL,
             device=f"{target} {'vendor estimate' if found.by_vendor else 'roofline'}",
             variant_sha256="",
+            runtime={"profile": target.sha256[:12]},  # its constants are in it
             time_utc=evidence.now_utc(),
         ),
     )

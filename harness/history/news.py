@@ -24,6 +24,13 @@ _COUNTS = frozenset({"cpu_ops", "partitions", "placement_changes", "non_finite_v
 _DB = 20.0
 """Decibels of a tenfold amplitude: dB are a logarithm already, and the rule takes one."""
 _SHOWN = 3
+_NAMES = (
+    ("variant_sha256", "model"),  # as it was run: another one at each size
+    ("file_sha256", "model"),  # takes its place: all sizes of a file have one cause
+    ("harness_version", "harness"),
+    ("device", "device"),
+)
+"""Parts of a provenance, and what they are called in a cause."""
 
 
 class State(enum.Enum):
@@ -270,8 +277,7 @@ def _parts(provenance: str) -> dict[str, str]:
         return {}
     runtime = data.get("runtime")
     found = dict(runtime) if isinstance(runtime, Mapping) else {}
-    names = {"variant_sha256": "model", "harness_version": "harness", "device": "device"}
-    found |= {new: data[name] for name, new in names.items() if data.get(name)}
+    found |= {new: data[name] for name, new in _NAMES if data.get(name)}
     return {name: str(value) for name, value in found.items()}
 
 

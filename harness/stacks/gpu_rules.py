@@ -93,7 +93,7 @@ def place(model: Model, target: Target) -> Placement:
             device=f"{target.profile.name}:gpu rules",
             variant_sha256=model.sha256,
             file_sha256=model.file_sha256,
-            runtime={"gpu rules": SOURCE},
+            runtime={"gpu rules": SOURCE, "profile": target.sha256[:12]},
             time_utc=now_utc(),
             note=f"{note}; {failures}" if failures else note,
         ),

@@ -107,7 +107,7 @@ def place(model: Model, target: Target) -> Placement:
             device=f"{target.profile.name}:nnapi rules, feature level {phone.level}",
             variant_sha256=model.sha256,
             file_sha256=model.file_sha256,
-            runtime={"nnapi rules": SOURCE},
+            runtime={"nnapi rules": SOURCE, "profile": target.sha256[:12]},
             time_utc=now_utc(),
             note=_note(target.profile),
         ),

@@ -52,6 +52,7 @@ def test_shares_add_up_to_one_and_the_estimate_lies_in_its_interval() -> None:
     assert found.provenance.evidence is Evidence.MODEL
     assert found.absolute
     assert "9 published" in found.basis
+    assert found.provenance.runtime == {"profile": phones.target().sha256[:12]}
 
 
 def test_a_compute_bound_convolution_costs_its_macs_over_the_rate() -> None:

@@ -80,6 +80,22 @@ def test_another_model_and_another_runtime_are_two_causes():
     }
 
 
+def test_a_new_export_is_one_cause_at_every_size():
+    sizes = [key(size="64x64"), key(size="128x128")]
+
+    def exported(value, file, one):
+        made = {"variant_sha256": file + one.size, "file_sha256": file}
+        return FactEntry(series=one, value=value, outcome="PASS", provenance=json.dumps(made))
+
+    before = run(0, *(exported(10.0, "a" * 64, one) for one in sizes))
+    after = run(1, *(exported(11.0, "b" * 64, one) for one in sizes))
+
+    (found,) = news.look_back([before, after])
+
+    assert found.cause == f"net0.int8_ptq: model {'a' * 12} -> {'b' * 12}"
+    assert len(found.moves) == 2
+
+
 @pytest.mark.parametrize(
     ("metric", "now", "worse"),
     [("latency_ms", 9.0, False), ("psnr_db", 9.0, True), ("psnr_db", 11.0, False)],
