@@ -103,8 +103,7 @@ def _option_faults(reference: Graph, op: Op, pairs: Mapping[int, int]) -> list[s
 
 
 def _counterpart(reference: Graph, op: Op, pairs: Mapping[int, int]) -> Op | None:
-    there = pairs.get(op.outputs[0])
-    return next((other for other in reference.ops if there in other.outputs), None)
+    return reference.producers.get(pairs.get(op.outputs[0], -1))
 
 
 def _real(graph: Graph, index: int) -> NDArray[np.float64] | None:
@@ -113,7 +112,7 @@ def _real(graph: Graph, index: int) -> NDArray[np.float64] | None:
         return None
     tensor = graph.tensors[index]
     if tensor.constant is None:
-        maker = next((op for op in graph.ops if index in op.outputs), None)
+        maker = graph.producers.get(index)
         unpacks = maker is not None and maker.name == "DEQUANTIZE"
         return _real(graph, maker.inputs[0]) if maker is not None and unpacks else None
     stored = tensor.values()
