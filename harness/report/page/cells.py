@@ -4,6 +4,7 @@ import enum
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from harness import metrics
 from harness.evidence import Evidence
@@ -76,13 +77,13 @@ class Cell:
         """Return subject and variant, `deblur_unet.int8_ptq`."""
         return ".".join(filter(None, (self.about.subject, self.about.variant))) or "tests"
 
-    @property
+    @cached_property
     def outcome(self) -> Outcome:
         """Return the worst outcome; a test of which nothing is known is INCONCLUSIVE."""
         outcomes = [record.verdict.outcome for record in self.records]
         return worst([*outcomes, *(Outcome.INCONCLUSIVE for _ in self.unrecorded)])
 
-    @property
+    @cached_property
     def kind(self) -> Class:
         """Return the class."""
         outcome, finding, _ = join([record.verdict for record in self.records])
@@ -92,12 +93,12 @@ class Cell:
             return Class.UNRECORDED
         return Class[finding.name]
 
-    @property
+    @cached_property
     def evidence(self) -> Evidence | None:
         """Return the weakest evidence that it rests on."""
         return join([record.verdict for record in self.records])[2]
 
-    @property
+    @cached_property
     def figures(self) -> str:
         """Return the latency and the worst PSNR to FP32, `~10.7 ms, 107 dB`, as far as known."""
         slow = self._observed(metrics.LATENCY_MS)

@@ -65,12 +65,14 @@ def render(results: Sequence[Results]) -> str:
     scripts = [Markup(_static(name)) for name in ("echarts.common.min.js", "page.js")]
     return _environment().get_template("page.html.j2").render(
         merged=merged,
-        story=story,
+        headline=story.headline(found),
+        strength=story.strength(merged.records),
+        ground=story.ground(merged.records),
         cells=found,
         classes=[kind for kind in Class if any(cell.kind is kind for cell in found)],
         matrix=_matrix(found, merged),
         targets=list(dict.fromkeys(cell.target for cell in found)),
-        ground=_ground,
+        known_by=_ground,
         gates=list(dict.fromkeys(record.verdict.gate for record in merged.records)),
         counts=_counts(merged),
         failures=story.failures(merged),
@@ -197,6 +199,8 @@ class _Cards:
         first = cell.records[0].test if cell.records else cell.unrecorded[0]
         worst = next((r.test for r in cell.records if r.verdict.outcome is cell.outcome), first)
         run = self._merged.run_of[worst]
+        names = dict.fromkeys(record.test for record in cell.records)
+        tests = {name: number for number, name in enumerate(names)}
         return {
             "title": f"{cell.name} on {cell.target}",
             "at": cell.about.resolution,
@@ -208,22 +212,23 @@ class _Cards:
             "evidence": _ground(cell.evidence),
             "gates": {gate: [o.value, _ground(e)] for gate, (o, e) in cell.by_gate().items()},
             "command": story.command(worst, cell.target, run),
-            "verdicts": [self._row(record) for record in cell.records],
+            "tests": list(tests),
+            "verdicts": [self._row(record, tests[record.test]) for record in cell.records],
             "unrecorded": list(cell.unrecorded),
         }
 
-    def _row(self, record: Record) -> list[str | int]:
+    def _row(self, record: Record, test: int) -> list[str | int]:
         verdict = record.verdict
         gate = verdict.gate + (f" ({record.frame})" if record.frame else "")
         return [
             verdict.outcome.value, gate, verdict.compared or f"{verdict.metric} unknown",
             verdict.cause, verdict.remedy, _ground(verdict.evidence),
-            self._number(verdict.provenance, record.test),
+            self._number(verdict.provenance), test,
         ]  # fmt: skip
 
-    def _number(self, provenance: Provenance | None, test: str) -> int:
+    def _number(self, provenance: Provenance | None) -> int:
         """Return the number of a provenance among those held."""
-        pairs = [["test", test]]
+        pairs: list[list[str]] = []
         if provenance is not None:
             pairs += [
                 ["evidence", provenance.evidence.value],

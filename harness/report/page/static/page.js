@@ -13,14 +13,14 @@
   // The card of a cell.
   const dialog = document.getElementById("card");
   const body = document.getElementById("card-body");
-  const provenance = number => {
+  const provenance = (number, test) => {
     const details = make("details");
     const list = make("dl", "", "provenance");
-    for (const [name, value] of data.provenances[number]) list.append(make("dt", name), make("dd", value));
+    for (const [name, value] of [["test", test], ...data.provenances[number]]) list.append(make("dt", name), make("dd", value));
     details.append(make("summary", "How it is known"), list);
     return details;
   };
-  const verdict = ([outcome, gate, compared, cause, remedy, evidence, number]) => {
+  const verdict = tests => ([outcome, gate, compared, cause, remedy, evidence, number, test]) => {
     const block = make("div", "", "verdict");
     const head = make("div", "", "verdict-head");
     head.append(
@@ -29,7 +29,7 @@
     block.append(head);
     if (cause) block.append(make("div", cause));
     if (remedy) block.append(make("div", "Remedy: " + remedy, "remedy"));
-    block.append(provenance(number));
+    block.append(provenance(number, tests[test]));
     return block;
   };
   const open = number => {
@@ -48,7 +48,7 @@
     body.replaceChildren(title, kind, make("p", "Again:", "again"), command);
     for (const test of cell.unrecorded) body.append(make("p", "Did not run: " + test));
     const rank = { FAIL: 0, INCONCLUSIVE: 1, PASS: 2 };
-    body.append(...[...cell.verdicts].sort((a, b) => rank[a[0]] - rank[b[0]]).map(verdict));
+    body.append(...[...cell.verdicts].sort((a, b) => rank[a[0]] - rank[b[0]]).map(verdict(cell.tests)));
     dialog.showModal();
     dialog.scrollTop = 0;
   };
