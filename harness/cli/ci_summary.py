@@ -106,12 +106,19 @@ def _place(record: Record, golden_dir: Path) -> tuple[str, int]:
     known = {path.parent.name: path for path in golden_dir.glob(f"*/{subjects.SUBJECT_FILE}")}
     path = known.get(record.subject)
     if path is None:
-        return str(golden_dir), 1
+        return _from_here(golden_dir), 1
     if record.verdict.gate == REGRESSION:
-        return str(path.with_name(_BASELINES)), 1
+        return _from_here(path.with_name(_BASELINES)), 1
     text = files.read(path, at_most_bytes=files.TEXT_BYTES_MAX, error=ConfigError).decode()
     subject = subjects.load(path.parent)
-    return str(path), limit_lines.line_of(subject, text, record, record.verdict.metric)
+    line = limit_lines.line_of(subject, text, record, record.verdict.metric)
+    return _from_here(path), line
+
+
+def _from_here(path: Path) -> str:
+    """Return a path as GitHub wants it: from the folder of the checkout, where that holds it."""
+    whole, here = path.resolve(), Path.cwd()
+    return whole.relative_to(here).as_posix() if whole.is_relative_to(here) else str(path)
 
 
 def _append(path: Path, text: str) -> None:

@@ -51,8 +51,8 @@ def of(results: Results) -> Ruling:
         return Ruling(outcome=Outcome.FAIL, sentence=sentence)
     if results.end is None or results.unrecorded:
         lost = len(results.unrecorded)
-        sentence = f"the run was cut short; {counted(lost, 'planned test')} did not run"
-        return Ruling(outcome=Outcome.INCONCLUSIVE, sentence=sentence)
+        what = f"; {counted(lost, 'planned test')} did not run" if lost else ""
+        return Ruling(outcome=Outcome.INCONCLUSIVE, sentence=f"the run was cut short{what}")
     if not results.records:
         return Ruling(outcome=Outcome.INCONCLUSIVE, sentence="nothing was ruled")
     total = counted(len(results.records), "verdict")
