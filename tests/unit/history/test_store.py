@@ -20,16 +20,17 @@ from sqlalchemy import text
 
 from harness.errors import ConfigError
 from harness.history.entries import FactEntry, RunEntry, SeriesKey
+from harness.history.rows import Acknowledged
 from harness.history.store import Store, engines, queries, tables
 from tests import needs, postgres
 from tests.unit.history.runs import key, run
+
+pytestmark = pytest.mark.history
 
 WRITER = """
 import sys
 from harness.history.store import Store
 from tests.unit.history.runs import run
-
-pytestmark = pytest.mark.history
 address, host, nights, facts = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
 with Store.open(address) as store:
     for night in range(nights):
@@ -349,3 +350,33 @@ def test_a_series_wants_a_subject_a_metric_and_evidence():
     with pytest.raises(ConfigError, match="metric of a series is empty"):
         key(metric="")
     assert isinstance(key(), SeriesKey)
+
+
+def test_an_acknowledgement_is_kept_and_a_later_one_takes_its_place(store):
+    first = Acknowledged(finding="1f2e3d", because="on purpose", until="2026-02-01")
+    later = Acknowledged(finding="1f2e3d", because="still", until="2026-03-01")
+
+    store.acknowledge(first)
+    store.acknowledge(later)
+
+    assert store.acknowledged() == (later,)
+
+
+def test_the_runs_of_the_newest_days_are_counted_from_the_newest_run(store):
+    for night in (0, 5, 9):
+        store.add(run(night))
+
+    assert [one.id for one in store.runs(days=4)] == ["lab1-5", "lab1-9"]
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"until": "soon"}, "is no day"),
+        ({"because": " "}, "a reason has"),
+        ({"because": "two\nlines"}, "a reason has"),
+    ],
+)
+def test_an_acknowledgement_wants_a_day_and_a_reason(change, says):
+    with pytest.raises(ConfigError, match=says):
+        Acknowledged(**({"finding": "x", "because": "y", "until": "2026-02-01"} | change))
