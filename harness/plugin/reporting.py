@@ -220,7 +220,11 @@ class Reporter:
         tw = terminalreporter._tw
         records = sorted(self._records, key=self._session.order)
         text = terminal.summary(
-            records, self._session.not_shipped(), width=tw.fullwidth, color=tw.hasmarkup
+            records,
+            self._session.not_shipped(),
+            unrecorded=self._missing(),
+            width=tw.fullwidth,
+            color=tw.hasmarkup,
         )
         if text or self._missing():
             tw.sep("=", "device harness")

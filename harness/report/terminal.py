@@ -11,6 +11,8 @@ from harness import text
 from harness.evidence import Evidence
 from harness.metrics import HEADINGS, LATENCY_MS
 from harness.report.console import open_console
+from harness.report.page import story
+from harness.report.page.cells import cells
 from harness.results import Record
 from harness.verdict import Outcome, Verdict, join
 
@@ -29,18 +31,22 @@ def summary(
     records: Sequence[Record],
     withheld: Mapping[tuple[str, str], Sequence[str]],
     *,
+    unrecorded: Sequence[str] = (),
     width: int,
     color: bool,
 ) -> str:
-    """Return the tables of a run, and what does not ship.
+    """Return the sentence that matters, the tables of a run, and what does not ship.
 
     Args:
         records: All rulings of the run.
         withheld: Variants that do not ship, by (target, reason).
+        unrecorded: Planned tests of which nothing is known.
         width: Columns of the terminal.
         color: Whether to use terminal colours.
     """
     console = open_console(io.StringIO(), width=width, color=color)
+    if records:
+        console.print(Text(f"{story.headline(cells(records, unrecorded))}.", style="bold"))
     groups: dict[tuple[str, str, str], list[Record]] = {}
     for record in records:
         groups.setdefault((record.device, record.delegate, record.subject), []).append(record)

@@ -2,7 +2,7 @@
 
 import enum
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -10,7 +10,6 @@ from harness import metrics
 from harness.evidence import Evidence
 from harness.keys import Key
 from harness.metrics import Metric
-from harness.report.page.merging import Merged
 from harness.results import Record
 from harness.verdict import Finding, Outcome, Verdict, join, worst
 
@@ -130,15 +129,19 @@ class Cell:
         return [record.verdict for record in self.records if record.verdict.gate == gate]
 
 
-def cells(merged: Merged) -> tuple[Cell, ...]:
+def cells(records: Sequence[Record], unrecorded: Sequence[str]) -> tuple[Cell, ...]:
     """Return the cells, in the order in which they were tested, small resolutions first.
 
     What is about all resolutions of a variant, such as its scaling, belongs to each of its cells.
+
+    Args:
+        records: The rulings.
+        unrecorded: Planned tests of which nothing is known.
     """
     groups: dict[Key, _Group] = {}
-    for record in merged.records:
+    for record in records:
         groups.setdefault(_variant(record), _Group()).records.append(record)
-    for test in merged.unrecorded:
+    for test in unrecorded:
         about = _about(test)
         if about is not None:
             groups.setdefault(_variant(about), _Group()).unrecorded.append((about, test))

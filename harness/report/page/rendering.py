@@ -49,7 +49,7 @@ def render(results: Sequence[Results]) -> str:
         ConfigError: a fact's fields are not those of its kind.
     """
     merged = merge(results)
-    found = cells(merged)
+    found = cells(merged.records, merged.unrecorded)
     timed = timings(merged.facts)
     planes = charts.planes(merged, timed)
     growths = charts.by_resolution(merged, timed)

@@ -17,7 +17,7 @@ _GRAVEST = (
     Class.REGRESSED, Class.ERROR,
 )  # fmt: skip
 _SAYS = {
-    Class.RESIDENT_BUT_WRONG: ("gives", "give", "wrong numbers though every op is accelerated"),
+    Class.RESIDENT_BUT_WRONG: ("gives", "give", "wrong numbers"),
     Class.WRONG: ("gives", "give", "wrong numbers"),
     Class.FALLBACK: ("leaves", "leave", "the accelerator"),
     Class.SLOW: ("is", "are", "over budget"),
@@ -52,10 +52,10 @@ def headline(cells: Sequence[Cell]) -> str:
         why = ", ".join(f"{number} {kind.words}" for kind, number in kinds.most_common())
         return f"Nothing fails; {len(unsure)} of {counted(len(cells), 'cell')} undecided: {why}"
     subjects = {cell.about.subject for cell in cells}
-    every = "The one variant" if names == 1 else f"All {names} variants"
     of = f" of {subjects.pop()}" if len(subjects) == 1 else ""
+    who = f"{cells[0].name} keeps" if names == 1 else f"All {names} variants{of} keep"
     where = cells[0].target if phones == 1 else f"all {phones} phones"
-    return f"{every}{of} keep{'s' if names == 1 else ''} every limit on {where}"
+    return f"{who} every limit on {where}"
 
 
 def _failing(kind: Class, found: Sequence[Cell], cells: Sequence[Cell]) -> str:
@@ -76,7 +76,8 @@ def _failing(kind: Class, found: Sequence[Cell], cells: Sequence[Cell]) -> str:
         phones = f"{len(where)} of {len(asked)} phones"
     one, several, what = _SAYS[kind]
     verb = one if len(names) == 1 else several
-    return f"{_who(subject, names, len(tested))} {verb} {what} on {phones}"
+    but = " though every op is accelerated" if kind is Class.RESIDENT_BUT_WRONG else ""
+    return f"{_who(subject, names, len(tested))} {verb} {what} on {phones}{but}"
 
 
 def _who(subject: str, names: Sequence[str], tested: int) -> str:

@@ -8,6 +8,8 @@ from harness.cases import Withheld
 from harness.evidence import Evidence, Provenance
 from harness.latency import Estimate
 from harness.placement import NodePlacement, Placement
+from harness.report.page.cells import Cell, cells
+from harness.report.page.merging import merge
 from harness.results import SCHEMA, End, Planned, Record, Results, Run, Taken
 from harness.verdict import FALLBACK, FIDELITY, LATENCY, Outcome, Sense, Verdict
 
@@ -90,3 +92,9 @@ def run(
         done=(),
         end=End(time_utc=time_utc, exit_code=0) if ended else None,
     )
+
+
+def cells_of(*runs: Results) -> tuple[Cell, ...]:
+    """Return the cells of runs."""
+    merged = merge(runs)
+    return cells(merged.records, merged.unrecorded)

@@ -1,9 +1,9 @@
 """Tests of the page's matrix: which rulings a cell joins, and what is not known."""
 
-from harness.report.page.cells import Class, cells
+from harness.report.page.cells import Class
 from harness.report.page.merging import merge
 from harness.verdict import FALLBACK, FIDELITY, LATENCY, Finding, Outcome
-from tests.unit.report.pages import record, run
+from tests.unit.report.pages import cells_of, record, run
 
 
 def test_a_ruling_on_all_resolutions_joins_each_cell_of_its_variant() -> None:
@@ -11,7 +11,7 @@ def test_a_ruling_on_all_resolutions_joins_each_cell_of_its_variant() -> None:
     small = record(LATENCY, Outcome.PASS)
     large = record(LATENCY, Outcome.PASS, resolution="1280x720")
 
-    found = cells(merge([run(large, small, slow)]))
+    found = cells_of(run(large, small, slow))
 
     assert [(cell.about.resolution, cell.kind) for cell in found] == [
         ("256x256", Class.SLOW),
@@ -23,7 +23,7 @@ def test_a_planned_test_that_never_ran_makes_its_cell_inconclusive() -> None:
     passed = [record(gate, Outcome.PASS) for gate in (LATENCY, FALLBACK, FIDELITY)]
     lost = "test_scaling.py::test_it[pixel4:nnapi-unet.int8_ptq]"
 
-    whole, (cut,) = cells(merge([run(*passed)])), cells(merge([run(*passed, planned=[lost])]))
+    whole, (cut,) = cells_of(run(*passed)), cells_of(run(*passed, planned=[lost]))
 
     assert whole[0].kind is Class.RIGHT
     assert cut.outcome is Outcome.INCONCLUSIVE
@@ -34,7 +34,7 @@ def test_a_planned_test_that_never_ran_makes_its_cell_inconclusive() -> None:
 def test_a_variant_of_which_nothing_is_known_has_a_cell() -> None:
     lost = "test_latency.py::test_it[reno3:nnapi-unet.fp32-1280x720]"
 
-    (cell,) = cells(merge([run(planned=[lost], ended=False)]))
+    (cell,) = cells_of(run(planned=[lost], ended=False))
 
     assert (cell.name, cell.target, cell.about.resolution) == (
         "unet.fp32",
@@ -47,7 +47,7 @@ def test_a_variant_of_which_nothing_is_known_has_a_cell() -> None:
 def test_a_failure_outweighs_what_did_not_run() -> None:
     lost = "test_scaling.py::test_it[pixel4:nnapi-unet.int8_ptq]"
 
-    (cell,) = cells(merge([run(record(FALLBACK, Outcome.FAIL), planned=[lost])]))
+    (cell,) = cells_of(run(record(FALLBACK, Outcome.FAIL), planned=[lost]))
 
     assert (cell.kind, cell.outcome) == (Class.FALLBACK, Outcome.FAIL)
 

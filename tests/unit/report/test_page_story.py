@@ -4,15 +4,14 @@ import shlex
 
 from harness.evidence import Evidence
 from harness.report.page import story
-from harness.report.page.cells import cells
 from harness.report.page.merging import merge
 from harness.results import Record
 from harness.verdict import FALLBACK, FIDELITY, LATENCY, Outcome
-from tests.unit.report.pages import record, run
+from tests.unit.report.pages import cells_of, record, run
 
 
 def _says(*records: Record) -> str:
-    return story.headline(cells(merge([run(*records)])))
+    return story.headline(cells_of(run(*records)))
 
 
 def test_the_headline_counts_the_phones_on_which_a_variant_leaves_the_accelerator() -> None:
@@ -37,7 +36,7 @@ def test_wrong_numbers_with_every_op_accelerated_are_said_first() -> None:
     resident = [record(FALLBACK, Outcome.PASS), record(FIDELITY, Outcome.FAIL)]
 
     assert _says(wrong, *resident) == (
-        "unet.int8_ptq gives wrong numbers though every op is accelerated on pixel4:nnapi"
+        "unet.int8_ptq gives wrong numbers on pixel4:nnapi though every op is accelerated"
     )
 
 
@@ -54,7 +53,7 @@ def test_nothing_that_is_undecided_is_called_kept() -> None:
     kept = record(LATENCY, Outcome.PASS, variant="fp32")
 
     assert _says(kept, unsure).startswith("Nothing fails; 1 of 2 cells undecided")
-    assert _says(kept) == "The one variant of unet keeps every limit on pixel4:nnapi"
+    assert _says(kept) == "unet.fp32 keeps every limit on pixel4:nnapi"
     assert _says() == "Nothing was tested"
 
 

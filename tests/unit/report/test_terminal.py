@@ -62,3 +62,11 @@ def test_no_word_is_cut_in_two_or_lost(width: int) -> None:
 
 def test_the_cell_of_a_failing_gate_says_so() -> None:
     assert any("FAIL HOST" in line for line in _lines(_records(), 140))
+
+
+def test_the_sentence_that_matters_comes_before_the_tables() -> None:
+    first, second, *_ = _lines(_records(), 80)
+
+    assert f"{first.strip()} {second.strip()}" == (
+        "deblur_unet.int8_ptq gives wrong numbers on galaxy_s24:qnn though every op is accelerated."
+    )
