@@ -17,7 +17,7 @@ pytest.importorskip("playwright")
 pytest.importorskip("axe_playwright_python")
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 pytestmark = pytest.mark.browser
 
@@ -75,7 +75,7 @@ class _Opened:
     def draw_all(self) -> None:
         """Draw every chart and strip, as before printing."""
         self.page.evaluate("dispatchEvent(new Event('beforeprint'))")
-        self.page.wait_for_function(
+        assert self.page.evaluate(
             "[...document.querySelectorAll('[data-chart], [data-strip]')]"
             ".every(place => place.querySelector('svg'))"
         )
@@ -140,7 +140,7 @@ def test_the_filter_leaves_what_fits_and_can_be_taken_back(browser: Browser, fai
     assert cells.count() == 0
 
     page.get_by_role("button", name="Show all").click()
-    page.wait_for_function("document.getElementById('shown').textContent === '6 of 6 cells'")
+    expect(page.locator("#shown")).to_have_text("6 of 6 cells")
     assert cells.count() == 6
     page.close()
 
