@@ -287,6 +287,7 @@ def unet(
     size_px: int = 16,
     fp16_weights: bool = False,
     int8_weights: bool = False,
+    even_weights: bool = False,
 ) -> bytes:
     """Build a U-shaped net: strided convolutions, upsampling, concatenated skips, a residual.
 
@@ -299,9 +300,12 @@ def unet(
         size_px: Edge of the image; a multiple of 2 ** levels.
         fp16_weights: Store weights as float16 behind DEQUANTIZE, as converters do.
         int8_weights: Store weights as int8 beside float activations (dynamic range).
+        even_weights: Store quantized weights as `EvenWeightsBuilder` does.
     """
     if int8_weights:
         model: ModelBuilder = DynamicRangeBuilder()
+    elif even_weights:
+        model = EvenWeightsBuilder(dtype)
     else:
         model = Float16WeightsBuilder() if fp16_weights else ModelBuilder(dtype)
     image = model.activation((1, size_px, size_px, 3), name="image")
@@ -318,6 +322,20 @@ def unet(
         x = model.prelu(model.conv(model.concatenation(x, skip), channels))
     residual = model.conv(x, 3)
     return model.build([image], [model.same("ADD", image, residual)])
+
+
+class EvenWeightsBuilder(ModelBuilder):
+    """Store quantized weights drawn evenly and no biases: one step inside stays one at the end."""
+
+    def weights(self, shape: Sequence[int], *, axis: int = 0, per_channel: bool = True) -> int:
+        scales = [WEIGHT_SCALE] * (shape[axis] if per_channel else 1)
+        data = self._random.integers(-40, 41, shape)
+        return self.tensor(shape, "int8", data=data, scales=scales, axis=axis)
+
+    def bias(self, channels: int) -> int:
+        dtype = "int64" if self.dtype == "int16" else "int32"
+        scales = [SCALE * WEIGHT_SCALE] * channels
+        return self.tensor((channels,), dtype, data=0, scales=scales)
 
 
 class Float16WeightsBuilder(ModelBuilder):

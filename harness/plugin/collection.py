@@ -114,7 +114,7 @@ def open_session(config: pytest.Config) -> Session:
     except HarnessError as error:
         raise pytest.UsageError(str(error)) from None
     origin = Origin(option(config, "origin"))
-    processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    processes = int(getattr(config, "workerinput", {}).get("workercount", 1))
     lab = LocalLab(
         origin=origin,
         serial=option(config, "serial") or "",

@@ -130,7 +130,7 @@ def test_a_partly_delegated_model_runs_in_graph_order() -> None:
 def test_a_partly_delegated_quantized_model_crosses_the_border_in_stored_values(
     dtype: str, op: str
 ) -> None:
-    builder = models.ModelBuilder(dtype)
+    builder = models.EvenWeightsBuilder(dtype)
     image = builder.activation((1, 16, 16, 3), name="image")
     refused = builder.same(op, builder.conv(image, 4))
     model = builder.build([image], [builder.conv(refused, 3)])

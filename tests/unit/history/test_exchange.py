@@ -92,7 +92,9 @@ def test_a_report_of_pytest_benchmark_is_a_run(tmp_path):
     assert exchange.read(path)[0].id == entry.id
 
 
-def test_what_pytest_benchmark_really_writes_can_be_read(pytester):
+def test_what_pytest_benchmark_really_writes_can_be_read(pytester, monkeypatch):
+    for name in ("PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT"):
+        monkeypatch.delenv(name, raising=False)  # pytest-benchmark times nothing beside xdist
     pytester.makepyfile("def test_sum(benchmark):\n    benchmark(sum, range(100))\n")
     result = pytester.runpytest_subprocess(
         "--benchmark-json=report.json", "--benchmark-min-rounds=5", "--benchmark-max-time=0.01"
