@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from harness.errors import BlessedDataError, ModelError
-from harness.images import UNIT_RANGE, Pixels, out_of_range_share
+from harness.images import UNIT_RANGE, ArrayMemo, Pixels, out_of_range_share
 
 PEAK = 1.0
 """Peak of every PSNR here: images are compared over their stated range, mapped to [0, 1]."""
@@ -58,6 +58,12 @@ def compare(
         ModelError: the shapes differ.
         BlessedDataError: the reference holds NaN or infinite values.
     """
+    return _COMPARED.of(
+        (pixels, reference), output_range, lambda: _compare(pixels, reference, output_range)
+    )
+
+
+def _compare(pixels: Pixels, reference: Pixels, output_range: tuple[float, float]) -> Fidelity:
     if pixels.shape != reference.shape:
         raise ModelError(
             f"the output has shape {pixels.shape}, its reference {reference.shape}; "
@@ -84,6 +90,10 @@ def compare(
         out_of_range_share=out_of_range_share(pixels, output_range),
         non_finite_values=non_finite,
     )
+
+
+_COMPARED = ArrayMemo[Fidelity]()
+"""Several gates compare one output with one target."""
 
 
 def _on_display(pixels: Pixels, output_range: tuple[float, float]) -> np.ndarray:

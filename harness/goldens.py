@@ -262,8 +262,10 @@ def _read_reference(subject: Subject, name: str) -> _Reference:
         raise BlessedDataError(f"{path}: damaged reference ({error}); {remedy}") from None
     if levels.dtype != np.uint16 or levels.ndim != 4:
         raise BlessedDataError(f"{path}: damaged reference ({levels.dtype}); {remedy}")
+    output = _unpacked(levels, darkest, brightest)
+    output.flags.writeable = False
     return _Reference(
-        output=_unpacked(levels, darkest, brightest),
+        output=output,
         frame_sha256=frame_sha256,
         model_sha256=model_sha256,
     )

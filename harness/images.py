@@ -9,10 +9,10 @@ import struct
 import warnings
 import weakref
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Generic, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,7 @@ _DAMAGE = (
 )  # fmt: skip
 """What Pillow raises on a file that is no image, or a damaged one."""
 
+T = TypeVar("T")
 Pixels = NDArray[np.float32]
 """An image as float32 [1, H, W, 3], sRGB, 0 black and 1 white."""
 UNIT_RANGE = (0.0, 1.0)
@@ -146,24 +147,39 @@ def out_of_range_share(pixels: Pixels, output_range: tuple[float, float]) -> flo
     return float(np.count_nonzero(outside & np.isfinite(pixels)) / max(pixels.size, 1))
 
 
+class ArrayMemo(Generic[T]):
+    """What was worked out of read-only arrays, kept for as long as they live."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self._known: dict[tuple[object, ...], T] = {}
+
+    def of(self, arrays: tuple[NDArray[Any], ...], more: object, compute: Callable[[], T]) -> T:
+        """Return what `compute` makes of some arrays; of writable ones it is made each time.
+
+        Args:
+            arrays: What it is made of, by identity.
+            more: What else it depends on; hashable.
+            compute: Makes it.
+        """
+        if any(array.flags.writeable for array in arrays):
+            return compute()
+        key = (*(id(array) for array in arrays), more)
+        if key not in self._known:
+            self._known[key] = compute()
+            for array in arrays:
+                weakref.finalize(array, self._known.pop, key, None)
+        return self._known[key]
+
+
+_HASHES = ArrayMemo[str]()
+
+
 def sha256_of_pixels(pixels: NDArray[Any]) -> str:
     """Return a hash of an image's shape and values; of a read-only one it is worked out once."""
-    if pixels.flags.writeable:
-        return _hashed(pixels)
-    known = _HASHES.get(id(pixels))
-    if known is None or known[0]() is not pixels:
-        known = (weakref.ref(pixels), _hashed(pixels))
-        _HASHES[id(pixels)] = known
-        weakref.finalize(pixels, _HASHES.pop, id(pixels), None)
-    return known[1]
-
-
-def _hashed(pixels: NDArray[Any]) -> str:
-    return sha256_of(repr(pixels.shape).encode() + pixels.tobytes())
-
-
-_HASHES: dict[int, tuple[weakref.ref[NDArray[Any]], str]] = {}
-"""Hashes of read-only images that are alive, by identity."""
+    return _HASHES.of(
+        (pixels,), None, lambda: sha256_of(repr(pixels.shape).encode() + pixels.tobytes())
+    )
 
 
 def size_of(path: Path) -> Size:
