@@ -375,7 +375,10 @@ PLANTS = (
     _int8("int8_residual_zero_point_clips", PIXELS, _zero_point(_last_conv, 127)),
     _int8("int8_zero_point_moved_within_its_range", _NONE, _zero_point(output_of, 8)),
     _int8("int8_range_destroyed", PIXELS, _scale(lambda w: convs(w)[-2].outputs[0], 0.02)),
-    _int8("int8_output_scale_wrong", PIXELS, _scale(output_of, 1.1)),
+    # The kernel writes in the scale it reads, so a wider one only makes the steps coarser: a tenth
+    # lies within the 6 dB by which phones may round differently, and the baseline alone sees it.
+    _int8("int8_output_a_tenth_coarser", frozenset({"regression"}), _scale(output_of, 1.1)),
+    _int8("int8_output_four_times_coarser", PIXELS, _scale(output_of, 4.0)),
     _int8("int8_output_channels_swapped", PIXELS, _of_conv(-1, lambda w: w[::-1])),
     _int8("int8_tensors_renamed", _NONE, _rename),
 )
