@@ -140,7 +140,9 @@ def _replace_transposed(
     changed: list[object] = []
     touched = False
     for op, stored in zip(graph.ops, editor.ops, strict=True):
-        made = replace(editor, graph, op) if op.name == "TRANSPOSE_CONV" else None
+        # A file may hold the op without its options: then nothing is known to replace.
+        known = op.name == "TRANSPOSE_CONV" and op.options.get("stride_h")
+        made = replace(editor, graph, op) if known else None
         touched = touched or made is not None
         changed += made if made is not None else [stored]
     editor.ops[:] = changed

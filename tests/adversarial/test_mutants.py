@@ -102,6 +102,11 @@ def _run(model: bytes) -> None:
         pass
 
 
+@pytest.mark.parametrize(("seed", "number"), [(30381, 919)])
+def test_a_mutant_that_once_got_through_does_not_again(seed: int, number: int) -> None:
+    _read(mutant(_SEEDS[number % len(_SEEDS)], np.random.default_rng([seed, number])))
+
+
 def test_only_a_harness_error_comes_out_of_a_damaged_model() -> None:
     read = 0
     for number in range(_COUNT) if _ONLY is None else [int(_ONLY)]:
