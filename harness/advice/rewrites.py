@@ -140,13 +140,21 @@ def _replace_transposed(
     changed: list[object] = []
     touched = False
     for op, stored in zip(graph.ops, editor.ops, strict=True):
-        # A file may hold the op without its options: then nothing is known to replace.
-        known = op.name == "TRANSPOSE_CONV" and op.options.get("stride_h")
-        made = replace(editor, graph, op) if known else None
+        made = replace(editor, graph, op) if _is_known(graph, op) else None
         touched = touched or made is not None
         changed += made if made is not None else [stored]
     editor.ops[:] = changed
     return Model(name=model.name, data=editor.write()) if touched else None
+
+
+def _is_known(graph: Graph, op: Op) -> bool:
+    """Whether a TRANSPOSE_CONV has the options and the shapes that a file may leave out."""
+    if op.name != "TRANSPOSE_CONV" or not op.options.get("stride_h"):
+        return False
+    return all(
+        len(graph.tensors[i].shape) == 4 and min(graph.tensors[i].shape) > 0
+        for i in (*op.inputs[1:3], op.outputs[0])
+    )
 
 
 def _filter(graph: Graph, op: Op) -> tuple[int, int, int]:
