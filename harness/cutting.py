@@ -98,12 +98,10 @@ def _copied(whole: Any, index: int) -> int:
     sizes = np.array(source.shape, dtype=np.int32)
     buffer.data = np.frombuffer(sizes.tobytes(), dtype=np.uint8)
     whole.buffers.append(buffer)
-    shape.name, shape.shape = (
-        (source.name or b"") + b"/shape",
-        np.array([len(sizes)], dtype=np.int32),
-    )
+    name = source.name or b""
+    shape.name, shape.shape = name + b"/shape", np.array([len(sizes)], dtype=np.int32)
     shape.type, shape.buffer = schema.TensorType.INT32, len(whole.buffers) - 1
-    copy.name, copy.shape, copy.type = (source.name or b"") + b"/shown", source.shape, source.type
+    copy.name, copy.shape, copy.type = name + b"/shown", source.shape, source.type
     copy.quantization, copy.buffer = source.quantization, 0
     graph.tensors += [shape, copy]
     op = schema.OperatorT()
