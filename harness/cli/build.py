@@ -34,11 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Build the variants and print what each does to held-out frames."""
-    try:  # TensorFlow: only where it is used
-        shared.start_keras()
+    with shared.keras_imports():  # only where it is used
         from harness.compress import subject
-    except ModuleNotFoundError as error:
-        raise shared.train_extra_missing(error) from None
 
     if options.preset == "paper":
         print(subject.export_paper(options.subject, folder=cache.root() / "paper"))

@@ -1,10 +1,11 @@
 """Hold the options and look-ups that several subcommands share."""
 
 import argparse
+import contextlib
 import os
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -90,9 +91,22 @@ def _import_keras(threads: int | None) -> None:
     keras.ops.convert_to_numpy(keras.ops.zeros(1))
 
 
-def train_extra_missing(error: ModuleNotFoundError) -> StackMissing:
-    """Return what to say where the extra `train` is not installed."""
-    return StackMissing(f"{error.name} is not installed; {extras.install_command('train')}")
+@contextlib.contextmanager
+def keras_imports(*, threads: int | None = None) -> Iterator[None]:
+    """Start Keras for the imports in the block.
+
+    Args:
+        threads: As for `start_keras`.
+
+    Raises:
+        StackMissing: The extra `train`, or a part of it, is not installed.
+    """
+    try:
+        start_keras(threads=threads)
+        yield
+    except ModuleNotFoundError as error:
+        said = f"{error.name} is not installed; {extras.install_command('train')}"
+        raise StackMissing(said) from None
 
 
 def add_origin(parser: argparse.ArgumentParser) -> None:

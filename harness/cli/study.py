@@ -93,12 +93,9 @@ def _quantization(options: argparse.Namespace) -> int:
     """Write the PSNR of every setting, frame by frame, into `quantization.json`."""
     console = shared.console()
     console.print("starting TensorFlow")
-    try:  # only where it is used
-        shared.start_keras(threads=options.threads)
+    with shared.keras_imports(threads=options.threads):  # only where it is used
         from harness.compress import settings
         from harness.compress.subject import Workspace
-    except ModuleNotFoundError as error:
-        raise shared.train_extra_missing(error) from None
 
     workspace = Workspace(
         subject=options.subject,
@@ -138,11 +135,8 @@ def _train(options: argparse.Namespace) -> int:
     """Train in turns until every training has ended; the same line goes on after a cut."""
     console = shared.console()
     console.print("starting TensorFlow")
-    try:  # only where it is used
-        shared.start_keras(threads=options.threads)
+    with shared.keras_imports(threads=options.threads):  # only where it is used
         from harness.training import rounds
-    except ModuleNotFoundError as error:
-        raise shared.train_extra_missing(error) from None
 
     rounds.go_on(
         rounds.plan(),

@@ -34,13 +34,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Train, or go on where the folder's checkpoint ends; then hand over to `harness build`."""
     shared.console().print("starting TensorFlow")
-    try:  # only where it is used
-        shared.start_keras(threads=options.threads)
+    with shared.keras_imports(threads=options.threads):  # only where it is used
         from harness.training import subject
         from harness.training.train import PAPER, small, study
         from harness.zoo.designs import DESIGNS, PAPER_DESIGNS, STUDY_DESIGNS
-    except ModuleNotFoundError as error:
-        raise shared.train_extra_missing(error) from None
 
     steps = {} if options.steps is None else {"steps": options.steps}
     if options.preset == "paper":
