@@ -1,9 +1,7 @@
 """Phones that lie, flood or claim the impossible: one clear error, and the host stays well."""
 
 import resource
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -21,21 +19,6 @@ from tests.phones import QUICK, SIZE, Plugged
 
 STAMP = "03-14 15:09:26.535  2718  2818 I "
 UNTIL_PRINTED_S = replace(QUICK, run_limit_s=15.0)
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[phones.Server]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
-        with phones.server() as private:
-            yield private
-
-
-@pytest.fixture
-def plugged(server: phones.Server, tmp_path: Path) -> Iterator[Plugged]:
-    with phones.plugged(tmp_path / "phone", server) as fake:
-        fake.connection.wait_ready(timeout_s=10.0)
-        yield fake
 
 
 @pytest.fixture

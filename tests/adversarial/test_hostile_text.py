@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -29,19 +28,6 @@ def assert_harmless(shown: str, *, lines_may_end: bool = False) -> None:
     assert not any(line.startswith("PASS") for line in shown.splitlines())
     if not lines_may_end:
         assert "\n" not in shown
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[phones.Server]:
-    with phones.server() as private:
-        yield private
-
-
-@pytest.fixture
-def plugged(server: phones.Server, tmp_path: Path) -> Iterator[Plugged]:
-    with phones.plugged(tmp_path / "phone", server) as fake:
-        fake.connection.wait_ready(timeout_s=10.0)
-        yield fake
 
 
 def evil_model() -> bytes:

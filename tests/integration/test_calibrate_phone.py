@@ -1,6 +1,5 @@
 """Calibration through the real path: a fake phone on a real adb server."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,14 +18,6 @@ from tests.phones import PIXEL_4, QUICK
 pytestmark = pytest.mark.slow
 
 HTP = Accelerator(name="htp", delegate="qnn", source="a test")
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
-        with phones.server() as private:
-            yield private
 
 
 def measured(server: Server, folder: Path, delegate: str) -> tuple[Sample, ...]:
