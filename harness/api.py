@@ -205,7 +205,7 @@ def _targets(
     names: Sequence[str], folders: Sequence[str | Path], *, every_delegate: bool = False
 ) -> tuple[Target, ...]:
     known = phones.of_project([Path(folder) for folder in folders])
-    return phones.select(known, phones.every_delegate(known, names) if every_delegate else names)
+    return phones.select(known, phones.every_delegate(names) if every_delegate else names)
 
 
 def _origin(name: str) -> Origin:

@@ -33,6 +33,8 @@ UARCHES = {
 }  # fmt: skip
 """Implementer and part number of each core. Source: MIDR_EL1 in Arm's technical reference
 manuals; for the other makers, src/arm/uarch.c of pytorch/cpuinfo."""
+ALL = "all"
+"""Of `--device`: every phone."""
 UNKNOWN_UARCH = "unknown"
 """Of a cluster whose cores are not in `UARCHES`: the phone's Arm kernels are not emulated."""
 
@@ -248,11 +250,10 @@ def of_project(more: Sequence[Path] = ()) -> dict[str, Profile]:
     return load_all([shipped_folder(), *ini.of_project().paths("profile_dirs"), *more])
 
 
-def every_delegate(known: Mapping[str, Profile], names: Sequence[str]) -> Sequence[str]:
+def every_delegate(names: Sequence[str]) -> Sequence[str]:
     """Return names with `all` meaning every delegate of every phone, not its default one alone."""
-    if "all" not in names:
-        return names
-    return [f"{profile.name}:{d}" for profile in known.values() for d in profile.delegates]
+    parts = [part.strip() for name in names for part in name.split(",")]
+    return ["*:*" if part == ALL else part for part in parts]
 
 
 def _check_cluster(cluster: CpuCluster, *, where: str) -> None:
@@ -273,27 +274,45 @@ def _check_cluster(cluster: CpuCluster, *, where: str) -> None:
 
 
 def select(profiles: Mapping[str, Profile], names: Sequence[str]) -> tuple[Target, ...]:
-    """Resolve `--device` values: NAME, NAME:DELEGATE, comma lists, `all`.
+    """Resolve `--device` values: NAME, NAME:DELEGATE, comma lists, patterns, `all`.
+
+    A pattern such as `galaxy_*`, `*:cpu` or `all:cpu` names every phone that fits and has the
+    delegate; without a delegate it names each phone's default one.
 
     Raises:
-        ConfigError: a name or delegate is unknown, or a list names none; the known are listed.
+        ConfigError: a name or delegate is unknown, a pattern fits none, or a list names none; the
+            known are listed.
     """
-    wanted = [part.strip() for name in names for part in name.split(",") if part.strip()]
-    if "all" in wanted:
-        wanted = [*profiles, *(part for part in wanted if part != "all")]
+    wishes = [part.strip() for name in names for part in name.split(",") if part.strip()]
     targets: dict[str, Target] = {}
-    for wish in wanted:
-        name, _, delegate = wish.partition(":")
-        if name not in profiles:
-            known = ", ".join(sorted(profiles))
-            raise ConfigError(f"no device profile {name!r}; known: {known}")
-        profile = profiles[name]
-        delegate = delegate or profile.default_delegate
-        if delegate not in profile.delegates:
-            known = ", ".join(profile.delegates)
-            raise ConfigError(f"{name} has no delegate {delegate!r}; known: {known}")
-        target = Target(profile=profile, delegate=delegate)
-        targets.setdefault(str(target), target)
+    for wish in wishes:
+        for target in _wished(profiles, wish):
+            targets.setdefault(str(target), target)
     if names and not targets:
         raise ConfigError(f"no device is named; known: {', '.join(sorted(profiles))}")
     return tuple(targets.values())
+
+
+def _wished(profiles: Mapping[str, Profile], wish: str) -> list[Target]:
+    """Return the targets that one NAME[:DELEGATE] names."""
+    name, _, delegate = wish.partition(":")
+    pattern = "*" if name == ALL else name
+    phones = [p for key, p in profiles.items() if fnmatch.fnmatchcase(key, pattern)]
+    if not phones:
+        known = ", ".join(sorted(profiles))
+        raise ConfigError(f"no device profile {name!r}; known: {known}{text.meant(name, profiles)}")
+    found = [
+        Target(profile=phone, delegate=one)
+        for phone in phones
+        for one in phone.delegates
+        if (fnmatch.fnmatchcase(one, delegate) if delegate else one == phone.default_delegate)
+    ]
+    if not found:
+        of = phones[0].name if len(phones) == 1 else f"no phone of {name!r}"
+        has = "has no" if len(phones) == 1 else "has the"
+        delegates = dict.fromkeys(d for phone in phones for d in phone.delegates)
+        raise ConfigError(
+            f"{of} {has} delegate {delegate!r}; "
+            f"known: {', '.join(delegates)}{text.meant(delegate, delegates)}"
+        )
+    return found

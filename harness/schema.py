@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 from harness import files
 from harness.errors import ConfigError
+from harness.text import meant
 
 T = TypeVar("T")
 
@@ -203,7 +204,8 @@ def _convert_dataclass(cls: type, data: object, where: str) -> Any:
     unknown = sorted(str(key) for key in data if key not in kinds)
     if unknown:
         known = ", ".join(sorted(kinds))
-        raise ConfigError(f"{where}: unknown key {', '.join(unknown)}; known keys: {known}")
+        close = meant(unknown[0], kinds) if len(unknown) == 1 else ""
+        raise ConfigError(f"{where}: unknown key {', '.join(unknown)}; known keys: {known}{close}")
     missing = sorted(required - set(data))
     if missing:
         raise ConfigError(f"{where}: missing key {', '.join(missing)}")
@@ -219,8 +221,11 @@ def _convert_scalar(kind: Any, data: object, where: str) -> Any:
         try:
             return kind(data)
         except ValueError:
-            known = ", ".join(str(member.value) for member in kind)
-            raise ConfigError(f"{where}: unknown value {data!r}; known: {known}") from None
+            values = [str(member.value) for member in kind]
+            close = meant(data, values) if isinstance(data, str) else ""
+            raise ConfigError(
+                f"{where}: unknown value {data!r}; known: {', '.join(values)}{close}"
+            ) from None
     if kind is Path and isinstance(data, str):
         return Path(data)
     if kind is float and isinstance(data, (int, float)) and not isinstance(data, bool):

@@ -14,6 +14,7 @@ from harness.errors import BlessedDataError, ConfigError
 from harness.graph import Graph
 from harness.images import UNIT_RANGE, Size
 from harness.model import Model
+from harness.text import meant
 
 SUBJECT_FILE = "subject.toml"
 
@@ -387,12 +388,14 @@ def load_all(golden_dir: Path, pattern: str = "*") -> tuple[Subject, ...]:
     chosen = [folder for folder in folders if fnmatch.fnmatchcase(folder.name, name_pattern)]
     if not chosen:
         known = ", ".join(folder.name for folder in folders)
-        raise ConfigError(f"no subject fits --subject={pattern}; known: {known}")
+        close = meant(name_pattern, (folder.name for folder in folders))
+        raise ConfigError(f"no subject fits --subject={pattern}; known: {known}{close}")
     found = tuple(load(folder) for folder in chosen)
     names = [variant.name for subject in found for variant in subject.variants]
     if not any(wanted(name, pattern)[0] for name in names):
         known = ", ".join(dict.fromkeys(names))
-        raise ConfigError(f"no variant fits --subject={pattern}; known: {known}")
+        close = meant(pattern.partition(".")[2], names)
+        raise ConfigError(f"no variant fits --subject={pattern}; known: {known}{close}")
     return found
 
 

@@ -7,6 +7,9 @@ placement and a provenance when they are made, and so in every record, JUnit pro
 line. Consoles clean once more whatever they draw.
 """
 
+import difflib
+from collections.abc import Iterable
+
 NAME = 300
 """Most characters of a name; a fused op's tensor lists the names of all its parts."""
 LINE = 2000
@@ -14,6 +17,9 @@ LINE = 2000
 BRIEF = 60
 """Most characters of a name within a line of ours."""
 _REPR = 160
+_MEANT_MAX = 3
+_MEANT_RATIO = 0.7
+"""Least share of letters in common, by difflib: at 0.6 `npu` would mean `gpu`."""
 _LINES = 400
 _TAIL_SHARE = 0.25
 
@@ -65,3 +71,18 @@ def repr_of(thing: object, about: str) -> str:
 def counted(number: int, noun: str) -> str:
     """Return a number with its noun, in the plural unless it is one."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def meant(name: str, known: Iterable[str]) -> str:
+    """Return `; did you mean 'a' or 'b'?` for a name that is not known, or '' if none is close.
+
+    Args:
+        name: As a person wrote it.
+        known: The names that there are.
+    """
+    by_fold = {one.casefold(): one for one in known}
+    wrote = name.casefold()[:NAME]
+    close = difflib.get_close_matches(wrote, by_fold, _MEANT_MAX, _MEANT_RATIO)
+    holding = [one for one in by_fold if len(wrote) > 1 and wrote in one]
+    likely = list(dict.fromkeys([*close, *holding]))[:_MEANT_MAX]
+    return f"; did you mean {' or '.join(repr(by_fold[one]) for one in likely)}?" if likely else ""

@@ -53,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the error along the graph; ends with 1 if an op leaves the tolerance."""
-    (target,) = shared.every_target(shared.load_profiles(options), [options.device])
+    target = shared.one_target(shared.load_profiles(options), options.device)
     model = models.load(options.model)
     path, reference = options.model, model
     if options.against == "fp32":

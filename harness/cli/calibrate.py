@@ -69,7 +69,7 @@ def run(options: argparse.Namespace) -> int:
     """Print an `[[estimates]]` entry for the profile; what it is worth goes to standard error."""
     if options.published:
         return _refit(shared.load_profiles(options), options.published)
-    (target,) = shared.every_target(shared.load_profiles(options), [options.device])
+    target = shared.one_target(shared.load_profiles(options), options.device)
     start = STARTS.get((target.delegate, options.precision))
     if start is None:
         raise ConfigError(f"{target}: no model of {options.precision} to fit")

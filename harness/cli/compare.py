@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Pair runs of both on one phone until it is decided; ends with 1 if slower."""
-    (target,) = shared.every_target(shared.load_profiles(options), [options.device])
+    target = shared.one_target(shared.load_profiles(options), options.device)
     candidate, baseline = model.load(options.candidate), model.load(options.baseline)
     size = options.size or candidate.size
     device = connect(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from harness import extras, ini, profiles, subjects
+from harness import extras, ini, profiles, subjects, text
 from harness.devices.connect import Origin, PhoneSetup
 from harness.errors import ConfigError, StackMissing
 from harness.profiles import Profile, Target
@@ -157,7 +157,22 @@ def load_profiles(options: argparse.Namespace) -> dict[str, Profile]:
 
 def every_target(known: dict[str, Profile], names: Sequence[str]) -> tuple[Target, ...]:
     """Resolve `--device` values; `all` means every delegate of every phone here."""
-    return profiles.select(known, profiles.every_delegate(known, names))
+    return profiles.select(known, profiles.every_delegate(names))
+
+
+def one_target(known: dict[str, Profile], name: str) -> Target:
+    """Resolve a `--device` value that must name one phone and delegate.
+
+    Raises:
+        ConfigError: it is unknown, or names several.
+    """
+    targets = every_target(known, [name])
+    if len(targets) != 1:
+        raise ConfigError(
+            f"--device={name} names {len(targets)} phones and delegates; "
+            f"name one, such as {targets[0]}"
+        )
+    return targets[0]
 
 
 def load_subject(options: argparse.Namespace) -> Subject:
@@ -168,9 +183,10 @@ def load_subject(options: argparse.Namespace) -> Subject:
     """
     folder: Path = options.golden_dir / options.subject
     if not (folder / subjects.SUBJECT_FILE).exists():
-        known = ", ".join(sorted(p.parent.name for p in options.golden_dir.glob("*/subject.toml")))
+        known = sorted(p.parent.name for p in options.golden_dir.glob("*/subject.toml"))
         raise ConfigError(
             f"{folder}: has no {subjects.SUBJECT_FILE}; "
-            f"subjects in {options.golden_dir}: {known or 'none'}"
+            f"subjects in {options.golden_dir}: {', '.join(known) or 'none'}"
+            f"{text.meant(options.subject, known)}"
         )
     return subjects.load(folder)

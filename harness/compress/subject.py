@@ -20,6 +20,7 @@ from harness.compress.prune import prune
 from harness.compress.qat import calibrate, convert_qat, quantization_aware
 from harness.errors import ConfigError
 from harness.subjects import Precision
+from harness.text import meant
 from harness.training import photos
 from harness.training.batches import to_float
 from harness.training.checkpoint import load_weights
@@ -191,7 +192,10 @@ def build_variants(
             pruned.setdefault(int(match[1]), []).append(precision)
         elif name not in (*PLAIN, Precision.INT8_QAT):
             known = ", ".join([*PLAIN, Precision.INT8_QAT])
-            raise ConfigError(f"no variant {name!r}; known: {known}, prunedNN, prunedNN_int8")
+            close = meant(name, [*PLAIN, Precision.INT8_QAT])
+            raise ConfigError(
+                f"no variant {name!r}; known: {known}, prunedNN, prunedNN_int8{close}"
+            )
     built: list[Built] = []
     if plain:
         training = _training_of(workspace.folder / "provenance.json")

@@ -62,7 +62,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="append",
         default=[],
         metavar="NAME[:DELEGATE]",
-        help="phone to test, such as pixel4 or pixel4:gpu; repeat, separate by commas, or `all`",
+        help="phone to test, such as pixel4 or pixel4:gpu; repeat, separate by commas, or name "
+        "several with a pattern, such as 'galaxy_*', '*:cpu', `all` or all:cpu",
     )
     group.addoption(
         "--harness-origin",

@@ -50,6 +50,15 @@ def test_a_delegate_may_be_named(pytester: pytest.Pytester) -> None:
     result.stdout.fnmatch_lines(["*[[]pixel4:cpu[]] PASSED*", "*[[]pixel4:gpu[]] PASSED*"])
 
 
+def test_a_pattern_tests_the_delegate_of_every_phone_that_has_it(pytester: pytest.Pytester) -> None:
+    path = pytester.makepyfile(_ONE_TEST)
+
+    result = pytester.runpytest("--device", "pixel[46]:cpu", "-v", path)
+
+    result.assert_outcomes(passed=2)
+    result.stdout.fnmatch_lines(["*[[]pixel4:cpu[]] PASSED*", "*[[]pixel6:cpu[]] PASSED*"])
+
+
 def test_all_means_every_profile(pytester: pytest.Pytester) -> None:
     path = pytester.makepyfile(_ONE_TEST)
 

@@ -31,7 +31,12 @@ def test_a_variant_may_be_chosen(project: pytest.Pytester) -> None:
 
 @pytest.mark.parametrize(
     ("pattern", "known"),
-    [("nonet", "*known: unet"), ("unet.int4", "*known: *int8_ptq*")],
+    [
+        ("nonet", "*known: unet*"),
+        ("unet.int4", "*known: *int8_ptq*"),
+        ("unte", "*known: unet; did you mean 'unet'[?]"),
+        ("unet.int8_ptg", "*known: *; did you mean 'int8_ptq'[?]"),
+    ],
 )
 def test_a_pattern_that_fits_nothing_is_a_usage_error_that_names_what_there_is(
     project: pytest.Pytester, pattern: str, known: str

@@ -100,6 +100,36 @@ def test_all_means_every_profile() -> None:
 
 
 @pytest.mark.parametrize(
+    ("wish", "wanted"),
+    [
+        ("galaxy_*", {str(t) for t in profiles.select(SHIPPED, ["all"])
+                      if t.profile.name.startswith("galaxy_")}),
+        ("*:cpu", {f"{name}:cpu" for name, p in SHIPPED.items() if "cpu" in p.delegates}),
+        ("all:cpu", {f"{name}:cpu" for name, p in SHIPPED.items() if "cpu" in p.delegates}),
+        ("all:qnn", {f"{name}:qnn" for name, p in SHIPPED.items() if "qnn" in p.delegates}),
+        ("pixel4:*", {"pixel4:nnapi", "pixel4:gpu", "pixel4:cpu"}),
+    ],
+)  # fmt: skip
+def test_a_pattern_names_every_phone_that_has_the_delegate(wish: str, wanted: set[str]) -> None:
+    assert {str(target) for target in profiles.select(SHIPPED, [wish])} == wanted
+
+
+@pytest.mark.parametrize(
+    ("wish", "meant"),
+    [("galaxi_s24", "'galaxy_s24'"), ("Pixel4", "'pixel4'"), ("s24", "'galaxy_s24'"),
+     ("pixel4:nnap", "'nnapi'"), ("all:cpus", "'cpu'")],
+)  # fmt: skip
+def test_an_unknown_name_says_which_is_close(wish: str, meant: str) -> None:
+    with pytest.raises(ConfigError, match=f"did you mean .*{meant}.*[?]$"):
+        profiles.select(SHIPPED, [wish])
+
+
+def test_a_pattern_that_fits_no_phone_is_an_error() -> None:
+    with pytest.raises(ConfigError, match="no device profile 'nokia_"):
+        profiles.select(SHIPPED, ["nokia_*"])
+
+
+@pytest.mark.parametrize(
     ("name", "message"),
     [("pixel5000", "no device profile 'pixel5000'; known: .*pixel4"),
      ("pixel4:tpu", "no delegate 'tpu'; known: nnapi, gpu, cpu")],

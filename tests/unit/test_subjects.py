@@ -59,6 +59,7 @@ def test_a_variant_without_its_file_says_so(golden_dir: Path) -> None:
         ('["32x32", "64x64"]', '["32", "64x64"]', r"scaling.resolutions: '32' is not a"),
         ("output_range = [0.0, ", "output_range = [9.0, ", r"output_range is \[black, white\]"),
         ("psnr_db = ", "psnr_dB = ", "unknown key psnr_dB"),
+        ("latency_ms = 1000", "latency = 1000", "latency; known.*; did you mean 'latency_ms'"),
         ("latency_ms = 1000", 'latency_ms = "1 s"', "expected float"),
     ],
 )  # fmt: skip

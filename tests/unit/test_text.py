@@ -55,3 +55,17 @@ def test_a_markdown_cell_stays_one_cell_without_links_or_tags() -> None:
     shown = text.markdown("a|b\n[x](http://y) <img> `c`")
 
     assert shown == r"a\|b\\n\[x\](http://y) \<img\> \`c\`"
+
+
+@pytest.mark.parametrize(
+    ("wrote", "said"),
+    [
+        ("latency", ""),
+        ("psnr", "; did you mean 'psnr_db'?"),
+        ("PSNR_DB", "; did you mean 'psnr_db'?"),
+        ("relativ_l2", "; did you mean 'relative_l2'?"),
+        ("", ""),
+    ],
+)
+def test_a_name_that_is_close_to_a_known_one_is_suggested(wrote: str, said: str) -> None:
+    assert text.meant(wrote, ["psnr_db", "relative_l2"]) == said

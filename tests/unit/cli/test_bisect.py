@@ -34,6 +34,15 @@ def test_the_cpu_is_not_compared_with_itself(
     assert "--against=fp32" in said.err
 
 
+def test_one_phone_is_asked_about_at_a_time(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = tiny.command("bisect", folder / "int8.tflite", "--device=pixel4:*", "--against=cpu")
+
+    assert code == 2
+    assert "--device=pixel4:* names 3 phones and delegates" in capsys.readouterr().err
+
+
 def test_a_file_is_not_its_own_reference_on_the_same_kernels(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
