@@ -121,8 +121,9 @@ def run(model: Model, target: Target, frame: Pixels, *, fp16: bool = False) -> P
 def instructions(model: Model, target: Target) -> float:
     """Count the instructions that one inference executes on one thread of a phone's CPU.
 
-    The emulator counts exactly and the answer is remembered, so that a change of the count is a
-    change of the model, of LiteRT or of the phone's description. It is a cost, not a time: caches
+    The emulator counts the thread that runs the model exactly, whatever else the host does, and
+    the answer is remembered: a change of the count is a change of the model, of LiteRT or of the
+    phone's description. It is a cost, not a time: caches
     and clocks are not in it.
 
     Args:
@@ -154,20 +155,28 @@ def instructions(model: Model, target: Target) -> float:
 def _count(model: Model, manifest: Manifest, cpu: CpuDescription) -> float:
     base = arm64_sysroot.folder(cache.root())
     limit_s = _LIMIT_FLOOR_S + 2 * _LIMIT_RATIO * (1 + _INFERENCES) * cost_s(model.graph)
-    with tempfile.TemporaryDirectory(prefix="harness-arm64-") as work:
-        file, report = Path(work) / "model.tflite", Path(work) / "report"
-        file.write_bytes(model.data)
-        options = ("-plugin", f"{base / 'count.so'},report={report}")
+    environment = arm64_sysroot.host_environment(manifest, base)
+    with tempfile.TemporaryDirectory(prefix="harness-arm64-") as folder:
+        work = Path(folder)
+        (work / "model.tflite").write_bytes(model.data)
+        shutil.copy(arm64_worker.__file__, work / "worker.py")
+        # The lengths of paths and variables move the stack and the heap, and with them some
+        # counts; so the program sees the same short ones on every host.
+        for name, path in {"root": _root(base, cpu), "site": base / "site"}.items():
+            (work / name).symlink_to(path)
         python = arm64_sysroot.guest_command(
-            manifest, base, _root(base, cpu), cpu.emulator_cpu, options=options
-        )
+            manifest, base, Path("root"), cpu.emulator_cpu, site=Path("site"),
+            options=("-plugin", f"{base / 'count.so'},report=report"),
+        )  # fmt: skip
         done = child.run(
-            [*python, arm64_worker.__file__, "count", file, str(_INFERENCES)],
+            ["env", "-i", *(f"{name}={value}" for name, value in environment.items()),
+             *python, "worker.py", "count", "model.tflite", str(_INFERENCES)],
             stage=f"{_STAGE}, counting instructions",
             timeout_s=limit_s,
             memory_mib=_MEMORY_MIB,
-            env=arm64_sysroot.host_environment(manifest, base),
-        )
+            cwd=work,
+        )  # fmt: skip
+        report = work / "report"
         marks = [int(line) for line in report.read_text().split()] if report.exists() else []
     if done.exit_code != 0 or len(marks) != arm64_worker.EMPTY_MARKS + _INFERENCES:
         said = (done.stderr.strip().splitlines() or ["it printed nothing"])[-1]

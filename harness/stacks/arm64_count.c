@@ -1,5 +1,6 @@
-/* QEMU plugin: counts executed guest instructions and writes the count to a file each time the
- * guest asks for the process group of MARK_PID. It is compiled when the sysroot is installed.
+/* QEMU plugin: counts the guest instructions of each thread and, each time one asks for the process
+ * group of MARK_PID, writes what that thread has executed to a file. Threads of libraries, which
+ * wake when the host lets them, are not in it. It is compiled when the sysroot is installed.
  * The declarations below are those of QEMU's public plugin API that it needs; no distribution
  * package ships the header. API_VERSION comes from the command line: QEMU refuses others. */
 #include <stddef.h>
@@ -10,6 +11,7 @@
 #define PUBLIC __attribute__((visibility("default")))
 #define GETPGID 155 /* arm64 Linux */
 #define MARK_PID 0x5eed5eed
+#define THREADS 4096 /* a thread keeps its number; those beyond are not counted */
 
 struct block;
 void qemu_plugin_register_vcpu_tb_trans_cb(uint64_t, void (*)(uint64_t, struct block *));
@@ -20,12 +22,13 @@ void qemu_plugin_register_vcpu_syscall_cb(
                        uint64_t, uint64_t, uint64_t, uint64_t));
 
 PUBLIC int qemu_plugin_version = API_VERSION;
-static uint64_t executed;
+static uint64_t executed[THREADS]; /* each written by its own thread only */
 static FILE *report;
 
 static void run_block(unsigned cpu, void *instructions)
 {
-    __atomic_fetch_add(&executed, (uint64_t)(uintptr_t)instructions, __ATOMIC_RELAXED);
+    if (cpu < THREADS)
+        executed[cpu] += (uint64_t)(uintptr_t)instructions;
 }
 
 static void translate_block(uint64_t id, struct block *block)
@@ -37,8 +40,8 @@ static void translate_block(uint64_t id, struct block *block)
 static void call_system(uint64_t id, unsigned cpu, int64_t number, uint64_t first, uint64_t b,
                         uint64_t c, uint64_t d, uint64_t e, uint64_t f, uint64_t g, uint64_t h)
 {
-    if (number == GETPGID && first == MARK_PID) {
-        fprintf(report, "%llu\n", (unsigned long long)executed);
+    if (number == GETPGID && first == MARK_PID && cpu < THREADS) {
+        fprintf(report, "%llu\n", (unsigned long long)executed[cpu]);
         fflush(report);
     }
 }

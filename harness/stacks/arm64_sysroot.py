@@ -24,7 +24,7 @@ from harness.stacks.arm64_cpu import CpuDescription
 
 COMMAND = "harness doctor --install arm64"
 """What a person types to build the sysroot."""
-LAYOUT = 1
+LAYOUT = 2
 """Version of the folder's layout; a folder of another version is built again."""
 _DOWNLOAD_LIMIT_S = 900.0
 _STEP_LIMIT_S = 180.0
@@ -161,7 +161,13 @@ def download_packages(
 
 
 def guest_command(
-    manifest: Manifest, base: Path, root: Path, cpu: str, *, options: tuple[str, ...] = ()
+    manifest: Manifest,
+    base: Path,
+    root: Path,
+    cpu: str,
+    *,
+    site: Path | None = None,
+    options: tuple[str, ...] = (),
 ) -> list[str]:
     """Return the command line that starts the sysroot's Python in the emulator.
 
@@ -170,14 +176,16 @@ def guest_command(
         base: Folder of the sysroot.
         root: Root of the emulated file system.
         cpu: QEMU's name of the CPU.
+        site: Folder of the guest's packages; the sysroot's own unless named.
         options: Further options of QEMU.
     """
     hidden = ("LD_LIBRARY_PATH", "LD_PRELOAD", "PYTHONHOME", "PYTHONSTARTUP", "PYTHONWARNINGS")
     return [
         str(base / manifest.qemu), "-L", str(root), "-cpu", cpu, *options,
         *(part for name in hidden for part in ("-U", name)),
-        "-E", f"PYTHONPATH={base / 'site'}", "-E", "PYTHONHASHSEED=0",
-        str(base / "root" / "usr" / "bin" / f"python{manifest.python}"), "-P",
+        "-E", f"PYTHONPATH={site or base / 'site'}", "-E", "PYTHONHASHSEED=0",
+        "-E", "OPENBLAS_NUM_THREADS=1",
+        str(root / "usr" / "bin" / f"python{manifest.python}"), "-P",
     ]  # fmt: skip
 
 

@@ -27,10 +27,10 @@ def main() -> None:
     if command is not None:
         argv = json.loads(command)
         os.execv(argv[0], argv)
-    _adopt_harness()
     if sys.argv[1:2] == ["count"]:
         count(Path(sys.argv[2]), inferences=int(sys.argv[3]))
         return
+    _adopt_harness()
     from harness import child
     from harness.stacks import xnnpack_worker
 

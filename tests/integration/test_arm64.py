@@ -224,6 +224,63 @@ def test_counts_do_not_depend_on_the_slow_cores_of_a_phone() -> None:
     )
 
 
+def test_counts_do_not_depend_on_paths_and_variables(
+    sysroot: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = models.model(models.conv_net(channels=8, size_px=16, dtype="int8"))
+    counts = set()
+    for length in (1, 2222, 60_000):
+        (tmp_path / str(length)).mkdir()
+        new_cache(sysroot, tmp_path / str(length), monkeypatch)
+        monkeypatch.setenv("A_VARIABLE", "x" * length)
+        counts.add(arm64.instructions(model, PHONE))
+
+    assert len(counts) == 1
+
+
+def test_another_thread_of_the_program_is_not_counted(sysroot: Path, tmp_path: Path) -> None:
+    manifest = arm64_sysroot.installed(SHARED)
+    assert manifest is not None
+    report = tmp_path / "report"
+    options = ("-plugin", f"{sysroot / 'count.so'},report={report}")
+    python = arm64_sysroot.guest_command(
+        manifest, sysroot, sysroot / "root", "cortex-a76", options=options
+    )
+    script = tmp_path / "busy.py"
+    script.write_text(BUSY)
+
+    child.run(
+        [*python, script], stage="two threads", timeout_s=120,
+        env=arm64_sysroot.host_environment(manifest, sysroot),
+    )  # fmt: skip
+
+    first, second, both = (int(line) for line in report.read_text().split())
+    assert second - first < (both - second) / 10
+
+
+BUSY = f"""
+import os, threading
+
+def mark():
+    try:
+        os.getpgid({arm64_worker.MARK_PID})
+    except ProcessLookupError:
+        pass
+
+def work():
+    return sum(range(300_000))
+
+mark()
+thread = threading.Thread(target=work)
+thread.start()
+thread.join()
+mark()
+work()
+mark()
+"""
+"""Marks before and after the same work, first in another thread, then in its own."""
+
+
 def test_a_count_is_remembered(own_cache: Path) -> None:
     model = models.conv_net(channels=4, size_px=16)
 
