@@ -16,7 +16,7 @@ from harness.devices.device import Device
 from harness.devices.emulated import Emulated
 from harness.errors import ConfigError, DeviceError, ModelError
 from harness.judging import Trial
-from harness.lab import Facts, LocalLab
+from harness.lab import Facts, Lab, choose
 from harness.latency import Estimate
 from harness.model import Model
 from harness.placement import Placement
@@ -123,6 +123,7 @@ def judge(
     subject: str = "*",
     origin: OriginName = "emulated",
     serial: str = "",
+    lab: str | Sequence[str] = (),
     jobs: int | None = None,
     profiles: Sequence[str | Path] = (),
 ) -> Iterator[Record]:
@@ -138,6 +139,8 @@ def judge(
             where it does not ship.
         origin: Where facts come from, as for `connect`.
         serial: The adb serial of one phone, or ''.
+        lab: The lab to ask, as `--lab` has it, or several of one kind; none for this host, where
+            the ini key `labs` is not read.
         jobs: Emulated phones that are asked at one time; default the number of cores.
         profiles: More folders of device profiles.
 
@@ -150,17 +153,20 @@ def judge(
         reasons = dict.fromkeys(one.because for one in planned.withheld)
         why = "; ".join(reasons) or f"no variant fits {subject!r}"
         raise ConfigError(f"{golden} on {devices}: nothing to judge: {why}")
-    lab = LocalLab(
-        origin=_origin(origin),
+    names = [lab] if isinstance(lab, str) else lab
+    asked = choose(
+        names,
+        origin=Origin.PHONE if names else _origin(origin),
         serial=serial,
         phone_setup=PhoneSetup.of_project(),
         jobs=jobs or os.cpu_count() or 1,
     )
-    return _judged(judging.trials(planned.cases), lab)
+    return _judged(judging.trials(planned.cases), asked)
 
 
-def _judged(trials: Sequence[Trial], lab: LocalLab) -> Iterator[Record]:
+def _judged(trials: Sequence[Trial], lab: Lab) -> Iterator[Record]:
     try:
+        lab.open()
         yield from judging.judge(trials, Facts(lab))
     finally:
         if troubles := lab.close():

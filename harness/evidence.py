@@ -61,6 +61,7 @@ class Provenance:
         time_utc: When, ISO 8601.
         device_state: State of the device while measuring (temperature_c, battery, clocks ...).
         note: What a reader must know to read the number right.
+        lab: Name of the lab that gave the fact, as `--lab` has it; or '' for this host.
     """
 
     evidence: Evidence
@@ -73,10 +74,11 @@ class Provenance:
     time_utc: str = ""
     device_state: Mapping[str, float | str] = field(default_factory=dict)
     note: str = ""
+    lab: str = ""
 
     def __post_init__(self) -> None:
         """Make printable what a phone said of itself."""
-        for name in ("device", "note"):
+        for name in ("device", "note", "lab"):
             object.__setattr__(self, name, text.line(getattr(self, name)))
         for name in ("runtime", "device_state"):
             values = {

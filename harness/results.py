@@ -39,6 +39,7 @@ class Run:
         time_utc: When it began, ISO 8601.
         git_commit: Commit of the working tree, with `+dirty` where it had changes; or ''.
         versions: Versions of the software that took part, by name.
+        lab: Name of the lab that was asked, as `--lab` has it; or '' for this host.
     """
 
     schema: int
@@ -48,6 +49,7 @@ class Run:
     time_utc: str
     git_commit: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
+    lab: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,8 +187,14 @@ class Writer:
         run: The run's head.
     """
 
-    def __init__(self, root: Path, *, command: Sequence[str] = ()) -> None:
-        """Write below a folder; nothing is made there before the first line."""
+    def __init__(self, root: Path, *, command: Sequence[str] = (), lab: str = "") -> None:
+        """Write below a folder; nothing is made there before the first line.
+
+        Args:
+            root: The folder.
+            command: What was typed.
+            lab: Name of the lab that is asked, or ''.
+        """
         self.path: Path | None = None
         self._folder = root / FOLDER
         self.run = Run(
@@ -197,6 +205,7 @@ class Writer:
             time_utc=evidence.now_utc(),
             git_commit=evidence.git_commit(root),
             versions=_versions(),
+            lab=lab,
         )
 
     def write(self, line: Line) -> None:

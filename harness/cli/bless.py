@@ -27,7 +27,7 @@ from harness.devices import drift
 from harness.errors import BlessedDataError, ConfigError, HarnessError
 from harness.evidence import sha256_of
 from harness.images import Pixels, Size
-from harness.lab import DeviceUnderTest, Facts, LocalLab
+from harness.lab import DeviceUnderTest, Facts
 from harness.observations import Observation
 from harness.profiles import Target
 from harness.subjects import SUBJECT_FILE, Subject, Variant
@@ -159,11 +159,8 @@ def _baselines(
         targets = tuple(
             Target(profile=profile, delegate=profile.default_delegate) for profile in known.values()
         )
-    lab = LocalLab(
-        origin=options.origin, serial=options.serial, phone_setup=shared.phone_setup(options)
-    )
-    facts = Facts(lab)
-    try:
+    with shared.open_lab(options, origin=shared.origin(options)) as lab:
+        facts = Facts(lab)
         for case in cases.plan([subject], targets).cases:
             device = DeviceUnderTest(case.target, facts, subject=subject.name)
             for line in _own_failures(device, subject, case.variant, references):
@@ -171,8 +168,6 @@ def _baselines(
             for sized in case.by_budget():
                 for observed in observations.of(device, subject, case.variant, sized.size):
                     yield _baseline(sized, observed, options.because or "blessed")
-    finally:
-        lab.close()
 
 
 def _baseline(case: SizedCase, observed: Observation, because: str) -> Baseline:

@@ -4,7 +4,6 @@ import argparse
 import math
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,7 @@ from rich.table import Table
 
 from harness import estimate
 from harness.cli import shared
-from harness.devices.connect import Origin, connect
+from harness.devices.connect import Origin
 from harness.errors import ConfigError, DeviceError
 from harness.estimate import (
     calibrate,
@@ -29,6 +28,7 @@ from harness.estimate.fit import Score
 from harness.estimate.phone_samples import Timed
 from harness.estimate.reference.phone_nets import kernel_nets, whole_nets
 from harness.estimate.roofline import Rates
+from harness.lab import DeviceUnderTest, Facts
 from harness.profiles import Profile, Target
 
 _ALL = "all"
@@ -197,23 +197,14 @@ def _published(options: argparse.Namespace, target: Target) -> tuple[Timed, str]
 def _measured(options: argparse.Namespace, target: Target) -> tuple[Timed, str]:
     """Return networks that the attached phone timed now, and the name of the source."""
     nets = (*kernel_nets(options.precision), *whole_nets(options.precision))
-    device = connect(
-        target, origin=Origin.PHONE, serial=options.serial, phone_setup=shared.phone_setup(options)
-    )
-    timed = Timed(samples=())
-    try:
+    with shared.open_lab(options, origin=Origin.PHONE) as lab:
+        phone = DeviceUnderTest(target, Facts(lab))
+        fingerprint = phone.fingerprint
         timed = phone_samples.measure(
             nets,
             target=target,
-            time=device.time,
-            place=device.place,
+            time=lambda net: phone.time(net, net.size),
+            place=lambda net: phone.place(net, net.size),
             say=lambda line: print(line, file=sys.stderr),
         )
-    finally:
-        try:
-            device.close()
-        except DeviceError as error:
-            if not timed.samples:
-                raise
-            timed = replace(timed, stopped_by=timed.stopped_by or error)
-    return timed, options.source or f"networks timed on {device.fingerprint}"
+    return timed, options.source or f"networks timed on {fingerprint}"

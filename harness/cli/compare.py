@@ -5,9 +5,11 @@ from pathlib import Path
 
 from harness import model, sequential
 from harness.cli import shared
-from harness.devices.connect import Origin, connect
+from harness.devices.connect import Origin
 from harness.devices.measured import Phone
-from harness.errors import DeviceError
+from harness.errors import ConfigError, DeviceError
+from harness.lab import LocalLab
+from harness.lab.adb import AdbLab
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,17 +27,12 @@ def run(options: argparse.Namespace) -> int:
     target = shared.one_target(shared.load_profiles(options), options.device)
     candidate, baseline = model.load(options.candidate), model.load(options.baseline)
     size = options.size or candidate.size
-    device = connect(
-        target,
-        origin=Origin.PHONE,
-        serial=options.serial,
-        phone_setup=shared.phone_setup(options),
-    )
-    if not isinstance(device, Phone):
-        raise DeviceError(f"{target}: only a phone can be timed")
-    try:
-        comparison = device.compare(candidate.at(size), baseline.at(size))
-    finally:
-        device.close()
+    with shared.open_lab(options, origin=Origin.PHONE) as lab:
+        if not isinstance(lab, LocalLab | AdbLab):
+            raise ConfigError(f"--lab={lab.name} may answer from another unit each time")
+        phone = lab.device(target)
+        if not isinstance(phone, Phone):
+            raise DeviceError(f"{target}: only a phone can be timed")
+        comparison = phone.compare(candidate.at(size), baseline.at(size))
     print(sequential.describe(comparison, sequential.Plan()))
     return 1 if comparison.ruling is sequential.Ruling.SLOWER else 0

@@ -8,9 +8,10 @@ from rich.table import Table
 
 from harness import ledger, schema
 from harness.cli import shared
-from harness.devices.connect import Origin, connect
+from harness.devices.connect import Origin
 from harness.devices.emulated import Emulated
 from harness.errors import ConfigError
+from harness.lab import DeviceUnderTest, Facts
 from harness.latency import Latency
 from harness.ledger import Account
 from harness.profiles import Target
@@ -75,21 +76,17 @@ def _measure(subject: Subject, target: Target, options: argparse.Namespace) -> N
     shipped = [v for v in subject.variants if not subject.withheld_because(*names, v.name)]
     if not shipped or subject.scaling is None:
         raise ConfigError(f"{subject.name}: nothing ships to {target}, or it has no [scaling]")
-    phone = connect(
-        target, origin=Origin.PHONE, serial=options.serial, phone_setup=shared.phone_setup(options)
-    )
     paper = Emulated(target)
-    try:
+    with shared.open_lab(options, origin=Origin.PHONE) as lab:
+        phone = DeviceUnderTest(target, Facts(lab), subject=subject.name)
         for variant in shipped:
             for size in subject.scaling.sizes:
-                model = variant.model().at(size)
-                measured, estimated = phone.time(model), paper.time(model)
+                measured = phone.time(variant, size)
+                estimated = paper.time(variant.model().at(size))
                 if not isinstance(measured, Latency):
                     raise ConfigError(f"{target}: this device does not measure")
                 entry = ledger.pair(target, size, estimated=estimated, measured=measured)
                 ledger.append(options.file, entry)
-    finally:
-        phone.close()
 
 
 def _table(accounts: tuple[Account, ...]) -> Table:

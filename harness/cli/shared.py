@@ -14,6 +14,7 @@ from rich.console import Console
 from harness import extras, ini, profiles, subjects, text
 from harness.devices.connect import Origin, PhoneSetup
 from harness.errors import ConfigError, StackMissing
+from harness.lab import Lab, choose
 from harness.profiles import Profile, Target
 from harness.report.console import open_console
 from harness.subjects import Subject
@@ -115,9 +116,8 @@ def add_origin(parser: argparse.ArgumentParser) -> None:
         "--origin",
         type=Origin,
         choices=list(Origin),
-        default=Origin.EMULATED,
         metavar="{auto,phone,emulated}",
-        help="where facts come from; default emulated",
+        help="where facts come from; default emulated, or the lab where one is named",
     )
     add_phone(parser)
 
@@ -125,6 +125,13 @@ def add_origin(parser: argparse.ArgumentParser) -> None:
 def add_phone(parser: argparse.ArgumentParser) -> None:
     """Add `--serial`, and what pytest reads from its ini file, for commands that measure."""
     parser.add_argument("--serial", default="", help="adb serial of the phone to use")
+    parser.add_argument(
+        "--lab",
+        action="append",
+        default=[],
+        metavar="NAME[:ARG]",
+        help="ask the phones of a lab, such as adb:HOST:PORT; repeat for several",
+    )
     parser.add_argument(
         "--preset",
         default=PhoneSetup.of_project().benchmark_preset,
@@ -148,6 +155,39 @@ def phone_setup(options: argparse.Namespace) -> PhoneSetup:
         benchmark_preset=options.preset,
         external_delegates=tuple(options.external_delegate) or of_project.external_delegates,
     )
+
+
+def origin(options: argparse.Namespace) -> Origin:
+    """Return what `add_origin` was given: without it a lab that is named, else this host."""
+    named: Origin | None = options.origin
+    return named or (Origin.PHONE if _labs(options) else Origin.EMULATED)
+
+
+def _labs(options: argparse.Namespace) -> Sequence[str]:
+    """Return what `--lab` names, else the ini key `labs`."""
+    named: list[str] = options.lab
+    return named or (() if options.serial else ini.of_project().lines("labs"))
+
+
+@contextlib.contextmanager
+def open_lab(options: argparse.Namespace, *, origin: Origin) -> Iterator[Lab]:
+    """Open the lab that `--lab` names, else this host's, and release it at the end.
+
+    Args:
+        options: Those of `add_phone`.
+        origin: Where the facts of this host may come from.
+
+    Raises:
+        HarnessError: it cannot be reached.
+    """
+    names = options.lab or (() if origin is Origin.EMULATED else _labs(options))
+    lab = choose(names, origin=origin, serial=options.serial, phone_setup=phone_setup(options))
+    try:
+        lab.open()
+        yield lab
+    finally:
+        for trouble in lab.close():
+            print(f"harness: not released: {trouble}", file=sys.stderr)
 
 
 def load_profiles(options: argparse.Namespace) -> dict[str, Profile]:

@@ -2,27 +2,15 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol
+from dataclasses import replace
 
 from harness.images import Output
+from harness.lab.lab import Lab
 from harness.profiles import Target
 from harness.requests import Answer, Fact, Request
 
 _OUTPUTS_MAX = 64
 """Images that are kept in memory; an emulated one that went is read from the cache again."""
-
-
-class Lab(Protocol):
-    """What answers requests, wherever the devices are."""
-
-    def answer(self, requests: Sequence[Request]) -> Iterator[Fact]:
-        """Yield a fact for each request, in any order."""
-
-    def fingerprint(self, target: Target) -> str:
-        """Return what identifies the device that answers for a target, and its software."""
-
-    def close(self) -> list[str]:
-        """Release every device, and return what went wrong with any of them."""
 
 
 class Facts:
@@ -51,7 +39,7 @@ class Facts:
             if request.key not in self and (before is None or before.limit_ms is None):
                 wanted[request.key] = request
         for fact in self._lab.answer(list(wanted.values())):
-            kept = self._tell(fact)
+            kept = self._tell(_named(fact, self._lab.name))
             self.keep(kept)
             yield kept
 
@@ -89,3 +77,11 @@ class Facts:
             return known.value()
         (fact,) = self.take([request])
         return fact.value()
+
+
+def _named(fact: Fact, lab: str) -> Fact:
+    """Return a fact with the lab that gave it in its provenance."""
+    if fact.answer is None or not lab:
+        return fact
+    made = replace(fact.answer.provenance, lab=lab)
+    return replace(fact, answer=replace(fact.answer, provenance=made))

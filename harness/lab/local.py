@@ -68,6 +68,14 @@ class LocalLab:
         self._devices: dict[str, Device] = {}
         self._lost: dict[str, HarnessError] = {}
 
+    @property
+    def name(self) -> str:
+        """Return '': this host needs no name."""
+        return ""
+
+    def open(self) -> None:
+        """Do nothing: each device is connected when it is first asked."""
+
     def device(self, target: Target) -> Device:
         """Return the device that answers for a target, connecting the first time.
 

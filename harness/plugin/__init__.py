@@ -23,6 +23,7 @@ _SHORT = (
     "--device",
     "--origin",
     "--serial",
+    "--lab",
     "--subject",
     "--jobs",
     "--resume",
@@ -33,10 +34,10 @@ _ABOUT = """on-device models against the phones they ship to
 
 Example: pytest --device=pixel4:gpu --subject=deblur_unet --strict
 
---device, --origin, --serial, --subject, --jobs, --resume, --history and --report are short
+--device, --origin, --serial, --lab, --subject, --jobs, --resume, --history and --report are short
 for the options below, where the project has no option of that name. With --strict an INCONCLUSIVE
 ruling fails. Ini keys: golden_dir, profile_dirs, benchmark_tool,
-benchmark_preset, external_delegates, history; with harness_ before the name where
+benchmark_preset, external_delegates, labs, history; with harness_ before the name where
 the project has a key of that name. Options"""
 _INI: dict[str, dict[str, Any]] = {
     "golden_dir": {"help": "folder of <subject>/subject.toml, default golden", "default": ""},
@@ -45,6 +46,11 @@ _INI: dict[str, dict[str, Any]] = {
     "benchmark_preset": {"help": "standard, or paper (arXiv 2004.12599)", "default": "standard"},
     "external_delegates": {
         "help": "libraries on the phone, one `DELEGATE PATH [OPTIONS]` a line",
+        "type": "linelist",
+        "default": [],
+    },
+    "labs": {
+        "help": "labs to ask, one `NAME[:ARG]` a line, as --lab",
         "type": "linelist",
         "default": [],
     },
@@ -73,6 +79,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "host; default auto",
     )
     group.addoption("--harness-serial", metavar="SERIAL", help="adb serial of the phone to use")
+    group.addoption(
+        "--harness-lab",
+        action="append",
+        default=[],
+        metavar="NAME[:ARG]",
+        help="ask the phones of a lab, such as adb:HOST:PORT; repeat for several; default the ini "
+        "key labs, else this host",
+    )
     group.addoption(
         "--harness-subject",
         default="*",

@@ -15,7 +15,7 @@ from harness.devices.connect import Origin, PhoneSetup
 from harness.errors import HarnessError
 from harness.images import Size
 from harness.judging import Goldens
-from harness.lab import DeviceUnderTest, Facts, LocalLab
+from harness.lab import DeviceUnderTest, Facts, Lab, choose
 from harness.plugin import FIXTURES, GATES, estimate_pairs, ini, option
 from harness.profiles import Target
 from harness.requests import Fact, Request
@@ -33,7 +33,7 @@ class Session:
     subjects: tuple[Subject, ...]
     plan: Plan
     origin: Origin
-    lab: LocalLab
+    lab: Lab
     root: Path
     withheld: list[Withheld]
     """What does not ship, once a test has asked for variants."""
@@ -111,21 +111,10 @@ def open_session(config: pytest.Config) -> Session:
         folder = golden_dir(config)
         user_tests = config.args_source is pytest.Config.ArgsSource.ARGS
         found = () if user_tests and not folder.is_dir() else subjects.load_all(folder, pattern)
+        origin = Origin(option(config, "origin"))
+        lab = _lab(config, origin)
     except HarnessError as error:
         raise pytest.UsageError(str(error)) from None
-    origin = Origin(option(config, "origin"))
-    processes = int(getattr(config, "workerinput", {}).get("workercount", 1))
-    lab = LocalLab(
-        origin=origin,
-        serial=option(config, "serial") or "",
-        phone_setup=PhoneSetup(
-            benchmark_tool=ini(config, "benchmark_tool"),
-            benchmark_preset=ini(config, "benchmark_preset"),
-            external_delegates=tuple(ini(config, "external_delegates")),
-        ),
-        parallel=processes > 1,
-        jobs=1 if processes > 1 else option(config, "jobs") or os.cpu_count() or 1,
-    )
     return Session(
         targets=targets,
         subjects=found,
@@ -135,6 +124,26 @@ def open_session(config: pytest.Config) -> Session:
         root=config.rootpath,
         withheld=[],
         taken=[],
+    )
+
+
+def _lab(config: pytest.Config, origin: Origin) -> Lab:
+    """Return the lab that is named, else the phones and the software of this host."""
+    serial = option(config, "serial") or ""
+    workers = len(getattr(config.option, "tx", None) or ())  # where pytest-xdist takes part
+    processes = int(getattr(config, "workerinput", {}).get("workercount", max(1, workers)))
+    of_ini = [] if origin is Origin.EMULATED or serial else ini(config, "labs")
+    return choose(
+        option(config, "lab") or of_ini,
+        origin=origin,
+        serial=serial,
+        phone_setup=PhoneSetup(
+            benchmark_tool=ini(config, "benchmark_tool"),
+            benchmark_preset=ini(config, "benchmark_preset"),
+            external_delegates=tuple(ini(config, "external_delegates")),
+        ),
+        parallel=processes > 1,
+        jobs=1 if processes > 1 else option(config, "jobs") or os.cpu_count() or 1,
     )
 
 

@@ -60,7 +60,9 @@ class Reporter:
     def pytest_report_header(self, config: pytest.Config) -> list[str]:
         """Say which phones are tested, where facts may come from, and which names are others'."""
         names = ", ".join(str(target) for target in self._session.targets)
-        line = f"device harness: {names} (origin {self._session.origin.value})"
+        lab = self._session.lab.name
+        where = f"lab {lab}" if lab else f"origin {self._session.origin.value}"
+        line = f"device harness: {names} ({where})"
         return [line, *filter(None, [stands_back(config)])]
 
     @pytest.hookimpl(wrapper=True)
@@ -168,8 +170,9 @@ class Reporter:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> None:
         """Write the plan down, and ask for all that it wants before the first test."""
-        if session.testsfailed:
+        if session.testsfailed or session.config.option.collectonly:
             return
+        self._open_lab(session.items)
         if self._writer is None or not self._planned:
             return
         items = [item for item in session.items if item.nodeid in self._planned]
@@ -185,6 +188,15 @@ class Reporter:
         with progress.shown(session.config, wanted, self._session.facts) as facts:
             for _ in facts:
                 self._write_facts()
+
+    def _open_lab(self, items: Sequence[pytest.Item]) -> None:
+        """Reach the lab; where that cannot be done, the run ends with one line before any test."""
+        if all(case_of(item) is None for item in items):
+            return  # of pytest-xdist only a worker has tests
+        try:
+            self._session.lab.open()
+        except HarnessError as error:
+            raise pytest.UsageError(str(error)) from None
 
     def _resume(self, config: pytest.Config, wanted: Sequence[Request]) -> str:
         """Take over the facts of the last unfinished run of this plan; return its id or ''."""
@@ -210,7 +222,9 @@ class Reporter:
         """Open the results file in the one process that writes it."""
         if not hasattr(session.config, "workerinput"):
             command = ("pytest", *session.config.invocation_params.args)
-            self._writer = results.Writer(session.config.rootpath, command=command)
+            self._writer = results.Writer(
+                session.config.rootpath, command=command, lab=self._session.lab.name
+            )
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_terminal_summary(

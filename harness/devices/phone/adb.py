@@ -239,6 +239,17 @@ class AdbConnection:
                         f"{most_bytes} bytes expected"
                     )
 
+    def disconnect(self) -> None:
+        """Have the server forget a phone on the network, if it knows it.
+
+        Raises:
+            DeviceError: the server does not answer.
+        """
+        if self.state() != "absent":
+            with self._errors("disconnecting it"):
+                _client(self.server).disconnect(self.serial)
+        self._known = ()
+
     def _broke(self) -> None:
         self.breaks += 1
         self._known = ()

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from harness import ledger, schema
-from harness.cli import calibrate
 from harness.devices import measured
 from harness.errors import DeviceError
 from harness.evidence import Evidence, Provenance
+from harness.lab import local
 from harness.latency import Latency, summarize
 from harness.ledger import Entry
 from harness.model import Model
@@ -151,7 +151,7 @@ class Unplugged:
     def place(self, model: Model) -> Placement:
         return phones.place(model.graph, unit="xnnpack")
 
-    def time(self, model: Model) -> Latency:
+    def time(self, model: Model, *, limit_ms: float | None = None) -> Latency:
         self._left -= 1
         if self._left < 0:
             raise DeviceError("it is gone")
@@ -167,7 +167,7 @@ def test_calibrate_keeps_what_was_timed_before_the_phone_was_unplugged(
     networks: int, printed: str, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(calibrate, "connect", lambda *_, **__: Unplugged(networks))
+    monkeypatch.setattr(local, "connect", lambda *_, **__: Unplugged(networks))
 
     assert command("calibrate", "--device=pixel4:cpu") == 2
 

@@ -1,0 +1,56 @@
+"""Choose which lab answers the requests of a run: this host, or the one that `--lab` names."""
+
+from collections.abc import Sequence
+
+from harness.devices.connect import Origin, PhoneSetup
+from harness.errors import ConfigError
+from harness.lab.lab import Lab
+from harness.lab.local import LocalLab
+
+KINDS = {"adb": "adb:HOST:PORT"}
+"""How `--lab` names each kind of lab."""
+
+
+def choose(
+    names: Sequence[str],
+    *,
+    origin: Origin,
+    serial: str = "",
+    phone_setup: PhoneSetup,
+    parallel: bool = False,
+    jobs: int = 1,
+) -> Lab:
+    """Return the lab that answers a run; it is not opened yet.
+
+    Args:
+        names: Values of `--lab`, each `NAME[:ARG]`; several only of one kind. None for this host.
+        origin: Where this host's facts may come from.
+        serial: The adb serial of one phone of this host, or ''.
+        phone_setup: How a phone is measured.
+        parallel: Whether other processes of this run ask the same phones.
+        jobs: Emulated requests that this host answers at one time.
+
+    Raises:
+        ConfigError: no such lab, or one that goes with nothing else that is asked for.
+    """
+    if not names:
+        return LocalLab(
+            origin=origin, serial=serial, phone_setup=phone_setup, parallel=parallel, jobs=jobs
+        )
+    kinds = {name.partition(":")[0] for name in names}
+    arguments = [name.partition(":")[2] for name in names]
+    if len(kinds) > 1:
+        raise ConfigError(f"--lab {', '.join(names)}: name labs of one kind in a run")
+    if origin is Origin.EMULATED:
+        raise ConfigError(f"--lab={names[0]} measures on phones; leave out --origin=emulated")
+    if serial:
+        raise ConfigError(f"--lab={names[0]} finds its phones; leave out --serial")
+    if parallel:
+        raise ConfigError(f"--lab={names[0]}: one process asks a lab; leave out -n")
+    match kinds.pop():
+        case "adb":
+            from harness.lab.adb import AdbLab  # adbutils and protobuf: only where they are used
+
+            return AdbLab(arguments, phone_setup=phone_setup)
+        case _:
+            raise ConfigError(f"no lab {names[0]!r}; known: {', '.join(KINDS.values())}")
