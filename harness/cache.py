@@ -17,7 +17,7 @@ import re
 import shutil
 import stat
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -28,6 +28,8 @@ from harness.errors import ConfigError
 from harness.evidence import sha256_of
 
 T = TypeVar("T")
+ARRAYS = tuple[np.ndarray, ...]
+"""Kind of a value of several arrays."""
 _DIGEST_BYTES = hashlib.sha256().digest_size
 _PACKAGE = Path(__file__).parent
 _MODULE = re.compile(r"\bharness((?:\.\w+)+)")
@@ -91,8 +93,8 @@ def remember(folder: str, key: str, compute: Callable[[], T], *, kind: Any) -> T
         folder: Its name within the cache, one for each kind of value.
         key: From `key_of`: everything that the value depends on.
         compute: Makes the value.
-        kind: Its type: `bytes`, `np.ndarray`, or what `schema.parse` takes, such as a dataclass,
-            `float` or `tuple[bool, ...]`.
+        kind: Its type: `bytes`, `np.ndarray`, `ARRAYS`, or what `schema.parse` takes, such as a
+            dataclass, `float` or `tuple[bool, ...]`.
     """
     path = root() / folder / key[:2] / key
     value = read(path, kind)
@@ -116,11 +118,19 @@ def read(path: Path, kind: Any) -> Any:
     try:
         if kind is bytes:
             return data
-        if kind is np.ndarray:
-            return np.load(io.BytesIO(data), allow_pickle=False)
+        if kind in (np.ndarray, ARRAYS):
+            arrays = tuple(_arrays(data))
+            return arrays[0] if kind is np.ndarray else arrays
         return schema.parse(kind, json.loads(data), where=str(path))
     except (ConfigError, ValueError, EOFError, RecursionError):  # of a type that has changed
         return None
+
+
+def _arrays(data: bytes) -> Iterator[np.ndarray[Any, Any]]:
+    """Yield the arrays that were written one behind the other."""
+    file = io.BytesIO(data)
+    while file.tell() < len(data):
+        yield np.load(file, allow_pickle=False)
 
 
 def write(path: Path, data: bytes) -> None:
@@ -147,9 +157,11 @@ def _write(path: Path, data: bytes) -> None:
 def _packed(value: object) -> bytes:
     if isinstance(value, bytes):
         return value
-    if isinstance(value, np.ndarray):
+    arrays = (value,) if isinstance(value, np.ndarray) else value
+    if isinstance(arrays, tuple) and all(isinstance(one, np.ndarray) for one in arrays):
         file = io.BytesIO()
-        np.save(file, value, allow_pickle=False)
+        for array in arrays:
+            np.save(file, array, allow_pickle=False)
         return file.getvalue()
     return json.dumps(schema.dump(value)).encode()
 

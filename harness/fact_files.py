@@ -27,7 +27,7 @@ def line(fact: Fact) -> Taken:
     """Return a fact as a line of a run; an image's pixels are not in it."""
     request, answer, error = fact.request, fact.answer, fact.error
     if isinstance(answer, Output):
-        fields = {"provenance": schema.dump(answer.provenance)}
+        fields = {"provenance": schema.dump(answer.provenance), "outputs": list(answer.values)}
     else:
         fields = schema.dump(answer) if answer is not None else {}
     return Taken(
@@ -57,14 +57,16 @@ def keep_image(fact: Fact, root: Path) -> Fact:
     answer = fact.answer
     if not isinstance(answer, Output) or answer.provenance.evidence.repeats:
         return fact
-    path = _image_path(root, fact.request.key)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        np.save(path, answer.pixels, allow_pickle=False)
-        mapped = np.load(path, mmap_mode="r", allow_pickle=False)
-    except OSError as error:
-        raise HarnessError(f"{path}: cannot be written ({error.strerror})") from None
-    return replace(fact, answer=replace(answer, pixels=mapped))
+    mapped = {}
+    for position, (name, values) in enumerate(answer.values.items()):
+        path = _image_path(root, fact.request.key, position)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            np.save(path, values, allow_pickle=False)
+            mapped[name] = np.load(path, mmap_mode="r", allow_pickle=False)
+        except OSError as error:
+            raise HarnessError(f"{path}: cannot be written ({error.strerror})") from None
+    return replace(fact, answer=replace(answer, values=mapped))
 
 
 def read(taken: Taken, request: Request, root: Path) -> Fact | None:
@@ -79,22 +81,25 @@ def read(taken: Taken, request: Request, root: Path) -> Fact | None:
         answer = schema.parse(_KINDS[taken.kind], taken.answer, where=where)
         return Fact(request=request, answer=answer)
     if taken.kind == Output.__name__:
-        return _read_image(taken, request, root)
+        return _read_images(taken, request, root)
     return Fact(request=request) if not taken.kind else None
 
 
-def _read_image(taken: Taken, request: Request, root: Path) -> Fact | None:
-    path = _image_path(root, request.key)
-    if not path.exists():
-        return None
-    data = files.read(path, at_most_bytes=files.IMAGE_BYTES_MAX, error=ConfigError)
-    try:
-        pixels: Any = np.load(io.BytesIO(data), allow_pickle=False)
-    except (OSError, ValueError, EOFError):
-        return None
-    made = schema.parse(Provenance, taken.answer.get("provenance"), where=str(path))
-    return Fact(request=request, answer=Output(pixels=pixels, provenance=made))
+def _read_images(taken: Taken, request: Request, root: Path) -> Fact | None:
+    names = schema.parse(tuple[str, ...], taken.answer.get("outputs"), where="outputs")
+    values: dict[str, Any] = {}
+    for position, name in enumerate(names):
+        path = _image_path(root, request.key, position)
+        if not path.exists():
+            return None
+        data = files.read(path, at_most_bytes=files.IMAGE_BYTES_MAX, error=ConfigError)
+        try:
+            values[name] = np.load(io.BytesIO(data), allow_pickle=False)
+        except (OSError, ValueError, EOFError):
+            return None
+    made = schema.parse(Provenance, taken.answer.get("provenance"), where=taken.request[:12])
+    return Fact(request=request, answer=Output(values=values, provenance=made)) if values else None
 
 
-def _image_path(root: Path, key: str) -> Path:
-    return root / FOLDER / "images" / f"{key}.npy"
+def _image_path(root: Path, key: str, position: int) -> Path:
+    return root / FOLDER / "images" / f"{key}.{position}.npy"

@@ -93,6 +93,7 @@ def _read_model(data: bytes) -> Graph:
         inputs=_integers(subgraph.InputsAsNumpy()),
         outputs=_integers(subgraph.OutputsAsNumpy()),
         size_bytes=len(data),
+        signature=_read_signature(model),
     )
     _check_wiring(graph)
     if graph.weight_bytes > _SHARING_MAX * len(data):
@@ -101,6 +102,19 @@ def _read_model(data: bytes) -> Graph:
             "share their data; the harness does not read it, export the model again"
         )
     return graph
+
+
+def _read_signature(model: Any) -> dict[int, str]:
+    """Return the names that the file's signature gives to tensors; none where it has several."""
+    if model.SignatureDefsLength() != 1:
+        return {}
+    signature = model.SignatureDefs(0)
+    maps = [signature.Inputs(i) for i in range(signature.InputsLength())]
+    maps += [signature.Outputs(i) for i in range(signature.OutputsLength())]
+    return {
+        int(one.TensorIndex()): text.line((one.Name() or b"").decode(errors="replace"), text.NAME)
+        for one in maps
+    }
 
 
 def _integers(vector: Any) -> tuple[int, ...]:

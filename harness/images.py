@@ -9,7 +9,7 @@ import struct
 import warnings
 import weakref
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Self, TypeVar
@@ -87,15 +87,32 @@ class Size:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Output:
-    """What a device made of a frame: raw float32 [1, H, W, 3], unclipped."""
+    """What a device made of its inputs.
 
-    pixels: Pixels
+    Attributes:
+        values: Real values by name of the model's output, in its order, float32, unclipped.
+        provenance: Where they come from.
+    """
+
+    values: Mapping[str, NDArray[np.float32]]
     provenance: Provenance
 
+    @property
+    def pixels(self) -> Pixels:
+        """Return the only output, float32 [1, H, W, 3], unclipped.
+
+        Raises:
+            ModelError: the model has several.
+        """
+        if len(self.values) != 1:
+            shown = ", ".join(repr(text.brief(name)) for name in self.values)
+            raise ModelError(f"the model has several outputs ({shown}); ask for one in `values`")
+        return next(iter(self.values.values()))
+
     def __repr__(self) -> str:
-        """Return its shape and the evidence."""
-        shape = "x".join(map(str, self.pixels.shape))
-        return text.repr_of(self, f"{shape} [{self.provenance.evidence.value}]")
+        """Return its shapes and the evidence."""
+        shapes = ", ".join("x".join(map(str, value.shape)) for value in self.values.values())
+        return text.repr_of(self, f"{shapes} [{self.provenance.evidence.value}]")
 
 
 def load(path: Path) -> Pixels:

@@ -95,6 +95,7 @@ class Graph:
     Attributes:
         size_bytes: Of the file.
         believed: Ops whose output shapes no rule can tell; the file is believed there.
+        signature: Names that the file's one signature gives to inputs and outputs, by tensor.
     """
 
     tensors: tuple[Tensor, ...]
@@ -103,6 +104,24 @@ class Graph:
     outputs: tuple[int, ...]
     size_bytes: int
     believed: tuple[int, ...] = ()
+    signature: Mapping[int, str] = field(default_factory=dict)
+
+    @functools.cached_property
+    def input_names(self) -> tuple[str, ...]:
+        """Return a name for each input: the signature's, else the tensor's; no two are equal."""
+        return self._names_of(self.inputs)
+
+    @functools.cached_property
+    def output_names(self) -> tuple[str, ...]:
+        """Return a name for each output: the signature's, else the tensor's; no two are equal."""
+        return self._names_of(self.outputs)
+
+    def _names_of(self, indices: tuple[int, ...]) -> tuple[str, ...]:
+        names: list[str] = []
+        for position, i in enumerate(indices):
+            name = self.signature.get(i) or self.tensors[i].name or f"#{position}"
+            names.append(f"{name}#{position}" if name in names else name)
+        return tuple(names)
 
     def __repr__(self) -> str:
         """Return its counts."""

@@ -52,7 +52,7 @@ def asks(case: SizedCase) -> list[Request]:
     return [
         *(Request.of(case, verb, case.size) for verb in (Verb.TIME, Verb.PLACE, Verb.COUNT)),
         *(
-            Request.of(case, Verb.RUN, case.size, frame=frame)
+            Request.of(case, Verb.RUN, case.size, inputs=frame)
             for frame, target in frames
             if target is not None
         ),

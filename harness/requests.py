@@ -5,11 +5,12 @@ import functools
 from dataclasses import dataclass, field
 from typing import Self
 
-from harness import images, text
+from harness import text
 from harness.cases import Case
 from harness.errors import ConfigError, HarnessError
 from harness.evidence import sha256_of
 from harness.images import Output, Pixels, Size
+from harness.inputs import Inputs
 from harness.latency import Estimate, Instructions, Latency
 from harness.memory import Memory
 from harness.model import Model
@@ -39,7 +40,7 @@ class Request:
         verb: What is asked.
         model: The exported file.
         size: Resolution to run it at.
-        frame: What it is given, float32 [1, H, W, 3] in [0, 1]; for RUN only.
+        inputs: What it is given; for RUN only.
         limit_ms: The budget that a phone's timing is repeated for. It decides how long is
             measured, not what is, and so is no part of the key.
         subject: Name of the subject that it is about, or ''; no part of the key either.
@@ -50,7 +51,7 @@ class Request:
     verb: Verb
     model: Model
     size: Size
-    frame: Pixels | None = field(default=None, repr=False)
+    inputs: Inputs | None = field(default=None, repr=False)
     limit_ms: float | None = None
     subject: str = ""
     variant: str = ""
@@ -62,10 +63,17 @@ class Request:
         verb: Verb,
         size: Size,
         *,
-        frame: Pixels | None = None,
+        inputs: Inputs | Pixels | None = None,
         limit_ms: float | None = None,
     ) -> Self:
         """Return what to ask about a case.
+
+        Args:
+            case: The variant and the device.
+            verb: What is asked.
+            size: At which resolution.
+            inputs: What the model is given, or the pixels of its only input; for RUN only.
+            limit_ms: The budget that a phone's timing is repeated for.
 
         Raises:
             BlessedDataError: the variant's file is missing or is not the blessed one.
@@ -75,28 +83,28 @@ class Request:
             verb=verb,
             model=case.variant.model(),
             size=size,
-            frame=frame,
+            inputs=None if inputs is None else Inputs.of(inputs),
             limit_ms=limit_ms,
             subject=case.subject.name,
             variant=case.variant.name,
         )
 
     def __post_init__(self) -> None:
-        """Refuse a frame that is missing, or that nothing is made of.
+        """Refuse inputs that are missing, or that nothing is made of.
 
         Raises:
-            ConfigError: RUN without a frame, or another verb with one.
+            ConfigError: RUN without inputs, or another verb with some.
         """
-        if (self.verb is Verb.RUN) is not (self.frame is not None):
+        if (self.verb is Verb.RUN) is not (self.inputs is not None):
             raise ConfigError(
-                f"{self.verb.value} {'needs a' if self.frame is None else 'takes no'} frame"
+                f"{self.verb.value} {'needs' if self.inputs is None else 'takes no'} inputs"
             )
 
     @functools.cached_property
     def key(self) -> str:
-        """Return a hash of the profile, the delegate, the verb, the file, the size, the frame."""
-        frame = images.sha256_of_pixels(self.frame) if self.frame is not None else ""
-        parts = (self.target.sha256, self.verb.value, self.model.sha256, str(self.size), frame)
+        """Return a hash of the profile, the delegate, the verb, the file, the size, the inputs."""
+        given = self.inputs.sha256 if self.inputs is not None else ""
+        parts = (self.target.sha256, self.verb.value, self.model.sha256, str(self.size), given)
         return sha256_of("\n".join(parts).encode())
 
     @property

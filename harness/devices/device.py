@@ -3,6 +3,7 @@
 from typing import Protocol, Self
 
 from harness.images import Output, Pixels
+from harness.inputs import Inputs
 from harness.latency import Estimate, Instructions, Latency
 from harness.memory import Memory
 from harness.model import Model
@@ -29,8 +30,11 @@ class Device(Protocol):
     def fingerprint(self) -> str:
         """Return what identifies this device and its software, for provenance."""
 
-    def run(self, model: Model, frame: Pixels) -> Output:
-        """Run a model on one frame of its size, float32 [1, H, W, 3] in [0, 1]."""
+    def run(self, model: Model, given: Inputs | Pixels) -> Output:
+        """Run a model of the inputs' size on their real values, or on the pixels of its only one.
+
+        Pixels are float32 [1, H, W, 3] in [0, 1].
+        """
 
     def time(self, model: Model, *, limit_ms: float | None = None) -> Latency | Estimate:
         """Measure or estimate the latency of one inference.

@@ -179,7 +179,7 @@ def _run(variant: Variant, frame: Pixels, stand_in: _StandIn) -> Pixels:
     model = variant.model().at(Size.of(frame))
     if stand_in.in_fp16 is None:
         return Emulated(stand_in.target).run(model, frame).pixels
-    return stand_in.in_fp16.run(model, frame)
+    return stand_in.in_fp16.run(model, [frame])[0]
 
 
 def _margin(precision: Precision) -> tuple[float, str]:

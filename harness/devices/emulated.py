@@ -10,14 +10,13 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Self
 
-import numpy as np
-
 from harness import cache, memory
 from harness.devices import numerics
 from harness.errors import StackMissing
 from harness.estimate import estimate
-from harness.evidence import Evidence, Provenance, now_utc, sha256_of
+from harness.evidence import Evidence, Provenance, now_utc
 from harness.images import Output, Pixels
+from harness.inputs import Inputs
 from harness.latency import Estimate, Instructions
 from harness.memory import Memory
 from harness.model import Model
@@ -53,21 +52,26 @@ class Emulated:
         """Return what stands in for the phone."""
         return f"{self._target} emulated"
 
-    def run(self, model: Model, frame: Pixels) -> Output:
-        """Run a model on one frame with the strongest arithmetic available here."""
+    def run(self, model: Model, given: Inputs | Pixels) -> Output:
+        """Run a model on real values with the strongest arithmetic available here."""
+        inputs = Inputs.of(given)
         chosen = numerics.choose(self._target, model.graph)
         key = cache.key_of(
             numerics.__name__,
             chosen.name,
             chosen.versions,
             model.sha256,
-            frame.shape,
-            sha256_of(frame.tobytes()),
+            inputs.sha256,
             self._target,
         )
-        pixels = cache.remember("outputs", key, lambda: chosen.run(model, frame), kind=np.ndarray)
+        values = cache.remember(
+            "outputs",
+            key,
+            lambda: chosen.run(model, inputs.of_graph(model.graph)),
+            kind=cache.ARRAYS,
+        )
         return Output(
-            pixels=pixels,
+            values=dict(zip(model.graph.output_names, values, strict=True)),
             provenance=self._provenance(
                 model, chosen.evidence, by=chosen.name, runtime=chosen.versions, note=chosen.note
             ),

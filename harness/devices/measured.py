@@ -4,6 +4,7 @@ One tool gives all three facts. What the phone's state makes void is not used, a
 traces do not show is not claimed: both are a MeasurementError, which gates rule INCONCLUSIVE.
 """
 
+import itertools
 import re
 import shlex
 import statistics
@@ -14,7 +15,7 @@ from typing import Self
 
 import numpy as np
 
-from harness import images, latency, memory, text
+from harness import latency, memory, text
 from harness.devices.benchmark import benchmark_tool, timing, tool_file
 from harness.devices.benchmark.bench import Bench, Identity
 from harness.devices.benchmark.benchmark_tool import Preset
@@ -27,12 +28,14 @@ from harness.devices.traces.attribution import Traces
 from harness.errors import ConfigError, DeviceError
 from harness.evidence import Evidence, Provenance, now_utc
 from harness.images import Output, Pixels
+from harness.inputs import Inputs
 from harness.latency import Latency
 from harness.memory import Memory
 from harness.model import Model
 from harness.placement import Placement
 from harness.profiles import Profile
 from harness.sequential import Comparison
+from harness.stacks import feeding
 
 FAKE_PROPERTY = "ro.harness.fake"
 _IDENTITY = (
@@ -174,41 +177,53 @@ class Phone:
         """Return model, serial and build of the phone, and the delegate."""
         return f"{self.identity} {self._delegate}"
 
-    def run(self, model: Model, frame: Pixels) -> Output:
-        """Run a model on one frame of its size, float32 [1, H, W, 3] in [0, 1].
+    def run(self, model: Model, given: Inputs | Pixels) -> Output:
+        """Run a model of the inputs' size on their real values, or on the pixels of its only one.
 
         Raises:
-            DeviceError: the phone, the tool or the driver failed, or the output has a wrong size.
+            ModelError: the model does not take the inputs.
+            DeviceError: the phone, the tool or the driver failed, or the outputs have a wrong
+                size.
         """
         graph = model.graph
-        source, target = graph.tensors[graph.inputs[0]], graph.tensors[graph.outputs[0]]
-        stored = np.ascontiguousarray(images.to_stored(frame, source))
+        stored = feeding.store(graph, Inputs.of(given).of_graph(graph))
         self._bench.enter()
         if "output_filepath" not in self._bench.flags:
             raise ConfigError(
                 f"{self._tool.path}: cannot write a model's output (no --output_filepath); fetch "
                 "a newer build of TensorFlow Lite's benchmark_model (LiteRT 2's has no such flag)"
             )
-        path = self._bench.put(stored.tobytes(), "frame.bin")
+        fed = [
+            (graph.tensors[i].name, graph.tensors[i].shape, self._bench.put(v.tobytes(), "in.bin"))
+            for i, v in zip(graph.inputs, stored, strict=True)
+        ]
+        size_bytes = sum(graph.tensors[i].size_bytes for i in graph.outputs)
         preset = replace(self._preset(model), runs=1, warmup_runs=1)
-        flags = benchmark_tool.input_flags(source.name, source.shape, path, flags=self._bench.flags)
+        flags = benchmark_tool.input_flags(fed, flags=self._bench.flags)
         done = self._bench.run_model(
             model.data,
             preset,
             [*flags, "--output_filepath={run}/output.bin"],
             stage=f"running {model.name}",
-            files={"output.bin": target.size_bytes + 1},
+            files={"output.bin": size_bytes + 1},
         )
         data = done.files["output.bin"]
-        if len(data) != target.size_bytes:
+        made = [graph.tensors[i] for i in graph.outputs]
+        if len(data) != size_bytes:
+            shown = " and ".join(f"{tensor.dtype} {list(tensor.shape)}" for tensor in made)
             raise DeviceError(
                 f"phone {self.identity.serial}: running {model.name}: the output has "
-                f"{len(data)} bytes, {target.size_bytes} are expected for "
-                f"{target.dtype} {list(target.shape)}"
+                f"{len(data)} bytes, {size_bytes} are expected for {shown:.200}"
             )
-        values = np.frombuffer(data, target.dtype).reshape(target.shape)
+        ends = list(itertools.accumulate(tensor.size_bytes for tensor in made))
+        parts = [
+            np.frombuffer(data[end - tensor.size_bytes : end], tensor.dtype).reshape(tensor.shape)
+            for tensor, end in zip(made, ends, strict=True)
+        ]
+        values = feeding.read(graph, parts)
         return Output(
-            pixels=images.from_stored(values, target), provenance=self._provenance(model, {})
+            values=dict(zip(graph.output_names, values, strict=True)),
+            provenance=self._provenance(model, {}),
         )
 
     def place(self, model: Model) -> Placement:

@@ -1,12 +1,12 @@
 """Choose which software on this host stands in for a phone's arithmetic."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from harness.evidence import Evidence
 from harness.graph import Graph
-from harness.images import Pixels
+from harness.inputs import Values
 from harness.model import Model
 from harness.profiles import Target
 from harness.stacks import arm64, arm64_cpu, mldrift, qnn, xnnpack
@@ -25,14 +25,14 @@ class Numerics:
     Attributes:
         name: For a person.
         evidence: How strong a stand-in it is.
-        run: Takes a model and a frame of its size; returns float32 [1, H, W, 3].
+        run: Takes a model and the real values of its inputs in order; returns its outputs'.
         versions: Versions of the software that runs.
         note: What to know when reading the numbers, and what would make them stronger.
     """
 
     name: str
     evidence: Evidence
-    run: Callable[[Model, Pixels], Pixels]
+    run: Callable[[Model, Sequence[Values]], tuple[Values, ...]]
     versions: dict[str, str] = field(default_factory=dict)
     note: str = ""
 
@@ -68,7 +68,7 @@ def _qnn(target: Target) -> Numerics:
     return Numerics(
         name="Qualcomm's HTP simulator",
         evidence=Evidence.VENDOR,
-        run=lambda model, frame: qnn.run(model, target, frame),
+        run=lambda model, inputs: qnn.execute(model, target, inputs),
         versions=qnn.versions(),
     )
 
@@ -77,7 +77,7 @@ def _mldrift(target: Target) -> Numerics:
     return Numerics(
         name="LiteRT's GPU accelerator on software Vulkan",
         evidence=Evidence.VENDOR,
-        run=lambda model, frame: mldrift.run(model, target, frame),
+        run=lambda model, inputs: mldrift.execute(model, target, inputs),
         versions=mldrift.versions(),
         note=mldrift.NOTE,
     )
@@ -102,7 +102,7 @@ def _cpu(
         return Numerics(
             name="XNNPACK's Arm fp16 kernels under QEMU",
             evidence=Evidence.HOST,
-            run=lambda model, frame: arm64.run(model, target, frame, fp16=True),
+            run=lambda model, inputs: arm64.execute(model, target, inputs, fp16=True),
             versions=arm64.versions(),
             note="; ".join(notes),
         )
@@ -113,7 +113,7 @@ def _cpu(
     return Numerics(
         name="XNNPACK in fp16" if fp16 else "XNNPACK",
         evidence=Evidence.HOST,
-        run=functools.partial(xnnpack.run, fp16=fp16),
+        run=functools.partial(xnnpack.execute, fp16=fp16),
         versions=xnnpack.versions(),
         note="; ".join(notes),
     )

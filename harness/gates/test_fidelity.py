@@ -14,7 +14,7 @@ GATE = verdict.FIDELITY
 def asks(case: FrameCase) -> list[Request]:
     """Return what a case will ask: what the variant makes of the frame."""
     frame, _ = goldens.load_frame(case.subject, case.frame)
-    return [Request.of(case, Verb.RUN, case.size, frame=frame)]
+    return [Request.of(case, Verb.RUN, case.size, inputs=frame)]
 
 
 def test_output_stays_close_to_the_fp32_golden(

@@ -46,7 +46,8 @@ class Facts:
     def keep(self, fact: Fact) -> None:
         """Take in a fact that is known already, such as one of a run that goes on."""
         if isinstance(fact.answer, Output):
-            fact.answer.pixels.flags.writeable = False  # all who ask share it
+            for values in fact.answer.values.values():
+                values.flags.writeable = False  # all who ask share them
         if isinstance(fact.answer, Output) and fact.answer.provenance.evidence.repeats:
             self._outputs[fact.request.key] = fact
             while len(self._outputs) > _OUTPUTS_MAX:

@@ -27,8 +27,8 @@ def answer(device: Device, request: Request) -> Answer | None:
     model = request.sized
     match request.verb:
         case Verb.RUN:
-            assert request.frame is not None
-            return device.run(model, request.frame)
+            assert request.inputs is not None
+            return device.run(model, request.inputs)
         case Verb.TIME:
             return device.time(model, limit_ms=request.limit_ms)
         case Verb.PLACE:
@@ -202,7 +202,7 @@ def _ask(worker: child.Worker, request: Request) -> Fact:
             request.verb,
             request.model,
             request.size,
-            request.frame,
+            request.inputs,
             timeout_s=_LIMIT_S,
         )
     except HarnessError as error:

@@ -1,6 +1,7 @@
 """The device of a case as a test sees it."""
 
 from harness.images import Output, Pixels, Size
+from harness.inputs import Inputs
 from harness.lab.facts import Facts
 from harness.latency import Estimate, Instructions, Latency
 from harness.memory import Memory
@@ -48,7 +49,11 @@ class DeviceUnderTest:
 
     def run(self, model: Variant | Model, frame: Pixels) -> Output:
         """Run a model on one frame, float32 [1, H, W, 3] in [0, 1], resized to fit it."""
-        answer = self._ask(Verb.RUN, model, Size.of(frame), frame=frame)
+        return self.feed(model, Inputs.of(frame), Size.of(frame))
+
+    def feed(self, model: Variant | Model, inputs: Inputs, size: Size) -> Output:
+        """Run a model on the real values of all its inputs, resized to a resolution."""
+        answer = self._ask(Verb.RUN, model, size, inputs=inputs)
         assert isinstance(answer, Output)
         return answer
 
@@ -87,7 +92,7 @@ class DeviceUnderTest:
         model: Variant | Model,
         size: Size,
         *,
-        frame: Pixels | None = None,
+        inputs: Inputs | None = None,
         limit_ms: float | None = None,
     ) -> Answer | None:
         file = model.model() if isinstance(model, Variant) else model
@@ -97,7 +102,7 @@ class DeviceUnderTest:
                 verb=verb,
                 model=file,
                 size=size,
-                frame=frame,
+                inputs=inputs,
                 limit_ms=limit_ms,
                 subject=self._subject,
                 variant=model.name if isinstance(model, Variant) else "",

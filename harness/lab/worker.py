@@ -5,7 +5,8 @@ import json
 
 from harness import child, schema
 from harness.devices.emulated import Emulated
-from harness.images import Pixels, Size
+from harness.images import Size
+from harness.inputs import Inputs
 from harness.lab import local
 from harness.model import Model
 from harness.profiles import Target
@@ -25,11 +26,13 @@ def _known(model: Model) -> Model:
 
 
 def answer(
-    target: str, verb: Verb, model: Model, size: Size, frame: Pixels | None
+    target: str, verb: Verb, model: Model, size: Size, inputs: Inputs | None
 ) -> Answer | None:
     """Answer one request on this host; the target comes as JSON."""
     device = _device(target)
-    request = Request(target=device.target, verb=verb, model=_known(model), size=size, frame=frame)
+    request = Request(
+        target=device.target, verb=verb, model=_known(model), size=size, inputs=inputs
+    )
     return local.answer(device, request)
 
 

@@ -13,20 +13,19 @@ import functools
 import json
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from numpy.typing import NDArray
-
-from harness import cache, child, images
-from harness.errors import DeviceError, ModelError, StackMissing
+from harness import cache, child
+from harness.errors import DeviceError, StackMissing
 from harness.graph import Graph
 from harness.images import Pixels
 from harness.model import Model
 from harness.profiles import Target
-from harness.stacks import arm64_cpu, arm64_sysroot, arm64_worker
+from harness.stacks import arm64_cpu, arm64_sysroot, arm64_worker, feeding
 from harness.stacks.arm64_cpu import CpuDescription
 from harness.stacks.arm64_sysroot import Manifest
+from harness.stacks.feeding import Values
 
 _STAGE = "Arm kernels under QEMU"
 _MEMORY_MIB = 12_288
@@ -95,6 +94,13 @@ def run(model: Model, target: Target, frame: Pixels, *, fp16: bool = False) -> P
         DeviceError: the kernels or the emulator crashed, hung or ran out of memory, or the
             phone's CPU has no fp16 arithmetic.
     """
+    return execute(model, target, [frame], fp16=fp16)[0]
+
+
+def execute(
+    model: Model, target: Target, inputs: Sequence[Values], *, fp16: bool = False
+) -> tuple[Values, ...]:
+    """Run real values as `run` runs a frame; any number of inputs, every output returned."""
     cpu = arm64_cpu.describe(target.profile.cpu)
     if fp16 and not cpu.fp16:
         raise DeviceError(
@@ -102,20 +108,14 @@ def run(model: Model, target: Target, frame: Pixels, *, fp16: bool = False) -> P
         )
     _manifest()
     graph = model.graph
-    tensor = graph.tensors[graph.inputs[0]]
-    if tensor.shape != frame.shape:
-        raise ModelError(
-            f"the model reads {list(tensor.shape)} and the frame is {list(frame.shape)}; "
-            "rewrite the model for the frame's size first"
-        )
-    output: NDArray[Any] = worker(cache.root(), cpu).call(
-        "run",
+    made = worker(cache.root(), cpu).call(
+        "execute",
         model.data,
-        images.to_stored(frame, tensor),
+        feeding.store(graph, inputs),
         fp16,
         timeout_s=_LIMIT_FLOOR_S + _LIMIT_RATIO * cost_s(graph, fp16=fp16),
     )
-    return images.from_stored(output, graph.tensors[graph.outputs[0]])
+    return feeding.read(graph, made)
 
 
 def instructions(model: Model, target: Target) -> float:

@@ -34,7 +34,7 @@ def main() -> None:
     from harness import child
     from harness.stacks import xnnpack_worker
 
-    child.serve({"run": xnnpack_worker.run})
+    child.serve({"execute": xnnpack_worker.execute})
 
 
 def count(path: Path, *, inferences: int) -> None:

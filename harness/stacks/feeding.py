@@ -3,15 +3,14 @@
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from harness import images
 from harness.errors import ModelError
 from harness.graph import Graph
+from harness.inputs import Values
 
-Values = NDArray[np.float32]
-"""Real values of a tensor, in its shape."""
+__all__ = ["Values", "read", "store"]
 
 
 def store(graph: Graph, inputs: Sequence[Values]) -> list[NDArray[Any]]:
@@ -27,7 +26,8 @@ def store(graph: Graph, inputs: Sequence[Values]) -> list[NDArray[Any]]:
     for tensor, values in zip(tensors, inputs, strict=True):
         if tensor.shape != values.shape:
             raise ModelError(
-                f"takes {tensor.shape} and was given {values.shape}; resize the model first"
+                f"takes {list(tensor.shape)} and was given {list(values.shape)}; "
+                "resize the model first"
             )
     return [
         images.to_stored(values, tensor) for tensor, values in zip(tensors, inputs, strict=True)

@@ -3,11 +3,8 @@
 import functools
 import importlib.metadata
 from collections.abc import Sequence
-from typing import Any
 
-from numpy.typing import NDArray
-
-from harness import cache, child, images, placement
+from harness import cache, child, placement
 from harness.evidence import Evidence, Provenance, now_utc
 from harness.images import Pixels
 from harness.model import Model
@@ -42,21 +39,23 @@ def run(model: Model, frame: Pixels, *, fp16: bool = False) -> Pixels:
         ModelError: LiteRT refuses the model.
         DeviceError: the kernels crashed, hung or ran out of memory.
     """
-    graph = model.graph
-    stored = images.to_stored(frame, graph.tensors[graph.inputs[0]])
-    output: NDArray[Any] = worker().call("run", model.data, stored, fp16, timeout_s=RUN_LIMIT_S)
-    return images.from_stored(output, graph.tensors[graph.outputs[0]])
+    return execute(model, [frame], fp16=fp16)[0]
 
 
-def execute(model: Model, inputs: Sequence[Values]) -> tuple[Values, ...]:
+def execute(model: Model, inputs: Sequence[Values], *, fp16: bool = False) -> tuple[Values, ...]:
     """Run real values through a model with any number of inputs; return every output.
+
+    Args:
+        model: Of the inputs' size.
+        inputs: One for each of the model's, in its order.
+        fp16: Force fp16 arithmetic, as for `run`.
 
     Raises:
         ModelError: LiteRT refuses the model, or the values do not fit it.
         DeviceError: the kernels crashed, hung or ran out of memory.
     """
     stored = feeding.store(model.graph, inputs)
-    made = worker().call("execute", model.data, stored, timeout_s=RUN_LIMIT_S)
+    made = worker().call("execute", model.data, stored, fp16, timeout_s=RUN_LIMIT_S)
     return feeding.read(model.graph, made)
 
 

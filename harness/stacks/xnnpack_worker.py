@@ -15,22 +15,10 @@ _FORCE_FP16 = 0x7
 """XNNPACK delegate flags QS8 | QU8 | FORCE_FP16. Source: LiteRT xnnpack_delegate.h."""
 
 
-def run(model: bytes, stored: NDArray[Any], fp16: bool) -> NDArray[Any]:
-    """Run one inference on an input in its stored dtype and return the stored output."""
-    if fp16:
-        return _run_fp16(model, stored)
-    interpreter = _interpreter(model)
-    try:
-        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], stored)
-        interpreter.invoke()
-        output: NDArray[Any] = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
-    except (ValueError, RuntimeError) as error:
-        raise ModelError(f"LiteRT cannot run the model: {error}") from None
-    return output
-
-
-def execute(model: bytes, stored: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
+def execute(model: bytes, stored: Sequence[NDArray[Any]], fp16: bool) -> list[NDArray[Any]]:
     """Run one inference on inputs in their stored dtypes and return every stored output."""
+    if fp16:
+        return _execute_fp16(model, stored)
     interpreter = _interpreter(model)
     try:
         for detail, values in zip(interpreter.get_input_details(), stored, strict=True):
@@ -74,7 +62,7 @@ def _interpreter(model: bytes) -> Any:
     return interpreter
 
 
-def _run_fp16(model: bytes, stored: NDArray[Any]) -> NDArray[Any]:
+def _execute_fp16(model: bytes, stored: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
     from ai_edge_litert.compiled_model import CompiledModel
     from ai_edge_litert.cpu_options import CpuOptions
     from ai_edge_litert.hardware_accelerator import HardwareAccelerator
@@ -89,13 +77,17 @@ def _run_fp16(model: bytes, stored: NDArray[Any]) -> NDArray[Any]:
             ),
         )
         inputs, outputs = compiled.create_input_buffers(0), compiled.create_output_buffers(0)
-        inputs[0].write(np.ascontiguousarray(stored))
+        for buffer, values in zip(inputs, stored, strict=True):
+            buffer.write(np.ascontiguousarray(values))
         compiled.run_by_index(0, inputs, outputs)
-        shape: Sequence[int] = _interpreter(model).get_output_details()[0]["shape"]
-        return np.asarray(outputs[0].read(int(np.prod(shape)), np.float32)).reshape(shape)
+        details = _interpreter(model).get_output_details()
+        return [
+            np.asarray(buffer.read(int(np.prod(one["shape"])), one["dtype"])).reshape(one["shape"])
+            for buffer, one in zip(outputs, details, strict=True)
+        ]
     except (ValueError, RuntimeError) as error:
         raise ModelError(f"LiteRT cannot run the model in fp16: {error}") from None
 
 
 if __name__ == "__main__":
-    child.serve({"run": run, "execute": execute, "delegated": delegated})
+    child.serve({"execute": execute, "delegated": delegated})

@@ -13,7 +13,7 @@ from harness.errors import DeviceError, HarnessError, ModelError
 from harness.images import Pixels
 from harness.profiles import CpuCluster, Profile, Target
 from harness.stacks import arm64, arm64_cpu, arm64_sysroot, arm64_worker, xnnpack
-from tests import models, needs
+from tests import kinds, models, needs
 
 pytestmark = pytest.mark.arm64
 
@@ -88,6 +88,21 @@ def test_quantized_arm_kernels_agree_with_this_hosts_to_the_bit(dtype: str) -> N
     model = models.conv_net(depth=4, channels=16, size_px=32, dtype=dtype)
 
     assert np.array_equal(run(model, 32), run_on_host(model, 32))
+
+
+def test_two_inputs_and_two_outputs_agree_to_the_bit() -> None:
+    for data in (
+        kinds.burst(size_px=16, dtype="int8"),
+        kinds.two_outputs(size_px=16, dtype="int8"),
+    ):
+        model = models.model(data)
+        given = [frame(16, seed) for seed, _ in enumerate(model.graph.inputs)]
+
+        emulated = arm64.execute(model, PHONE, given)
+
+        for values, wanted in zip(emulated, xnnpack.execute(model, given), strict=True):
+            assert np.ptp(wanted) > 10 * models.SCALE
+            np.testing.assert_array_equal(values, wanted)
 
 
 def test_an_int8_unet_agrees_to_the_bit() -> None:

@@ -13,7 +13,7 @@ from harness.images import Pixels
 from harness.placement import Placement
 from harness.profiles import Accelerator, Profile, Target
 from harness.stacks import mldrift, xnnpack
-from tests import branches, models, needs
+from tests import branches, kinds, models, needs
 
 pytestmark = pytest.mark.gpu
 
@@ -113,6 +113,17 @@ def test_float_pixels_are_those_of_the_cpu_in_fp32() -> None:
     on_cpu = xnnpack.run(models.model(model), frame())
     assert np.ptp(on_cpu) > 0.1
     assert np.abs(output - on_cpu).max() < 1e-5
+
+
+def test_two_inputs_and_two_outputs_are_those_of_the_cpu() -> None:
+    for data in (kinds.burst(size_px=16), kinds.two_outputs(size_px=16)):
+        model = models.model(data)
+        given = [frame() * (seed + 1) / 2 for seed, _ in enumerate(model.graph.inputs)]
+
+        on_gpu = mldrift.execute(model, PHONE, given)
+
+        for values, wanted in zip(on_gpu, xnnpack.execute(model, given), strict=True):
+            np.testing.assert_allclose(values, wanted, atol=1e-5)
 
 
 def test_int8_pixels_are_those_of_the_cpu_to_the_last_bit() -> None:

@@ -16,11 +16,12 @@ from harness.devices.phone.lock import HOME
 from harness.errors import ConfigError, DeviceError, MeasurementError
 from harness.evidence import Evidence
 from harness.graph import parse
+from harness.inputs import Inputs
 from harness.model import Model
 from harness.placement import CPU
 from harness.sequential import Plan, Ruling
 from harness.stacks import xnnpack
-from tests import models, phones
+from tests import kinds, models, phones
 from tests.phones import EDGETPU, PIXEL_4, QUICK, SIZE, Plugged
 
 pytestmark = pytest.mark.slow
@@ -88,6 +89,22 @@ def test_an_int8_models_pixels_come_back_as_real_values(device: Phone, tmp_path:
 
     expected = xnnpack.run(models.model(model), frame)
     assert np.allclose(output.pixels, expected, atol=2 * models.SCALE)
+
+
+def test_each_input_is_fed_and_each_output_comes_back_by_name(device: Phone):
+    for data in (kinds.burst(), kinds.two_outputs()):
+        model = phones.model(data, name="many")
+        given = {
+            name: phones.frame(SIZE) * (0.5 if position else 1.0)
+            for position, name in enumerate(model.graph.input_names)
+        }
+
+        output = device.run(model, Inputs(given))
+
+        expected = xnnpack.execute(model, Inputs(given).of_graph(model.graph))
+        assert tuple(output.values) == model.graph.output_names
+        for values, wanted in zip(output.values.values(), expected, strict=True):
+            np.testing.assert_allclose(values, wanted, atol=1e-5)
 
 
 def test_a_model_is_resized_to_the_frame(device: Phone, variant: Model):

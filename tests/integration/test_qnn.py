@@ -16,7 +16,7 @@ from harness.images import Pixels
 from harness.placement import Placement
 from harness.profiles import Accelerator, Profile, Target
 from harness.stacks import qnn, qnn_compiler, xnnpack
-from tests import branches, models, needs
+from tests import branches, kinds, models, needs
 
 pytestmark = pytest.mark.qualcomm
 
@@ -116,6 +116,23 @@ def test_float_pixels_are_those_of_the_cpu_within_fp16() -> None:
     on_cpu = xnnpack.run(models.model(model), frame(32))
     error = np.abs(on_npu - on_cpu).max()
     assert 0.0 < error < 2.0**-7  # it ran in fp16: neither exact nor far off
+
+
+def test_two_inputs_and_two_outputs_are_those_of_the_cpu_to_one_rounding() -> None:
+    for data in (
+        kinds.burst(size_px=16, dtype="int8"),
+        kinds.two_outputs(size_px=16, dtype="int8"),
+    ):
+        model = models.model(data)
+        given = [frame(16, seed=seed) for seed, _ in enumerate(model.graph.inputs)]
+
+        on_npu = qnn.execute(model, snapdragon(), given)
+
+        on_cpu = xnnpack.execute(model, given)
+        assert len(on_npu) == len(model.graph.outputs)
+        for values, wanted in zip(on_npu, on_cpu, strict=True):
+            assert np.ptp(wanted) > 10 * models.SCALE
+            assert np.abs(values - wanted).max() <= 2.01 * models.SCALE
 
 
 def test_a_partly_delegated_model_runs_in_graph_order() -> None:

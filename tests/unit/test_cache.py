@@ -106,6 +106,18 @@ def test_pixels_come_back_as_they_were() -> None:
     assert values[1].dtype == pixels.dtype
 
 
+def test_several_arrays_come_back_in_order() -> None:
+    arrays = (np.arange(6, dtype=np.float32).reshape(2, 3), np.float32([[7.0]]))
+    compute = Counter(arrays)
+
+    values = [cache.remember("folder", "key", compute, kind=cache.ARRAYS) for _ in range(2)]
+
+    assert compute.calls == 1
+    assert len(values[1]) == 2
+    for value, array in zip(values[1], arrays, strict=True):
+        np.testing.assert_array_equal(value, array)
+
+
 def test_rooms_and_keys_are_apart() -> None:
     values = [
         cache.remember(folder, key, Counter(f"{folder} {key}"), kind=str)

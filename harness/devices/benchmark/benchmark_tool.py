@@ -10,7 +10,7 @@ Source: google-ai-edge/LiteRT, tflite/tools/benchmark and litert/tools; logs of 
 import itertools
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.errors import ConfigError, DeviceError
@@ -204,12 +204,16 @@ def run_flags(preset: Preset, *, flags: frozenset[str] | None = None) -> tuple[s
 
 
 def input_flags(
-    name: str, shape: tuple[int, ...], path: str, *, flags: frozenset[str] | None = None
+    fed: Sequence[tuple[str, tuple[int, ...], str]], *, flags: frozenset[str] | None = None
 ) -> tuple[str, ...]:
-    """Return the flags that feed a file of raw bytes to the model's one input.
+    """Return the flags that feed a file of raw bytes to each of the model's inputs.
 
     A name with characters that the tool's syntax uses is replaced: the tool only warns of a
     name that differs, and takes inputs in the model's order.
+
+    Args:
+        fed: Name, shape and the path of the file on the phone, in the model's order.
+        flags: Flags that the tool knows, or None where that was not asked.
 
     Raises:
         ConfigError: the build cannot read inputs from a file.
@@ -219,13 +223,18 @@ def input_flags(
             "this benchmark tool cannot read a frame from a file (no --input_layer_value_files); "
             "fetch a newer build of TensorFlow Lite's benchmark_model"
         )
-    if not re.fullmatch(r"[\w./-]+", name):
-        name = "input"
-    shape_text = ",".join(str(size) for size in shape)
+    names = [
+        name if re.fullmatch(r"[\w./-]+", name) else f"input{position}"
+        for position, (name, _, _) in enumerate(fed)
+    ]
+    shapes = (",".join(str(size) for size in shape) for _, shape, _ in fed)
+    files = (
+        f"{name}:{path.replace(':', '::')}" for name, (*_, path) in zip(names, fed, strict=True)
+    )
     return (
-        f"--input_layer={name}",
-        f"--input_layer_shape={shape_text}",
-        f"--input_layer_value_files={name}:{path.replace(':', '::')}",
+        f"--input_layer={','.join(names)}",
+        f"--input_layer_shape={':'.join(shapes)}",
+        f"--input_layer_value_files={','.join(files)}",
     )
 
 

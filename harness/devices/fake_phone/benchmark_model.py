@@ -142,14 +142,14 @@ def _break(folder: Folder, switches: Switches) -> bool:
 def _infer(
     folder: Folder, switches: Switches, flags: dict[str, str], model: bytes
 ) -> tuple[Samples, bytes]:
-    """Load and run the model; return the times and the last output's bytes."""
+    """Load and run the model; return the times and the last outputs' bytes."""
     start_ns = time.perf_counter_ns()
     threads = max(1, min(2, int(flags["num_threads"])))
     interpreter = Interpreter(model_content=model, num_threads=threads)
     interpreter.allocate_tensors()
     init_us = (time.perf_counter_ns() - start_ns) / 1e3
-    details = interpreter.get_input_details()[0]
-    interpreter.set_tensor(details["index"], _input(flags, details))
+    for details, path in zip(*_fed(flags, interpreter.get_input_details()), strict=True):
+        interpreter.set_tensor(details["index"], _input(path, details))
     warmup, runs = int(flags["warmup_runs"]), int(flags["num_runs"])
     if faults.take(folder, Fault.TOOL_STOPS_EARLY):
         runs = 1
@@ -163,21 +163,34 @@ def _infer(
     if faults.take(folder, Fault.CLOCK_JUMPS):
         (folder.state / "clock_offset_s").write_text("-3600")
         times[-1] -= 3.6e9
-    output = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+    outputs = [interpreter.get_tensor(one["index"]) for one in interpreter.get_output_details()]
     samples = Samples(init_us=init_us, warmup_us=times[:warmup], timed_us=times[warmup:])
-    return samples, output.tobytes()
+    return samples, b"".join(output.tobytes() for output in outputs)
 
 
-def _input(flags: dict[str, str], details: Mapping[str, Any]) -> NDArray[Any]:
+def _fed(
+    flags: dict[str, str], details: Sequence[Mapping[str, Any]]
+) -> tuple[Sequence[Mapping[str, Any]], Sequence[str]]:
+    """Return the inputs, and the file that each is read from, '' for random values."""
+    given = flags.get("input_layer_value_files", "")
+    if not given:
+        return details, [""] * len(details)
+    paths = [file.rpartition(":")[2] for file in given.split(",")]
+    if len(paths) != len(details):
+        print(f"ERROR: {len(paths)} files for {len(details)} inputs.", file=sys.stderr, flush=True)
+        os.abort()
+    return details, paths
+
+
+def _input(path: str, details: Mapping[str, Any]) -> NDArray[Any]:
     shape = tuple(int(size) for size in details["shape"])
     dtype = np.dtype(details["dtype"])
-    files = flags.get("input_layer_value_files", "")
-    if not files:
+    if not path:
         low, high = (0, 1) if dtype.kind == "f" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
         return np.random.default_rng(0).uniform(low, high, shape).astype(dtype)
-    data = Path(files.rpartition(":")[2]).read_bytes()
+    data = Path(path).read_bytes()
     if len(data) != int(np.prod(shape)) * dtype.itemsize:
-        print(f"ERROR: The size of {files} is {len(data)} bytes.", file=sys.stderr, flush=True)
+        print(f"ERROR: The size of {path} is {len(data)} bytes.", file=sys.stderr, flush=True)
         os.abort()
     return np.frombuffer(data, dtype).reshape(shape)
 

@@ -252,18 +252,20 @@ def test_exactly_the_asked_number_of_runs_is_asked_for():
 
 
 def test_an_input_name_with_the_tools_own_syntax_is_replaced():
-    flags = benchmark_tool.input_flags("serving_default_x:0", (1, 8, 4, 3), "/data/a.bin")
+    flags = benchmark_tool.input_flags(
+        [("serving_default_x:0", (1, 8, 4, 3), "/data/a.bin"), ("noise", (1,), "/data/b.bin")]
+    )
 
     assert flags == (
-        "--input_layer=input",
-        "--input_layer_shape=1,8,4,3",
-        "--input_layer_value_files=input:/data/a.bin",
+        "--input_layer=input0,noise",
+        "--input_layer_shape=1,8,4,3:1",
+        "--input_layer_value_files=input0:/data/a.bin,noise:/data/b.bin",
     )
 
 
 def test_a_build_that_cannot_read_a_frame_is_an_error_that_says_so():
     with pytest.raises(ConfigError, match="cannot read a frame"):
-        benchmark_tool.input_flags("x", (1, 2, 2, 3), "/a", flags=frozenset({"use_gpu"}))
+        benchmark_tool.input_flags([("x", (1, 2), "/a")], flags=frozenset({"use_gpu"}))
 
 
 @pytest.mark.parametrize(
