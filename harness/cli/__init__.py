@@ -16,6 +16,7 @@ from harness.cli import (
     compare,
     devices,
     doctor,
+    fake_lab,
     fake_phone,
     history,
     init,
@@ -29,7 +30,7 @@ from harness.errors import GateError, HarnessError
 
 COMMANDS = (
     devices, doctor, inspect, advise, bisect, init, bless, compare, calibrate, ledger, report,
-    ci_summary, history, fake_phone, train, build, study,
+    ci_summary, history, fake_phone, fake_lab, train, build, study,
 )  # fmt: skip
 
 EXAMPLES = {
@@ -47,6 +48,7 @@ EXAMPLES = {
     "history": "harness history replay nights.csv.gz",
     "ci-summary": "harness ci-summary --against origin/main --annotations",
     "fake-phone": "harness fake-phone --port 5601",
+    "fake-lab": "harness fake-lab stf --port 7100",
     "train": "harness train deblur_unet --preset small --steps 1000",
     "build": "harness build deblur_unet",
     "study": "harness study paper",

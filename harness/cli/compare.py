@@ -10,6 +10,7 @@ from harness.devices.measured import Phone
 from harness.errors import ConfigError, DeviceError
 from harness.lab import LocalLab
 from harness.lab.adb import AdbLab
+from harness.lab.stf import StfLab
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,7 +29,7 @@ def run(options: argparse.Namespace) -> int:
     candidate, baseline = model.load(options.candidate), model.load(options.baseline)
     size = options.size or candidate.size
     with shared.open_lab(options, origin=Origin.PHONE) as lab:
-        if not isinstance(lab, LocalLab | AdbLab):
+        if not isinstance(lab, LocalLab | AdbLab | StfLab):
             raise ConfigError(f"--lab={lab.name} may answer from another unit each time")
         phone = lab.device(target)
         if not isinstance(phone, Phone):

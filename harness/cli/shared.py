@@ -130,7 +130,7 @@ def add_phone(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME[:ARG]",
-        help="ask the phones of a lab, such as adb:HOST:PORT; repeat for several",
+        help="ask the phones of a lab, adb:HOST:PORT (repeat for several) or stf:URL",
     )
     parser.add_argument(
         "--preset",

@@ -7,7 +7,7 @@ from harness.errors import ConfigError
 from harness.lab.lab import Lab
 from harness.lab.local import LocalLab
 
-KINDS = {"adb": "adb:HOST:PORT"}
+KINDS = {"adb": "adb:HOST:PORT", "stf": "stf:URL"}
 """How `--lab` names each kind of lab."""
 
 
@@ -52,5 +52,16 @@ def choose(
             from harness.lab.adb import AdbLab  # adbutils and protobuf: only where they are used
 
             return AdbLab(arguments, phone_setup=phone_setup)
+        case "stf":
+            from harness.lab.stf import StfLab
+
+            return StfLab(_only(names), phone_setup=phone_setup)
         case _:
             raise ConfigError(f"no lab {names[0]!r}; known: {', '.join(KINDS.values())}")
+
+
+def _only(names: Sequence[str]) -> str:
+    """Return the argument of the one lab of its kind."""
+    if len(names) > 1:
+        raise ConfigError(f"--lab {', '.join(names)}: name one such lab in a run")
+    return names[0].partition(":")[2]

@@ -84,8 +84,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="append",
         default=[],
         metavar="NAME[:ARG]",
-        help="ask the phones of a lab, such as adb:HOST:PORT; repeat for several; default the ini "
-        "key labs, else this host",
+        help="ask the phones of a lab, adb:HOST:PORT (repeat for several) or stf:URL; default the "
+        "ini key labs, else this host",
     )
     group.addoption(
         "--harness-subject",
