@@ -13,6 +13,7 @@ from harness.devices.phone import adb
 from harness.devices.phone.adb import Server
 from harness.errors import DeviceError
 from harness.images import Output
+from harness.inputs import Inputs
 from harness.lab import Facts, choose
 from harness.lab.adb import AdbLab
 from harness.profiles import Target
@@ -47,7 +48,11 @@ def test_phones_of_a_lab_are_matched_to_profiles_and_disconnected_at_the_end(
     plugged: Plugged, tmp_path: Path, server: Server
 ) -> None:
     request = Request(
-        target=TARGET, verb=Verb.RUN, model=phones.model(), size=SIZE, frame=phones.frame()
+        target=TARGET,
+        verb=Verb.RUN,
+        model=phones.model(),
+        size=SIZE,
+        inputs=Inputs.of(phones.frame()),
     )
     with phones.plugged(tmp_path / "other", server) as other:
         other.folder.setprop("ro.product.model", "Galaxy S24")

@@ -16,6 +16,7 @@ from harness.devices.phone import adb
 from harness.devices.phone.adb import Server
 from harness.errors import ConfigError, DeviceError, HarnessError
 from harness.images import Output
+from harness.inputs import Inputs
 from harness.lab import Facts
 from harness.lab.fakes.serving import TOKEN, Fault
 from harness.lab.fakes.stf import FakeStf, Lent
@@ -63,8 +64,8 @@ def opened(stf: FakeStf) -> StfLab:
 
 
 def asked(verb: Verb = Verb.PLACE) -> Request:
-    frame = phones.frame() if verb is Verb.RUN else None
-    return Request(target=TARGET, verb=verb, model=phones.model(), size=SIZE, frame=frame)
+    given = Inputs.of(phones.frame()) if verb is Verb.RUN else None
+    return Request(target=TARGET, verb=verb, model=phones.model(), size=SIZE, inputs=given)
 
 
 def test_facts_of_a_rented_phone_are_those_of_the_cable(stf: FakeStf, plugged: Plugged) -> None:
