@@ -18,6 +18,7 @@ from harness.errors import ConfigError, DeviceError, ModelError
 from harness.judging import Trial
 from harness.lab import Facts, Lab, choose
 from harness.latency import Estimate
+from harness.measures import Measured
 from harness.model import Model
 from harness.placement import Placement
 from harness.profiles import Target
@@ -126,6 +127,7 @@ def judge(
     lab: str | Sequence[str] = (),
     jobs: int | None = None,
     profiles: Sequence[str | Path] = (),
+    measures: Mapping[str, Measured] | None = None,
 ) -> Iterator[Record]:
     """Yield the verdicts of the shipped gates, those of `pytest --device`, each with its names.
 
@@ -143,6 +145,7 @@ def judge(
             the ini key `labs` is not read.
         jobs: Emulated phones that are asked at one time; default the number of cores.
         profiles: More folders of device profiles.
+        measures: Measures of your own by name, for `limits.own` of subject.toml.
 
     Raises:
         ConfigError: a name, a folder or a file is wrong, or nothing that is asked for ships.
@@ -161,13 +164,15 @@ def judge(
         phone_setup=PhoneSetup.of_project(),
         jobs=jobs or os.cpu_count() or 1,
     )
-    return _judged(judging.trials(planned.cases), asked)
+    return _judged(judging.trials(planned.cases), asked, measures)
 
 
-def _judged(trials: Sequence[Trial], lab: Lab) -> Iterator[Record]:
+def _judged(
+    trials: Sequence[Trial], lab: Lab, own: Mapping[str, Measured] | None
+) -> Iterator[Record]:
     try:
         lab.open()
-        yield from judging.judge(trials, Facts(lab))
+        yield from judging.judge(trials, Facts(lab), own=own)
     finally:
         if troubles := lab.close():
             raise DeviceError(f"not released: {'; '.join(troubles)}")

@@ -63,7 +63,17 @@ def compare(
     )
 
 
-def _compare(pixels: Pixels, reference: Pixels, output_range: tuple[float, float]) -> Fidelity:
+def on_display(
+    pixels: Pixels, reference: Pixels, output_range: tuple[float, float]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return an image and its reference as float64 clipped to their range and mapped to [0, 1].
+
+    Non-finite values of the image are the value farthest from the reference.
+
+    Raises:
+        ModelError: the shapes differ.
+        BlessedDataError: the reference holds NaN or infinite values.
+    """
     if pixels.shape != reference.shape:
         raise ModelError(
             f"the output has shape {pixels.shape}, its reference {reference.shape}; "
@@ -73,10 +83,15 @@ def _compare(pixels: Pixels, reference: Pixels, output_range: tuple[float, float
         raise BlessedDataError("the reference holds non-finite values; bless the subject again")
     wanted = _on_display(reference, output_range)
     got = _on_display(pixels, output_range)
-    non_finite = pixels.size - int(np.count_nonzero(np.isfinite(pixels)))
-    if non_finite:
+    if not np.isfinite(pixels).all():
         farthest = np.where(wanted < PEAK / 2, PEAK, 0.0)
         got = np.where(np.isfinite(pixels), got, farthest)
+    return got, wanted
+
+
+def _compare(pixels: Pixels, reference: Pixels, output_range: tuple[float, float]) -> Fidelity:
+    got, wanted = on_display(pixels, reference, output_range)
+    non_finite = pixels.size - int(np.count_nonzero(np.isfinite(pixels)))
     error = np.subtract(got, wanted, out=got)
     squared_sum = float(np.vdot(error, error))
     max_error = max(float(error.max()), -float(error.min()))

@@ -11,10 +11,12 @@ from typing import Protocol
 
 from harness import metrics
 from harness.baselines import Baseline
+from harness.errors import MeasurementError, ModelError, StackMissing
 from harness.evidence import Evidence, Provenance
 from harness.fidelity import Fidelity
-from harness.images import OUT_OF_RANGE_SHARE_MAX
+from harness.images import OUT_OF_RANGE_SHARE_MAX, Pixels
 from harness.latency import Estimate, Latency
+from harness.measures import Measure
 from harness.memory import Memory
 from harness.metrics import Metric
 from harness.model import Model
@@ -211,6 +213,27 @@ def in_range(match: Fidelity, provenance: Provenance) -> Verdict:
     )
 
 
+def measured(
+    measure: Measure, pixels: Pixels, reference: Pixels, provenance: Provenance
+) -> Verdict:
+    """Judge an output by a measure that its limits ask for (F5).
+
+    Args:
+        measure: The measure with its limit.
+        pixels: The output, float32 [1, H, W, C].
+        reference: The FP32 golden.
+        provenance: Of the output.
+    """
+    metric = measure.metric
+    try:
+        value = measure.value(pixels, reference)
+    except StackMissing as error:
+        return inconclusive(metric, Lack.STACK, str(error))
+    except (ModelError, MeasurementError) as error:
+        return inconclusive(metric, Lack.FACT, str(error))
+    return rule(metric, value, measure.limit, provenance)
+
+
 def psnr(
     match: Fidelity, provenance: Provenance, *, at_least_db: float | None, hazard: str = ""
 ) -> Verdict:
@@ -220,7 +243,7 @@ def psnr(
         match: How far the output is from the golden.
         provenance: Of the output.
         at_least_db: The limit.
-        hazard: What is known to be dangerous in the file, or ''.
+        hazard: What is known to be wrong with the file or the output, or ''.
     """
     return rule(
         metrics.PSNR_DB,
@@ -278,7 +301,7 @@ def fidelity(
         match: How far the output is from the golden.
         limits: The variant's.
         provenance: Of the output.
-        hazard: What is known to be dangerous in the file, or ''.
+        hazard: What is known to be wrong with the file or the output, or ''.
     """
     return (
         psnr(match, provenance, at_least_db=limits.psnr_db, hazard=hazard),

@@ -9,18 +9,19 @@ import importlib
 import inspect
 import pkgutil
 import unittest
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 
-from harness import baselines, gate, gates, goldens
+from harness import baselines, gate, gates, goldens, measures
 from harness.baselines import Baseline
 from harness.cases import Case, FrameCase, SizedCase
 from harness.errors import BlessedDataError, HarnessError, MeasurementError, StackMissing
 from harness.goldens import Golden
 from harness.keys import Key
 from harness.lab import DeviceUnderTest, Facts
+from harness.measures import Measure, Measured
 from harness.metrics import Metric
 from harness.requests import Request
 from harness.results import Record
@@ -90,20 +91,30 @@ def trials(cases: Sequence[Case]) -> list[Trial]:
     ]
 
 
-def judge(planned: Sequence[Trial], facts: Facts) -> Iterator[Record]:
+def judge(
+    planned: Sequence[Trial], facts: Facts, *, own: Mapping[str, Measured] | None = None
+) -> Iterator[Record]:
     """Yield the rulings of some tests, once all that they ask for is known.
 
     What keeps a test from ruling is an INCONCLUSIVE ruling that says so.
+
+    Args:
+        planned: The tests.
+        facts: Of devices.
+        own: The team's own measures by name; those of installed packages count too.
     """
+    own = {**measures.installed(), **(own or {})}
     for _ in facts.take([r for trial in planned for r in requests(trial.module, trial.case)]):
         pass  # kept by the facts; a missing one is said by the test that wants it
     read = Goldens()
     for trial in planned:
-        for verdict in _verdicts(trial, facts, read):
+        for verdict in _verdicts(trial, facts, read, own):
             yield Record(**vars(trial.case.key), test=trial.id, verdict=verdict)
 
 
-def _verdicts(trial: Trial, facts: Facts, read: Goldens) -> list[Verdict]:
+def _verdicts(
+    trial: Trial, facts: Facts, read: Goldens, own: Mapping[str, Measured]
+) -> list[Verdict]:
     case = trial.case
     found: list[Verdict] = []
 
@@ -125,6 +136,7 @@ def _verdicts(trial: Trial, facts: Facts, read: Goldens) -> list[Verdict]:
         }
     if isinstance(case, FrameCase):
         offered["golden"] = lambda: read.of(case)
+        offered["further"] = lambda: further(case, own)
     try:
         trial.test(**{name: offered[name]() for name in inspect.signature(trial.test).parameters})
     except unittest.SkipTest:
@@ -155,6 +167,8 @@ def expanded(case: Case, names: Collection[str], *, keys: Collection[str] = ()) 
         keys: Keys of a budget of which a case needs one, or none.
     """
     found: Sequence[Case] = [case]
+    if "further" in names and not measures.asks(case.variant.limits):
+        return ()
     if "golden" in names:
         found = case.by_frame()
     elif "size" in names or "budget" in names:
@@ -162,6 +176,20 @@ def expanded(case: Case, names: Collection[str], *, keys: Collection[str] = ()) 
     if not keys:
         return found
     return [one for one in found if isinstance(one, SizedCase) and one.budget.sets(keys)]
+
+
+def further(case: Case, own: Mapping[str, Measured]) -> tuple[Measure, ...]:
+    """Return the measures that a variant's limits ask for beyond those of every variant.
+
+    Args:
+        case: A variant on a target.
+        own: The team's own measures by name.
+
+    Raises:
+        ConfigError: a measure of the team's own is not registered.
+    """
+    output_range = case.subject.output_range
+    return tuple(measures.asked(case.variant.limits, own, output_range=output_range))
 
 
 def requests(module: ModuleType | None, case: Case) -> list[Request]:

@@ -86,6 +86,29 @@ QUALITY_DROP_DB = Metric(
     unit="dB",
     about="PSNR against the sharp target, lost to FP32",
 )
+SSIM = Metric(
+    gate=FIDELITY,
+    name="ssim",
+    sense=Sense.AT_LEAST,
+    about="structural similarity to the FP32 golden, 1 where alike",
+)
+MS_SSIM = Metric(
+    gate=FIDELITY,
+    name="ms_ssim",
+    sense=Sense.AT_LEAST,
+    about="structural similarity over five scales, 1 where alike",
+)
+DELTA_E_2000 = Metric(
+    gate=FIDELITY,
+    name="delta_e_2000",
+    about="mean colour difference from the FP32 golden, CIEDE2000; 1 is just seen",
+)
+SHIFT_PX = Metric(
+    gate=FIDELITY, name="shift_px", unit="px", about="how far the whole image is moved"
+)
+LPIPS = Metric(
+    gate=FIDELITY, name="lpips", about="perceptual distance from the FP32 golden, by AlexNet"
+)
 SCALING_EXPONENT = Metric(
     gate=SCALING,
     name="scaling_exponent",
@@ -146,6 +169,11 @@ ALL = (
     RELATIVE_L2,
     WORST_TILE_PSNR_DB,
     QUALITY_DROP_DB,
+    SSIM,
+    MS_SSIM,
+    DELTA_E_2000,
+    SHIFT_PX,
+    LPIPS,
     SCALING_EXPONENT,
     CLIFF_RATIO,
     PLACEMENT_CHANGES,

@@ -158,6 +158,13 @@ def _weaker(was: Limits | Budget, now: Limits | Budget) -> Iterator[str]:
         before, after = getattr(was, part.name), getattr(now, part.name)
         if isinstance(before, int | float):
             yield from _one(part.name, before, after, at_least=part.name in _AT_LEAST)
+    if not (isinstance(was, Limits) and isinstance(now, Limits)):
+        return
+    for name, limit in was.own.items():
+        for end in ("at_least", "at_most"):
+            before, after = getattr(limit, end), getattr(now.own.get(name), end, None)
+            if before is not None:
+                yield from _one(f"own.{name}", before, after, at_least=end == "at_least")
 
 
 def _one(name: str, before: float, after: float | None, *, at_least: bool) -> Iterator[str]:

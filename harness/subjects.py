@@ -4,8 +4,8 @@ import enum
 import fnmatch
 import functools
 import math
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
 
@@ -31,6 +31,26 @@ class Precision(enum.StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
+class OwnLimit:
+    """A limit of a measure that the team wrote itself: one of its two ends.
+
+    Attributes:
+        at_least: Least value.
+        at_most: Largest value.
+        unit: Such as `dB`, or ''.
+    """
+
+    at_least: float | None = None
+    at_most: float | None = None
+    unit: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse a limit with no end, or with two."""
+        if (self.at_least is None) is (self.at_most is None):
+            raise ValueError("give one of at_least and at_most")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Limits:
     """How far a variant may drift. A limit that is absent rules INCONCLUSIVE, never PASS.
 
@@ -40,6 +60,13 @@ class Limits:
         relative_l2: Largest relative L2 distance from the FP32 golden (ratio).
         worst_tile_psnr_db: Least PSNR of the worst 32 x 32 tile against the FP32 golden.
         quality_drop_db: Most PSNR that may be lost against the sharp target.
+        ssim: Least structural similarity (0..1); this and those below are asked for only where
+            they are set.
+        ms_ssim: Least structural similarity over five scales (0..1).
+        delta_e_2000: Largest mean colour difference, CIEDE2000.
+        shift_px: Farthest that the whole image may be moved.
+        lpips: Largest perceptual distance.
+        own: Limits of the team's own measures, by name.
     """
 
     source: str
@@ -47,6 +74,12 @@ class Limits:
     relative_l2: float | None = None
     worst_tile_psnr_db: float | None = None
     quality_drop_db: float | None = None
+    ssim: float | None = None
+    ms_ssim: float | None = None
+    delta_e_2000: float | None = None
+    shift_px: float | None = None
+    lpips: float | None = None
+    own: Mapping[str, OwnLimit] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

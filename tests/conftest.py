@@ -4,6 +4,8 @@ pytest reads this file for `pytest --device=NAME` in this checkout too: nothing 
 dependencies is imported at the top.
 """
 
+import contextlib
+import importlib
 import os
 import shutil
 from collections.abc import Generator, Iterator
@@ -46,6 +48,11 @@ def blessed_golden(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a golden folder with the tiny subject, blessed on pixel4; not to be changed."""
     from tests import tiny
 
+    # Once, too: NumPy's native parts cannot be loaded again in a process.
+    with contextlib.suppress(ModuleNotFoundError):
+        importlib.import_module("scipy.ndimage")
+        for part in ("color.colorconv", "filters._window", "metrics", "registration"):
+            vars(importlib.import_module(f"skimage.{part}"))
     golden = tmp_path_factory.mktemp("blessed") / "golden"
     tiny.subject(golden, tmp_path_factory.mktemp("exports"))
     tiny.bless(golden)

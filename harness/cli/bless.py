@@ -16,6 +16,7 @@ from harness import (
     files,
     gate,
     goldens,
+    measures,
     observations,
     profiles,
     subjects,
@@ -128,11 +129,18 @@ def _own_failures(
 ) -> Iterator[str]:
     """Yield how a variant fails the gates that it is blessed for: its pixels and its placement."""
     limits = variant.on(device.delegate).limits
+    own = {name: of for name, of in measures.installed().items() if name in limits.own}
+    here = replace(limits, own={name: limits.own[name] for name in own})
+    further = list(measures.asked(here, own, output_range=subject.output_range))
     found: dict[str, str] = {}
     for frame, wanted in references.values():
         output = device.run(variant, frame)
         match = fidelity.compare(output.pixels, wanted, output_range=subject.output_range)
         for verdict in gate.fidelity(match, limits, output.provenance):
+            if verdict.outcome is Outcome.FAIL:
+                found.setdefault(verdict.metric, str(verdict))
+        for measure in further:
+            verdict = gate.measured(measure, output.pixels, wanted, output.provenance)
             if verdict.outcome is Outcome.FAIL:
                 found.setdefault(verdict.metric, str(verdict))
     budgets = subject.budgets_of(device.profile.name, device.delegate, variant.name)
@@ -143,6 +151,8 @@ def _own_failures(
                 found.setdefault(f"{verdict.metric} {budget.resolution}", str(verdict))
     about = f"{variant.name} on {device.profile.name}:{device.delegate}"
     yield from (f"{about} fails a gate of its own: {line}" for line in found.values())
+    if unasked := sorted(set(limits.own) - set(own)):
+        yield f"{about}: {', '.join(unasked)} not asked, being no entry point of a package"
 
 
 def _baselines(

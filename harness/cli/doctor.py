@@ -66,6 +66,9 @@ def _abilities() -> Iterator[tuple[str, str, str]]:
     yield _stack("GPU placement and pixels (ML Drift)", mldrift.missing, mldrift.versions)
     yield _stack("Snapdragon NPU (Qualcomm's compiler)", qnn.missing, qnn.versions)
     yield _benchmark_tool()
+    further = importlib.util.find_spec("skimage") is not None
+    remedy = "" if further else extras.install_command("measures")
+    yield "SSIM, colour and shift", "scikit-image" if further else "missing", remedy
     trainable = importlib.util.find_spec("tensorflow") is not None
     remedy = "" if trainable else extras.install_command("train")
     yield "training and export", "TensorFlow" if trainable else "missing", remedy

@@ -1,9 +1,12 @@
 """Rule on fidelity (F): against the FP32 golden and against the sharp target."""
 
-from harness import fidelity, gate, goldens, metrics, quantization, verdict
+from collections.abc import Sequence
+
+from harness import fidelity, gate, goldens, measures, metrics, quantization, verdict
 from harness.cases import FrameCase
 from harness.goldens import Golden
 from harness.lab import DeviceUnderTest
+from harness.measures import Measure
 from harness.requests import Request, Verb
 from harness.subjects import Variant
 from harness.verdict import Lack
@@ -26,7 +29,28 @@ def test_output_stays_close_to_the_fp32_golden(
     match = fidelity.compare(output.pixels, golden.fp32_output, output_range=golden.output_range)
 
     hazard = quantization.clipping(variant.model().graph)
+    if match.psnr_db < (variant.limits.psnr_db or 0.0):
+        moved = measures.moved(output.pixels, golden.fp32_output, output_range=golden.output_range)
+        hazard = "; ".join(filter(None, (moved, hazard)))
     check(*gate.fidelity(match, variant.limits, output.provenance, hazard=hazard))
+
+
+def test_output_keeps_the_further_measures_that_its_limits_ask_for(
+    device: DeviceUnderTest,
+    variant: Variant,
+    golden: Golden,
+    further: Sequence[Measure],
+    check: gate.Check,
+) -> None:
+    """F5: SSIM, MS-SSIM, colour, shift, LPIPS and the team's own measures keep their limits."""
+    output = device.run(variant, golden.frame)
+
+    check(
+        *(
+            gate.measured(measure, output.pixels, golden.fp32_output, output.provenance)
+            for measure in further
+        )
+    )
 
 
 def test_output_keeps_its_quality_against_the_sharp_target(

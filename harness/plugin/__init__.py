@@ -7,15 +7,29 @@ understood once the project's conftests have said which names are theirs.
 
 import argparse
 import itertools
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+if TYPE_CHECKING:
+    from harness.measures import Measured
+
 GATES = Path(__file__).parent.parent / "gates"
 FIXTURES = frozenset(
-    {"device", "subject", "variant", "golden", "size", "budget", "baseline", "accepted", "check"}
+    {
+        "device",
+        "subject",
+        "variant",
+        "golden",
+        "size",
+        "budget",
+        "baseline",
+        "accepted",
+        "check",
+        "further",
+    }
 )
 """What a test that is written for the harness asks for."""
 
@@ -58,6 +72,17 @@ _INI: dict[str, dict[str, Any]] = {
 }
 _TAKEN = pytest.StashKey[frozenset[str]]()
 """Short names, of options and ini keys, that belong to the project or another plugin."""
+
+
+class Hooks:
+    """The hooks that a project's conftest or plugin may answer."""
+
+    def pytest_harness_measures(self) -> "Mapping[str, Measured]":  # type: ignore[empty-body]
+        """Return measures of your own, by the name that `limits.own` of subject.toml gives them.
+
+        A measure takes an image and what it should be, both float64 [H, W, C] in [0, 1], and
+        returns a number.
+        """
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -119,6 +144,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     for name, details in _INI.items():
         parser.addini(f"harness_{name}", **details)
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Add the hooks that a conftest may answer."""
+    pluginmanager.add_hookspecs(Hooks)
 
 
 def _jobs(text: str) -> int:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from harness import gate, judging
+from harness import gate, judging, measures
 from harness.baselines import Baseline
 from harness.cases import Case, FrameCase, SizedCase
 from harness.errors import GateError, InconclusiveError
@@ -12,6 +12,7 @@ from harness.goldens import Golden
 from harness.images import Size
 from harness.keys import Key
 from harness.lab import DeviceUnderTest
+from harness.measures import Measure, Measured
 from harness.plugin.collection import Session, case_of
 from harness.profiles import Target
 from harness.results import Record
@@ -59,6 +60,12 @@ def golden(harness_case: FrameCase, request: pytest.FixtureRequest) -> Golden:
 
 
 @pytest.fixture
+def further(harness_case: FrameCase, request: pytest.FixtureRequest) -> tuple[Measure, ...]:
+    """Return the measures that the variant's limits ask for beyond those of every variant."""
+    return judging.further(harness_case, own_measures(request.config))
+
+
+@pytest.fixture
 def accepted(harness_case: SizedCase) -> tuple[Baseline, ...]:
     """Return all that a person accepted for this variant on this device at this size."""
     return judging.accepted(harness_case)
@@ -89,6 +96,14 @@ def check(harness_case: Case | Target, request: pytest.FixtureRequest) -> gate.C
         raise (GateError if outcome is Outcome.FAIL else InconclusiveError)("\n".join(lines))
 
     return check
+
+
+def own_measures(config: pytest.Config) -> dict[str, Measured]:
+    """Return the team's own measures: of installed packages, then those of its conftests."""
+    own = dict(measures.installed())
+    for named in config.hook.pytest_harness_measures():
+        own.update(named)
+    return own
 
 
 def record_of(item: pytest.Item, verdict: Verdict) -> Record:

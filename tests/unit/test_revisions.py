@@ -22,6 +22,8 @@ sha256 = "a"
 [variants.limits]
 psnr_db = 42.0
 relative_l2 = 0.01
+own.edges.at_most = 2.0
+own.sharp.at_least = 2.0
 source = "x"
 [[variants.limits_on]]
 delegates = ["gpu"]
@@ -90,7 +92,7 @@ def test_a_subject_as_it_was_has_nothing_to_tell(tmp_path: Path) -> None:
          "fp32: psnr_db 40 -> 39 in subject.toml on pixel4:gpu"),
         ("psnr_db = 42.0\n", "",
          "fp32: psnr_db 42 -> no limit in subject.toml on pixel4:nnapi, reno3:nnapi"),
-        ("relative_l2 = 0.01\nsource = \"x\"\n[[v", "relative_l2 = 0.1\nsource = \"x\"\n[[v",
+        ("relative_l2 = 0.01\nown", "relative_l2 = 0.1\nown",
          "fp32: relative_l2 0.01 -> 0.1 in subject.toml on pixel4:nnapi, reno3:nnapi"),
         ("latency_ms = 20.0", "latency_ms = 25.0",
          "fp32 at 64x64: latency_ms 20 -> 25 in subject.toml on pixel4:nnapi, pixel4:gpu"),
@@ -103,6 +105,10 @@ def test_a_subject_as_it_was_has_nothing_to_tell(tmp_path: Path) -> None:
         ('"nnapi", "gpu"]', '"nnapi"]',
          "fp32 no longer ships: no [[ships]] entry of its subject.toml names this device and "
          "delegate on pixel4:gpu"),
+        ("own.edges.at_most = 2.0", "own.edges.at_most = 3.0",
+         "fp32: own.edges 2 -> 3 in subject.toml on pixel4:nnapi, reno3:nnapi"),
+        ("own.sharp.at_least = 2.0", "",
+         "fp32: own.sharp 2 -> no limit in subject.toml on pixel4:nnapi, reno3:nnapi"),
         ('name = "fp32"', 'name = "other"', "variant fp32 is gone"),
         ("exponent = 1.2", "exponent = 1.5", "scaling exponent 1.2 -> 1.5 in subject.toml"),
         (', "128x128"', "", "scaling no longer asks for 128x128"),
