@@ -336,6 +336,16 @@ class Phone:
         """
         return self._stopwatch.compare(self._job(candidate), self._job(baseline))
 
+    def fence(self) -> int:
+        """Renew the lock on the phone; return how often it had been taken when it was taken.
+
+        A number that has risen since the last time says that the phone was lost in between.
+
+        Raises:
+            DeviceError: the phone is away, or another harness has it.
+        """
+        return self._bench.fence()
+
     def examine_tool(self) -> list[str]:
         """Return what the benchmark tool cannot do on this phone, one sentence for each.
 

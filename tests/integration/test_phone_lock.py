@@ -131,3 +131,50 @@ def test_a_reboot_between_two_verbs_restores_before_it_prepares_again(plugged: P
     assert holder.enter()
     assert "settings/global.some_key" not in plugged.folder.settings()
     holder.leave()
+
+
+def test_each_taking_raises_the_fence_and_a_renewal_leaves_it(plugged: Plugged):
+    lock, next_lock = lock_on(plugged), lock_on(plugged)
+    lock.enter()
+    first = lock.fence
+    lock.enter()
+    renewed = lock.fence
+    lock.leave()
+
+    next_lock.enter()
+
+    next_lock.leave()
+    assert renewed == first
+    assert next_lock.fence == first + 1
+
+
+def test_an_owner_takes_over_at_once_what_its_dead_process_left(plugged: Plugged):
+    dead = PhoneLock(plugged.connection, lease_s=60, owner="c0ffee")
+    dead.enter()
+    dead.change([SettingChange(kind="setting", name="system font_scale", value="2.0")])
+    before = dead.fence
+
+    restarted = PhoneLock(plugged.connection, lease_s=60, owner="c0ffee")
+    restarted.enter()
+    dead.leave()  # it wakes up late, and what another holds is not its own to give back
+
+    assert restarted.fence == before + 1
+    assert (plugged.folder.root / HOME.lstrip("/") / "lock").exists()
+    assert "settings/system.font_scale" not in plugged.folder.settings()
+    restarted.leave()
+
+
+def test_a_harness_that_may_wait_gets_the_phone_when_it_is_given_back(plugged: Plugged):
+    holder = lock_on(plugged)
+    holder.enter()
+    patient = PhoneLock(plugged.connection, lease_s=60, wait_s=20)
+
+    with ThreadPoolExecutor(1) as pool:
+        taken = pool.submit(patient.enter)
+        waits = not taken.done()
+        holder.leave()
+        got = taken.result(timeout=20)
+
+    patient.leave()
+    assert waits
+    assert got

@@ -111,7 +111,12 @@ class Bench:
         self._limit_s = measuring.run_limit_s
         self._recover_s = measuring.recover_s
         self._nnapi = delegate == "nnapi"
-        self._lock = PhoneLock(connection, lease_s=self._limit_s + 2 * _SPARE_S + _ASK_LIMIT_S)
+        self._lock = PhoneLock(
+            connection,
+            lease_s=self._limit_s + 2 * _SPARE_S + _ASK_LIMIT_S,
+            owner=measuring.lock_owner,
+            wait_s=measuring.lock_wait_s,
+        )
         self._sure = (0, 0.0)
         """Breaks of the connection and the span of time for which the phone is known to be held."""
         self._stored: set[str] = set()
@@ -124,6 +129,16 @@ class Bench:
     def serial(self) -> str:
         """Return the phone's serial."""
         return self._identity.serial
+
+    def fence(self) -> int:
+        """Renew the lock now; return how often the phone had been taken when it was taken.
+
+        Raises:
+            DeviceError: the phone is away, or another harness has it.
+        """
+        if self._lock.enter():
+            self.flags = frozenset()  # `enter` prepares it
+        return self._lock.fence
 
     def enter(self) -> None:
         """Take or keep the phone; prepare it where that has not been done since it booted.

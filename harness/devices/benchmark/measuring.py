@@ -22,6 +22,8 @@ class Measuring:
         recover_s: Longest wait for a phone that went away.
         external: Delegate library for a delegate that the tool does not have itself.
         fixed_performance: Bound the clocks while measuring, where Android can.
+        lock_owner: Who takes the phone's lock, in hex digits, or '' for this process alone.
+        lock_wait_s: Longest wait for another harness to give the phone back.
     """
 
     preset: Preset = benchmark_tool.STANDARD
@@ -32,3 +34,5 @@ class Measuring:
     recover_s: float = 20.0
     external: ExternalDelegate | None = None
     fixed_performance: bool = True
+    lock_owner: str = ""
+    lock_wait_s: float = 0.0

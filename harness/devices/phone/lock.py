@@ -8,12 +8,13 @@ uptime, within one boot: wall clocks jump. What is changed is first written to t
 import os
 import shlex
 import socket
+import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness import text
-from harness.devices.phone.adb import AdbConnection
+from harness.devices.phone.adb import AdbConnection, Reply
 from harness.errors import DeviceError
 
 HOME = "/data/local/tmp/pytest-device-harness"
@@ -23,6 +24,7 @@ STORE = f"{HOME}/store"
 _SHELL_LIMIT_S = 30.0
 _LEASE_S_MAX = 86_400
 """Longest lease; one run of the tool takes minutes."""
+_WAIT_STEP_S = 1.0
 _LOCKED = 41
 _DAMAGED = 43
 _NO_FOLDER = 40
@@ -30,7 +32,7 @@ _NO_FOLDER = 40
 _ENTER = """
 mkdir -p {home} {store} {run} || exit 40
 read up rest </proc/uptime; up=${{up%.*}}; boot=$(cat /proc/sys/kernel/random/boot_id)
-tries=0
+tries=0; renewed=
 until mkdir {home}/lock 2>/dev/null; do
   token=; read token expiry lockboot label <{home}/lock/owner 2>/dev/null
   if [ -z "$token" ] && [ $tries -lt 3 ]; then tries=$((tries + 1)); sleep 1; continue; fi
@@ -39,19 +41,24 @@ until mkdir {home}/lock 2>/dev/null; do
     ?????????????*) echo "$expiry"; exit 43 ;;
   esac
   if [ -n "$token" ] && [ "$lockboot" = "$boot" ] && [ "$up" -le "$expiry" ]; then
-    case $token in {owner}.*) break ;; esac
+    case $token in {owner}.{session}.*) renewed=1; break ;; {owner}.*) break ;; esac
     if [ $((expiry - up)) -gt {longest_s} ]; then echo "$((expiry - up))"; exit 43; fi
     echo "$((expiry - up)) $label"; exit 41
   fi
   mkdir "{home}/successor.$boot.$token" 2>/dev/null && break
   exit 41
 done
-echo "{owner}.{entry} $((up + {lease_s})) $boot {label}" >{home}/lock/new.{owner} &&
-  mv {home}/lock/new.{owner} {home}/lock/owner
-echo "$boot"
+fence=0; [ ! -f {home}/fence ] || read fence <{home}/fence
+case $fence in *[!0-9]*|""|?????????????*) fence=0 ;; esac
+[ -n "$renewed" ] || {{ fence=$((fence + 1)); echo $fence >{home}/fence; }}
+echo "{owner}.{session}.{entry} $((up + {lease_s})) $boot {label}" >{home}/lock/new.{session} &&
+  mv {home}/lock/new.{session} {home}/lock/owner
+echo "$boot $fence"
 """
 """Takes the lock. Whoever makes the lock's folder has it; a lock that ran out has one
-successor, who makes a folder with the name of that very entry, so that of many rivals one wins."""
+successor, who makes a folder with the name of that very entry, so that of many rivals one wins.
+Each taking raises the fence by one, each renewal leaves it: whoever finds it raised has lost the
+phone in between."""
 _RESTORE = """
 if [ -f {home}/journal ]; then
   bad=; while IFS='|' read -r kind name old; do
@@ -78,7 +85,7 @@ rm -rf {run}; mkdir -p {run}
 """
 _OURS_OR_END = """
 token=; read token rest <{home}/lock/owner 2>/dev/null
-case $token in {owner}.*) ;; *) exit 0 ;; esac
+case $token in {owner}.{session}.*) ;; *) exit 0 ;; esac
 """
 _LEAVE = """
 rm -rf {run} {home}/successor.* {home}/lock
@@ -103,21 +110,30 @@ class SettingChange:
 class PhoneLock:
     """A lock on one phone for one harness at a time, and a journal of changed settings."""
 
-    def __init__(self, connection: AdbConnection, *, lease_s: float) -> None:
+    def __init__(
+        self, connection: AdbConnection, *, lease_s: float, owner: str = "", wait_s: float = 0.0
+    ) -> None:
         """Prepare to hold a phone.
 
         Args:
             connection: The phone.
             lease_s: The lock lasts this long after each `enter`; longer than any one command.
+            owner: Hex digits of who takes it, where that outlives this process: a lock that this
+                owner left behind is taken over at once. By default nobody else is this owner.
+            wait_s: Longest wait for another harness to give the phone back.
         """
         self._connection = connection
         self._lease_s = min(int(lease_s), _LEASE_S_MAX)
-        self._owner = uuid.uuid4().hex
+        self._owner = owner or uuid.uuid4().hex
+        self._session = uuid.uuid4().hex
+        self._wait_s = wait_s
         self._entries = 0
         self._boot_id = ""
+        self.fence = 0
+        """How often the phone had been taken, by anyone, when this harness took it."""
 
     def enter(self) -> bool:
-        """Take the lock, or renew it.
+        """Take the lock, or renew it; wait for another harness as long as was agreed.
 
         On the first time in a boot, what an earlier run left is cleaned up: changed settings
         are restored, and its tool is stopped.
@@ -133,7 +149,29 @@ class PhoneLock:
         script = self._fill(
             _ENTER, lease_s=self._lease_s, longest_s=_LEASE_S_MAX, label=label, entry=self._entries
         )
-        reply = self._connection.shell(script, stage="taking the lock", timeout_s=_SHELL_LIMIT_S)
+        deadline = time.monotonic() + self._wait_s
+        while True:
+            stage = "taking the lock"
+            reply = self._connection.shell(script, stage=stage, timeout_s=_SHELL_LIMIT_S)
+            if reply.exit_code != _LOCKED or time.monotonic() >= deadline:
+                break
+            time.sleep(_WAIT_STEP_S)
+        self._check_taken(reply)
+        boot_id, _, fence = reply.stdout.strip().rpartition("\n")[2].partition(" ")
+        if not boot_id or not fence.isdecimal():
+            raise DeviceError(
+                f"phone {self._connection.serial}: taking the lock failed with exit code "
+                f"{reply.exit_code}: {reply.stderr.strip()[-200:]}"
+            )
+        self.fence = int(fence)
+        if boot_id == self._boot_id:
+            return False
+        self._do(self._fill(_STOP_LEFTOVER + _RESTORE), "cleaning up after an earlier run")
+        self._boot_id = boot_id
+        return True
+
+    def _check_taken(self, reply: Reply) -> None:
+        """Raise DeviceError where the phone said why it could not be taken."""
         if reply.exit_code == _LOCKED:
             left_s, _, owner = reply.stdout.strip().partition(" ")
             raise DeviceError(
@@ -152,17 +190,6 @@ class PhoneLock:
                 f"phone {self._connection.serial}: {HOME} cannot be written "
                 f"({reply.stderr.strip()[-200:]}); free space there, or restart the phone"
             )
-        boot_id = reply.stdout.strip().rpartition("\n")[2]
-        if not boot_id:
-            raise DeviceError(
-                f"phone {self._connection.serial}: taking the lock failed with exit code "
-                f"{reply.exit_code}: {reply.stderr.strip()[-200:]}"
-            )
-        if boot_id == self._boot_id:
-            return False
-        self._do(self._fill(_STOP_LEFTOVER + _RESTORE), "cleaning up after an earlier run")
-        self._boot_id = boot_id
-        return True
 
     @property
     def boot_id(self) -> str:
@@ -204,7 +231,9 @@ class PhoneLock:
             )
 
     def _fill(self, script: str, **values: object) -> str:
-        return script.format(home=HOME, store=STORE, run=RUN, owner=self._owner, **values)
+        return script.format(
+            home=HOME, store=STORE, run=RUN, owner=self._owner, session=self._session, **values
+        )
 
 
 def _note(change: SettingChange) -> str:
