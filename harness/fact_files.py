@@ -1,49 +1,18 @@
-"""Facts on disk: a line of a run for each, and beside it the images that cannot be had again."""
+"""Facts on disk: beside the lines of a run, the images that cannot be had again."""
 
 import io
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from harness import files, schema
+from harness import files
 from harness.errors import ConfigError, HarnessError
-from harness.evidence import Provenance
+from harness.fact_lines import Taken, answer_of, output_names
 from harness.images import Output
-from harness.latency import Estimate, Instructions, Latency
-from harness.memory import Memory
-from harness.placement import Placement
-from harness.requests import Answer, Fact, Request
-from harness.results import FOLDER, Taken
-
-_KINDS: Mapping[str, type[Answer]] = {
-    kind.__name__: kind for kind in (Latency, Estimate, Placement, Memory, Instructions)
-}
-
-
-def line(fact: Fact) -> Taken:
-    """Return a fact as a line of a run; an image's pixels are not in it."""
-    request, answer, error = fact.request, fact.answer, fact.error
-    if isinstance(answer, Output):
-        fields = {"provenance": schema.dump(answer.provenance), "outputs": list(answer.values)}
-    else:
-        fields = schema.dump(answer) if answer is not None else {}
-    return Taken(
-        device=request.target.profile.name,
-        delegate=request.target.delegate,
-        subject=request.subject,
-        variant=request.variant,
-        resolution=str(request.size),
-        request=request.key,
-        verb=request.verb.value,
-        file_sha256=request.model.sha256,
-        kind=type(answer).__name__ if answer is not None else "",
-        answer=fields,
-        error=str(error) if error is not None else "",
-        error_kind=type(error).__name__ if error is not None else "",
-    )
+from harness.requests import Fact, Request
+from harness.results import FOLDER
 
 
 def keep_image(fact: Fact, root: Path) -> Fact:
@@ -77,16 +46,14 @@ def read(taken: Taken, request: Request, root: Path) -> Fact | None:
     if taken.request != request.key or taken.error:
         return None
     where = f"fact {taken.request[:12]}"
-    if taken.kind in _KINDS:
-        answer = schema.parse(_KINDS[taken.kind], taken.answer, where=where)
-        return Fact(request=request, answer=answer)
     if taken.kind == Output.__name__:
         return _read_images(taken, request, root)
-    return Fact(request=request) if not taken.kind else None
+    answer = answer_of(taken, where=where)
+    return Fact(request=request, answer=answer) if answer or not taken.kind else None
 
 
 def _read_images(taken: Taken, request: Request, root: Path) -> Fact | None:
-    names = schema.parse(tuple[str, ...], taken.answer.get("outputs"), where="outputs")
+    names = output_names(taken, where="outputs")
     values: dict[str, Any] = {}
     for position, name in enumerate(names):
         path = _image_path(root, request.key, position)
@@ -97,8 +64,8 @@ def _read_images(taken: Taken, request: Request, root: Path) -> Fact | None:
             values[name] = np.load(io.BytesIO(data), allow_pickle=False)
         except (OSError, ValueError, EOFError):
             return None
-    made = schema.parse(Provenance, taken.answer.get("provenance"), where=taken.request[:12])
-    return Fact(request=request, answer=Output(values=values, provenance=made)) if values else None
+    answer = answer_of(taken, where=taken.request[:12], values=values)
+    return Fact(request=request, answer=answer) if values else None
 
 
 def _image_path(root: Path, key: str, position: int) -> Path:

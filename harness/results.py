@@ -19,6 +19,7 @@ from typing import Any
 from harness import __version__, evidence, files, schema, text
 from harness.cases import Withheld
 from harness.errors import ConfigError, HarnessError
+from harness.fact_lines import Taken
 from harness.keys import Key
 from harness.verdict import Verdict
 
@@ -65,29 +66,6 @@ class Planned:
     tests: tuple[str, ...]
     withheld: tuple[Withheld, ...] = ()
     resumes: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Taken(Key):
-    """A fact as it is kept.
-
-    Attributes:
-        request: Key of the request that it answers.
-        verb: What was asked.
-        file_sha256: Content hash of the exported file.
-        kind: Name of the answer's type, such as `Latency`; '' where there is none.
-        answer: Its fields; of an image all but the pixels.
-        error: Why there is no answer, or ''.
-        error_kind: Name of the error's type, or ''.
-    """
-
-    request: str
-    verb: str
-    file_sha256: str
-    kind: str = ""
-    answer: Mapping[str, Any] = field(default_factory=dict)
-    error: str = ""
-    error_kind: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)

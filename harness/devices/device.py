@@ -9,6 +9,7 @@ from harness.memory import Memory
 from harness.model import Model
 from harness.placement import Placement
 from harness.profiles import Profile
+from harness.requests import Answer, Request, Verb
 
 
 class Device(Protocol):
@@ -59,3 +60,24 @@ class Device(Protocol):
 
     def close(self) -> None:
         """Release what the device holds: processes, locks, changed settings."""
+
+
+def ask(device: Device, request: Request) -> Answer | None:
+    """Ask a device what a request wants.
+
+    Raises:
+        HarnessError: the device could not answer.
+    """
+    model = request.sized
+    match request.verb:
+        case Verb.RUN:
+            assert request.inputs is not None
+            return device.run(model, request.inputs)
+        case Verb.TIME:
+            return device.time(model, limit_ms=request.limit_ms)
+        case Verb.PLACE:
+            return device.place(model)
+        case Verb.MEMORY:
+            return device.memory(model)
+        case Verb.COUNT:
+            return device.count(model)

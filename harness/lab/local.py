@@ -8,35 +8,14 @@ from collections.abc import Iterator, Sequence
 
 from harness import cache, child, schema
 from harness.devices.connect import Origin, PhoneSetup, connect
-from harness.devices.device import Device
+from harness.devices.device import Device, ask
 from harness.devices.emulated import Emulated
 from harness.errors import DeviceError, HarnessError
 from harness.profiles import Target
-from harness.requests import Answer, Fact, Request, Verb
+from harness.requests import Fact, Request, Verb
 
 _LIMIT_S = 1200.0
 """Longest that one emulated request is waited for; the stacks behind it have shorter limits."""
-
-
-def answer(device: Device, request: Request) -> Answer | None:
-    """Ask a device what a request wants.
-
-    Raises:
-        HarnessError: the device could not answer.
-    """
-    model = request.sized
-    match request.verb:
-        case Verb.RUN:
-            assert request.inputs is not None
-            return device.run(model, request.inputs)
-        case Verb.TIME:
-            return device.time(model, limit_ms=request.limit_ms)
-        case Verb.PLACE:
-            return device.place(model)
-        case Verb.MEMORY:
-            return device.memory(model)
-        case Verb.COUNT:
-            return device.count(model)
 
 
 class LocalLab:
@@ -128,7 +107,7 @@ class LocalLab:
     def _direct(self, request: Request) -> Fact:
         """Answer in this process."""
         try:
-            return Fact(request=request, answer=answer(self.device(request.target), request))
+            return Fact(request=request, answer=ask(self.device(request.target), request))
         except HarnessError as error:
             return Fact(request=request, error=error)
 

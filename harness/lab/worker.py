@@ -4,10 +4,10 @@ import functools
 import json
 
 from harness import child, schema
+from harness.devices.device import ask
 from harness.devices.emulated import Emulated
 from harness.images import Size
 from harness.inputs import Inputs
-from harness.lab import local
 from harness.model import Model
 from harness.profiles import Target
 from harness.requests import Answer, Request, Verb
@@ -33,7 +33,7 @@ def answer(
     request = Request(
         target=device.target, verb=verb, model=_known(model), size=size, inputs=inputs
     )
-    return local.answer(device, request)
+    return ask(device, request)
 
 
 if __name__ == "__main__":

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from harness import cache, evidence, fact_files, judging, results, schema
+from harness import cache, evidence, fact_files, fact_lines, judging, results, schema
 from harness.cases import Withheld
 from harness.errors import GateError, HarnessError, InconclusiveError
+from harness.fact_lines import Taken
 from harness.judging import NO_EVIDENCE
 from harness.plugin import (
     drawing,
@@ -25,7 +26,7 @@ from harness.plugin import (
 from harness.plugin.collection import Session, case_of, requests, rules
 from harness.report import terminal
 from harness.requests import Request
-from harness.results import Done, End, Line, Planned, Record, Taken
+from harness.results import Done, End, Line, Planned, Record
 from harness.text import counted
 
 # Attributes of a report; pytest-xdist carries them from its workers to the controller.
@@ -90,7 +91,7 @@ class Reporter:
             setattr(report, _RECORDS, [schema.dump(record) for record in records])
         if self._writer is None:
             facts, self._session.taken[:] = list(self._session.taken), []
-            setattr(report, _FACTS, [schema.dump(fact_files.line(fact)) for fact in facts])
+            setattr(report, _FACTS, [schema.dump(fact_lines.line(fact)) for fact in facts])
         return report
 
     def _record_error(self, item: pytest.Item, error: HarnessError) -> None:
@@ -141,7 +142,7 @@ class Reporter:
         """Write down the facts that this process has taken since the last time."""
         facts, self._session.taken[:] = list(self._session.taken), []
         for fact in facts:
-            self._write(fact_files.line(fact))
+            self._write(fact_lines.line(fact))
 
     def _write(self, line: Line) -> None:
         """Keep a line; where that cannot be done, judging goes on and the summary says so."""

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.cases import Withheld
-from harness.results import Record, Results, Run, Taken
+from harness.fact_lines import Taken
+from harness.results import Record, Results, Run
 from harness.verdict import Outcome, worst
 
 

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from harness import schema
+from harness.fact_lines import Taken
 from harness.keys import Key
 from harness.placement import CPU, ON_CPU, UNKNOWN, NodePlacement, Placement
 from harness.report.page.cells import names, pixels
 from harness.report.page.timings import Timing
 from harness.requests import Verb
-from harness.results import Taken
 
 _LEAST_PX, _SHARED_PX, _HEIGHT_PX, _GAP_PX = 13.0, 700.0, 34.0, 7.0
 """Width that every block has, width that all share by their time, height, room at a hand-over."""

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 from harness import schema
 from harness.evidence import Evidence
+from harness.fact_lines import Taken
 from harness.keys import Key
 from harness.latency import Estimate, Latency
 from harness.report.page.cells import names, pixels
 from harness.requests import Verb
-from harness.results import Taken
 
 
 @dataclass(frozen=True, kw_only=True)

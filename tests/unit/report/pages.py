@@ -6,11 +6,12 @@ from pathlib import Path
 from harness import schema
 from harness.cases import Withheld
 from harness.evidence import Evidence, Provenance
+from harness.fact_lines import Taken
 from harness.latency import Estimate
 from harness.placement import NodePlacement, Placement
 from harness.report.page.cells import Cell, cells
 from harness.report.page.merging import merge
-from harness.results import SCHEMA, End, Planned, Record, Results, Run, Taken
+from harness.results import SCHEMA, End, Planned, Record, Results, Run
 from harness.verdict import FALLBACK, FIDELITY, LATENCY, Outcome, Sense, Verdict
 
 
