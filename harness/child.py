@@ -236,6 +236,12 @@ class Worker:
         with self._lock:
             self._stop()
 
+    def kill(self) -> None:
+        """Kill the worker, whatever it does; a call under way ends with a DeviceError."""
+        process = self._process
+        if process is not None:
+            stop_group(process.pid)
+
     def _stop(self) -> None:
         """Stop the worker at once; also at the end of this process, where no thread may wait."""
         if self._process is not None:

@@ -18,6 +18,7 @@ from harness.cli import (
     doctor,
     fake_lab,
     fake_phone,
+    farm,
     history,
     init,
     inspect,
@@ -30,7 +31,7 @@ from harness.errors import GateError, HarnessError
 
 COMMANDS = (
     devices, doctor, inspect, advise, bisect, init, bless, compare, calibrate, ledger, report,
-    ci_summary, history, fake_phone, fake_lab, train, build, study,
+    ci_summary, history, fake_phone, fake_lab, farm, train, build, study,
 )  # fmt: skip
 
 EXAMPLES = {
@@ -49,6 +50,7 @@ EXAMPLES = {
     "ci-summary": "harness ci-summary --against origin/main --annotations",
     "fake-phone": "harness fake-phone --port 5601",
     "fake-lab": "harness fake-lab stf --port 7100",
+    "farm": "harness farm host --scheduler tls://lab:8786 --certs certs",
     "train": "harness train deblur_unet --preset small --steps 1000",
     "build": "harness build deblur_unet",
     "study": "harness study paper",

@@ -7,7 +7,7 @@ from harness.errors import ConfigError
 from harness.lab.lab import Lab
 from harness.lab.local import LocalLab
 
-KINDS = {"adb": "adb:HOST:PORT", "stf": "stf:URL"}
+KINDS = {"adb": "adb:HOST:PORT", "farm": "farm:tls://HOST:PORT", "stf": "stf:URL"}
 """How `--lab` names each kind of lab."""
 
 
@@ -41,6 +41,10 @@ def choose(
     arguments = [name.partition(":")[2] for name in names]
     if len(kinds) > 1:
         raise ConfigError(f"--lab {', '.join(names)}: name labs of one kind in a run")
+    if kinds == {"farm"} and not (serial or parallel):
+        from harness.farm.lab import FarmLab
+
+        return FarmLab(_only(names), origin=origin)
     if origin is Origin.EMULATED:
         raise ConfigError(f"--lab={names[0]} measures on phones; leave out --origin=emulated")
     if serial:

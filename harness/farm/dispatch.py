@@ -1,0 +1,338 @@
+"""Which question goes out next, to whom, and what an answer, an error or silence means.
+
+Knows no engine and no clock: it is told who is there, what came back and what time it is.
+
+* The longest goes first; a run for a pull request goes before a nightly one, which has a share of
+  the front places, so that it never starves.
+* What one phone failed goes to another of its profile. Where that one answers, the phone is the
+  finding; where none does, the model is.
+* A model that ends the process that answers on two stations is asked no more.
+* A worker that is lost takes nothing with it: what it had goes out again, so many times.
+* An answer counts once, and only if nobody has taken its phone in between.
+"""
+
+import secrets
+from collections import Counter, defaultdict, deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from harness.devices.connect import Origin
+from harness.errors import ConfigError, DeviceError, HarnessError, MeasurementError
+from harness.farm import wire
+from harness.farm.fleet import EMULATED, Fleet
+from harness.farm.wire import Reply
+from harness.requests import Fact, Request, Verb
+from harness.text import counted
+
+NIGHTLY, PULL_REQUEST = 0, 10
+"""Priorities; the engine takes the higher first, and of equals the older."""
+_FAIR_EVERY = 5
+"""Of a nightly run's questions each so many goes out with a pull request's priority."""
+_WINDOW = 2
+"""Questions that are out for each station: one is worked on, one waits at the station."""
+_VERB_S = {Verb.TIME: 60.0, Verb.RUN: 10.0, Verb.PLACE: 10.0, Verb.MEMORY: 10.0, Verb.COUNT: 1.0}
+"""What a question takes on a phone beside its inferences: pushing, preparing, the tool's start."""
+_INFERENCES = {Verb.TIME: 250, Verb.RUN: 2, Verb.PLACE: 4, Verb.MEMORY: 4, Verb.COUNT: 1}
+_MACS_PER_S = 5e10
+"""A mid-range phone, for the order of questions only; what is reported never rests on it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Policy:
+    """How a run uses a farm.
+
+    Attributes:
+        nightly: Whether it gives way to others.
+        budget_s: Time after which nothing more is sent out; None for no end.
+        stations: Most stations that one question is asked of.
+        losses: Most workers that may be lost at one question.
+        crashes: Stations whose process a model may end before it is asked no more.
+        patience_s: Longest that a run waits for a phone of a profile that had one, or for the
+            scheduler.
+    """
+
+    nightly: bool = False
+    budget_s: float | None = None
+    stations: int = 3
+    losses: int = 3
+    crashes: int = 2
+    patience_s: float = 300.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sending:
+    """A question on its way.
+
+    Attributes:
+        nonce: Its name.
+        request: What is asked.
+        kind: Resource that who answers must have.
+        only: Names of the stations that may be asked; none for any of the kind.
+        priority: Higher goes first.
+    """
+
+    nonce: str
+    request: Request
+    kind: str
+    only: tuple[str, ...]
+    priority: int
+
+
+@dataclass(kw_only=True)
+class _Work:
+    request: Request
+    cost_s: float
+    origin: Origin
+    kind: str
+    failures: dict[str, HarnessError] = field(default_factory=dict)
+    losses: int = 0
+
+
+class Dispatcher:
+    """The questions of one run, each of which ends with one fact."""
+
+    def __init__(
+        self, requests: Sequence[Request], fleet: Fleet, *, origin: Origin, policy: Policy,
+        now_s: float,
+    ) -> None:  # fmt: skip
+        """Take in requests; what nobody there can answer is an error at once.
+
+        Args:
+            requests: Each once, by its key.
+            fleet: Who is there.
+            origin: Where facts may come from; AUTO asks phones of profiles that have some there.
+            policy: How the farm is used.
+            now_s: Present time.
+        """
+        self._policy = policy
+        self._start_s = now_s
+        self._done: deque[Fact] = deque()
+        self._waiting: list[_Work] = []
+        self._out: dict[str, _Work] = {}
+        self._seen_s: dict[str, float] = {}
+        self._fences: dict[str, int] = {}
+        self._crashes: defaultdict[tuple[str, str], dict[str, str]] = defaultdict(dict)
+        self._bad_phones: Counter[str] = Counter()
+        self._examples: dict[str, str] = {}
+        self._sent = 0
+        self.left = len(requests)
+        """Facts that are still to come."""
+        for request in requests:
+            self._plan(request, fleet, origin, now_s)
+        self._waiting.sort(key=lambda work: -work.cost_s)
+
+    def _plan(self, request: Request, fleet: Fleet, origin: Origin, now_s: float) -> None:
+        profile = request.target.profile.name
+        here = bool(fleet.of(profile) or fleet.left_alone(profile))
+        phone = origin is Origin.PHONE or (origin is Origin.AUTO and here)
+        kind = profile if phone else EMULATED
+        work = _Work(
+            request=request,
+            cost_s=_cost_s(request),
+            origin=Origin.PHONE if phone else Origin.EMULATED,
+            kind=kind,
+        )
+        if fleet.of(kind) or fleet.left_alone(kind):
+            self._seen_s[kind] = now_s
+            self._waiting.append(work)
+        else:
+            error = ConfigError if fleet.others(kind) else DeviceError
+            self._settle(work, error=error(f"{request}: {fleet.why_none(kind)}"))
+
+    def sends(self, fleet: Fleet, *, now_s: float) -> list[Sending]:
+        """Return what is to go out now, and give up what has waited too long.
+
+        Args:
+            fleet: Who is there.
+            now_s: Present time.
+        """
+        if self._policy.budget_s is not None and now_s - self._start_s > self._policy.budget_s:
+            self._stop()
+            return []
+        for kind in {work.kind for work in self._waiting}:
+            if fleet.of(kind):
+                self._seen_s[kind] = now_s
+        free = {
+            kind: _WINDOW * len(fleet.of(kind)) - out
+            for kind, out in self._counts({work.kind for work in self._waiting}).items()
+        }
+        found, kept = [], []
+        for work in self._waiting:
+            if self._is_given_up(work, fleet, now_s):
+                continue
+            if free[work.kind] <= 0:
+                kept.append(work)
+                continue
+            only = self._only(work, fleet)
+            if only is None:
+                self._fail(work)
+                continue
+            free[work.kind] -= 1
+            found.append(self._send(work, only))
+        self._waiting = kept
+        return found
+
+    def _counts(self, kinds: set[str]) -> dict[str, int]:
+        out = Counter(work.kind for work in self._out.values())
+        return {kind: out[kind] for kind in kinds}
+
+    def _is_given_up(self, work: _Work, fleet: Fleet, now_s: float) -> bool:
+        poison = self._poison(work)
+        if poison:
+            self._settle(work, error=DeviceError(f"{work.request}: {poison}"))
+            return True
+        waited_s = now_s - self._seen_s[work.kind]
+        if not fleet.of(work.kind) and waited_s > self._policy.patience_s:
+            why = f"{fleet.why_none(work.kind)} (waited {waited_s:.0f} s)"
+            self._settle(work, error=DeviceError(f"{work.request}: {why}"))
+            return True
+        return False
+
+    def _poison(self, work: _Work) -> str:
+        ended = self._crashes.get((work.kind, work.request.model.sha256), {})
+        if len(ended) < self._policy.crashes:
+            return ""
+        which = ", ".join(ended)
+        return (
+            f"{work.request.model.name} has ended the process that answers on {which} "
+            f"({next(iter(ended.values()))}); it is asked no more"
+        )
+
+    def _only(self, work: _Work, fleet: Fleet) -> tuple[str, ...] | None:
+        """Return who may be asked, () for all of the kind, None where all have been."""
+        if not work.failures:
+            return ()
+        fresh = [one.name for one in fleet.of(work.kind) if one.name not in work.failures]
+        return tuple(fresh) or None
+
+    def _send(self, work: _Work, only: tuple[str, ...]) -> Sending:
+        nonce = secrets.token_hex(12)
+        self._out[nonce] = work
+        self._sent += 1
+        fair = self._sent % _FAIR_EVERY == 0
+        return Sending(
+            nonce=nonce,
+            request=work.request,
+            kind=work.kind,
+            only=only,
+            priority=NIGHTLY if self._policy.nightly and not fair else PULL_REQUEST,
+        )
+
+    def origin_of(self, nonce: str) -> Origin:
+        """Return whether a question that is out is for a phone."""
+        return self._out[nonce].origin
+
+    def take(self, nonce: str, said: object) -> Reply | None:
+        """Take in what came back of a question.
+
+        Returns:
+            The reply where it only says what the host lacks: it is to be sent there, and the
+            question waits until `again`. None where it was an answer, or is no reply at all.
+        """
+        work = self._out[nonce]
+        try:
+            reply, pixels = wire.read_reply(said, nonce=nonce)
+            if reply.lacks:
+                known = set(wire.contents(work.request))
+                if not set(reply.lacks) <= known:
+                    raise ConfigError("reply: lacks what was not asked about")
+                return reply
+            if reply.fence < self._fences.get(reply.station, 0):
+                raise ConfigError("reply: its phone was taken by another in between")
+            fact = wire.read_fact(reply, pixels, work.request, work.origin)
+        except ConfigError as error:
+            self.lost(nonce, str(error))
+            return None
+        self._fences[reply.station] = max(reply.fence, self._fences.get(reply.station, 0))
+        del self._out[nonce]
+        self._judge(work, reply, fact)
+        return None
+
+    def _judge(self, work: _Work, reply: Reply, fact: Fact) -> None:
+        if fact.error is None or not reply.failure:
+            self._settle(work, fact=fact)
+            return
+        work.failures[reply.station] = fact.error
+        if reply.failure in ("crash", "hang"):
+            key = (work.kind, work.request.model.sha256)
+            self._crashes[key][reply.station] = str(fact.error)
+        if len(work.failures) >= self._policy.stations:
+            self._fail(work)
+        else:
+            self._waiting.insert(0, work)
+
+    def again(self, nonce: str) -> None:
+        """Put a question back that has to be sent again through no fault of anyone."""
+        self._waiting.insert(0, self._out.pop(nonce))
+
+    def lost(self, nonce: str, why: str) -> None:
+        """Take note that a question got no answer: its worker is lost, or what it said is none."""
+        work = self._out.pop(nonce)
+        work.losses += 1
+        if work.losses >= self._policy.losses:
+            where = counted(work.losses, "worker")
+            self._settle(work, error=DeviceError(f"{work.request}: lost {where} at it: {why}"))
+        else:
+            self._waiting.insert(0, work)
+
+    def give_up(self, why: str) -> None:
+        """End everything that has no answer yet, with one reason."""
+        for work in (*self._waiting, *self._out.values()):
+            self._settle(work, error=DeviceError(f"{work.request}: {why}"))
+        self._waiting.clear()
+        self._out.clear()
+
+    def _stop(self) -> None:
+        assert self._policy.budget_s is not None
+        spent = f"the run's {self._policy.budget_s / 3600:.3g} h on the farm are spent"
+        for work in self._waiting:
+            error = MeasurementError(f"{work.request}: left out, {spent}")
+            self._settle(work, error=error)
+        self._waiting.clear()
+
+    def _fail(self, work: _Work) -> None:
+        """Settle what every phone that was asked has failed."""
+        error = list(work.failures.values())[-1]
+        if len(work.failures) > 1:
+            who = f"{len(work.failures)} stations failed it ({', '.join(work.failures)})"
+            error = type(error)(f"{who}, the last: {error}")
+        self._settle(work, error=error)
+
+    def _settle(
+        self, work: _Work, *, fact: Fact | None = None, error: HarnessError | None = None
+    ) -> None:
+        self.left -= 1
+        self._done.append(fact or Fact(request=work.request, error=error))
+        if fact is not None and fact.error is None:
+            asked = len(work.failures) + 1
+            for station, why in work.failures.items():
+                self._bad_phones[station] += 1
+                said = f"{work.request} failed on {len(work.failures)} of {asked} stations: {why}"
+                self._examples.setdefault(station, said)
+
+    def facts(self) -> Iterator[Fact]:
+        """Yield the facts that have come since the last time."""
+        while self._done:
+            yield self._done.popleft()
+
+    def findings(self) -> list[str]:
+        """Return what was found about phones: what one failed that another has answered."""
+        return [
+            f"{station}: failed {counted(number, 'request')} that another {self._kind_of(station)}"
+            f"answered; the first: {self._examples[station]}"
+            for station, number in self._bad_phones.most_common()
+        ]
+
+    @staticmethod
+    def _kind_of(station: str) -> str:
+        return "station " if f"/{EMULATED}" in station else "phone "
+
+
+def _cost_s(request: Request) -> float:
+    """Return about how long a question takes, to put the longest first."""
+    try:
+        graph, size = request.model.graph, request.model.size
+        macs = sum(op.macs for op in graph.ops) * request.size.megapixels / size.megapixels
+    except HarnessError:
+        macs = 0.0  # it is said by who is asked
+    return _VERB_S[request.verb] + _INFERENCES[request.verb] * macs / _MACS_PER_S
