@@ -23,6 +23,7 @@ from harness.cli import (
     init,
     inspect,
     ledger,
+    quantize,
     report,
     study,
     train,
@@ -31,7 +32,7 @@ from harness.errors import GateError, HarnessError
 
 COMMANDS = (
     devices, doctor, inspect, advise, bisect, init, bless, compare, calibrate, ledger, report,
-    ci_summary, history, fake_phone, fake_lab, farm, train, build, study,
+    ci_summary, history, fake_phone, fake_lab, farm, train, build, quantize, study,
 )  # fmt: skip
 
 EXAMPLES = {
@@ -54,6 +55,7 @@ EXAMPLES = {
     "train": "harness train deblur_unet --preset small --steps 1000",
     "build": "harness build deblur_unet",
     "study": "harness study paper",
+    "quantize": "harness quantize fp32.tflite --recipe int8 --frames photos",
 }
 """What each subcommand's help ends with."""
 
