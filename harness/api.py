@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from harness import cases, judging, subjects
+from harness import cases, ini, judging, subjects
 from harness import model as models
 from harness import profiles as phones
 from harness.cases import Plan
@@ -163,6 +163,7 @@ def judge(
         serial=serial,
         phone_setup=PhoneSetup.of_project(),
         jobs=jobs or os.cpu_count() or 1,
+        consent=ini.of_project().lines("lab_consent"),
     )
     return _judged(judging.trials(planned.cases), asked, measures)
 

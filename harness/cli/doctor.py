@@ -9,13 +9,16 @@ from rich.table import Table
 from harness import cache, extras
 from harness.cli import shared
 from harness.errors import ConfigError, StackMissing
+from harness.lab import aihub_venv
 from harness.stacks import arm64, arm64_sysroot, mldrift, qnn, xnnpack
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `harness doctor`."""
     parser.add_argument(
-        "--install", choices=("arm64",), help="build a stack that no package brings as it is"
+        "--install",
+        choices=("arm64", "aihub"),
+        help="build a stack that no package brings as it is",
     )
     parser.add_argument(
         "--serial", default="", help="also run the benchmark tool on this phone and check its flags"
@@ -27,6 +30,8 @@ def run(options: argparse.Namespace) -> int:
     """Print one line per ability, after installing what is asked for."""
     if options.install == "arm64":
         arm64_sysroot.install(cache.root())
+    elif options.install == "aihub":
+        aihub_venv.install()
     table = Table(box=None, pad_edge=False)
     for column in ("ability", "state", "to add it"):
         table.add_column(column, overflow="fold")
@@ -69,9 +74,19 @@ def _abilities() -> Iterator[tuple[str, str, str]]:
     further = importlib.util.find_spec("skimage") is not None
     remedy = "" if further else extras.install_command("measures")
     yield "SSIM, colour and shift", "scikit-image" if further else "missing", remedy
+    yield _aihub()
     trainable = importlib.util.find_spec("tensorflow") is not None
     remedy = "" if trainable else extras.install_command("train")
     yield "training and export", "TensorFlow" if trainable else "missing", remedy
+
+
+def _aihub() -> tuple[str, str, str]:
+    """Describe the client that rents phones of Qualcomm AI Hub."""
+    try:
+        aihub_venv.python()
+    except StackMissing:
+        return "phones of Qualcomm AI Hub", "missing", aihub_venv.REMEDY
+    return "phones of Qualcomm AI Hub", aihub_venv.PACKAGE.replace("==", " "), ""
 
 
 def _benchmark_tool() -> tuple[str, str, str]:

@@ -130,7 +130,7 @@ def add_phone(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME[:ARG]",
-        help="ask the phones of a lab, adb:HOST:PORT (repeat for several) or stf:URL",
+        help="ask the phones of a lab, adb:HOST:PORT (repeat for several), stf:URL or aihub",
     )
     parser.add_argument(
         "--preset",
@@ -181,7 +181,14 @@ def open_lab(options: argparse.Namespace, *, origin: Origin) -> Iterator[Lab]:
         HarnessError: it cannot be reached.
     """
     names = options.lab or (() if origin is Origin.EMULATED else _labs(options))
-    lab = choose(names, origin=origin, serial=options.serial, phone_setup=phone_setup(options))
+    said_yes = getattr(options, "yes", False)
+    lab = choose(
+        names,
+        origin=origin,
+        serial=options.serial,
+        phone_setup=phone_setup(options),
+        consent=("all",) if said_yes else ini.of_project().lines("lab_consent"),
+    )
     try:
         lab.open()
         yield lab

@@ -8,6 +8,7 @@ Source: LiteRT @ f674577, tflite/profiling/proto/model_runtime_info.proto and
 tflite/tools/benchmark/proto/benchmark_result.proto.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from google.protobuf import (  # type: ignore[import-untyped]
@@ -16,10 +17,9 @@ from google.protobuf import (  # type: ignore[import-untyped]
     message_factory,
 )
 
-_PACKAGE = "harness.benchmark_tool"
 _KINDS = descriptor_pb2.FieldDescriptorProto
 
-# Message -> field -> (number, type); a trailing * means repeated, a capital another message.
+# Message -> field -> (number, type), as `classes` takes them.
 _MESSAGES: dict[str, dict[str, tuple[int, str]]] = {
     "BenchmarkResult": {
         "name": (1, "string"),
@@ -67,11 +67,18 @@ _MESSAGES: dict[str, dict[str, tuple[int, str]]] = {
 }
 
 
-def _pool() -> descriptor_pool.DescriptorPool:
+def classes(package: str, messages: Mapping[str, Mapping[str, tuple[int, str]]]) -> dict[str, Any]:
+    """Return a class for each message of a package, in a pool of their own.
+
+    Args:
+        package: Such as `harness.benchmark_tool`.
+        messages: Message -> field -> (number, type); a trailing * means repeated, a name of
+            `messages` another message.
+    """
     file = descriptor_pb2.FileDescriptorProto(
-        name="harness/benchmark_tool.proto", package=_PACKAGE, syntax="proto2"
+        name=f"{package.replace('.', '/')}.proto", package=package, syntax="proto2"
     )
-    for message, fields in _MESSAGES.items():
+    for message, fields in messages.items():
         added = file.message_type.add(name=message)
         for name, (number, kind) in fields.items():
             repeated = kind.endswith("*")
@@ -81,21 +88,16 @@ def _pool() -> descriptor_pool.DescriptorPool:
                 number=number,
                 label=_KINDS.LABEL_REPEATED if repeated else _KINDS.LABEL_OPTIONAL,
             )
-            if base in _MESSAGES:
-                field.type, field.type_name = _KINDS.TYPE_MESSAGE, f".{_PACKAGE}.{base}"
+            if base in messages:
+                field.type, field.type_name = _KINDS.TYPE_MESSAGE, f".{package}.{base}"
             else:
                 field.type = _KINDS.Type.Value(f"TYPE_{base.upper()}")
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)
-    return pool
+    found = {name: pool.FindMessageTypeByName(f"{package}.{name}") for name in messages}
+    return {name: message_factory.GetMessageClass(one) for name, one in found.items()}
 
 
-_POOL = _pool()
-
-
-def _message_class(name: str) -> Any:
-    return message_factory.GetMessageClass(_POOL.FindMessageTypeByName(f"{_PACKAGE}.{name}"))
-
-
-BenchmarkResult = _message_class("BenchmarkResult")
-ModelRuntimeDetails = _message_class("ModelRuntimeDetails")
+_CLASSES = classes("harness.benchmark_tool", _MESSAGES)
+BenchmarkResult = _CLASSES["BenchmarkResult"]
+ModelRuntimeDetails = _CLASSES["ModelRuntimeDetails"]

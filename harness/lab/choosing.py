@@ -1,13 +1,18 @@
 """Choose which lab answers the requests of a run: this host, or the one that `--lab` names."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from harness.devices.connect import Origin, PhoneSetup
 from harness.errors import ConfigError
 from harness.lab.lab import Lab
 from harness.lab.local import LocalLab
 
-KINDS = {"adb": "adb:HOST:PORT", "farm": "farm:tls://HOST:PORT", "stf": "stf:URL"}
+KINDS = {
+    "adb": "adb:HOST:PORT",
+    "aihub": "aihub",
+    "farm": "farm:tls://HOST:PORT",
+    "stf": "stf:URL",
+}
 """How `--lab` names each kind of lab."""
 
 
@@ -19,6 +24,8 @@ def choose(
     phone_setup: PhoneSetup,
     parallel: bool = False,
     jobs: int = 1,
+    consent: Collection[str] = (),
+    resume: bool = False,
 ) -> Lab:
     """Return the lab that answers a run; it is not opened yet.
 
@@ -29,6 +36,8 @@ def choose(
         phone_setup: How a phone is measured.
         parallel: Whether other processes of this run ask the same phones.
         jobs: Emulated requests that this host answers at one time.
+        consent: Kinds of labs that the user lets have models and frames; `all` is every kind.
+        resume: Whether jobs that an earlier run left in a lab are taken over.
 
     Raises:
         ConfigError: no such lab, or one that goes with nothing else that is asked for.
@@ -60,6 +69,12 @@ def choose(
             from harness.lab.stf import StfLab
 
             return StfLab(_only(names), phone_setup=phone_setup)
+        case "aihub":
+            from harness.lab.aihub import AihubLab
+
+            if _only(names):
+                raise ConfigError(f"--lab={names[0]}: write --lab=aihub; --device names the phone")
+            return AihubLab(consent=bool({"aihub", "all"} & set(consent)), resume=resume)
         case _:
             raise ConfigError(f"no lab {names[0]!r}; known: {', '.join(KINDS.values())}")
 

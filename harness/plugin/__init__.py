@@ -38,6 +38,7 @@ _SHORT = (
     "--origin",
     "--serial",
     "--lab",
+    "--yes",
     "--subject",
     "--jobs",
     "--resume",
@@ -48,11 +49,11 @@ _ABOUT = """on-device models against the phones they ship to
 
 Example: pytest --device=pixel4:gpu --subject=deblur_unet --strict
 
---device, --origin, --serial, --lab, --subject, --jobs, --resume, --history and --report are short
-for the options below, where the project has no option of that name. With --strict an INCONCLUSIVE
-ruling fails. Ini keys: golden_dir, profile_dirs, benchmark_tool,
-benchmark_preset, external_delegates, labs, history; with harness_ before the name where
-the project has a key of that name. Options"""
+--device, --origin, --serial, --lab, --yes, --subject, --jobs, --resume, --history and --report are
+short for the options below, where the project has no option of that name. With --strict an
+INCONCLUSIVE ruling fails. Ini keys: golden_dir, profile_dirs, benchmark_tool, benchmark_preset,
+external_delegates, labs, lab_consent, history; with harness_ before the name where the project has
+a key of that name. Options"""
 _INI: dict[str, dict[str, Any]] = {
     "golden_dir": {"help": "folder of <subject>/subject.toml, default golden", "default": ""},
     "profile_dirs": {"help": "more folders of device profiles", "type": "paths", "default": []},
@@ -65,6 +66,11 @@ _INI: dict[str, dict[str, Any]] = {
     },
     "labs": {
         "help": "labs to ask, one `NAME[:ARG]` a line, as --lab",
+        "type": "linelist",
+        "default": [],
+    },
+    "lab_consent": {
+        "help": "labs that may have your models and frames, such as aihub",
         "type": "linelist",
         "default": [],
     },
@@ -109,8 +115,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="append",
         default=[],
         metavar="NAME[:ARG]",
-        help="ask the phones of a lab, adb:HOST:PORT (repeat for several) or stf:URL; default the "
-        "ini key labs, else this host",
+        help="ask the phones of a lab, adb:HOST:PORT (repeatable), stf:URL or aihub; default "
+        "the ini key labs, else this host",
+    )
+    group.addoption(
+        "--harness-yes",
+        action="store_true",
+        help="agree to what a lab asks first, as the ini key lab_consent does",
     )
     group.addoption(
         "--harness-subject",

@@ -142,6 +142,8 @@ def _lab(config: pytest.Config, origin: Origin) -> Lab:
             benchmark_preset=ini(config, "benchmark_preset"),
             external_delegates=tuple(ini(config, "external_delegates")),
         ),
+        consent=["all"] if option(config, "yes") else ini(config, "lab_consent"),
+        resume=bool(option(config, "resume")),
         parallel=processes > 1,
         jobs=1 if processes > 1 else option(config, "jobs") or os.cpu_count() or 1,
     )

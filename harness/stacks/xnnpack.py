@@ -3,6 +3,9 @@
 import functools
 import importlib.metadata
 from collections.abc import Sequence
+from typing import Any
+
+from numpy.typing import NDArray
 
 from harness import cache, child, placement
 from harness.evidence import Evidence, Provenance, now_utc
@@ -55,8 +58,22 @@ def execute(model: Model, inputs: Sequence[Values], *, fp16: bool = False) -> tu
         DeviceError: the kernels crashed, hung or ran out of memory.
     """
     stored = feeding.store(model.graph, inputs)
-    made = worker().call("execute", model.data, stored, fp16, timeout_s=RUN_LIMIT_S)
-    return feeding.read(model.graph, made)
+    return feeding.read(model.graph, execute_stored(model, stored, fp16=fp16))
+
+
+def execute_stored(
+    model: Model, stored: Sequence[NDArray[Any]], *, fp16: bool = False
+) -> list[NDArray[Any]]:
+    """Run values through a model as it stores them; return what its outputs store.
+
+    Raises:
+        ModelError: LiteRT refuses the model.
+        DeviceError: the kernels crashed, hung or ran out of memory.
+    """
+    made: list[NDArray[Any]] = worker().call(
+        "execute", model.data, list(stored), fp16, timeout_s=RUN_LIMIT_S
+    )
+    return made
 
 
 def place(model: Model) -> Placement:

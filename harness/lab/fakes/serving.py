@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 TOKEN = "fake-token-9f31c2"
 """What every fake lab takes as the user's token."""
@@ -55,6 +55,7 @@ class Asked:
 
     method: str
     path: str
+    query: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
 
@@ -169,9 +170,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _serve(self) -> None:
         length = min(int(self.headers.get("Content-Length") or 0), _BODY_BYTES_MAX)
+        address = urlsplit(self.path)
         asked = Asked(
             method=self.command,
-            path=urlsplit(self.path).path,
+            path=address.path,
+            query=dict(parse_qsl(address.query)),
             headers={name.lower(): value for name, value in self.headers.items()},
             body=self.rfile.read(length),
         )
