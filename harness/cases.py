@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from harness import baselines, goldens, subjects, text
+from harness import baselines, goldens, samples, subjects, text
 from harness.errors import BlessedDataError, ConfigError
 from harness.images import Size
 from harness.keys import Key
@@ -71,7 +71,7 @@ class Case:
         sizes = {case.size for case in self.by_budget()}
         sizes = sizes or {Size.parse(budget.resolution) for budget in self.subject.budgets}
         if not sizes:
-            sizes = {goldens.size_of(self.subject, name) for name in goldens.names(self.subject)}
+            sizes = {goldens.size_of(self.subject, name) for name in samples.names(self.subject)}
         if blessed:
             sizes |= _blessed_sizes(self)
         return [self.at(size) for size in sorted(sizes, key=lambda s: s.megapixels)]

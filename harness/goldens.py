@@ -5,12 +5,9 @@ the subject states, in equal steps from its own darkest to its own brightest val
 limits the PSNR of a perfect output to about 107 dB, and to more where a frame is dark.
 """
 
-import io
 import json
 import math
-import zipfile
-import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,17 +15,35 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness import files, images, schema
+from harness import arrays, files, images, roles, samples, schema
 from harness.errors import BlessedDataError
 from harness.images import Pixels, Size
+from harness.inputs import Inputs, Values
+from harness.roles import OutputSpec, Role
+from harness.samples import Sample
 from harness.subjects import SUBJECT_FILE, Subject
 
 _LEVELS = 65535
-_DAMAGE = (
-    OSError, ValueError, LookupError, EOFError, TypeError, AttributeError, RuntimeError,
-    MemoryError, zipfile.BadZipFile, zlib.error,
-)  # fmt: skip
-"""What NumPy and zipfile raise on a damaged .npz."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Expected:
+    """What one output should be, as `roles.decoded` gives it.
+
+    Attributes:
+        spec: The output.
+        fp32: What the FP32 variant made when it was blessed.
+        target: The sharp truth, in the output's range, or None where there is none.
+    """
+
+    spec: OutputSpec
+    fp32: Values
+    target: Values | None
+
+    @property
+    def output_range(self) -> tuple[float, float]:
+        """Return the output's values for black and white."""
+        return self.spec.range
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -37,19 +52,56 @@ class Golden:
 
     Attributes:
         name: Name of the frame.
-        frame: What the model is given, float32 [1, H, W, 3] in [0, 1].
-        fp32_output: What the FP32 variant made of it when it was blessed.
-        target: The sharp truth in the output's range, or None where there is none.
+        inputs: What the model is given.
+        expected: What each output should be; fed-back states are left out.
         size: Resolution of the frame.
-        output_range: The output's values for black and white.
+        specs: Every output of the model, in the order of subject.toml.
     """
 
     name: str
-    frame: Pixels
-    fp32_output: Pixels
-    target: Pixels | None
+    inputs: Inputs
+    expected: tuple[Expected, ...]
     size: Size
-    output_range: tuple[float, float]
+    specs: tuple[OutputSpec, ...]
+
+    @property
+    def frame(self) -> Pixels:
+        """Return the only input, float32 [1, H, W, 3] in [0, 1]."""
+        return self.inputs.single
+
+    @property
+    def fp32_output(self) -> Pixels:
+        """Return what the FP32 variant made of the frame when it was blessed: its first output."""
+        return self.expected[0].fp32
+
+    @property
+    def target(self) -> Pixels | None:
+        """Return the sharp truth in the output's range, or None where there is none."""
+        return self.expected[0].target
+
+    @property
+    def output_range(self) -> tuple[float, float]:
+        """Return the first output's values for black and white."""
+        return self.expected[0].output_range
+
+    def paired(self, values: Mapping[str, Values]) -> tuple[tuple[Values, Expected], ...]:
+        """Return each output that a device made, by the model's name, beside what it should be.
+
+        Raises:
+            ModelError: the outputs are not those that the subject describes.
+        """
+        made = judged(self.specs, values)
+        return tuple(zip(made, self.expected, strict=True))
+
+
+def judged(specs: Sequence[OutputSpec], values: Mapping[str, Values]) -> tuple[Values, ...]:
+    """Return the outputs that are judged, as images and tensors: all but fed-back states.
+
+    Raises:
+        ModelError: the outputs are not those that are described.
+    """
+    pairs = zip(specs, roles.decoded(values, specs), strict=True)
+    return tuple(made for spec, made in pairs if spec.role is not Role.STATE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +147,7 @@ def changes(subject: Subject) -> tuple[str, ...]:
         BlessedDataError: an image cannot be read.
     """
     accepted = blessed(subject)
-    today = {name: _hashed(subject, name) for name in names(subject)}
+    today = {name: _hashed(subject, name) for name in samples.names(subject)}
     lines = [f"frame {name} is missing" for name in accepted if name not in today]
     for name, frame in today.items():
         if name not in accepted:
@@ -118,7 +170,7 @@ def store_list(subject: Subject) -> Path:
 
     Only `harness bless` and `init` call this, after `store` for each frame.
     """
-    frames = tuple(_hashed(subject, name) for name in names(subject))
+    frames = tuple(_hashed(subject, name) for name in samples.names(subject))
     for path in subject.references.glob("*.npz"):
         if path.stem not in {frame.name for frame in frames}:
             path.unlink()
@@ -130,12 +182,8 @@ def store_list(subject: Subject) -> Path:
 
 
 def _hashed(subject: Subject, name: str) -> BlessedFrame:
-    frame, target = _read(subject, name)
-    return BlessedFrame(
-        name=name,
-        frame_sha256=images.sha256_of_pixels(frame),
-        target_sha256="" if target is None else images.sha256_of_pixels(target),
-    )
+    sample = samples.load(subject, name)
+    return BlessedFrame(name=name, frame_sha256=sample.sha256, target_sha256=sample.target_sha256)
 
 
 def expected(subject: Subject) -> tuple[str, ...]:
@@ -145,17 +193,7 @@ def expected(subject: Subject) -> tuple[str, ...]:
         ConfigError: the list of blessed frames is wrong.
     """
     references = {path.stem for path in subject.references.glob("*.npz")}
-    return tuple(sorted({*names(subject), *blessed(subject), *references}))
-
-
-def names(subject: Subject) -> tuple[str, ...]:
-    """Return the names of a subject's frames, without reading them."""
-    if subject.frame_names:
-        return subject.frame_names
-    suffix = ".blurred.png"
-    return tuple(
-        sorted(path.name.removesuffix(suffix) for path in subject.frames.glob(f"*{suffix}"))
-    )
+    return tuple(sorted({*samples.names(subject), *blessed(subject), *references}))
 
 
 def size_of(subject: Subject, name: str) -> Size:
@@ -164,33 +202,13 @@ def size_of(subject: Subject, name: str) -> Size:
     Raises:
         BlessedDataError: neither can be read.
     """
-    frame = subject.frames / f"{name}.blurred.png"
-    if frame.exists() or not (subject.references / f"{name}.npz").exists():
-        return images.size_of(frame)
-    output = _read_reference(subject, name).output
+    known = (subject.references / f"{name}.npz").exists()
+    if subject.inputs or samples.is_there(subject, name) or not known:
+        return samples.size_of(subject, name)
+    output = _read_reference(subject, name).outputs[0]
     return Size(
         width_px=output.shape[2] // subject.scale, height_px=output.shape[1] // subject.scale
     )
-
-
-def load_frame(subject: Subject, name: str) -> tuple[Pixels, Pixels | None]:
-    """Read a frame, and its sharp target in the output's range, which may be missing.
-
-    Raises:
-        BlessedDataError: the frame is missing, or an image cannot be read.
-    """
-    frame, target = _read(subject, name)
-    if target is None or subject.output_range == images.UNIT_RANGE:
-        return frame, target
-    low, high = subject.output_range
-    return frame, target * (high - low) + low
-
-
-def _read(subject: Subject, name: str) -> tuple[Pixels, Pixels | None]:
-    """Return a frame and its sharp target as the images hold them, in [0, 1]."""
-    frame = images.load(subject.frames / f"{name}.blurred.png")
-    sharp = subject.frames / f"{name}.sharp.png"
-    return frame, images.load(sharp) if sharp.exists() else None
 
 
 def load(subject: Subject, name: str) -> Golden:
@@ -202,30 +220,39 @@ def load(subject: Subject, name: str) -> Golden:
     remedy = _remedy(subject)
     path = subject.references / f"{name}.npz"
     accepted = blessed(subject).get(name)
-    if name not in names(subject):
+    if name not in samples.names(subject):
         raise BlessedDataError(
             f"{subject.frames}: frame {name} was blessed and is gone; put it back, or {remedy}"
         )
-    frame, target = load_frame(subject, name)
+    sample = samples.load(subject, name)
     stored = _read_reference(subject, name)
-    if stored.frame_sha256 != images.sha256_of_pixels(frame):
+    if stored.frame_sha256 != sample.sha256:
         raise BlessedDataError(f"{path}: stale, the frame has changed since; {remedy}")
     if accepted is None:
         raise BlessedDataError(f"{_list_path(subject)}: does not list frame {name}; {remedy}")
-    today = _hashed(subject, name)
-    if today.target_sha256 != accepted.target_sha256:
-        what = _what(today, accepted)
+    if sample.target_sha256 != accepted.target_sha256:
+        what = _what(_hashed(subject, name), accepted)
         raise BlessedDataError(f"{subject.frames}: the sharp target of {name} {what}; {remedy}")
     if stored.model_sha256 != subject.reference.sha256:
         raise BlessedDataError(f"{path}: stale, made by another FP32 model; {remedy}")
+    specs = judged_specs(subject)
+    if len(stored.outputs) != len(specs):
+        raise BlessedDataError(f"{path}: was blessed for other outputs; {remedy}")
     return Golden(
         name=name,
-        frame=frame,
-        fp32_output=stored.output,
-        target=target,
-        size=Size.of(frame),
-        output_range=subject.output_range,
+        inputs=sample.inputs,
+        expected=tuple(
+            Expected(spec=spec, fp32=fp32, target=sample.targets.get(spec.name))
+            for spec, fp32 in zip(specs, stored.outputs, strict=True)
+        ),
+        size=sample.size,
+        specs=subject.output_specs,
     )
+
+
+def judged_specs(subject: Subject) -> tuple[OutputSpec, ...]:
+    """Return the outputs that are judged: all but fed-back states."""
+    return tuple(spec for spec in subject.output_specs if spec.role is not Role.STATE)
 
 
 def _remedy(subject: Subject) -> str:
@@ -234,118 +261,142 @@ def _remedy(subject: Subject) -> str:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Reference:
-    """A blessed output, and the hashes of the frame and the model that it was made from."""
+    """Blessed outputs, and the hashes of the inputs and the model that they were made from."""
 
-    output: Pixels
+    outputs: tuple[Values, ...]
     frame_sha256: str
     model_sha256: str
 
 
+def _keys(subject: Subject) -> list[tuple[OutputSpec, str]]:
+    """Return what is added to the names of an output's arrays in a reference, for each."""
+    specs = judged_specs(subject)
+    return [(spec, str(k) if subject.inputs else "") for k, spec in enumerate(specs)]
+
+
 def _read_reference(subject: Subject, name: str) -> _Reference:
-    """Read a blessed output as it is stored.
+    """Read blessed outputs as they are stored.
 
     Raises:
-        BlessedDataError: it is missing or damaged.
+        BlessedDataError: they are missing or damaged.
     """
     path, remedy = subject.references / f"{name}.npz", _remedy(subject)
     if not path.exists():
         raise BlessedDataError(f"{path}: the FP32 reference is missing; {remedy}")
     data = files.read(path, at_most_bytes=files.IMAGE_BYTES_MAX, error=BlessedDataError)
     try:
-        _refuse_bomb(data)
-        with np.load(io.BytesIO(data), allow_pickle=False) as stored:
-            levels = stored["output"]
-            darkest, brightest = _span(stored)
-            frame_sha256 = str(stored["frame_sha256"])
-            model_sha256 = str(stored["model_sha256"])
-    except _DAMAGE as error:
+        stored = arrays.members(data)
+        return _Reference(
+            outputs=tuple(_unpacked(stored, spec, key) for spec, key in _keys(subject)),
+            frame_sha256=str(stored["frame_sha256"]),
+            model_sha256=str(stored["model_sha256"]),
+        )
+    except arrays.DAMAGE as error:
         raise BlessedDataError(f"{path}: damaged reference ({error}); {remedy}") from None
-    if levels.dtype != np.uint16 or levels.ndim != 4:
-        raise BlessedDataError(f"{path}: damaged reference ({levels.dtype}); {remedy}")
-    output = _unpacked(levels, darkest, brightest)
-    output.flags.writeable = False
-    return _Reference(
-        output=output,
-        frame_sha256=frame_sha256,
-        model_sha256=model_sha256,
-    )
 
 
-def blessed_output(subject: Subject, name: str) -> Pixels | None:
-    """Return the FP32 output that was blessed for a frame, even if the model has changed since.
+def blessed_outputs(subject: Subject, name: str) -> tuple[Values, ...] | None:
+    """Return the FP32 outputs that were blessed for a frame, even if the model has changed since.
 
-    It is for showing a difference; what is judged by comes from `load`. None if there is none
+    They are for showing a difference; what is judged by comes from `load`. None if there are none
     that can be read.
     """
     try:
-        return _read_reference(subject, name).output
+        return _read_reference(subject, name).outputs
     except BlessedDataError:
         return None
 
 
-def _span(stored: Mapping[str, NDArray[Any]]) -> tuple[float, float]:
+def _span(stored: Mapping[str, NDArray[Any]], key: str) -> tuple[float, float]:
     """Return the values of the lowest and the highest level; older files hold [0, 1]."""
-    if "span" not in stored:
+    if f"span{key}" not in stored:
         return images.UNIT_RANGE
-    darkest, brightest = (float(value) for value in stored["span"])
+    darkest, brightest = (float(value) for value in stored[f"span{key}"])
     if not -math.inf < darkest <= brightest < math.inf:
         raise ValueError(f"span {darkest} to {brightest}")
     return darkest, brightest
 
 
-def _unpacked(levels: NDArray[np.uint16], darkest: float, brightest: float) -> Pixels:
-    step = (brightest - darkest) / _LEVELS
-    return (levels.astype(np.float64) * step + darkest).astype(np.float32)
-
-
-def store(subject: Subject, name: str, *, frame: Pixels, fp32_output: Pixels) -> Path:
-    """Write the blessed FP32 output of a frame; only `harness bless` and `init` call this.
-
-    Raises:
-        BlessedDataError: the output is not finite, or not in the range that the subject states.
-    """
-    refuse_unusable(subject, name, fp32_output)
-    clipped = np.clip(fp32_output, *subject.output_range, dtype=np.float64)
+def _packed(spec: OutputSpec, key: str, values: Values) -> dict[str, NDArray[Any]]:
+    """Return an output as arrays of a file: an image in 16 bits, another tensor as it is."""
+    if spec.role is not Role.IMAGE:
+        return {f"output{key}": values}
+    clipped = np.clip(values, *spec.range, dtype=np.float64)
     darkest, brightest = float(clipped.min()), float(clipped.max())
     levels = np.round((clipped - darkest) * (_LEVELS / ((brightest - darkest) or 1.0)))
-    path = subject.references / f"{name}.npz"
+    return {
+        f"output{key}": levels.astype(np.uint16),
+        f"span{key}": np.array([darkest, brightest]),
+    }
+
+
+def _unpacked(stored: Mapping[str, NDArray[Any]], spec: OutputSpec, key: str) -> Values:
+    """Return what `_packed` made arrays of; read-only."""
+    levels = stored[f"output{key}"]
+    if spec.role is not Role.IMAGE:
+        output = levels.astype(np.float32)
+    elif levels.dtype != np.uint16 or levels.ndim != 4:
+        raise ValueError(f"{levels.dtype} of {levels.ndim} axes")
+    else:
+        darkest, brightest = _span(stored, key)
+        step = (brightest - darkest) / _LEVELS
+        output = (levels.astype(np.float64) * step + darkest).astype(np.float32)
+    output.flags.writeable = False
+    return output
+
+
+def store(subject: Subject, sample: Sample, outputs: Sequence[Values]) -> Path:
+    """Write the blessed FP32 outputs of a sample; only `harness bless` and `init` call this.
+
+    Args:
+        subject: The model.
+        sample: What it was given.
+        outputs: What `judged` makes of what it gave.
+
+    Raises:
+        BlessedDataError: an output is not finite, or not in the range that the subject states.
+    """
+    refuse_unusable(subject, sample.name, outputs)
+    stored: dict[str, Any] = {
+        "frame_sha256": np.array(sample.sha256),
+        "model_sha256": np.array(subject.reference.sha256),
+    }
+    for (spec, key), values in zip(_keys(subject), outputs, strict=True):
+        stored |= _packed(spec, key, values)
+    path = subject.references / f"{sample.name}.npz"
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as file:
-        np.savez_compressed(
-            file,
-            output=levels.astype(np.uint16),
-            span=np.array([darkest, brightest]),
-            frame_sha256=np.array(images.sha256_of_pixels(frame)),
-            model_sha256=np.array(subject.reference.sha256),
-        )
+        np.savez_compressed(file, **stored)
     return path
 
 
-def refuse_unusable(subject: Subject, name: str, fp32_output: Pixels) -> None:
-    """Refuse an FP32 output that can be no reference.
+def refuse_unusable(subject: Subject, name: str, outputs: Sequence[Values]) -> None:
+    """Refuse FP32 outputs that can be no reference.
 
     Raises:
-        BlessedDataError: the output holds NaN or infinite values, or is cut off by the range
-            that the subject states.
+        BlessedDataError: an output holds NaN or infinite values, or an image is cut off by the
+            range that the subject states.
     """
-    bad = int(fp32_output.size - np.count_nonzero(np.isfinite(fp32_output)))
+    for spec, output in zip(judged_specs(subject), outputs, strict=True):
+        _refuse_unusable(subject, name, spec, output)
+
+
+def _refuse_unusable(subject: Subject, name: str, spec: OutputSpec, output: Values) -> None:
+    of = f" {spec.name!r:.80}" if spec.name else ""
+    bad = int(output.size - np.count_nonzero(np.isfinite(output)))
     if bad:
         raise BlessedDataError(
-            f"{subject.name}: the FP32 output of frame {name} is not finite ({bad} values); "
+            f"{subject.name}: the FP32 output{of} of frame {name} is not finite ({bad} values); "
             "no variant can be compared with it, export the FP32 model again"
         )
-    outside = images.out_of_range_share(fp32_output, subject.output_range)
+    if spec.role is not Role.IMAGE:
+        return
+    outside = images.out_of_range_share(output, spec.range)
     if outside > images.OUT_OF_RANGE_SHARE_MAX:
-        low, high = subject.output_range
+        low, high = spec.range
+        key = "range under [[outputs]]" if spec.name else "output_range"
         raise BlessedDataError(
-            f"{subject.name}: {outside:.1%} of the FP32 output of frame {name} lies outside "
-            f"[{low:g}, {high:g}] ({fp32_output.min():.4g} to {fp32_output.max():.4g}); state the "
-            f"model's range as output_range in {subject.folder / SUBJECT_FILE}"
+            f"{subject.name}: {outside:.1%} of the FP32 output{of} of frame {name} lies outside "
+            f"[{low:g}, {high:g}] ({output.min():.4g} to {output.max():.4g}); state the "
+            f"model's range as {key} in {subject.folder / SUBJECT_FILE}"
         )
-
-
-def _refuse_bomb(data: bytes) -> None:
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        size_bytes = sum(entry.file_size for entry in archive.infolist())
-    if size_bytes > files.IMAGE_BYTES_MAX:
-        raise ValueError(f"{size_bytes / 2**20:.0f} MiB when unpacked")

@@ -1,7 +1,7 @@
 """What a model is given: real values by the name of an input, told apart by content."""
 
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -42,6 +42,17 @@ class Inputs(Mapping[str, Values]):
             return given
         return cls(given if isinstance(given, Mapping) else {_ANY: given})
 
+    @property
+    def single(self) -> Values:
+        """Return the only value.
+
+        Raises:
+            ModelError: there are several.
+        """
+        if len(self) != 1:
+            raise ModelError(f"has {_listed(tuple(self))} as inputs; name one")
+        return next(iter(self.values()))
+
     @functools.cached_property
     def sha256(self) -> str:
         """Return a hash of names, shapes and values."""
@@ -54,17 +65,9 @@ class Inputs(Mapping[str, Values]):
         Raises:
             ModelError: their number, names or shapes are not those of the graph.
         """
-        wanted, given = graph.input_names, tuple(self)
-        if len(wanted) != len(given):
-            raise ModelError(
-                f"has {_listed(wanted)} as inputs and was given {_listed(given)}; describe each "
-                "in an [[inputs]] table of subject.toml"
-            )
-        by_order = len(given) == 1 or set(wanted).isdisjoint(given)
-        if not by_order and set(wanted) != set(given):
-            raise ModelError(f"has the inputs {_listed(wanted)} and was given {_listed(given)}")
-        values = tuple(self.values()) if by_order else tuple(self[name] for name in wanted)
-        for i, name, value in zip(graph.inputs, wanted, values, strict=True):
+        by_position = dict(zip(matched(tuple(self), graph.input_names), self.values(), strict=True))
+        values = tuple(by_position[position] for position in range(len(graph.inputs)))
+        for i, name, value in zip(graph.inputs, graph.input_names, values, strict=True):
             if graph.tensors[i].shape != value.shape:
                 raise ModelError(
                     f"input {name!r:.80} takes {list(graph.tensors[i].shape)} and was given "
@@ -101,6 +104,38 @@ class Inputs(Mapping[str, Values]):
         return text.repr_of(self, shown)
 
 
-def _listed(names: tuple[str, ...]) -> str:
+def matched(
+    names: Sequence[str], of_model: Sequence[str], *, what: str = "inputs"
+) -> tuple[int, ...]:
+    """Return the position in a model of each name.
+
+    A single one is the model's only one whatever it is called. Names none of which is the
+    model's are those of another exporter: they are taken in their order.
+
+    Args:
+        names: As a person or another file calls them.
+        of_model: The model's, in its order.
+        what: `inputs` or `outputs`, for the error.
+
+    Raises:
+        ModelError: another number, or some names are the model's and some are not.
+    """
+    table = f"describe each in an [[{what}]] table of subject.toml, by these names"
+    if len(names) != len(of_model):
+        raise ModelError(
+            f"has {_listed(of_model)} as {what}, and {_listed(names)} {_are(names)} given; {table}"
+        )
+    if len(names) == 1 or set(of_model).isdisjoint(names):
+        return tuple(range(len(names)))
+    if set(of_model) != set(names):
+        raise ModelError(f"has {_listed(of_model)} as {what}, not {_listed(names)}; {table}")
+    return tuple(of_model.index(name) for name in names)
+
+
+def _are(names: Sequence[str]) -> str:
+    return "is" if len(names) == 1 else "are"
+
+
+def _listed(names: Sequence[str]) -> str:
     shown = ", ".join(repr(text.brief(name)) for name in names[:8])
     return f"{len(names)} ({shown}{', ...' if len(names) > 8 else ''})"

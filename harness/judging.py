@@ -188,7 +188,7 @@ def further(case: Case, own: Mapping[str, Measured]) -> tuple[Measure, ...]:
     Raises:
         ConfigError: a measure of the team's own is not registered.
     """
-    output_range = case.subject.output_range
+    output_range = case.subject.image_range
     return tuple(measures.asked(case.variant.limits, own, output_range=output_range))
 
 

@@ -36,6 +36,7 @@ def line_of(subject: Subject, text: str, about: Key, metric: str) -> int:
         metric: The metric that was ruled on.
     """
     tables = list(_tables(text))
+    metric = metric.rpartition("/")[2]  # the name of an output may stand before it
     key = _KEYS.get(metric, metric)
     nearest: list[int] = []
     for path in reversed(list(_paths(subject, about, key))):

@@ -155,6 +155,25 @@ QUALITY_DB = Metric(
     about="mean PSNR against the sharp targets",
 )
 
+COSINE_SIMILARITY = Metric(
+    gate=FIDELITY,
+    name="cosine_similarity",
+    sense=Sense.AT_LEAST,
+    about="of an output that is no image, with the FP32 golden",
+)
+TOP1_AGREEMENT = Metric(
+    gate=FIDELITY,
+    name="top1_agreement",
+    sense=Sense.AT_LEAST,
+    about="share of positions whose largest class is that of the FP32 golden",
+)
+IOU = Metric(
+    gate=FIDELITY,
+    name="iou",
+    sense=Sense.AT_LEAST,
+    about="intersection over union of the class maps, the mean over classes",
+)
+
 BLESSED = (BLESSED_LATENCY_MS, BLESSED_CPU_OPS, BLESSED_PARTITIONS, INSTRUCTIONS, QUALITY_DB)
 """What a person accepts as a baseline."""
 ALL = (
@@ -174,6 +193,9 @@ ALL = (
     DELTA_E_2000,
     SHIFT_PX,
     LPIPS,
+    COSINE_SIMILARITY,
+    TOP1_AGREEMENT,
+    IOU,
     SCALING_EXPONENT,
     CLIFF_RATIO,
     PLACEMENT_CHANGES,

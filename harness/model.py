@@ -5,11 +5,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from harness import cache, resizing, text
+from harness import cache, resizing, roles, text
 from harness.errors import ModelError
 from harness.evidence import sha256_of
 from harness.graph import Graph, parse, read
 from harness.images import Size
+from harness.inputs import matched
+from harness.roles import Axes, InputSpec, Role
 from harness.text import counted
 
 
@@ -24,11 +26,13 @@ class Model:
         data: The bytes of the .tflite.
         source_sha256: Content hash of the file that it was resized from, or '' where it is
             that file.
+        inputs: What its inputs are, where a person described them; else their shapes tell.
     """
 
     name: str
     data: bytes
     source_sha256: str = ""
+    inputs: tuple[InputSpec, ...] = ()
     _sizes: dict[Size, Self] = field(default_factory=dict, init=False)
 
     @functools.cached_property
@@ -57,8 +61,68 @@ class Model:
         Raises:
             ModelError: it has no image input.
         """
-        _, height_px, width_px, _ = resizing.image_shape(self.graph)
-        return Size(width_px=width_px, height_px=height_px)
+        index, axes = self._image
+        shape = self.graph.tensors[index].shape
+        return Size(width_px=shape[axes.width], height_px=shape[axes.height])
+
+    @functools.cached_property
+    def _specs(self) -> dict[int, InputSpec]:
+        """Return what a person said of each input, by index of its tensor.
+
+        Raises:
+            ModelError: what is described are not the inputs of the file.
+        """
+        if not self.inputs:
+            return {}
+        names = [spec.name for spec in self.inputs]
+        try:
+            order = matched(names, self.graph.input_names)
+        except ModelError as error:
+            raise ModelError(f"{self.name}: {error}") from None
+        return {
+            self.graph.inputs[position]: spec
+            for position, spec in zip(order, self.inputs, strict=True)
+        }
+
+    @functools.cached_property
+    def _axes(self) -> dict[int, Axes]:
+        """Return the spatial axes of the inputs that have some, by index of the tensor.
+
+        Raises:
+            ModelError: what is described as an image has no shape of one.
+        """
+        found = {}
+        for i in self.graph.inputs:
+            shape = self.graph.tensors[i].shape
+            layout = roles.layout_of(shape)
+            if self._specs:
+                axes = self._specs[i].axes
+            else:
+                axes = None if layout is None else roles.axes_of(layout)
+            if axes is not None and layout is None:
+                raise ModelError(
+                    f"{self.name}: input {text.brief(self.graph.tensors[i].name)!r} has the shape "
+                    f"{list(shape)}, which is no image, state or map; write role = 'tensor'"
+                )
+            if axes is not None:
+                found[i] = axes
+        return found
+
+    @functools.cached_property
+    def _image(self) -> tuple[int, Axes]:
+        """Return the input whose size is the model's: the first image, with its axes.
+
+        Raises:
+            ModelError: it has none.
+        """
+        for i, axes in self._axes.items():
+            if not self._specs or self._specs[i].role is Role.IMAGE:
+                return i, axes
+        shapes = ", ".join(str(list(self.graph.tensors[i].shape)) for i in self.graph.inputs[:4])
+        raise ModelError(
+            f"{self.name}: takes {shapes or 'nothing'}; an image is [1, height, width, channels] "
+            "or [1, channels, height, width]"
+        )
 
     def at(self, size: Size | str) -> Self:
         """Return the model for an input of another size; itself if it has that size.
@@ -79,17 +143,41 @@ class Model:
         if self.size == size:
             return self
 
-        def resize() -> bytes:
-            return resizing.resize(
-                self.data, self.graph, width_px=size.width_px, height_px=size.height_px
-            )
-
         try:
-            key = cache.key_of(resizing.__name__, self.sha256, size)
-            data = cache.remember("resized", key, resize, kind=bytes)
+            wanted = {i: self._shape_at(size, i, axes) for i, axes in self._axes.items()}
+            key = cache.key_of(resizing.__name__, self.sha256, wanted)
+            data = cache.remember(
+                "resized",
+                key,
+                lambda: resizing.reshape(self.data, self.graph, wanted),
+                kind=bytes,
+            )
         except ModelError as error:
             raise ModelError(f"{self.name}: {error}") from None
-        return type(self)(name=self.name, data=data, source_sha256=self.file_sha256)
+        return type(self)(
+            name=self.name, data=data, source_sha256=self.file_sha256, inputs=self.inputs
+        )
+
+    def _shape_at(self, size: Size, index: int, axes: Axes) -> tuple[int, ...]:
+        """Return the shape of an input at another size: it keeps its ratio to the image's.
+
+        Raises:
+            ModelError: that makes no whole number of pixels.
+        """
+        shape = list(self.graph.tensors[index].shape)
+        own = self.size
+        for axis, before, after in (
+            (axes.height, own.height_px, size.height_px),
+            (axes.width, own.width_px, size.width_px),
+        ):
+            if shape[axis] * after % before:
+                name = text.brief(self.graph.tensors[index].name)
+                raise ModelError(
+                    f"input {name!r} has {shape[axis]} beside an image of {own}, which makes no "
+                    f"whole number at {size}; use multiples of the model's total stride"
+                )
+            shape[axis] = shape[axis] * after // before
+        return tuple(shape)
 
     def __eq__(self, other: object) -> bool:
         """Return whether another model has the same bytes."""
@@ -114,7 +202,12 @@ class Model:
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what a child process needs; it reads the graph again."""
-        return {"name": self.name, "data": self.data, "source_sha256": self.source_sha256}
+        return {
+            "name": self.name,
+            "data": self.data,
+            "source_sha256": self.source_sha256,
+            "inputs": self.inputs,
+        }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Take what `__getstate__` gave."""

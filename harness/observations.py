@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harness import fidelity, goldens, metrics, scaling
+from harness import fidelity, goldens, metrics, roles, samples, scaling
 from harness.cases import SizedCase
 from harness.evidence import Provenance
 from harness.images import Size
@@ -48,20 +48,20 @@ class Observation:
 
 def asks(case: SizedCase) -> list[Request]:
     """Return the requests behind the observations of a case."""
-    frames = [goldens.load_frame(case.subject, name) for name in _names(case.subject, case.size)]
+    found = [samples.load(case.subject, name) for name in _names(case.subject, case.size)]
     return [
         *(Request.of(case, verb, case.size) for verb in (Verb.TIME, Verb.PLACE, Verb.COUNT)),
         *(
-            Request.of(case, Verb.RUN, case.size, inputs=frame)
-            for frame, target in frames
-            if target is not None
+            Request.of(case, Verb.RUN, case.size, inputs=sample.inputs)
+            for sample in found
+            if sample.targets
         ),
     ]
 
 
 def _names(subject: Subject, size: Size) -> list[str]:
     """Return the frames of a resolution."""
-    return [name for name in goldens.names(subject) if goldens.size_of(subject, name) == size]
+    return [name for name in samples.names(subject) if goldens.size_of(subject, name) == size]
 
 
 def of(
@@ -123,12 +123,15 @@ def _quality(
     scores = []
     provenance = None
     for name in _names(subject, size):
-        frame, target = goldens.load_frame(subject, name)
-        if target is None:
+        sample = samples.load(subject, name)
+        if not sample.targets:
             continue
-        output = device.run(variant, frame)
-        match = fidelity.compare(output.pixels, target, output_range=subject.output_range)
-        scores.append(match.psnr_db)
+        output = device.feed(variant, sample.inputs, sample.size)
+        made = roles.decoded(output.values, subject.output_specs)
+        for spec, pixels in zip(subject.output_specs, made, strict=True):
+            if (target := sample.targets.get(spec.name)) is not None:
+                match = fidelity.compare(pixels, target, output_range=spec.range)
+                scores.append(match.psnr_db)
         provenance = output.provenance
     if provenance is None:
         return ()

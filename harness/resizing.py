@@ -5,6 +5,8 @@ at run time: every shape is computed again and the constants that hold sizes are
 `graph.parse` has made sure that the shape rules reproduce the shapes that it came with.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
@@ -15,35 +17,30 @@ from harness.graph import Graph
 from harness.shapes import Reshaper, Shape
 
 
-def resize(model: bytes, graph: Graph, *, width_px: int, height_px: int) -> bytes:
-    """Return the model for an input of another size; the same bytes if it already has it.
+def reshape(model: bytes, graph: Graph, wanted: Mapping[int, Shape]) -> bytes:
+    """Return the model for inputs of other shapes; the same bytes if they are its own.
 
     Args:
-        model: A .tflite with one image input [1, H, W, C].
+        model: A .tflite.
         graph: The same, read.
-        width_px: New width.
-        height_px: New height.
+        wanted: New shape of inputs, by index of the tensor.
 
     Raises:
-        ModelError: the model has no image input, or an op does not allow that size.
+        ModelError: an op does not allow these shapes.
     """
+    changed = {i: shape for i, shape in wanted.items() if graph.tensors[i].shape != shape}
+    if not changed:
+        return model
     try:
-        return _resize(model, graph, width_px, height_px)
+        reshaper = Reshaper(graph, changed)
+        reshaper.run()
+        return _write(model, graph, reshaper)
     except DAMAGE as error:
+        shapes = ", ".join("x".join(map(str, shape)) for shape in changed.values())
         raise ModelError(
-            f"cannot be resized to {width_px}x{height_px}: an op's inputs or options make no "
+            f"cannot be resized to {shapes:.80}: an op's inputs or options make no "
             f"sense ({type(error).__name__}: {error!s:.200}); export the model again"
         ) from None
-
-
-def _resize(model: bytes, graph: Graph, width_px: int, height_px: int) -> bytes:
-    shape = image_shape(graph)
-    wanted = (shape[0], height_px, width_px, shape[3])
-    if shape == wanted:
-        return model
-    reshaper = Reshaper(graph, {graph.inputs[0]: wanted})
-    reshaper.run()
-    return _write(model, graph, reshaper)
 
 
 def image_shape(graph: Graph) -> Shape:
@@ -54,8 +51,8 @@ def image_shape(graph: Graph) -> Shape:
     """
     if len(graph.inputs) != 1 or len(graph.outputs) != 1:
         raise ModelError(
-            f"has {len(graph.inputs)} inputs and {len(graph.outputs)} outputs; "
-            "a restoration model has one of each"
+            f"has {len(graph.inputs)} inputs and {len(graph.outputs)} outputs; only a model with "
+            "one of each has a single image"
         )
     shape = graph.tensors[graph.inputs[0]].shape
     if len(shape) != 4 or 0 in shape:

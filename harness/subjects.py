@@ -14,6 +14,7 @@ from harness.errors import BlessedDataError, ConfigError
 from harness.graph import Graph
 from harness.images import UNIT_RANGE, Size
 from harness.model import Model
+from harness.roles import InputSpec, OutputSpec, Role
 from harness.text import meant
 
 SUBJECT_FILE = "subject.toml"
@@ -51,6 +52,32 @@ class OwnLimit:
 
 
 @dataclass(frozen=True, kw_only=True)
+class OutputLimits:
+    """How far one output may drift from its FP32 golden.
+
+    An image has the limits of its variant where these are absent; a tensor is judged by those
+    that are here.
+
+    Attributes:
+        name: The output's.
+        psnr_db: Of an image, least PSNR.
+        worst_tile_psnr_db: Of an image, least PSNR of the worst 32 x 32 tile.
+        relative_l2: Largest relative L2 distance (ratio).
+        cosine_similarity: Of a tensor, least cosine similarity (-1..1).
+        top1_agreement: Of a tensor, least share of positions whose largest class is the same.
+        iou: Of a tensor, least intersection over union of the class maps (0..1).
+    """
+
+    name: str
+    psnr_db: float | None = None
+    worst_tile_psnr_db: float | None = None
+    relative_l2: float | None = None
+    cosine_similarity: float | None = None
+    top1_agreement: float | None = None
+    iou: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Limits:
     """How far a variant may drift. A limit that is absent rules INCONCLUSIVE, never PASS.
 
@@ -67,6 +94,7 @@ class Limits:
         shift_px: Farthest that the whole image may be moved.
         lpips: Largest perceptual distance.
         own: Limits of the team's own measures, by name.
+        outputs: Limits of single outputs, where the subject describes several.
     """
 
     source: str
@@ -80,6 +108,14 @@ class Limits:
     shift_px: float | None = None
     lpips: float | None = None
     own: Mapping[str, OwnLimit] = field(default_factory=dict)
+    outputs: tuple[OutputLimits, ...] = ()
+
+    def of(self, output: str) -> OutputLimits:
+        """Return the limits of one output; none of its own where nothing is said of it."""
+        for one in self.outputs:
+            if one.name == output:
+                return one
+        return OutputLimits(name=output)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,6 +142,7 @@ class Variant:
         sha256: Content hash that a person blessed.
         limits: How far it may drift.
         limits_on: Other limits on some delegates; the first that names one counts.
+        inputs: The subject's, set when loaded.
     """
 
     name: str
@@ -114,6 +151,7 @@ class Variant:
     sha256: str
     limits: Limits
     limits_on: tuple[LimitsOn, ...] = ()
+    inputs: tuple[InputSpec, ...] = ()
 
     def on(self, delegate: str) -> Self:
         """Return the variant with the limits that count on a delegate."""
@@ -136,7 +174,7 @@ class Variant:
             raise BlessedDataError(
                 f"{self.path}: cannot be read ({error.strerror}); export the variant again"
             ) from None
-        model = _read_model(self.path, state.st_mtime_ns, state.st_size)
+        model = _read_model(self.path, state.st_mtime_ns, state.st_size, self.inputs)
         if model.sha256 != self.sha256:
             raise BlessedDataError(
                 f"{self.path}: content changed since it was blessed (sha256 "
@@ -153,10 +191,12 @@ class Variant:
 
 
 @functools.lru_cache(maxsize=64)
-def _read_model(path: Path, _modified_ns: int, _size_bytes: int) -> Model:
+def _read_model(
+    path: Path, _modified_ns: int, _size_bytes: int, inputs: tuple[InputSpec, ...]
+) -> Model:
     """Read a file once for as long as it stays as it is, with what is derived from it."""
     data = files.read(path, at_most_bytes=files.MODEL_BYTES_MAX, error=BlessedDataError)
-    return Model(name=str(path), data=data)
+    return Model(name=str(path), data=data, inputs=inputs)
 
 
 _AS_FILED = {Precision.INT8_QAT: Precision.INT8_PTQ}
@@ -288,11 +328,14 @@ class Subject:
         scale: Output edge over input edge.
         output_range: The output's values for black and white, such as [-1, 1] or [0, 255].
         variants: The exported files; the first fp32 one is the reference of the others.
+        inputs: What the model takes, where that is not one RGB image in [0, 1].
+        outputs: What it gives, where its inputs are described.
         ships: Where variants ship.
         withheld: Where variants do not ship, and why.
         budgets: What they may cost.
         scaling: How latency may grow, or None for a model of one fixed size.
-        frames: Folder of <frame>.blurred.png and <frame>.sharp.png.
+        frames: Folder of <frame>.blurred.png and <frame>.sharp.png; where inputs are described,
+            of a folder for each sample.
         frame_names: The frames of that folder to use; empty for all.
         references: Folder of <frame>.npz, the blessed FP32 outputs.
         source: Where the model and its numbers come from.
@@ -305,6 +348,8 @@ class Subject:
     source: str
     scale: int = 1
     output_range: tuple[float, float] = UNIT_RANGE
+    inputs: tuple[InputSpec, ...] = ()
+    outputs: tuple[OutputSpec, ...] = ()
     ships: tuple[Shipping, ...] = ()
     withheld: tuple[Shipping, ...] = ()
     budgets: tuple[Budget, ...] = ()
@@ -325,6 +370,17 @@ class Subject:
             if variant.precision is Precision.FP32:
                 return variant
         raise ConfigError(f"{self.folder / SUBJECT_FILE}: no variant has precision = 'fp32'")
+
+    @property
+    def output_specs(self) -> tuple[OutputSpec, ...]:
+        """Return what its outputs are, those that nobody described included."""
+        return self.outputs or (OutputSpec(name="", range=self.output_range),)
+
+    @property
+    def image_range(self) -> tuple[float, float]:
+        """Return the values for black and white of its first output that is an image."""
+        shown = [spec.range for spec in self.output_specs if spec.role is Role.IMAGE]
+        return shown[0] if shown else UNIT_RANGE
 
     def withheld_because(self, device: str, delegate: str, variant: str) -> str | None:
         """Return why a variant does not ship to a device, or None if it does."""
@@ -373,7 +429,35 @@ def load(folder: Path) -> Subject:
     low, high = subject.output_range
     if not -math.inf < low < high < math.inf:
         raise ConfigError(f"{path}: output_range is [black, white], such as [0.0, 1.0]")
+    check_described(subject)
     return _with_folder(subject, folder.resolve())
+
+
+def check_described(subject: Subject) -> None:
+    """Refuse descriptions of inputs and outputs that do not fit each other.
+
+    Raises:
+        ConfigError: so.
+    """
+    path = f"{subject.name}/{SUBJECT_FILE}"
+    if bool(subject.inputs) is not bool(subject.outputs):
+        raise ConfigError(f"{path}: describe both [[inputs]] and [[outputs]], or neither")
+    if subject.inputs and subject.output_range != UNIT_RANGE:
+        raise ConfigError(f"{path}: where [[outputs]] are described, each has its own `range`")
+    for what, specs in (("inputs", subject.inputs), ("outputs", subject.outputs)):
+        for key in ("name", "file_name"):
+            found = [getattr(spec, key) for spec in specs]
+            if len(set(found)) < len(found):
+                raise ConfigError(f"{path}: two [[{what}]] have the same {key.replace('_', ' ')}")
+    states = {spec.name for spec in subject.outputs if spec.role is Role.STATE}
+    for spec in subject.inputs:
+        if spec.role is Role.STATE and spec.of not in states:
+            raise ConfigError(
+                f"{path}: input {spec.name!r} is fed back from {spec.of!r}, which is no "
+                "[[outputs]] of role 'state'"
+            )
+    if subject.inputs and not any(spec.role is Role.IMAGE for spec in subject.inputs):
+        raise ConfigError(f"{path}: no [[inputs]] is an image; the harness tests images")
 
 
 def _about(budget: Budget) -> tuple[object, ...]:
@@ -396,7 +480,10 @@ def _with_folder(subject: Subject, folder: Path) -> Subject:
         folder=folder,
         frames=(folder / subject.frames).resolve(),
         references=(folder / subject.references).resolve(),
-        variants=tuple(replace(v, path=(folder / v.path).resolve()) for v in subject.variants),
+        variants=tuple(
+            replace(v, path=(folder / v.path).resolve(), inputs=subject.inputs)
+            for v in subject.variants
+        ),
     )
 
 

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from ai_edge_litert import schema_py_generated as schema
 
-from tests.models import ModelBuilder
+from harness import flatbuffer
+from tests.models import SCALE, WEIGHT_SCALE, ModelBuilder
 
 STRENGTH = 0.02
 """Standard deviation of the weights besides the identity."""
@@ -57,3 +59,92 @@ def two_outputs(*, size_px: int = 32, dtype: str = "float32") -> bytes:
     restored = mixing(model, image, np.eye(3), name="restored")
     mask = mixing(model, image, np.full((1, 3), 1 / 3), seed=4, name="mask")
     return model.build([image], [restored, mask])
+
+
+def nchw(*, size_px: int = 32, dtype: str = "float32") -> bytes:
+    """Build a net with channels first outside and last inside, as converters of PyTorch make."""
+    model = ModelBuilder(dtype)
+    image = model.activation((1, 3, size_px, size_px), name="image")
+    inside = model.activation((1, size_px, size_px, 3))
+    model.op("TRANSPOSE", [image, model.constant([0, 2, 3, 1])], [inside])
+    restored = mixing(model, inside, np.eye(3))
+    outside = model.activation((1, 3, size_px, size_px), name="restored")
+    model.op("TRANSPOSE", [restored, model.constant([0, 3, 1, 2])], [outside])
+    return model.build([image], [outside])
+
+
+def raw(*, size_px: int = 16, dtype: str = "float32") -> bytes:
+    """Build a net that makes RGB of a packed Bayer mosaic, of twice the edge."""
+    model = ModelBuilder(dtype)
+    mosaic = model.activation((1, size_px, size_px, 4), name="mosaic")
+    cell = np.array([[1, 0, 0, 0], [0, 0.5, 0.5, 0], [0, 0, 0, 1]])
+    spread = mixing(model, mosaic, np.tile(cell, (4, 1)))
+    larger = model.activation((1, 2 * size_px, 2 * size_px, 3), name="developed")
+    model.op("DEPTH_TO_SPACE", [spread], [larger], block_size=2)
+    return model.build([mosaic], [larger])
+
+
+def luma(*, size_px: int = 32, dtype: str = "float32") -> bytes:
+    """Build a net of one channel in and out."""
+    model = ModelBuilder(dtype)
+    image = model.activation((1, size_px, size_px, 1), name="y")
+    return model.build([image], [mixing(model, image, np.eye(1), name="restored")])
+
+
+def noise_map(*, size_px: int = 32, dtype: str = "float32") -> bytes:
+    """Build a net that takes a plane with the level of noise beside its image."""
+    model = ModelBuilder(dtype)
+    image = model.activation((1, size_px, size_px, 3), name="image")
+    level = model.activation((1, size_px, size_px, 1), name="level")
+    joined = model.concatenation(image, level)
+    restored = mixing(model, joined, np.eye(3, 4), name="restored")
+    return model.build([image, level], [restored])
+
+
+def exposure(*, size_px: int = 32, dtype: str = "float32") -> bytes:
+    """Build a net that multiplies its image by one number."""
+    model = ModelBuilder(dtype)
+    image = model.activation((1, size_px, size_px, 3), name="image")
+    gain = model.activation((1, 1, 1, 1), name="gain")
+    lit = model.same("MUL", mixing(model, image, np.eye(3)), gain)
+    return model.build([image, gain], [lit])
+
+
+def video(*, size_px: int = 16, dtype: str = "float32", channels: int = 8) -> bytes:
+    """Build a net that restores a frame and hands a state to the next one."""
+    model = ModelBuilder(dtype)
+    image = model.activation((1, size_px, size_px, 3), name="frame")
+    state = model.activation((1, size_px, size_px, channels), name="state")
+    joined = model.concatenation(image, state)
+    share = np.hstack([0.9 * np.eye(3), 0.1 * np.eye(3, channels)])
+    restored = mixing(model, joined, share, name="restored")
+    kept = np.zeros((channels, 3 + channels))
+    kept[:3, :3], kept[:3, 3:6] = 0.5 * np.eye(3), 0.5 * np.eye(3)
+    following = mixing(model, joined, kept, seed=5, name="next_state")
+    return model.build([image, state], [restored, following])
+
+
+def classifier(*, size_px: int = 32, dtype: str = "float32", classes: int = 5) -> bytes:
+    """Build a net that gives a score to each class."""
+    model = ModelBuilder(dtype)
+    image = model.activation((1, size_px, size_px, 3), name="image")
+    features = model.conv(image, 8, stride=2)
+    pooled = model.activation((1, 8))
+    model.op("MEAN", [features, model.constant([1, 2])], [pooled], keep_dims=False)
+    scores = model.activation((1, classes), name="scores")
+    weights = model.weights((classes, 8), per_channel=False)
+    whole = {"dtype": "int32", "scales": [SCALE * WEIGHT_SCALE]} if dtype == "int8" else {}
+    bias = model.tensor((classes,), data=0, **whole)
+    model.op("FULLY_CONNECTED", [pooled, weights, bias], [scores])
+    return model.build([image], [scores])
+
+
+def scaled(data: bytes, factor: float) -> bytes:
+    """Return an 8-bit model with its weights multiplied: another net; with 0, one of zeros."""
+    tree = flatbuffer.unpack(data)
+    for tensor in tree.subgraphs[0].tensors:
+        buffer = tree.buffers[tensor.buffer]
+        if tensor.type == schema.TensorType.INT8 and buffer.data is not None:
+            weights = np.frombuffer(bytes(buffer.data), np.int8)
+            buffer.data = np.round(weights * factor).astype(np.int8).view(np.uint8)
+    return flatbuffer.pack(tree)

@@ -635,4 +635,6 @@ def model(data: bytes, name: str = "model") -> Model:
 
 def resized(data: bytes, *, width_px: int, height_px: int) -> bytes:
     """Return the bytes of a .tflite for another input size."""
-    return resizing.resize(data, parse(data), width_px=width_px, height_px=height_px)
+    graph = parse(data)
+    batch, *_, channels = resizing.image_shape(graph)
+    return resizing.reshape(data, graph, {graph.inputs[0]: (batch, height_px, width_px, channels)})

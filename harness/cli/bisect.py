@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from harness import culprit, goldens, images, resizing, subjects
+from harness import culprit, images, resizing, samples, subjects
 from harness import model as models
 from harness.cli import shared
 from harness.culprit import Run
@@ -149,8 +149,8 @@ def _frame(options: argparse.Namespace, model: Model) -> Pixels:
         return _cut(images.load(options.frame), shape, str(options.frame))
     if (options.model.resolve().parent / SUBJECT_FILE).exists():
         subject = _subject_of(options.model)
-        for name in goldens.names(subject):
-            frame, _ = goldens.load_frame(subject, name)
+        for name in samples.names(subject):
+            frame = samples.load(subject, name).frame
             return _cut(frame, shape, name)
     return np.random.default_rng(_SEED).random(shape).astype(np.float32)
 

@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from harness import (
+    agreement,
     baselines,
     cases,
     fidelity,
@@ -19,6 +20,7 @@ from harness import (
     measures,
     observations,
     profiles,
+    samples,
     subjects,
 )
 from harness.baselines import Baseline
@@ -27,12 +29,18 @@ from harness.cli import shared
 from harness.devices import drift
 from harness.errors import BlessedDataError, ConfigError, HarnessError
 from harness.evidence import sha256_of
-from harness.images import Pixels, Size
+from harness.images import Size
+from harness.inputs import Values
 from harness.lab import DeviceUnderTest, Facts
 from harness.observations import Observation
 from harness.profiles import Target
+from harness.roles import Role
+from harness.samples import Sample
 from harness.subjects import SUBJECT_FILE, Subject, Variant
 from harness.verdict import Outcome
+
+_Reference = tuple[Sample, tuple[Values, ...]]
+"""A sample, and the outputs that are judged of what the FP32 variant made of it."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -61,9 +69,10 @@ def run(options: argparse.Namespace) -> int:
         subject,
         variants=tuple(replace(v, sha256=hashes[v.sha256]) for v in subject.variants),
     )
-    references = {name: _reference(subject, name) for name in goldens.names(subject)}
+    references = {name: _reference(subject, name) for name in samples.names(subject)}
     if not references:
-        raise BlessedDataError(f"{subject.frames}: holds no <frame>.blurred.png to bless")
+        wanted = "folder of a sample" if subject.inputs else "<frame>.blurred.png"
+        raise BlessedDataError(f"{subject.frames}: holds no {wanted} to bless")
     console.print(_reference_changes(subject, references))
     accepted = tuple(_baselines(console, subject, references, options))
     new, variants = {b.key for b in accepted}, {v.name for v in subject.variants}
@@ -75,8 +84,8 @@ def run(options: argparse.Namespace) -> int:
         console.print("Nothing was written.")
         return 1
     _rewrite_hashes(subject.folder / SUBJECT_FILE, hashes)
-    for name, (frame, output) in references.items():
-        goldens.store(subject, name, frame=frame, fp32_output=output)
+    for sample, outputs in references.values():
+        goldens.store(subject, sample, outputs)
     goldens.store_list(subject)
     path = baselines.store(subject, [*kept, *accepted])
     console.print(f"Blessed {subject.name}: {len(references)} goldens, {path.name}.")
@@ -87,62 +96,72 @@ def _bytes(path: Path) -> bytes:
     return files.read(path, at_most_bytes=files.MODEL_BYTES_MAX, error=BlessedDataError)
 
 
-def _reference(subject: Subject, name: str) -> tuple[Pixels, Pixels]:
-    """Return a frame and what the FP32 variant makes of it on this host."""
-    frame, output = drift.reference(subject, name)
-    goldens.refuse_unusable(subject, name, output)  # now, before anything is written
-    return frame, output
+def _reference(subject: Subject, name: str) -> _Reference:
+    """Return a sample and what the FP32 variant makes of it on this host."""
+    sample, outputs = drift.reference(subject, name)
+    goldens.refuse_unusable(subject, name, outputs)  # now, before anything is written
+    return sample, outputs
 
 
-def _reference_changes(subject: Subject, references: dict[str, tuple[Pixels, Pixels]]) -> Table:
+def _reference_changes(subject: Subject, references: Mapping[str, _Reference]) -> Table:
     table = Table(title="FP32 references", box=None, pad_edge=False, title_justify="left")
     for column in ("frame", "size", "against the blessed one"):
         table.add_column(column)
-    for name, (frame, output) in references.items():
-        table.add_row(name, str(Size.of(frame)), _change(subject, name, output))
+    for name, (sample, outputs) in references.items():
+        table.add_row(name, str(sample.size), _change(subject, name, outputs))
     for name in goldens.expected(subject):
         if name not in references:
             table.add_row(name, "", "its frame is gone, dropped")
     return table
 
 
-def _change(subject: Subject, name: str, output: Pixels) -> str:
-    """Return how far an FP32 output is from the blessed one, whatever made that."""
-    blessed = goldens.blessed_output(subject, name)
-    if blessed is None:
+def _change(subject: Subject, name: str, outputs: Sequence[Values]) -> str:
+    """Return how far the FP32 outputs are from the blessed ones, whatever made those."""
+    blessed = goldens.blessed_outputs(subject, name)
+    if blessed is None or len(blessed) != len(outputs):
         return "new"
-    if blessed.shape != output.shape:
-        return f"was of size {Size.of(blessed)}, replaced"
-    match = fidelity.compare(output, blessed, output_range=subject.output_range)
+    shown = []
+    for output, before, spec in zip(outputs, blessed, goldens.judged_specs(subject), strict=True):
+        if before.shape != output.shape:
+            return f"was of shape {list(before.shape)}, replaced"
+        if spec.role is Role.IMAGE:
+            match = fidelity.compare(output, before, output_range=spec.range)
+            shown.append(f"{match.psnr_db:.1f} dB")
+        else:
+            shown.append(f"relative L2 {agreement.compare(output, before).relative_l2:.2g}")
     try:
         goldens.load(subject, name)
     except BlessedDataError:
-        return f"{match.psnr_db:.1f} dB, stale, replaced"
-    return f"{match.psnr_db:.1f} dB"
+        shown.append("stale, replaced")
+    return ", ".join(shown)
 
 
 def _own_failures(
     device: DeviceUnderTest,
     subject: Subject,
     variant: Variant,
-    references: dict[str, tuple[Pixels, Pixels]],
+    references: Mapping[str, _Reference],
 ) -> Iterator[str]:
     """Yield how a variant fails the gates that it is blessed for: its pixels and its placement."""
     limits = variant.on(device.delegate).limits
     own = {name: of for name, of in measures.installed().items() if name in limits.own}
     here = replace(limits, own={name: limits.own[name] for name in own})
-    further = list(measures.asked(here, own, output_range=subject.output_range))
+    further = list(measures.asked(here, own, output_range=subject.image_range))
     found: dict[str, str] = {}
-    for frame, wanted in references.values():
-        output = device.run(variant, frame)
-        match = fidelity.compare(output.pixels, wanted, output_range=subject.output_range)
-        for verdict in gate.fidelity(match, limits, output.provenance):
-            if verdict.outcome is Outcome.FAIL:
-                found.setdefault(verdict.metric, str(verdict))
-        for measure in further:
-            verdict = gate.measured(measure, output.pixels, wanted, output.provenance)
-            if verdict.outcome is Outcome.FAIL:
-                found.setdefault(verdict.metric, str(verdict))
+    for sample, wanted in references.values():
+        output = device.feed(variant, sample.inputs, sample.size)
+        made = goldens.judged(subject.output_specs, output.values)
+        for spec, values, reference in zip(
+            goldens.judged_specs(subject), made, wanted, strict=True
+        ):
+            for verdict in gate.output(values, reference, spec, limits, output.provenance):
+                if verdict.outcome is Outcome.FAIL:
+                    found.setdefault(verdict.metric, str(verdict))
+            for measure in further if spec.role is Role.IMAGE else ():
+                measured = gate.measured(measure, values, reference, output.provenance)
+                for verdict in gate.named([measured], spec):
+                    if verdict.outcome is Outcome.FAIL:
+                        found.setdefault(verdict.metric, str(verdict))
     budgets = subject.budgets_of(device.profile.name, device.delegate, variant.name)
     for budget in budgets:
         placement = device.place(variant, Size.parse(budget.resolution))
@@ -158,7 +177,7 @@ def _own_failures(
 def _baselines(
     console: Console,
     subject: Subject,
-    references: dict[str, tuple[Pixels, Pixels]],
+    references: Mapping[str, _Reference],
     options: argparse.Namespace,
 ) -> Iterator[Baseline]:
     """Yield today's facts about each variant on each device that it ships to; say what fails."""

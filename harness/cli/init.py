@@ -4,24 +4,30 @@ import argparse
 import re
 import shlex
 import shutil
+import sys
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from harness import goldens, graph, images, ini, resizing, subjects
-from harness.cli import shared, subject_toml
+from harness.cli import init_frames, init_samples, role_guesses, shared, subject_toml
+from harness.cli.init_frames import Frames
+from harness.cli.init_samples import Samples
+from harness.cli.role_guesses import Described
 from harness.devices import drift
 from harness.errors import ConfigError, HarnessError, ModelError
 from harness.evidence import sha256_of
 from harness.images import Pixels, Size
+from harness.inputs import Values
 from harness.profiles import Target
+from harness.roles import InputSpec, OutputSpec, Role
+from harness.samples import Sample
 from harness.stacks import xnnpack
 from harness.subjects import SUBJECT_FILE, Limits, Precision, Subject, Variant
 
-_IMAGES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 _FRAMES_MAX = 8
 _LEAST_DARK_SHARE = 0.05
 """Share of negative values in [-1, 1] at least; fewer are the overshoot of another range."""
@@ -29,19 +35,6 @@ _LEAST_OF_255 = 25.5
 """What outputs reach at least in [0, 255], which would hold any small number."""
 _STRIDES = (1, 2, 4, 8, 16, 32, 64)
 """Multiples that half a model's size is rounded to, until one is found that it takes."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Frames:
-    """Images to test with, and what is to be said about their choice.
-
-    Attributes:
-        pairs: Blurred and, where there is one, sharp image by name.
-        notes: What was left out, one line each.
-    """
-
-    pairs: dict[str, tuple[Path, Path | None]]
-    notes: tuple[str, ...]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -76,6 +69,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar=("BLACK", "WHITE"),
         help="values of the model's output for black and white, default read from its outputs",
     )
+    for option, what in (("--input", "an input"), ("--output", "an output")):
+        parser.add_argument(
+            option,
+            action="append",
+            default=[],
+            metavar="NAME=ROLE",
+            help=f"what {what} is, default guessed from the file: {role_guesses.SYNTAX}",
+        )
     shared.add_golden_dir(parser)
     shared.add_profile_dirs(parser)
 
@@ -90,27 +91,31 @@ def run(options: argparse.Namespace) -> int:
         raise ConfigError(f"{folder}: exists already; choose another --name or remove it")
     exports = _read_models(options.models)
     first = next(export for export in exports if export.precision is Precision.FP32)
-    size, scale = _shape(first)
-    for export in exports:
-        _refuse_other_shape(export, first, size, scale)
-    frames = _choose_frames(options.frames, size, scale, options.frames_max)
+    described = _described(first, exports, options)
+    frames: Frames | Samples
+    if described.is_plain:
+        size, scale = _shape(first)
+        for export in exports:
+            _refuse_other_shape(export, first, size, scale)
+        frames = init_frames.choose(options.frames, size, scale, options.frames_max)
+        subject = Subject(name=name, task="restore", scale=scale, variants=exports, source="")
+    else:
+        subject = _described_subject(name, exports, described)
+        size = subject.reference.model().size
+        for export in subject.variants:
+            _refuse_other_inputs(export, subject.reference, size)
+        frames = _samples(subject, options)
     known = shared.load_profiles(options)
     targets = shared.every_target(known, ["all"])
     try:
-        notes = _write(
-            folder,
-            Subject(name=name, task="restore", scale=scale, variants=exports, source=""),
-            frames,
-            size,
-            targets,
-            options,
-        )
+        notes = _write(folder, subject, frames, size, targets, options)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)  # a subject is whole or not there
         raise
-    for note in (*frames.notes, *notes):
+    guesses = () if described.is_plain else described.notes
+    for note in (*guesses, *frames.notes, *notes):
         print(f"Note: {note}")
-    print(f"Wrote {folder} with {len(exports)} variants and {len(frames.pairs)} frames of {size}.")
+    print(f"Wrote {folder} with {len(exports)} variants and {len(frames.names)} frames of {size}.")
     print("Look through its subject.toml: limits were measured here, budgets are yours to set.")
     print(f"Next: {_next(options.golden_dir, name)}")
     return 0
@@ -199,6 +204,72 @@ def _shape(export: Variant) -> tuple[Size, int]:
     return Size(width_px=given[2], height_px=given[1]), scale
 
 
+def _described(
+    first: Variant, exports: Sequence[Variant], options: argparse.Namespace
+) -> Described:
+    """Return what the model's inputs and outputs are; ask a person at a terminal what is not clear.
+
+    Raises:
+        ConfigError: something is not clear, and nobody is there to ask.
+    """
+    inputs = [role_guesses.parse_input(given) for given in options.input]
+    outputs = [role_guesses.parse_output(given) for given in options.output]
+    stored = [export.model().graph for export in exports if export is not first]
+    found = role_guesses.describe(first.model().graph, stored, inputs, outputs)
+    while found.unknown:
+        name, question = next(iter(found.unknown.items()))
+        if not sys.stdin.isatty():
+            raise ConfigError(
+                f"{first.path}: {question}; say it with --input {role_guesses.SYNTAX}"
+            )
+        print(f"{question}.")
+        inputs.append(role_guesses.parse_input(f"{name}={input('ROLE[,KEY=VALUE...]: ').strip()}"))
+        found = role_guesses.describe(first.model().graph, stored, inputs, outputs)
+    return found
+
+
+def _described_subject(name: str, exports: Sequence[Variant], described: Described) -> Subject:
+    """Return a subject whose inputs and outputs are described, its scale that of its first image.
+
+    Raises:
+        ConfigError, ModelError: the descriptions do not fit the model.
+    """
+    variants = tuple(replace(export, inputs=described.inputs) for export in exports)
+    subject = Subject(
+        name=name,
+        task="restore",
+        variants=variants,
+        inputs=described.inputs,
+        outputs=described.outputs,
+        source="",
+    )
+    subjects.check_described(subject)
+    model, graph = subject.reference.model(), subject.reference.model().graph
+    shapes = [graph.tensors[i].shape for i in graph.outputs]
+    shown = init_samples.places(described.outputs, shapes)
+    scale = shown[0].size.height_px // model.size.height_px if shown else 1
+    return replace(subject, scale=max(scale, 1))
+
+
+def _samples(subject: Subject, options: argparse.Namespace) -> Samples:
+    graph = subject.reference.model().graph
+    specs: tuple[InputSpec | OutputSpec, ...] = (*subject.inputs, *subject.outputs)
+    shapes = [graph.tensors[i].shape for i in (*graph.inputs, *graph.outputs)]
+    others = [spec for spec in subject.inputs if spec.role is not Role.IMAGE]
+    found = init_samples.places(specs, shapes)
+    return init_samples.choose(options.frames, found, others, options.frames_max)
+
+
+def _refuse_other_inputs(export: Variant, first: Variant, size: Size) -> None:
+    """Refuse a file that is no export of the FP32 model, by its inputs and outputs."""
+    try:
+        graph = export.model().at(size).graph
+    except ModelError as error:
+        raise ModelError(f"{export.path}: is to be an export of {first.path}: {error}") from None
+    if len(graph.outputs) != len(first.model().graph.outputs):
+        raise ModelError(f"{export.path}: has {len(graph.outputs)} outputs, unlike {first.path}")
+
+
 def _refuse_other_shape(export: Variant, first: Variant, size: Size, scale: int) -> None:
     """Refuse a file that is no export of the FP32 model, by its shapes."""
     own_size, own_scale = _shape(export)
@@ -216,73 +287,22 @@ def _refuse_other_shape(export: Variant, first: Variant, size: Size, scale: int)
             ) from None
 
 
-def _choose_frames(folder: Path, size: Size, scale: int, most: int) -> _Frames:
-    """Return (frame, target or None) by name: pairs if there are any, else all images."""
-    if not folder.is_dir():
-        raise ConfigError(f"--frames {folder}: no such folder")
-    if most < 1:
-        raise ConfigError(f"--frames-max {most}: take one at least")
-    found = sorted(p for p in folder.glob("*") if p.suffix.lower() in _IMAGES)
-    if not found:
-        raise ConfigError(f"{folder}: holds no images ({', '.join(_IMAGES)})")
-    notes = []
-    pairs: dict[str, tuple[Path, Path | None]] = {}
-    for path in found:
-        stem, dot, kind = path.stem.rpartition(".")
-        if dot and kind == "blurred":
-            sharp = [p for p in found if p.stem == f"{stem}.sharp"]
-            pairs[stem] = (path, sharp[0] if sharp else None)
-    used = {path for pair in pairs.values() for path in pair}
-    if pairs and (alone := [path.name for path in found if path not in used]):
-        notes.append(
-            f"{len(alone)} images of {folder} are no X.blurred with or without X.sharp and "
-            f"were left out: {', '.join(alone[:3])}{' ...' if len(alone) > 3 else ''}"
-        )
-    chosen = pairs or {path.stem: (path, None) for path in found}
-    if len(chosen) > most:
-        notes.append(f"the first {most} of {len(chosen)} images were taken; see --frames-max")
-    taken = dict(list(chosen.items())[:most])
-    for frame, target in taken.values():
-        seen = images.size_of(frame)
-        if seen.width_px < size.width_px or seen.height_px < size.height_px:
-            raise ConfigError(f"{frame}: is {seen}, smaller than the model's input {size}")
-        if target is not None and images.size_of(target) != _times(seen, scale):
-            raise ConfigError(
-                f"{target}: is {images.size_of(target)}; beside a frame of {seen}, a model that "
-                f"enlarges {scale} times wants {_times(seen, scale)}"
-            )
-    return _Frames(pairs=taken, notes=tuple(notes))
-
-
-def _times(size: Size, scale: int) -> Size:
-    return Size(width_px=size.width_px * scale, height_px=size.height_px * scale)
-
-
 def _write(
     folder: Path,
     subject: Subject,
-    frames: _Frames,
+    frames: Frames | Samples,
     size: Size,
     targets: Sequence[Target],
     options: argparse.Namespace,
 ) -> list[str]:
     """Write the whole folder, and return what is to be said about it."""
-    (folder / "frames").mkdir(parents=True)
+    frames.write(folder / "frames")
     (folder / "references").mkdir()
     copies = []
     for variant in subject.variants:
         copy = folder / f"{variant.name}.tflite"
         copy.write_bytes(variant.model().data)
         copies.append(replace(variant, path=copy))
-    for frame, (blurred, sharp) in frames.pairs.items():
-        corner = _crop(blurred, size, folder / "frames" / f"{frame}.blurred.png")
-        if sharp is not None:
-            _crop(
-                sharp,
-                _times(size, subject.scale),
-                folder / "frames" / f"{frame}.sharp.png",
-                corner=(corner[0] * subject.scale, corner[1] * subject.scale),
-            )
     subject = replace(
         subject,
         variants=tuple(copies),
@@ -290,11 +310,10 @@ def _write(
         frames=folder / "frames",
         references=folder / "references",
     )
-    outputs = {frame: _reference(subject, frame) for frame in frames.pairs}
-    chosen, notes = _output_range([output for _, output in outputs.values()], options.output_range)
-    subject = replace(subject, output_range=chosen)
-    for frame, (pixels, output) in outputs.items():
-        goldens.store(subject, frame, frame=pixels, fp32_output=output)
+    made = {name: _reference(subject, name) for name in frames.names}
+    subject, notes = _with_ranges(subject, [outputs for _, outputs in made.values()], options)
+    for sample, outputs in made.values():
+        goldens.store(subject, sample, outputs)
     goldens.store_list(subject)
     measured = []
     for variant in subject.variants:
@@ -311,28 +330,28 @@ def _write(
     return notes
 
 
-def _reference(subject: Subject, frame: str) -> tuple[Pixels, Pixels]:
+def _reference(subject: Subject, name: str) -> tuple[Sample, tuple[Values, ...]]:
     try:
-        return drift.reference(subject, frame)
+        return drift.reference(subject, name)
     except ModelError as error:
         raise ModelError(f"{subject.reference.path.name}: {error}") from None
 
 
-def _crop(
-    source: Path, size: Size, to: Path, *, corner: tuple[int, int] | None = None
-) -> tuple[int, int]:
-    """Cut out a part of an image, its middle by default, and return its left and top edge.
-
-    It is never scaled, so that its sharpness stays what it is.
-    """
-    with images.opened(source) as image:
-        left, top = corner or (
-            (image.width - size.width_px) // 2,
-            (image.height - size.height_px) // 2,
-        )
-        box = (left, top, left + size.width_px, top + size.height_px)
-        images.to_rgb(image).crop(box).save(to)
-    return left, top
+def _with_ranges(
+    subject: Subject, made: Sequence[tuple[Values, ...]], options: argparse.Namespace
+) -> tuple[Subject, list[str]]:
+    """Return the subject with the ranges of its images, and notes where those were guessed."""
+    if not subject.outputs:
+        chosen, notes = _output_range([one for (one,) in made], options.output_range)
+        return replace(subject, output_range=chosen), notes
+    specs, notes = list(subject.outputs), []
+    for position, judged in enumerate(goldens.judged_specs(subject)):
+        if judged.role is Role.IMAGE and judged.range == images.UNIT_RANGE:
+            outputs = [outputs[position] for outputs in made]
+            chosen, said = _output_range(outputs, options.output_range)
+            specs[specs.index(judged)] = replace(judged, range=chosen)
+            notes += said
+    return replace(subject, outputs=tuple(specs)), notes
 
 
 def _output_range(

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from rich.table import Table
 
-from harness import goldens, images, quantization, quantizing, subjects
+from harness import images, quantization, quantizing, samples, subjects
 from harness import model as models
 from harness.cli import shared
 from harness.devices.emulated import Emulated
@@ -195,7 +195,7 @@ def _frames(options: argparse.Namespace, model: Model) -> tuple[list[Pixels], tu
         subject = subjects.load(folder)
         output_range = subject.output_range
         if options.frames is None:
-            found = [goldens.load_frame(subject, name)[0] for name in goldens.names(subject)]
+            found = [samples.load(subject, name).frame for name in samples.names(subject)]
             return _of_one_size(found[: options.frames_max], model), output_range
     if options.frames is None:
         raise ConfigError(

@@ -3,7 +3,9 @@
 import json
 from collections.abc import Iterator, Sequence
 
+from harness import schema
 from harness.images import Size
+from harness.roles import Role, TensorSpec
 from harness.subjects import Limits, Subject, Variant
 
 _LIMITS = ("psnr_db", "relative_l2", "worst_tile_psnr_db", "quality_drop_db")
@@ -22,8 +24,10 @@ def write(subject: Subject, *, sizes: Sequence[Size], budget_ms: float | None) -
         f"name = {json.dumps(subject.name)}\n"
         f"task = {json.dumps(subject.task)}\n"
         f"scale = {subject.scale}\n"
-        f"output_range = [{low!r}, {high!r}]\n"
-        'source = "your own model; say here where it and its training data come from"\n',
+        + ("" if subject.outputs else f"output_range = [{low!r}, {high!r}]\n")
+        + 'source = "your own model; say here where it and its training data come from"\n',
+        *(_spec("inputs", spec) for spec in subject.inputs),
+        *(_spec("outputs", spec) for spec in subject.outputs),
         *(text for variant in subject.variants for text in _variant(variant)),
         '[[ships]]\ndevices = ["*"]\ndelegates = ["*"]\nvariants = ["*"]\n'
         'because = "harness init: everything ships everywhere until you say otherwise"\n',
@@ -42,6 +46,19 @@ def write(subject: Subject, *, sizes: Sequence[Size], budget_ms: float | None) -
     return "\n".join(parts)
 
 
+def _spec(table: str, spec: TensorSpec) -> str:
+    """Return the table of an input or output; what is as usual is left out."""
+    fields = schema.dump(spec)
+    usual = {"layout": "nhwc", "range": [0.0, 1.0], "mean": [], "std": [], "of": ""}
+    if spec.role is not Role.IMAGE:
+        usual |= {"channels": "rgb"}
+    lines = [f"[[{table}]]", f"name = {json.dumps(fields.pop('name'))}"]
+    lines += [
+        f"{key} = {json.dumps(value)}" for key, value in fields.items() if usual.get(key) != value
+    ]
+    return "\n".join([*lines, ""])
+
+
 def _variant(variant: Variant) -> Iterator[str]:
     yield (
         f"[[variants]]\nname = {json.dumps(variant.name)}\n"
@@ -49,9 +66,17 @@ def _variant(variant: Variant) -> Iterator[str]:
         f'path = {json.dumps(variant.path.name)}\nsha256 = "{variant.sha256}"\n'
     )
     yield f"[variants.limits]\n{_limits(variant.limits)}"
+    yield from _outputs("variants.limits.outputs", variant.limits)
     for other in variant.limits_on:
         yield f"[[variants.limits_on]]\ndelegates = {json.dumps(list(other.delegates))}\n"
         yield f"[variants.limits_on.limits]\n{_limits(other.limits)}"
+        yield from _outputs("variants.limits_on.limits.outputs", other.limits)
+
+
+def _outputs(table: str, limits: Limits) -> Iterator[str]:
+    for one in limits.outputs:
+        lines = (f"{key} = {json.dumps(value)}" for key, value in schema.dump(one).items())
+        yield "\n".join([f"[[{table}]]", *lines, ""])
 
 
 def _limits(limits: Limits) -> str:

@@ -7,18 +7,22 @@ run elsewhere than its limits were.
 
 import functools
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
-from harness import fidelity, goldens, images
+from harness import agreement, fidelity, goldens, samples, text
+from harness.agreement import Agreement
 from harness.devices import numerics
 from harness.devices.emulated import Emulated
 from harness.errors import HarnessError
 from harness.evidence import now_utc
-from harness.images import Pixels, Size
+from harness.goldens import Golden
+from harness.inputs import Values
 from harness.profiles import Target
+from harness.roles import Role
+from harness.samples import Sample
 from harness.stacks import xnnpack
-from harness.subjects import Limits, LimitsOn, Precision, Subject, Variant
+from harness.subjects import Limits, LimitsOn, OutputLimits, Precision, Subject, Variant
 
 _FLOAT_WEIGHTS = (Precision.FP32, Precision.INT8_DYNAMIC)
 """Computed in float32 on a CPU, and in float16 by most accelerators."""
@@ -48,10 +52,11 @@ class Drift:
     Attributes:
         on: What ran it.
         delegate: Through which delegate.
-        psnr_db: Least PSNR of any frame.
-        worst_tile_psnr_db: Least PSNR of any tile of any frame.
-        relative_l2: Largest relative L2 distance (ratio).
+        psnr_db: Least PSNR of any image of any frame; infinite where no output is one.
+        worst_tile_psnr_db: Least PSNR of any tile of any frame, likewise.
+        relative_l2: Largest relative L2 distance of an image (ratio).
         quality_drop_db: Most PSNR lost against a sharp target; 0 where there is none.
+        tensors: The least agreement of each output that is no image, by name.
     """
 
     on: str
@@ -60,6 +65,7 @@ class Drift:
     worst_tile_psnr_db: float
     relative_l2: float
     quality_drop_db: float
+    tensors: Mapping[str, Agreement] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,16 +83,18 @@ class Allowance:
     doubts: tuple[str, ...]
 
 
-def reference(subject: Subject, name: str) -> tuple[Pixels, Pixels]:
-    """Return a frame and what the FP32 variant makes of it on this host.
+def reference(subject: Subject, name: str) -> tuple[Sample, tuple[Values, ...]]:
+    """Return a sample and what the FP32 variant makes of it on this host: its judged outputs.
 
     Raises:
-        BlessedDataError: the frame cannot be read, or the output can be no reference.
+        BlessedDataError: the sample cannot be read.
         ModelError: the model cannot be read, resized or run.
     """
-    frame, _ = goldens.load_frame(subject, name)
-    size = Size.of(frame)
-    return frame, xnnpack.run(subject.reference.model().at(size), frame)
+    sample = samples.load(subject, name)
+    model = subject.reference.model().at(sample.size)
+    made = xnnpack.execute(model, sample.inputs.of_graph(model.graph))
+    values = dict(zip(model.graph.output_names, made, strict=True))
+    return sample, goldens.judged(subject.output_specs, values)
 
 
 def allow(subject: Subject, variant: Variant, targets: Sequence[Target]) -> Allowance:
@@ -124,7 +132,22 @@ def allow(subject: Subject, variant: Variant, targets: Sequence[Target]) -> Allo
             f"{variant.precision.value} keeps {least_db:g} dB; the limit stays there and the "
             "fidelity gate will FAIL: export it again, or set limits of your own"
         )
+    doubts += _tensor_doubts(variant, drifts, least_db)
     return Allowance(limits=limits, limits_on=others, doubts=tuple(doubts))
+
+
+def _tensor_doubts(variant: Variant, drifts: Sequence[Drift], expected_db: float) -> Iterator[str]:
+    """Yield a line for each output that is no image and is farther off than a sound export's."""
+    sound = 10.0 ** (-expected_db / 20.0)
+    for drift in drifts:
+        for name, agreed in drift.tensors.items():
+            if agreed.relative_l2 > sound:
+                yield (
+                    f"{variant.name}: output {text.brief(name)!r} is {agreed.relative_l2:.2g} "
+                    f"(relative L2) from FP32 on {drift.on}, where {variant.precision.value} keeps "
+                    f"{sound:.2g}; the fidelity gate will FAIL: export it again, or set limits of "
+                    "your own"
+                )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,9 +161,8 @@ class _StandIn:
 
 def _stand_ins(subject: Subject, variant: Variant, targets: Sequence[Target]) -> Iterator[_StandIn]:
     """Yield each kind of arithmetic that any of the targets is judged by, once."""
-    name = goldens.names(subject)[0]
-    size = images.size_of(subject.frames / f"{name}.blurred.png")
-    graph = variant.model().at(size).graph
+    name = samples.names(subject)[0]
+    graph = variant.model().at(samples.size_of(subject, name)).graph
     seen: set[tuple[str, bool]] = set()
     for target in targets:
         elsewhere = target.delegate != "cpu"
@@ -156,30 +178,38 @@ def _stand_ins(subject: Subject, variant: Variant, targets: Sequence[Target]) ->
 
 
 def _drift(subject: Subject, variant: Variant, stand_in: _StandIn) -> Drift:
-    compare = functools.partial(fidelity.compare, output_range=subject.output_range)
     matches, drops = [], [0.0]
-    for name in goldens.names(subject):
+    tensors: dict[str, list[Agreement]] = {}
+    for name in samples.names(subject):
         golden = goldens.load(subject, name)
-        output = _run(variant, golden.frame, stand_in)
-        matches.append(compare(output, golden.fp32_output))
-        if golden.target is not None:
-            kept = compare(output, golden.target)
-            drops.append(compare(golden.fp32_output, golden.target).psnr_db - kept.psnr_db)
+        for made, expected in golden.paired(_run(variant, golden, stand_in)):
+            spec = expected.spec
+            if spec.role is not Role.IMAGE:
+                agreed = agreement.compare(made, expected.fp32, channel_axis=spec.channel_axis)
+                tensors.setdefault(spec.name, []).append(agreed)
+                continue
+            compare = functools.partial(fidelity.compare, output_range=expected.output_range)
+            matches.append(compare(made, expected.fp32))
+            if expected.target is not None:
+                kept = compare(made, expected.target)
+                drops.append(compare(expected.fp32, expected.target).psnr_db - kept.psnr_db)
     return Drift(
         on=stand_in.on,
         delegate=stand_in.target.delegate,
-        psnr_db=min(match.psnr_db for match in matches),
-        worst_tile_psnr_db=min(match.worst_tile_psnr_db for match in matches),
-        relative_l2=max(match.relative_l2 for match in matches),
+        psnr_db=min((match.psnr_db for match in matches), default=math.inf),
+        worst_tile_psnr_db=min((match.worst_tile_psnr_db for match in matches), default=math.inf),
+        relative_l2=max((match.relative_l2 for match in matches), default=0.0),
         quality_drop_db=max(drops),
+        tensors={name: agreement.least(found) for name, found in tensors.items()},
     )
 
 
-def _run(variant: Variant, frame: Pixels, stand_in: _StandIn) -> Pixels:
-    model = variant.model().at(Size.of(frame))
+def _run(variant: Variant, golden: Golden, stand_in: _StandIn) -> Mapping[str, Values]:
+    model = variant.model().at(golden.size)
     if stand_in.in_fp16 is None:
-        return Emulated(stand_in.target).run(model, frame).pixels
-    return stand_in.in_fp16.run(model, [frame])[0]
+        return Emulated(stand_in.target).run(model, golden.inputs).values
+    made = stand_in.in_fp16.run(model, golden.inputs.of_graph(model.graph))
+    return dict(zip(model.graph.output_names, made, strict=True))
 
 
 def _margin(precision: Precision) -> tuple[float, str]:
@@ -197,7 +227,15 @@ def _limits(drifts: Sequence[Drift], margin: tuple[float, str], expected_db: flo
     drop_db = max(drift.quality_drop_db for drift in drifts)
     on = ", ".join(dict.fromkeys(drift.on for drift in drifts))
     allowed_l2 = max(relative_l2, _LEAST_RELATIVE_L2) * 10.0 ** (margin_db / 20.0)
+    tensors = tuple(_tensor_limits(drifts, margin_db, expected_db))
+    if math.isinf(psnr_db):
+        return Limits(
+            outputs=tensors,
+            source=f"measured {now_utc()[:10]} by harness init on {on}; {margin_db:g} dB of "
+            f"margin, as {why}",
+        )
     return Limits(
+        outputs=tensors,
         psnr_db=_below(psnr_db, margin_db) if psnr_db >= expected_db else expected_db,
         worst_tile_psnr_db=_below(tile_db, margin_db),
         relative_l2=float(f"{allowed_l2:.2g}"),
@@ -208,6 +246,31 @@ def _limits(drifts: Sequence[Drift], margin: tuple[float, str], expected_db: flo
         f"tile {tile_db:.1f} dB, relative L2 {relative_l2:.2g}, most quality lost "
         f"{drop_db:.2f} dB, on {on}; {margin_db:g} dB of margin, as {why}",
     )
+
+
+def _tensor_limits(
+    drifts: Sequence[Drift], margin_db: float, expected_db: float
+) -> Iterator[OutputLimits]:
+    """Yield limits for each output that is no image, from the worst that was seen of it.
+
+    What is farther off than a sound export keeps is no limit, as with images.
+    """
+    for name in drifts[0].tensors:
+        worst = agreement.least([drift.tensors[name] for drift in drifts])
+        sound = 10.0 ** (-expected_db / 20.0)
+        seen = min(max(worst.relative_l2, _LEAST_RELATIVE_L2), sound)
+        allowed = seen * 10.0 ** (margin_db / 20.0)
+        yield OutputLimits(
+            name=name,
+            relative_l2=float(f"{allowed:.2g}"),
+            cosine_similarity=math.floor(1e6 * (1.0 - allowed**2)) / 1e6,
+            top1_agreement=_share_below(worst.top1_agreement),
+        )
+
+
+def _share_below(seen: float) -> float:
+    """Return a share with a margin of 0.02; one that was kept whole is asked for whole."""
+    return 1.0 if seen == 1.0 else max(0.0, math.floor(100.0 * seen - 2.0) / 100.0)
 
 
 def _below(seen_db: float, margin_db: float) -> float:

@@ -2,37 +2,41 @@
 
 from collections.abc import Sequence
 
-from harness import fidelity, gate, goldens, measures, metrics, quantization, verdict
+from harness import fidelity, gate, metrics, quantization, samples, verdict
 from harness.cases import FrameCase
 from harness.goldens import Golden
 from harness.lab import DeviceUnderTest
 from harness.measures import Measure
 from harness.requests import Request, Verb
+from harness.roles import Role
 from harness.subjects import Variant
-from harness.verdict import Lack
+from harness.verdict import Lack, Verdict
 
 GATE = verdict.FIDELITY
 
 
 def asks(case: FrameCase) -> list[Request]:
     """Return what a case will ask: what the variant makes of the frame."""
-    frame, _ = goldens.load_frame(case.subject, case.frame)
-    return [Request.of(case, Verb.RUN, case.size, inputs=frame)]
+    sample = samples.load(case.subject, case.frame)
+    return [Request.of(case, Verb.RUN, case.size, inputs=sample.inputs)]
 
 
 def test_output_stays_close_to_the_fp32_golden(
     device: DeviceUnderTest, variant: Variant, golden: Golden, check: gate.Check
 ) -> None:
-    """F0 to F3: range, PSNR, relative L2 and the worst tile keep the variant's limits."""
-    output = device.run(variant, golden.frame)
+    """F0 to F3: each output keeps its limits; an image those of range, PSNR, L2 and tiles."""
+    output = device.feed(variant, golden.inputs, golden.size)
 
-    match = fidelity.compare(output.pixels, golden.fp32_output, output_range=golden.output_range)
-
-    hazard = quantization.clipping(variant.model().graph)
-    if match.psnr_db < (variant.limits.psnr_db or 0.0):
-        moved = measures.moved(output.pixels, golden.fp32_output, output_range=golden.output_range)
-        hazard = "; ".join(filter(None, (moved, hazard)))
-    check(*gate.fidelity(match, variant.limits, output.provenance, hazard=hazard))
+    hazard, made = quantization.clipping(variant.model().graph), output.provenance
+    check(
+        *(
+            verdict
+            for values, expected in golden.paired(output.values)
+            for verdict in gate.output(
+                values, expected.fp32, expected.spec, variant.limits, made, hazard=hazard
+            )
+        )
+    )
 
 
 def test_output_keeps_the_further_measures_that_its_limits_ask_for(
@@ -43,12 +47,17 @@ def test_output_keeps_the_further_measures_that_its_limits_ask_for(
     check: gate.Check,
 ) -> None:
     """F5: SSIM, MS-SSIM, colour, shift, LPIPS and the team's own measures keep their limits."""
-    output = device.run(variant, golden.frame)
+    output = device.feed(variant, golden.inputs, golden.size)
 
     check(
         *(
-            gate.measured(measure, output.pixels, golden.fp32_output, output.provenance)
-            for measure in further
+            verdict
+            for values, expected in golden.paired(output.values)
+            if expected.spec.role is Role.IMAGE
+            for verdict in gate.named(
+                (gate.measured(m, values, expected.fp32, output.provenance) for m in further),
+                expected.spec,
+            )
         )
     )
 
@@ -57,14 +66,20 @@ def test_output_keeps_its_quality_against_the_sharp_target(
     device: DeviceUnderTest, variant: Variant, golden: Golden, check: gate.Check
 ) -> None:
     """F4: the variant loses no more PSNR against the sharp target than it may."""
-    if golden.target is None:
-        why = f"frame {golden.name} has no {golden.name}.sharp.png beside it"
+    if not any(expected.target is not None for expected in golden.expected):
+        name = golden.expected[0].spec.file_name if golden.expected[0].spec.name else golden.name
+        why = f"frame {golden.name} has no {name}.sharp.png beside it"
         check(gate.inconclusive(metrics.QUALITY_DROP_DB, Lack.TARGET, why))
         return
-    output = device.run(variant, golden.frame)
+    output = device.feed(variant, golden.inputs, golden.size)
 
-    quality = fidelity.compare(output.pixels, golden.target, output_range=golden.output_range)
-    fp32 = fidelity.compare(golden.fp32_output, golden.target, output_range=golden.output_range)
-
-    limit = variant.limits.quality_drop_db
-    check(gate.quality_drop(quality, fp32, output.provenance, at_most_db=limit))
+    verdicts: list[Verdict] = []
+    for values, expected in golden.paired(output.values):
+        if expected.target is not None:
+            own = expected.output_range
+            quality = fidelity.compare(values, expected.target, output_range=own)
+            fp32 = fidelity.compare(expected.fp32, expected.target, output_range=own)
+            limit = variant.limits.quality_drop_db
+            ruled = gate.quality_drop(quality, fp32, output.provenance, at_most_db=limit)
+            verdicts += gate.named([ruled], expected.spec)
+    check(*verdicts)

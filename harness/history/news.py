@@ -125,8 +125,11 @@ class News:
 
 
 def sense_of(metric: str) -> Sense:
-    """Return the side on which a metric is better; of an unknown one, less is."""
-    return _SENSES.get(metric, Sense.AT_MOST)
+    """Return the side on which a metric is better; of an unknown one, less is.
+
+    The name of an output may stand before the metric's, as in `mask/iou`.
+    """
+    return _SENSES.get(metric.rpartition("/")[2], Sense.AT_MOST)
 
 
 def look_back(

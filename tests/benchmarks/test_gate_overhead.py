@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness import fidelity, goldens, graph, subjects
+from harness import fidelity, graph, samples, subjects
 from harness.images import Pixels
 from harness.stacks import xnnpack
 from tests import models, tiny
@@ -106,8 +106,8 @@ def _sum_of_inferences_s(root: Path) -> float:
     total = 0.0
     for variant in subject.variants:
         model = variant.model()
-        for name in goldens.names(subject):
-            frame, _ = goldens.load_frame(subject, name)
+        for name in samples.names(subject):
+            frame = samples.load(subject, name).frame
             xnnpack.run(model, frame)  # load and prepare
             total += _seconds(lambda m=model, f=frame: xnnpack.run(m, f), rounds=3)
     return total

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from harness import baselines, goldens, subjects
+from harness import baselines, goldens, samples, subjects
 from harness.baselines import Baseline
 from harness.errors import BlessedDataError, ConfigError
 from harness.evidence import Evidence
@@ -33,9 +33,9 @@ def test_what_is_stored_is_read_back_to_16_bits_and_clipped(subject: Subject) ->
     low, high = subject.output_range
     output = np.random.default_rng(1).uniform(low, high, (1, 64, 64, 3)).astype(np.float32)
     output[0, 0, 0] = high + 0.5
-    frame, _ = goldens.load_frame(subject, "a")
+    sample = samples.load(subject, "a")
 
-    goldens.store(subject, "a", frame=frame, fp32_output=output)
+    goldens.store(subject, sample, [output])
 
     again = goldens.load(subject, "a").fp32_output
     step = (high - low) / 65535
@@ -47,9 +47,9 @@ def test_a_dark_output_is_stored_as_finely_as_a_bright_one(
     subject: Subject, brightness: float
 ) -> None:
     output = np.random.default_rng(1).uniform(0, brightness, (1, 64, 64, 3)).astype(np.float32)
-    frame, _ = goldens.load_frame(subject, "a")
+    sample = samples.load(subject, "a")
 
-    goldens.store(subject, "a", frame=frame, fp32_output=output)
+    goldens.store(subject, sample, [output])
 
     again = goldens.load(subject, "a").fp32_output
     np.testing.assert_allclose(again, output, atol=0.51 * brightness / 65535)
@@ -82,7 +82,7 @@ def test_an_output_that_its_range_would_cut_off_is_not_blessed(subject: Subject)
     before = (subject.references / "a.npz").read_bytes()
 
     with pytest.raises(BlessedDataError, match=r"100\.0% of the FP32 output .* output_range in"):
-        goldens.store(subject, "a", frame=output, fp32_output=output)
+        goldens.store(subject, samples.load(subject, "a"), [output])
     assert (subject.references / "a.npz").read_bytes() == before
 
 
@@ -93,7 +93,7 @@ def test_an_output_that_is_not_finite_is_not_blessed(subject: Subject, bad: floa
     before = (subject.references / "a.npz").read_bytes()
 
     with pytest.raises(BlessedDataError, match="not finite"):
-        goldens.store(subject, "a", frame=output, fp32_output=output)
+        goldens.store(subject, samples.load(subject, "a"), [output])
     assert (subject.references / "a.npz").read_bytes() == before
 
 
@@ -152,7 +152,7 @@ def test_a_reference_with_flipped_bytes_is_refused_or_whole(subject: Subject, se
 
 
 def test_frames_are_listed_by_name(subject: Subject) -> None:
-    assert goldens.names(subject) == ("a", "b")
+    assert samples.names(subject) == ("a", "b")
 
 
 class TestBaselines:
