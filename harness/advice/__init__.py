@@ -6,11 +6,20 @@ from harness.advice.ranking import (
     Limit,
     Place,
     advise,
+    improved,
     largest_size,
     mac_target,
     unjudgeable,
 )
 
 __all__ = [
-    "Advice", "Effect", "Limit", "Place", "advise", "largest_size", "mac_target", "unjudgeable",
+    "Advice",
+    "Effect",
+    "Limit",
+    "Place",
+    "advise",
+    "improved",
+    "largest_size",
+    "mac_target",
+    "unjudgeable",
 ]  # fmt: skip

@@ -3,6 +3,7 @@
 New and resized weights are zeros: an edited file is for placing and costing, not for running.
 """
 
+import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -122,6 +123,39 @@ class Editor:
         self._store(tensor, np.array(values, dtype=np.int32).tobytes())
         self.tensors.append(tensor)
         return len(self.tensors) - 1
+
+    def add_reordered(self, index: int, order: Sequence[int]) -> int:
+        """Add a constant like another, with its parts along the first axis in another order."""
+        old = self.tensors[index]
+        tensor = copy.copy(old)
+        data = np.asarray(self._model.buffers[old.buffer].data, np.uint8)
+        self._store(tensor, data.reshape(len(order), -1)[list(order)].tobytes())
+        mapping = old.quantization
+        if mapping is not None and mapping.scale is not None and len(mapping.scale) > 1:
+            tensor.quantization = copy.copy(mapping)
+            tensor.quantization.scale = np.asarray(mapping.scale)[list(order)]
+            tensor.quantization.zeroPoint = np.asarray(mapping.zeroPoint)[list(order)]
+        self.tensors.append(tensor)
+        return len(self.tensors) - 1
+
+    def add_floats(self, values: Any) -> int:
+        """Add a constant float32 tensor."""
+        array = np.asarray(values, np.float32)
+        tensor = schema.TensorT()
+        tensor.name = f"rewritten_{len(self.tensors)}".encode()
+        tensor.shape = np.array(array.shape, dtype=np.int32)
+        tensor.type = _TYPES["float32"]
+        self._store(tensor, array.tobytes())
+        self.tensors.append(tensor)
+        return len(self.tensors) - 1
+
+    def replace_output(self, old: int, new: int) -> None:
+        """Let the model give another tensor in the place of one that it gives."""
+        outputs = np.asarray(self._graph.outputs)
+        self._graph.outputs = np.where(outputs == old, new, outputs)
+        for signature in self._model.signatureDefs or ():
+            for named in signature.outputs or ():
+                named.tensorIndex = new if named.tensorIndex == old else named.tensorIndex
 
     def set_integers(self, index: int, values: Sequence[int]) -> None:
         """Change the values of a constant int32 tensor."""

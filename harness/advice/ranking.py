@@ -2,10 +2,13 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
 
 from harness.advice import channels
-from harness.advice.rewrites import REWRITES, Rewrite
+from harness.advice.rewrites import REWRITES, SAME_PIXELS, Rewrite
 from harness.errors import HarnessError
 from harness.estimate import estimate
 from harness.images import Size
@@ -17,6 +20,12 @@ from harness.profiles import Target
 Place = Callable[[Model, Target], Placement]
 """Says which op runs where; the caller chooses the stack."""
 
+Run = Callable[[Model, Sequence[NDArray[np.float32]]], Sequence[NDArray[np.float32]]]
+"""Runs a model on the values of its inputs; returns those of every output."""
+
+SAME_DB = 90.0
+"""Signal to error from which outputs are the same: what float32 rounding of a few ops leaves."""
+_SEED = 0
 _CHANNEL_MULTIPLE = 32
 """Channels that phones' matrix units take at a time.
 
@@ -58,7 +67,7 @@ class Effect:
 
 @dataclass(frozen=True, kw_only=True)
 class Advice:
-    """One rewrite and what it gains; the model must be trained again after any.
+    """One rewrite and what it gains.
 
     Attributes:
         rewrite: What is rewritten.
@@ -67,6 +76,9 @@ class Advice:
         gmacs_before: Of the model as it is.
         gmacs_after: Of the rewritten model.
         effects: One for each phone.
+        same_db: Signal to error of the rewritten model's outputs against the model's own, on
+            noise, where the rewrite keeps the weights; inf where no value differs. None where the
+            changed network must be trained again.
     """
 
     rewrite: str
@@ -74,6 +86,7 @@ class Advice:
     gmacs_before: float
     gmacs_after: float
     effects: tuple[Effect, ...]
+    same_db: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,16 +116,20 @@ def unjudgeable(model: Model, target: Target, place: Place) -> str:
     return "" if found.absolute else found.basis
 
 
-def advise(model: Model, targets: Sequence[Target], place: Place) -> tuple[Advice, ...]:
+def advise(
+    model: Model, targets: Sequence[Target], place: Place, *, run: Run | None = None
+) -> tuple[Advice, ...]:
     """Rank the rewrites that apply to a model by their gain over all phones, best first.
 
     Args:
         model: At the resolution in question.
         targets: Phones and delegates.
         place: Says which op runs where.
+        run: Runs a model on its inputs, to see that a rewrite that keeps the weights keeps the
+            pixels; without it none of those is offered.
 
     Raises:
-        HarnessError: the model as it is cannot be placed or estimated.
+        HarnessError: the model as it is cannot be placed, estimated or run.
     """
     before = {str(target): _estimate(model, target, place) for target in targets}
     found = []
@@ -121,7 +138,50 @@ def advise(model: Model, targets: Sequence[Target], place: Place) -> tuple[Advic
         changed = rewrite(model)
         if changed is not None:
             found.append(_advice(name, model, changed, targets, place, before))
+    for name, rewrite in SAME_PIXELS.items() if run is not None else ():
+        changed = rewrite(model)
+        if changed is not None and run is not None:
+            same_db = _same_db(model, changed, run)
+            if same_db >= SAME_DB:
+                one = _advice(name, model, changed, targets, place, before)
+                found.append(replace(one, same_db=same_db))
     return tuple(sorted(found, key=lambda advice: -advice.gain_share))
+
+
+def improved(model: Model, found: Sequence[Advice], *, run: Run) -> tuple[Model, tuple[str, ...]]:
+    """Return a model after the rewrites that keep its pixels and gain time, and which they were.
+
+    Args:
+        model: With the weights that it is to keep.
+        found: What `advise` found for it.
+        run: Runs a model on its inputs; a rewrite after which pixels differ is left out.
+    """
+    made: list[str] = []
+    for one in found:
+        rewrite = SAME_PIXELS.get(one.rewrite)
+        changed = rewrite(model) if rewrite is not None and one.gain_share > 0.0 else None
+        if changed is not None and _same_db(model, changed, run) >= SAME_DB:
+            model = changed
+            made.append(one.rewrite)
+    return model, tuple(made)
+
+
+def _same_db(model: Model, changed: Model, run: Run) -> float:
+    """Return the worst signal to error of a changed model's outputs against the model's own."""
+    random = np.random.default_rng(_SEED)
+    inputs = [
+        random.random(model.graph.tensors[i].shape).astype(np.float32) for i in model.graph.inputs
+    ]
+    worst_db = math.inf
+    for got, wanted in zip(run(changed, inputs), run(model, inputs), strict=True):
+        if got.shape != wanted.shape:
+            return -math.inf
+        error, signal = (
+            float(np.sum(np.square(v, dtype=np.float64))) for v in (got - wanted, wanted)
+        )
+        if error:
+            worst_db = min(worst_db, 10.0 * math.log10(signal / error) if signal else -math.inf)
+    return worst_db
 
 
 def largest_size(

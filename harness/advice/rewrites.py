@@ -1,8 +1,10 @@
 """Rewrite a model's ops into ones that accelerators take or compute faster."""
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from harness.advice import arithmetic, moves
 from harness.advice.editor import Editor
 from harness.graph import Graph, Op
 from harness.model import Model
@@ -124,6 +126,20 @@ def int8_for_int16(model: Model) -> Model | None:
     return Model(name=model.name, data=editor.write())
 
 
+SAME_PIXELS: Mapping[str, Rewrite] = {
+    "pixel shuffle by RESHAPE and TRANSPOSE -> DEPTH_TO_SPACE": functools.partial(
+        moves.simplified, kinds=(moves.PIXEL_SHUFFLE,)
+    ),
+    "upsampling by copies -> RESIZE_NEAREST_NEIGHBOR": functools.partial(
+        moves.simplified, kinds=(moves.NEAREST,)
+    ),
+    "TRANSPOSE and RESHAPE chains -> one or none": functools.partial(
+        moves.simplified, kinds=(moves.LAYOUT,)
+    ),
+    "clipping by two ops -> RELU6, RELU_0_TO_1 or RELU_N1_TO_1": arithmetic.bounded,
+    "normalization by DIV, SUB, MUL, ADD -> one MUL and ADD, or none": arithmetic.normalized,
+}
+"""Rewrites after which a model computes what it did, with the weights that it has."""
 REWRITES: Mapping[str, Rewrite] = {
     "TRANSPOSE_CONV -> RESIZE_BILINEAR + CONV_2D": resize_then_convolve,
     "TRANSPOSE_CONV -> CONV_2D + DEPTH_TO_SPACE": convolve_then_shuffle,

@@ -2,6 +2,8 @@
 
 import argparse
 import json
+import math
+import sys
 from pathlib import Path
 
 from rich.table import Table
@@ -17,6 +19,7 @@ from harness.latency import Estimate
 from harness.model import Model
 from harness.placement import Placement
 from harness.profiles import Target
+from harness.stacks import xnnpack
 
 _Answer = tuple[Limit | None, Limit | None] | str
 """The largest resolution and the most MACs within a budget, or why there is no answer."""
@@ -42,6 +45,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="also find the largest resolution, and the MACs for this one, within so much time",
     )
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="write the model after all rewrites that keep its pixels and gain time here",
+    )
     shared.add_profile_dirs(parser)
 
 
@@ -53,7 +62,9 @@ def run(options: argparse.Namespace) -> int:
     if options.size is not None:
         model = model.at(options.size)
     targets = shared.every_target(shared.load_profiles(options), options.device)
-    found = advice.advise(model, targets, _place)
+    found = advice.advise(model, targets, _place, run=xnnpack.execute)
+    if options.out is not None:
+        _write(model, found, options.out)
     limits = {
         str(target): _limits(model, target, options.budget_ms)
         for target in targets
@@ -68,9 +79,28 @@ def run(options: argparse.Namespace) -> int:
         console.print(line)
     for target, answer in limits.items():
         console.print(f"{target} in {options.budget_ms:g} ms: {_limit_text(answer)}")
-    if found:
+    if any(one.same_db is None for one in found):
         console.print("Estimates of rewritten files with zero weights: train the changed network.")
+    if any(one.same_db is not None for one in found) and options.out is None:
+        console.print("What keeps the pixels is written by --out FILE, with the weights it has.")
     return 0
+
+
+def _write(model: Model, found: tuple[Advice, ...], out: Path) -> None:
+    """Write the model after all rewrites that keep its pixels and gain time.
+
+    Raises:
+        ConfigError: there is none, or the file exists.
+    """
+    if out.exists():
+        raise ConfigError(f"--out {out}: exists already; name another file")
+    changed, made = advice.improved(model, found, run=xnnpack.execute)
+    if not made:
+        raise ConfigError(
+            "--out: no rewrite keeps the pixels and gains time here, nothing is written"
+        )
+    out.write_bytes(changed.data)
+    print(f"Wrote {out}: {'; '.join(made)}", file=sys.stderr)
 
 
 def _place(model: Model, target: Target) -> Placement:
@@ -124,7 +154,7 @@ def _table(found: tuple[Advice, ...]) -> Table:
             first = number == 0
             after = "?" if effect.cpu_ops_after is None else str(effect.cpu_ops_after)
             table.add_row(
-                one.rewrite if first else "",
+                f"{one.rewrite}{_pixels(one)}" if first else "",
                 f"{one.gain_share:+.0%}" if first else "",
                 effect.target,
                 _change(effect),
@@ -132,6 +162,14 @@ def _table(found: tuple[Advice, ...]) -> Table:
                 f"{one.gmacs_before:.2f} -> {one.gmacs_after:.2f}" if first else "",
             )
     return table
+
+
+def _pixels(one: Advice) -> str:
+    """Return what is to be said of the pixels of a rewrite that keeps the weights."""
+    if one.same_db is None:
+        return ""
+    alike = "same pixels" if math.isinf(one.same_db) else f"pixels alike to {one.same_db:.0f} dB"
+    return f" ({alike})"
 
 
 def _change(effect: Effect) -> str:
