@@ -19,7 +19,7 @@ from harness.text import counted
 class Model:
     """A .tflite at one input size: its bytes, and the graph read from them once.
 
-    Two models are equal where their bytes are.
+    Two models are equal where their bytes are, and what is said of their inputs.
 
     Attributes:
         name: What a person calls it, such as its path.
@@ -124,6 +124,32 @@ class Model:
             "or [1, channels, height, width]"
         )
 
+    @property
+    def is_dynamic(self) -> bool:
+        """Return whether the file leaves the size of its image open: it says 0, or one pixel."""
+        if not self._axes:
+            return False
+        index, axes = self._image
+        shape = self.graph.tensors[index].shape
+        return min(shape[axes.height], shape[axes.width]) < 2
+
+    def asked(self, size: Size | str | None) -> Self:
+        """Return the model at a size that a person asks for, or at its own where that is None.
+
+        Raises:
+            ModelError: it leaves its size open, or does not take the one asked for.
+            ConfigError: the text is not a resolution.
+        """
+        if size is not None:
+            return self.at(size)
+        if self.is_dynamic:
+            raise ModelError(
+                f"{self.name}: input {text.brief(self.graph.input_names[0])!r} leaves its size "
+                f"open, {list(self.graph.tensors[self.graph.inputs[0]].shape)}; say one with "
+                "--size, such as --size 1280x720, or export it with a fixed size"
+            )
+        return self
+
     def at(self, size: Size | str) -> Self:
         """Return the model for an input of another size; itself if it has that size.
 
@@ -170,7 +196,10 @@ class Model:
             (axes.height, own.height_px, size.height_px),
             (axes.width, own.width_px, size.width_px),
         ):
-            if shape[axis] * after % before:
+            if before < 2 and shape[axis] < 2:  # left open in the file
+                shape[axis] = after
+                continue
+            if before == 0 or shape[axis] * after % before:
                 name = text.brief(self.graph.tensors[index].name)
                 raise ModelError(
                     f"input {name!r} has {shape[axis]} beside an image of {own}, which makes no "
@@ -180,8 +209,8 @@ class Model:
         return tuple(shape)
 
     def __eq__(self, other: object) -> bool:
-        """Return whether another model has the same bytes."""
-        return isinstance(other, Model) and self.data == other.data
+        """Return whether another model has the same bytes and descriptions."""
+        return isinstance(other, Model) and self.data == other.data and self.inputs == other.inputs
 
     def __hash__(self) -> int:
         """Return a hash of the bytes."""

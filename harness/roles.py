@@ -217,7 +217,7 @@ def layout_of(shape: Sequence[int]) -> Layout | None:
     A number of channels that images have decides; then two equal edges do; then the shorter edge
     is the channels'.
     """
-    if len(shape) != 4 or shape[0] != 1 or min(shape) < 1:
+    if len(shape) != 4 or shape[0] != 1 or min(shape) < 0:
         return None
     _, first, middle, last = shape
     if last in _FEW and (first not in _FEW or first == middle):

@@ -58,9 +58,7 @@ def run(options: argparse.Namespace) -> int:
     """Print the rewrites, best first."""
     if options.budget_ms is not None and options.budget_ms <= 0.0:
         raise ConfigError(f"--budget-ms={options.budget_ms:g}: a budget is more than 0 ms")
-    model = models.load(options.model)
-    if options.size is not None:
-        model = model.at(options.size)
+    model = models.load(options.model).asked(options.size)
     targets = shared.every_target(shared.load_profiles(options), options.device)
     found = advice.advise(model, targets, _place, run=xnnpack.execute)
     if options.out is not None:

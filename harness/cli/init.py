@@ -61,6 +61,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"most images to take, in order of their names; default {_FRAMES_MAX}",
     )
     parser.add_argument("--name", help="name of the subject, default the first model's")
+    parser.add_argument(
+        "--size", metavar="WxH", help="resolution to test at, default the model's own"
+    )
     parser.add_argument("--budget-ms", type=float, help="latency budget at the frames' size")
     parser.add_argument(
         "--output-range",
@@ -94,14 +97,14 @@ def run(options: argparse.Namespace) -> int:
     described = _described(first, exports, options)
     frames: Frames | Samples
     if described.is_plain:
-        size, scale = _shape(first)
+        size, scale = _shape(first, options.size)
         for export in exports:
-            _refuse_other_shape(export, first, size, scale)
+            _refuse_other_shape(export, first, size, scale, options.size)
         frames = init_frames.choose(options.frames, size, scale, options.frames_max)
         subject = Subject(name=name, task="restore", scale=scale, variants=exports, source="")
     else:
-        subject = _described_subject(name, exports, described)
-        size = subject.reference.model().size
+        subject = _described_subject(name, exports, described, options.size)
+        size = subject.reference.model().asked(options.size).size
         for export in subject.variants:
             _refuse_other_inputs(export, subject.reference, size)
         frames = _samples(subject, options)
@@ -169,32 +172,21 @@ def precision_of(path: Path) -> Precision:
     return found
 
 
-def _shape(export: Variant) -> tuple[Size, int]:
+def _shape(export: Variant, asked: str | None) -> tuple[Size, int]:
     """Return the input's size, and the output's edge over the input's.
 
     Raises:
         ModelError: the model does not make an RGB image of an RGB image.
     """
-    parsed = export.model().graph
+    parsed = export.model().asked(asked).graph
     try:
         given = resizing.image_shape(parsed)
     except ModelError as error:
         raise ModelError(f"{export.path}: {error}") from None
     made = parsed.tensors[parsed.outputs[0]].shape
     wanted = "frames are RGB, [1, height, width, 3]"
-    for what, shape in (("takes", given), ("gives", made)):
-        if len(shape) == 4 and shape[1] == 3 != shape[3]:
-            raise ModelError(
-                f"{export.path}: {what} {list(shape)}, channels first; {wanted}: export it "
-                "with channels last"
-            )
     if given[3] != 3 or given[0] != 1:
         raise ModelError(f"{export.path}: takes {given[3]} channels, {list(given)}; {wanted}")
-    if min(given[1:3]) == 1:
-        raise ModelError(
-            f"{export.path}: takes {list(given)}, as files of dynamic size say; export it with "
-            "a fixed input size"
-        )
     scale = made[1] // given[1] if len(made) == 4 else 0
     if scale < 1 or made != (1, scale * given[1], scale * given[2], 3):
         raise ModelError(
@@ -215,7 +207,8 @@ def _described(
     inputs = [role_guesses.parse_input(given) for given in options.input]
     outputs = [role_guesses.parse_output(given) for given in options.output]
     stored = [export.model().graph for export in exports if export is not first]
-    found = role_guesses.describe(first.model().graph, stored, inputs, outputs)
+    graph = first.model().asked(options.size).graph
+    found = role_guesses.describe(graph, stored, inputs, outputs)
     while found.unknown:
         name, question = next(iter(found.unknown.items()))
         if not sys.stdin.isatty():
@@ -224,11 +217,13 @@ def _described(
             )
         print(f"{question}.")
         inputs.append(role_guesses.parse_input(f"{name}={input('ROLE[,KEY=VALUE...]: ').strip()}"))
-        found = role_guesses.describe(first.model().graph, stored, inputs, outputs)
+        found = role_guesses.describe(graph, stored, inputs, outputs)
     return found
 
 
-def _described_subject(name: str, exports: Sequence[Variant], described: Described) -> Subject:
+def _described_subject(
+    name: str, exports: Sequence[Variant], described: Described, asked: str | None
+) -> Subject:
     """Return a subject whose inputs and outputs are described, its scale that of its first image.
 
     Raises:
@@ -244,7 +239,8 @@ def _described_subject(name: str, exports: Sequence[Variant], described: Describ
         source="",
     )
     subjects.check_described(subject)
-    model, graph = subject.reference.model(), subject.reference.model().graph
+    model = subject.reference.model().asked(asked)
+    graph = model.graph
     shapes = [graph.tensors[i].shape for i in graph.outputs]
     shown = init_samples.places(described.outputs, shapes)
     scale = shown[0].size.height_px // model.size.height_px if shown else 1
@@ -252,7 +248,7 @@ def _described_subject(name: str, exports: Sequence[Variant], described: Describ
 
 
 def _samples(subject: Subject, options: argparse.Namespace) -> Samples:
-    graph = subject.reference.model().graph
+    graph = subject.reference.model().asked(options.size).graph
     specs: tuple[InputSpec | OutputSpec, ...] = (*subject.inputs, *subject.outputs)
     shapes = [graph.tensors[i].shape for i in (*graph.inputs, *graph.outputs)]
     others = [spec for spec in subject.inputs if spec.role is not Role.IMAGE]
@@ -270,9 +266,11 @@ def _refuse_other_inputs(export: Variant, first: Variant, size: Size) -> None:
         raise ModelError(f"{export.path}: has {len(graph.outputs)} outputs, unlike {first.path}")
 
 
-def _refuse_other_shape(export: Variant, first: Variant, size: Size, scale: int) -> None:
+def _refuse_other_shape(
+    export: Variant, first: Variant, size: Size, scale: int, asked: str | None
+) -> None:
     """Refuse a file that is no export of the FP32 model, by its shapes."""
-    own_size, own_scale = _shape(export)
+    own_size, own_scale = _shape(export, asked)
     if own_scale != scale:
         raise ModelError(
             f"{export.path}: enlarges {own_scale} times and {first.path} {scale} times; give "

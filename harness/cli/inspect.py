@@ -38,8 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print the model's ops, or its placement."""
     model = api.load(options.model)
-    if options.size is not None:
-        model = model.at(options.size)
+    if options.size is not None or options.device:
+        model = model.asked(options.size)
     graph = model.graph
     found = api.inspect(model, options.device, profiles=options.profiles)
     placements, estimates = found.placements, found.estimates

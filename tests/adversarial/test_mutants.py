@@ -9,6 +9,7 @@ import io
 import os
 import resource
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,13 +17,14 @@ from rich.console import Console
 
 from harness import cutting, estimate, graph, profiles, resizing
 from harness.advice.rewrites import REWRITES
-from harness.cli import inspect
+from harness.cli import inspect, role_guesses
 from harness.errors import HarnessError, ModelError
+from harness.inputs import Inputs
 from harness.model import Model
 from harness.placement import Placement
 from harness.profiles import Target
 from harness.stacks import gpu_rules, nnapi, xnnpack
-from tests import models
+from tests import kinds, models
 from tests.adversarial.mutants import mutant
 
 pytestmark = pytest.mark.slow
@@ -36,6 +38,12 @@ _GROWTH_KIB = 2**20
 _RUN_EVERY = 5
 """LiteRT runs some of the mutants only: each may cost a new worker."""
 
+_KINDS = (
+    kinds.burst(size_px=16), kinds.nchw(size_px=16), kinds.raw(size_px=16, dtype="int8"),
+    kinds.luma(size_px=16), kinds.two_outputs(size_px=16), kinds.video(size_px=16),
+    kinds.exposure(size_px=16), kinds.classifier(size_px=16),
+)  # fmt: skip
+"""After `_SEEDS` in a number of their own, so that the seeds of old mutants stay theirs."""
 _SEEDS = (
     models.unet(), models.unet(dtype="int8"), models.unet(dtype="int16"),
     models.unet(fp16_weights=True), models.unet(upsampling="TRANSPOSE_CONV"),
@@ -105,6 +113,31 @@ def _run(model: bytes) -> None:
 @pytest.mark.parametrize(("seed", "number"), [(30381, 919), (30381, 6195), (30381, 9222)])
 def test_a_mutant_that_once_got_through_does_not_again(seed: int, number: int) -> None:
     _read(mutant(_SEEDS[number % len(_SEEDS)], np.random.default_rng([seed, number])))
+
+
+@pytest.mark.parametrize("kind", range(len(_KINDS)))
+def test_only_a_harness_error_comes_out_of_a_damaged_model_of_another_kind(kind: int) -> None:
+    for number in range(max(1, _COUNT // len(_KINDS))):
+        data = mutant(_KINDS[kind], np.random.default_rng([_SEED, kind, number]))
+        _read(data)
+        _describe(data)
+
+
+def _describe(data: bytes) -> None:
+    """Guess what a model's inputs and outputs are, and feed them, as `harness init` does."""
+    try:
+        whole = models.model(data)
+        found = role_guesses.describe(whole.graph, [], [], [])
+        described = replace(whole, inputs=found.inputs)
+        small = described.at(described.asked(None).size).graph
+        given = Inputs({
+            name: np.zeros(small.tensors[i].shape, np.float32)
+            for name, i in zip(small.input_names, small.inputs, strict=True)
+            if small.tensors[i].elements < 2**16
+        })  # fmt: skip
+        given.of_graph(small)
+    except HarnessError:
+        pass
 
 
 def test_only_a_harness_error_comes_out_of_a_damaged_model() -> None:

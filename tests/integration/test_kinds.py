@@ -16,7 +16,7 @@ from harness.results import Record
 from harness.roles import Channels, Layout, Role
 from harness.stacks import qnn
 from harness.verdict import Outcome
-from tests import kinds, needs, tiny
+from tests import kinds, models, needs, tiny
 
 EDGE_PX = 48
 BURST = {
@@ -192,6 +192,22 @@ def test_channels_first_are_resized_along_their_own_axes(tmp_path: Path) -> None
 
     assert graph.tensors[graph.inputs[0]].shape == (1, 3, 48, 64)
     assert graph.tensors[graph.outputs[0]].shape == (1, 3, 48, 64)
+
+
+def test_a_model_that_leaves_its_size_open_is_tested_at_the_one_asked_for(tmp_path: Path) -> None:
+    flat(tmp_path)
+    (tmp_path / "any.tflite").write_bytes(models.restorer(size_px=1))
+    golden = tmp_path / "golden"
+
+    code = tiny.command(
+        "init", tmp_path / "any.tflite", "--frames", tmp_path, "--golden-dir", golden,
+        "--size", "48x32",
+    )  # fmt: skip
+
+    assert code == 0
+    records = fidelity(golden, "pixel4:cpu")
+    assert {one.resolution for one in records} == {"48x32"}
+    assert outcomes(records) == {Outcome.PASS}
 
 
 def test_an_output_of_all_zeros_is_called_so(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ RGB = np.random.default_rng(0).random((1, 4, 6, 3)).astype(np.float32)
         ((1, 64, 64, 1), Layout.NHWC),
         ((2, 64, 64, 3), None),
         ((1, 5), None),
-        ((1, 0, 0, 3), None),
+        ((1, 0, 0, 3), Layout.NHWC),
     ],
 )
 def test_a_layout_is_told_from_a_shape(shape: tuple[int, ...], layout: Layout | None) -> None:

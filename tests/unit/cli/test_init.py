@@ -190,7 +190,7 @@ class TestOfWhatIsRefused:
             (("mine_int8",), "none of the models is FP32"),
             (("broken",), "not a .tflite file"),
             (("mine", "larger"), "larger.tflite: enlarges 2 times and"),
-            (("dynamic",), "dynamic.tflite: takes [1, 1, 1, 3], as files of dynamic size say"),
+            (("dynamic",), "leaves its size open, [1, 1, 1, 3]; say one with --size"),
             (("large",), "smaller than the model's input 128x128"),
         ],
     )
