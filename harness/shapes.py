@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from harness import axes
+from harness.axes import Axes
 from harness.errors import ModelError
 from harness.nodes import PADDINGS, Graph, Op
 
@@ -70,6 +72,8 @@ class Reshaper:
         self.constants: dict[tuple[int, int], np.ndarray[Any, Any]] = {}
         """New value by (op index, input position)."""
         self.resizes = bool(changed)
+        self._axes: dict[int, Axes] = {}
+        """Of tensors whose axes are known better than by their length."""
         for index, shape in changed.items():
             self.shapes[index] = shape
 
@@ -83,6 +87,7 @@ class Reshaper:
             if any(self.shapes[i] != self.graph.tensors[i].shape for i in op.inputs if i >= 0):
                 for index, shape in zip(op.outputs, self.shapes_of(op), strict=True):
                     self.shapes[index] = shape
+                self._follow_axes(op)
 
     def shapes_of(self, op: Op) -> list[Shape]:
         """Return the shapes of an op's outputs."""
@@ -104,6 +109,30 @@ class Reshaper:
     def was(self, op: Op, position: int) -> Shape:
         """Return the shape of an op's input in the file."""
         return self.graph.tensors[self._input(op, position)].shape
+
+    def axes_of(self, index: int) -> Axes:
+        """Return what is known of a tensor's axes."""
+        known = axes.of(self.graph.tensors[index].shape, self.shapes[index])
+        return self._axes.get(index, known)
+
+    def _follow_axes(self, op: Op) -> None:
+        """Keep what is known of the axes of an op's input where its output has the same."""
+        data = next((i for i in op.inputs if i in self._axes or op.name == "TRANSPOSE"), None)
+        if data is None or op.name == "RESHAPE":
+            return
+        known, result = self.axes_of(data), op.outputs[0]
+        if op.name == "TRANSPOSE":
+            self._axes[result] = tuple(known[axis] for axis in self.constant(op, 1))
+        elif op.name in _SAME_SHAPE | _BROADCAST and axes.shape_of(known) == self.shapes[result]:
+            self._axes[result] = known
+
+    def reshaped(self, op: Op, target: Shape) -> Shape | None:
+        """Return the new shape of what a RESHAPE gives, or None where that cannot be told."""
+        found = axes.regrouped(self.axes_of(self._input(op, 0)), target)
+        if found is None:
+            return None
+        self._axes[op.outputs[0]] = found
+        return axes.shape_of(found)
 
     def constant(self, op: Op, position: int) -> list[int]:
         """Return an integer constant, flattened."""
@@ -307,11 +336,17 @@ def _fully_connected(reshaper: Reshaper, op: Op) -> list[Shape]:
 
 
 def _reshape(reshaper: Reshaper, op: Op) -> list[Shape]:
-    """Scale the one dimension of the target that must carry the change of size."""
+    """Follow the axes, or scale the one dimension that must carry the change of size."""
     was = reshaper.graph.tensors[op.outputs[0]].shape
     before, after = prod(reshaper.was(op, 0)), prod(reshaper.of(op, 0))
     if not reshaper.resizes:
         return _same_elements(reshaper, op)
+    if (followed := reshaper.reshaped(op, was)) is not None:
+        if len(op.inputs) > 1:
+            target = reshaper.constant(op, 1)
+            kept = [a if a == -1 else b for a, b in zip(target, followed, strict=True)]
+            reshaper.replace(op, 1, kept)
+        return [followed]
     if before == after:
         return [was]
     channels = reshaper.of(op, 0)[-1]
@@ -396,6 +431,26 @@ def _tile(reshaper: Reshaper, op: Op) -> list[Shape]:
     return [tuple(n * m for n, m in zip(reshaper.of(op, 0), repeats, strict=True))]
 
 
+def _broadcast_to(reshaper: Reshaper, op: Op) -> list[Shape]:
+    """Copy along axes of one, as often as the file says; other axes follow the input."""
+    was, now, target = reshaper.was(op, 0), reshaper.of(op, 0), reshaper.constant(op, 1)
+    if len(was) != len(target):
+        raise _NoRule(f"op #{op.index} BROADCAST_TO: of another number of axes")
+    if any(n not in (1, m) for n, m in zip(was, target, strict=True)):
+        raise reshaper.misfit(op, was, tuple(target))
+    shape = [m if n == 1 else grown for n, grown, m in zip(was, now, target, strict=True)]
+    reshaper.replace(op, 1, shape)
+    return [tuple(shape)]
+
+
+def _expand_dims(reshaper: Reshaper, op: Op) -> list[Shape]:
+    if not reshaper.resizes:
+        return _same_elements(reshaper, op)
+    shape = reshaper.of(op, 0)
+    axis = reshaper.constant(op, 1)[0] % (len(shape) + 1)
+    return [(*shape[:axis], 1, *shape[axis:])]
+
+
 def _split_by_sizes(reshaper: Reshaper, op: Op) -> list[Shape]:
     shape, sizes = reshaper.of(op, 0), reshaper.constant(op, 1)
     axis = reshaper.constant(op, 2)[0] % len(shape)
@@ -413,11 +468,13 @@ _RULES: dict[str, Callable[[Reshaper, Op], list[Shape]]] = {
     "ARG_MAX": _without_axis,
     "ARG_MIN": _without_axis,
     "AVERAGE_POOL_2D": _pool,
+    "BROADCAST_TO": _broadcast_to,
     "BATCH_MATMUL": _matrix_product,
     "CONCATENATION": _concatenation,
     "CONV_2D": _convolution,
     "DEPTHWISE_CONV_2D": _convolution,
     "DEPTH_TO_SPACE": _depth_to_space,
+    "EXPAND_DIMS": _expand_dims,
     "FULLY_CONNECTED": _fully_connected,
     "L2_POOL_2D": _pool,
     "MAX_POOL_2D": _pool,
@@ -431,14 +488,13 @@ _RULES: dict[str, Callable[[Reshaper, Op], list[Shape]]] = {
     "SPACE_TO_DEPTH": _space_to_depth,
     "SPLIT": _split,
     "STRIDED_SLICE": _strided_slice,
+    "TILE": _tile,
     "TRANSPOSE": _transpose,
     "TRANSPOSE_CONV": _transpose_convolution,
 }
 _RULES_AT_NATIVE_SIZE: dict[str, Callable[[Reshaper, Op], list[Shape]]] = {
-    "EXPAND_DIMS": _same_elements,
     "SLICE": _slice,
     "SPLIT_V": _split_by_sizes,
     "SQUEEZE": _same_elements,
-    "TILE": _tile,
 }
 """Rules for ops that hold sizes which nothing rewrites yet: they are checked, not resized."""
