@@ -77,7 +77,7 @@ $(VENV)/dev.stamp: pyproject.toml constraints.txt | $(VENV)/bin/python
 	touch $@ $(VENV)/gate.stamp
 
 $(VENV)/check.stamp: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(PIP) --editable '.[dev,history]'
+	$(PIP) --editable '.[dev,history,farm]'
 	touch $@ $(VENV)/dev.stamp $(VENV)/gate.stamp
 
 $(VENV)/all.stamp: pyproject.toml constraints.txt | $(VENV)/bin/python

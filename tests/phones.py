@@ -5,7 +5,7 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,6 +21,7 @@ from harness.devices.fake_phone import folder as folders
 from harness.devices.fake_phone.daemon import Daemon
 from harness.devices.fake_phone.folder import Folder
 from harness.devices.measured import Phone
+from harness.devices.phone import lock
 from harness.devices.phone.adb import AdbConnection, Server
 from harness.devices.phone.device_state import Contract
 from harness.images import Pixels, Size
@@ -58,6 +59,22 @@ PIXEL_4 = Profile(
     ),
     source="a test",
 )
+
+
+HOME = lock.HOME.lstrip("/")
+"""Folder of the harness below a fake phone's root."""
+
+
+def wait_until(is_so: Callable[[], bool], limit_s: float = 30.0) -> None:
+    """Wait until something is so.
+
+    Raises:
+        AssertionError: it was not within the limit.
+    """
+    deadline = time.monotonic() + limit_s
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def free_port() -> int:

@@ -46,6 +46,7 @@ class Policy:
         budget_s: Time after which nothing more is sent out; None for no end.
         stations: Most stations that one question is asked of.
         losses: Most workers that may be lost at one question.
+        pause_s: Time after a loss in which the question stays here; it grows with their number.
         crashes: Stations whose process a model may end before it is asked no more.
         patience_s: Longest that a run waits for a phone of a profile that had one, or for the
             scheduler.
@@ -54,7 +55,8 @@ class Policy:
     nightly: bool = False
     budget_s: float | None = None
     stations: int = 3
-    losses: int = 3
+    losses: int = 4
+    pause_s: float = 1.0
     crashes: int = 2
     patience_s: float = 300.0
 
@@ -86,6 +88,7 @@ class _Work:
     kind: str
     failures: dict[str, HarnessError] = field(default_factory=dict)
     losses: int = 0
+    not_before_s: float = float("-inf")
 
 
 class Dispatcher:
@@ -105,7 +108,7 @@ class Dispatcher:
             now_s: Present time.
         """
         self._policy = policy
-        self._start_s = now_s
+        self._start_s = self._now_s = now_s
         self._done: deque[Fact] = deque()
         self._waiting: list[_Work] = []
         self._out: dict[str, _Work] = {}
@@ -146,6 +149,7 @@ class Dispatcher:
             fleet: Who is there.
             now_s: Present time.
         """
+        self._now_s = now_s
         if self._policy.budget_s is not None and now_s - self._start_s > self._policy.budget_s:
             self._stop()
             return []
@@ -160,7 +164,7 @@ class Dispatcher:
         for work in self._waiting:
             if self._is_given_up(work, fleet, now_s):
                 continue
-            if free[work.kind] <= 0:
+            if free[work.kind] <= 0 or now_s < work.not_before_s:
                 kept.append(work)
                 continue
             only = self._only(work, fleet)
@@ -273,6 +277,7 @@ class Dispatcher:
             where = counted(work.losses, "worker")
             self._settle(work, error=DeviceError(f"{work.request}: lost {where} at it: {why}"))
         else:
+            work.not_before_s = self._now_s + self._policy.pause_s * work.losses
             self._waiting.insert(0, work)
 
     def give_up(self, why: str) -> None:

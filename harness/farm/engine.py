@@ -1,6 +1,7 @@
 """A client of the engine, connected to a scheduler."""
 
 import contextlib
+import logging
 from collections.abc import Iterator
 from concurrent.futures import CancelledError
 from pathlib import Path
@@ -30,6 +31,8 @@ def connect(address: Address, certs: Path | None) -> Any:
     security = links.security(address, certs, "client")
     from distributed import Client
 
+    # What it logs when a host lies quotes the lie, and what it logs when it breaks is said here.
+    logging.getLogger("distributed").setLevel(logging.CRITICAL + 1)
     try:
         return Client(
             str(address),

@@ -257,15 +257,7 @@ class _Round:
                 futures.append(self._done.get_nowait())
         known = [f for f in futures if f.key in self._questions or f.key in self._parts]
         finished = [future for future in known if future.status == "finished"]
-        said: dict[str, object] = {}
-        if finished:
-            with away():
-                said = client.sync(
-                    client._gather,
-                    {future.key: future for future in finished},
-                    errors="skip",
-                    callback_timeout=ASK_LIMIT_S,
-                )
+        said = _gathered(client, finished)
         for future in known:
             self._take(client, future, said)
             future.release()
@@ -348,7 +340,29 @@ class _Round:
                 self._client.cancel(futures, force=True)
 
 
+def _gathered(client: Any, finished: Sequence[Any]) -> dict[str, object]:
+    """Fetch what came back, by key; what is neither text, bytes nor numbers stays where it is."""
+    if not finished:
+        return {}
+    try:
+        with away():
+            said: dict[str, object] = client.sync(
+                client._gather,
+                {future.key: future for future in finished},
+                errors="skip",
+                callback_timeout=ASK_LIMIT_S,
+            )
+    except (TypeError, ValueError):  # one of them is an object, which is not unpickled here
+        half = len(finished) // 2
+        if not half:
+            return {}
+        return _gathered(client, finished[:half]) | _gathered(client, finished[half:])
+    return said
+
+
 def _why(future: Any) -> str:
+    if future.status == "finished":
+        return "what it answered is no data, or went with its worker"
     with contextlib.suppress(HarnessError), away():
         error = future.exception(timeout=5)
         return f"{type(error).__name__}: {error}"[:500]

@@ -103,6 +103,8 @@ class Station:
                 "answer", self._post_text, wire.write(question), timeout_s=self._limit_s
             )
         except HarnessError as error:  # its own errors are in its answer; this is its end
+            if self._closing:
+                raise  # it is killed because the station closes: the question goes to another
             if not isinstance(error, DeviceError):
                 return self._error(question, error, "")
             failure = "hang" if isinstance(error, TimeLimitError) else "crash"

@@ -1,6 +1,7 @@
 """The process of one station: the engine's worker, which ends with the host that started it."""
 
 import asyncio
+import contextlib
 import json
 import os
 import sys
@@ -62,8 +63,10 @@ async def serve(settings: Settings) -> int:
     try:
         await worker
         code = await _until_over(worker, station, unfit)
+        if code != LOST:
+            with contextlib.suppress(OSError, TimeoutError):  # nothing more is sent here
+                await worker.set_resources(**dict.fromkeys(settings.resources, 0.0))
         if code == UNFIT:
-            await worker.set_resources(**dict.fromkeys(settings.resources, 0.0))
             await asyncio.sleep(_HANDOVER_S * settings.post.time_scale)
     except (OSError, TimeoutError):
         code = LOST

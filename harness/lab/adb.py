@@ -91,6 +91,10 @@ class AdbLab:
         """Return what identifies the device that answers for a target, and its software."""
         return self._lab(target).fingerprint(target)
 
+    def findings(self) -> list[str]:
+        """Return nothing: each request is asked of one device."""
+        return []
+
     def close(self) -> list[str]:
         """Give every phone back as it was and disconnect it; return what went wrong."""
         troubles = []

@@ -27,5 +27,8 @@ class Lab(Protocol):
     def fingerprint(self, target: Target) -> str:
         """Return what identifies the device that answers for a target, and its software."""
 
+    def findings(self) -> list[str]:
+        """Return what was found about devices beside the facts, one sentence for each."""
+
     def close(self) -> list[str]:
         """Release every device, and return what went wrong with any of them."""

@@ -92,6 +92,10 @@ class StfLab:
         """Return what identifies the device that answers for a target, and its software."""
         return self._lab(target).fingerprint(target)
 
+    def findings(self) -> list[str]:
+        """Return nothing: each request is asked of one device."""
+        return []
+
     def close(self) -> list[str]:
         """Give every phone back and release it; return what went wrong."""
         atexit.unregister(self.close)

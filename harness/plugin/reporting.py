@@ -257,6 +257,7 @@ class Reporter:
     def _endnotes(self, root: Path) -> Iterator[str]:
         """Yield where the records are, what is not known, and what was run more than once."""
         yield from self._notes
+        yield from (f"found: {finding}" for finding in self._session.lab.findings())
         if missing := self._missing():
             yield (
                 f"INCONCLUSIVE: {counted(len(missing), 'planned test')} did not run, "
