@@ -125,6 +125,10 @@ class AihubLab:
         device = self._device(target)
         return f"{device.name} Android {device.os}, a phone of AI Hub, {target.delegate}"
 
+    def findings(self) -> list[str]:
+        """Return nothing: each request is asked of one device."""
+        return []
+
     def close(self) -> list[str]:
         """Release nothing: a job that goes on there ends by itself and is kept by AI Hub."""
         return []
