@@ -11,11 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib import metadata
 
-from harness import cache, child
+from harness import cache
 from harness.estimate import work
 from harness.estimate.quantization import scale_numbers
 from harness.evidence import sha256_of
 from harness.graph import Graph, Tensor
+from harness.worker import Worker
 
 ESTIMATOR_SOC = "52"
 """SA8255 in Qualcomm's table; chip 77 (QCS9075) answers the same. Others have no estimates."""
@@ -134,8 +135,8 @@ def _versions() -> str:
 
 
 @functools.cache
-def _worker() -> child.Worker:
-    return child.Worker(
+def _worker() -> Worker:
+    return Worker(
         "harness.estimate.vendor_worker",
         stage="Qualcomm performance estimator",
         log=cache.root() / "logs" / "qnn-estimator.log",

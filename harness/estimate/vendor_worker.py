@@ -4,10 +4,11 @@ import csv
 import tempfile
 from pathlib import Path
 
-from harness import child, extras
+from harness import extras
 from harness.errors import DeviceError, ModelError, StackMissing
 from harness.flatbuffer import DAMAGE
 from harness.graph import Graph
+from harness.worker import serve
 
 _PROVIDER = "QNNExecutionProvider"
 _ARCHITECTURE = "73"
@@ -110,4 +111,4 @@ def _read(profile: Path) -> tuple[float, tuple[str, ...]] | None:
 
 
 if __name__ == "__main__":
-    child.serve({"estimate": estimate})
+    serve({"estimate": estimate})

@@ -1,6 +1,6 @@
 """The child process that answers the questions of one station, so that a crash is an answer.
 
-It speaks with its parent by `child.Worker`'s pipe and reads models and frames from the host's
+It speaks with its parent by `Worker`'s pipe and reads models and frames from the host's
 folder by hash.
 """
 
@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harness import child, fact_lines, schema
+from harness import fact_lines, schema
 from harness.devices.connect import PhoneSetup
 from harness.devices.device import Device, ask
 from harness.devices.emulated import Emulated
@@ -20,6 +20,7 @@ from harness.farm.wire import Message, Question, Reply
 from harness.model import Model
 from harness.profiles import Target
 from harness.requests import Answer, Fact, Request
+from harness.worker import serve
 
 _HERE = (ConfigError, DeviceError, MeasurementError)
 """Errors that may be of this phone or this host: another one is asked."""
@@ -187,9 +188,7 @@ def _opened(post: Post, target: Target) -> Device:
 def main() -> None:
     """Answer until the parent closes the pipe."""
     desk = _Desk()
-    child.serve(
-        {"answer": desk.answer, "release": desk.release, "unfit": unfit, "recover": recover}
-    )
+    serve({"answer": desk.answer, "release": desk.release, "unfit": unfit, "recover": recover})
 
 
 if __name__ == "__main__":

@@ -11,13 +11,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness import cache, child, fact_lines, schema
+from harness import cache, fact_lines, schema
 from harness.errors import DeviceError, HarnessError, TimeLimitError
 from harness.farm import wire
 from harness.farm.answering import Post
 from harness.farm.contents import Contents
 from harness.farm.wire import Message, Question, Reply
 from harness.requests import Fact
+from harness.worker import Worker
 
 LIMIT_S = 1800.0
 """Longest that one question takes: a timing of 12 runs, each at most 150 s."""
@@ -69,7 +70,7 @@ class Station:
         self._closing = False
         self._lock = threading.Lock()
         name = post.serial.encode().hex() or f"emulated-{id(self)}"
-        self._child = child.Worker(
+        self._child = Worker(
             "harness.farm.answering",
             stage=post.station,
             log=cache.root() / "logs" / f"farm-{name[:60]}.log",

@@ -6,13 +6,14 @@ import queue
 import threading
 from collections.abc import Iterator, Sequence
 
-from harness import cache, child, schema
+from harness import cache, schema
 from harness.devices.connect import Origin, PhoneSetup, connect
 from harness.devices.device import Device, ask
 from harness.devices.emulated import Emulated
 from harness.errors import DeviceError, HarnessError
 from harness.profiles import Target
 from harness.requests import Fact, Request, Verb
+from harness.worker import Worker
 
 _LIMIT_S = 1200.0
 """Longest that one emulated request is waited for; the stacks behind it have shorter limits."""
@@ -170,14 +171,14 @@ class _Pool:
         self._left -= 1
         return fact
 
-    def _feed(self, worker: child.Worker) -> None:
+    def _feed(self, worker: Worker) -> None:
         with contextlib.suppress(queue.Empty):
             while True:
                 for request in self._chunks.get_nowait():
                     self._facts.put(_ask(worker, request))
 
 
-def _ask(worker: child.Worker, request: Request) -> Fact:
+def _ask(worker: Worker, request: Request) -> Fact:
     try:
         found = worker.call(
             "answer",
@@ -207,8 +208,8 @@ def _chunks(requests: Sequence[Request]) -> list[list[Request]]:
     return list(chunks.values())
 
 
-def _worker(number: int) -> child.Worker:
-    return child.Worker(
+def _worker(number: int) -> Worker:
+    return Worker(
         "harness.lab.worker",
         stage="emulated phone",
         log=cache.root() / "logs" / f"lab-{number}.log",

@@ -3,7 +3,7 @@
 import functools
 import json
 
-from harness import child, schema
+from harness import schema
 from harness.devices.device import ask
 from harness.devices.emulated import Emulated
 from harness.images import Size
@@ -11,6 +11,7 @@ from harness.inputs import Inputs
 from harness.model import Model
 from harness.profiles import Target
 from harness.requests import Answer, Request, Verb
+from harness.worker import serve
 
 
 @functools.lru_cache(maxsize=64)
@@ -37,4 +38,4 @@ def answer(
 
 
 if __name__ == "__main__":
-    child.serve({"answer": answer})
+    serve({"answer": answer})

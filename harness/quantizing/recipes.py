@@ -5,13 +5,14 @@ import importlib.util
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from harness import cache, child, extras, fidelity
+from harness import cache, extras, fidelity
 from harness.errors import ModelError, StackMissing
 from harness.fidelity import Fidelity
 from harness.images import UNIT_RANGE, Pixels, Size
 from harness.model import Model
 from harness.stacks import xnnpack
 from harness.subjects import Precision, precision_of
+from harness.worker import Worker
 
 PRECISIONS: Mapping[str, Precision] = {
     "int8": Precision.INT8_PTQ,
@@ -127,9 +128,9 @@ class Quantizing:
 
 
 @functools.cache
-def _worker() -> child.Worker:
+def _worker() -> Worker:
     """Return this process's quantizer, which starts with its first call."""
-    return child.Worker(
+    return Worker(
         "harness.quantizing.worker",
         stage="ai-edge-quantizer",
         log=cache.root() / "logs" / "quantizer.log",

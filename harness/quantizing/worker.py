@@ -15,8 +15,9 @@ from ai_edge_quantizer import qtyping, quantizer, recipe, recipe_manager
 from ai_edge_quantizer.algorithm_manager import AlgorithmName
 from numpy.typing import NDArray
 
-from harness import child, flatbuffer
+from harness import flatbuffer
 from harness.errors import ModelError
+from harness.worker import serve
 
 Ranges = dict[str, dict[str, NDArray[Any]]]
 """Least and largest value of each tensor, by its number."""
@@ -151,4 +152,4 @@ def _with_own_names(quantized: bytes, model: Any) -> bytes:
 
 
 if __name__ == "__main__":
-    child.serve({"calibrate": calibrate, "quantize": quantize})
+    serve({"calibrate": calibrate, "quantize": quantize})

@@ -26,6 +26,7 @@ from harness.stacks import arm64_cpu, arm64_sysroot, arm64_worker, feeding
 from harness.stacks.arm64_cpu import CpuDescription
 from harness.stacks.arm64_sysroot import Manifest
 from harness.stacks.feeding import Values
+from harness.worker import Worker
 
 _STAGE = "Arm kernels under QEMU"
 _MEMORY_MIB = 12_288
@@ -211,11 +212,11 @@ def _root(base: Path, cpu: CpuDescription) -> Path:
 
 
 @functools.cache
-def worker(cache_dir: Path, cpu: CpuDescription) -> child.Worker:
+def worker(cache_dir: Path, cpu: CpuDescription) -> Worker:
     """Return this process's emulated CPU of one kind, which starts with its first call."""
     manifest, base = _manifest(), arm64_sysroot.folder(cache_dir)
     python = arm64_sysroot.guest_command(manifest, base, _root(base, cpu), cpu.emulator_cpu)
-    return child.Worker(
+    return Worker(
         "harness.stacks.arm64_worker",
         stage=_STAGE,
         log=cache_dir / "logs" / "arm64.log",

@@ -31,10 +31,10 @@ def main() -> None:
         count(Path(sys.argv[2]), inferences=int(sys.argv[3]))
         return
     _adopt_harness()
-    from harness import child
     from harness.stacks import xnnpack_worker
+    from harness.worker import serve
 
-    child.serve({"execute": xnnpack_worker.execute})
+    serve({"execute": xnnpack_worker.execute})
 
 
 def count(path: Path, *, inferences: int) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness import cache, child, cutting, placement
+from harness import cache, cutting, placement
 from harness.errors import DeviceError, StackMissing
 from harness.evidence import Evidence, Provenance, now_utc, sha256_of
 from harness.graph import Graph
@@ -19,6 +19,7 @@ from harness.placement import CPU, NodePlacement, Placement
 from harness.profiles import Target
 from harness.stacks import feeding, known_failures
 from harness.stacks.feeding import Values
+from harness.worker import Worker
 
 GPU = "gpu"
 """Unit of a node that runs on the GPU."""
@@ -203,7 +204,7 @@ def _reasons(model: bytes, graph: Graph) -> _Reasons:
     return _Reasons(refused=reasons)
 
 
-def _first_death(worker: child.Worker, model: bytes, graph: Graph) -> str | None:
+def _first_death(worker: Worker, model: bytes, graph: Graph) -> str | None:
     """Return the first op that kills the accelerator when it stands alone, or None."""
     for op in graph.ops:
         if _probe(worker, model, graph, op.index)[0].startswith(_DIED):
@@ -212,7 +213,7 @@ def _first_death(worker: child.Worker, model: bytes, graph: Graph) -> str | None
     return None
 
 
-def _refusal(worker: child.Worker, model: bytes, graph: Graph, index: int) -> str:
+def _refusal(worker: Worker, model: bytes, graph: Graph, index: int) -> str:
     """Return why the accelerator refuses one op when it stands alone, or ''."""
     op = graph.ops[index]
     text, names = _probe(worker, model, graph, index)
@@ -225,9 +226,7 @@ def _refusal(worker: child.Worker, model: bytes, graph: Graph, index: int) -> st
     return f"LiteRT's GPU accelerator refuses it: {reason} (writes {writes})"
 
 
-def _probe(
-    worker: child.Worker, model: bytes, graph: Graph, index: int
-) -> tuple[str, dict[int, str]]:
+def _probe(worker: Worker, model: bytes, graph: Graph, index: int) -> tuple[str, dict[int, str]]:
     """Compile one op alone; return what was printed, and the names its tensors had there."""
     op = graph.ops[index]
     inputs = [tensor.index for tensor in graph.runtime_inputs(op)]
@@ -336,13 +335,13 @@ def _driver(icd: Path) -> str:
 
 
 @functools.cache
-def _worker(icd: Path) -> child.Worker:
+def _worker(icd: Path) -> Worker:
     runtime = cache.root() / "run"
     runtime.mkdir(parents=True, exist_ok=True, mode=0o700)
     loader = _loader_folder(icd)
     searched = [str(loader)] if loader else []
     searched += [path for path in [os.environ.get("LD_LIBRARY_PATH")] if path]
-    return child.Worker(
+    return Worker(
         "harness.stacks.mldrift_worker",
         stage="LiteRT's GPU accelerator",
         log=cache.root() / "logs" / "mldrift.log",

@@ -14,8 +14,8 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from harness import child
 from harness.errors import ModelError
+from harness.worker import serve
 
 _ERRORS = (ValueError, RuntimeError)
 
@@ -126,4 +126,4 @@ def _reason(error: Exception, text: str) -> str:
 
 
 if __name__ == "__main__":
-    child.serve({"compile": compile_model, "probe": probe, "run": run})
+    serve({"compile": compile_model, "probe": probe, "run": run})

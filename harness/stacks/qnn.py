@@ -4,7 +4,7 @@ import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from harness import cache, child, cutting, evidence
+from harness import cache, cutting, evidence
 from harness.errors import ConfigError
 from harness.evidence import Evidence, Provenance
 from harness.graph import Graph
@@ -15,6 +15,7 @@ from harness.profiles import Target
 from harness.stacks import feeding, qnn_compiler
 from harness.stacks.feeding import Values
 from harness.stacks.qnn_compiler import HTP, Partition, Split, missing, versions
+from harness.worker import Worker
 
 __all__ = ["Traffic", "execute", "missing", "place", "run", "traffic", "versions"]
 
@@ -187,8 +188,8 @@ def _soc_model(target: Target) -> str:
 
 
 @functools.cache
-def _worker() -> child.Worker:
-    return child.Worker(
+def _worker() -> Worker:
+    return Worker(
         "harness.stacks.qnn_worker",
         stage="Qualcomm HTP simulator",
         log=cache.root() / "logs" / "qnn-simulator.log",

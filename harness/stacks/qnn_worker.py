@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness import child
 from harness.errors import DeviceError, ModelError
+from harness.worker import serve
 
 Array = NDArray[Any]
 Ports = dict[int, tuple[str, tuple[int, ...]]]
@@ -217,4 +217,4 @@ def _varint(value: int) -> bytes:
 
 
 if __name__ == "__main__":
-    child.serve({"execute": execute})
+    serve({"execute": execute})

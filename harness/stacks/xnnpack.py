@@ -7,13 +7,14 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from harness import cache, child, placement
+from harness import cache, placement
 from harness.evidence import Evidence, Provenance, now_utc
 from harness.images import Pixels
 from harness.model import Model
 from harness.placement import CPU, NodePlacement, Placement
 from harness.stacks import feeding
 from harness.stacks.feeding import Values
+from harness.worker import Worker
 
 RUN_LIMIT_S = 120.0
 """Longest inference that is waited for; 16x8 kernels take about 3 s for 5 GMAC."""
@@ -118,9 +119,9 @@ def place(model: Model) -> Placement:
 
 
 @functools.cache
-def worker() -> child.Worker:
+def worker() -> Worker:
     """Return this process's LiteRT worker, which starts with its first call."""
-    return child.Worker(
+    return Worker(
         "harness.stacks.xnnpack_worker",
         stage="LiteRT CPU kernels",
         log=cache.root() / "logs" / "litert.log",

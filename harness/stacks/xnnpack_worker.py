@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness import child
 from harness.errors import ModelError
+from harness.worker import serve
 
 _FORCE_FP16 = 0x7
 """XNNPACK delegate flags QS8 | QU8 | FORCE_FP16. Source: LiteRT xnnpack_delegate.h."""
@@ -90,4 +90,4 @@ def _execute_fp16(model: bytes, stored: Sequence[NDArray[Any]]) -> list[NDArray[
 
 
 if __name__ == "__main__":
-    child.serve({"execute": execute, "delegated": delegated})
+    serve({"execute": execute, "delegated": delegated})

@@ -1,12 +1,12 @@
-"""Do, inside a worker, whatever a worker should survive; run by test_child.py."""
+"""Do, inside a worker, whatever a worker should survive; run by test_worker.py."""
 
 import os
 import subprocess
 import sys
 import time
 
-from harness import child
 from harness.errors import ModelError
+from harness.worker import serve
 
 
 def pid() -> int:
@@ -74,7 +74,7 @@ def swallow(mib: int) -> int:
 
 
 if __name__ == "__main__":
-    child.serve(
+    serve(
         {
             f.__name__: f
             for f in (

@@ -247,7 +247,7 @@ class TestKey:
                 file.write("# edited\n")
             return [old != new for old, new in zip(before, keys(), strict=True)]
 
-        assert changed_by("gate.py") == [False, False, False]
+        assert changed_by("gate/ruling.py") == [False, False, False]
         assert changed_by("stacks/xnnpack_worker.py") == [True, True, False]
         assert changed_by("stacks/qnn_log.py") == [True, False, False]
         assert changed_by("estimate/vendor_worker.py") == [False, False, True]

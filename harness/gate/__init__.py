@@ -1,0 +1,48 @@
+"""Turn a fact and a limit into a Verdict. No I/O, no devices, no pytest.
+
+Each function returns verdicts that say what was seen, what the limit is, why, and what is
+known to help. Without evidence or without a limit a gate rules INCONCLUSIVE, never PASS.
+"""
+
+from harness.gate.accepted import no_regression, unobserved
+from harness.gate.outputs import agrees, named, output
+from harness.gate.pixels import (
+    fidelity,
+    finite,
+    in_range,
+    measured,
+    psnr,
+    quality_drop,
+    relative_l2,
+    worst_tile,
+)
+from harness.gate.ruling import Check, inconclusive, rule
+from harness.gate.sizes import file_size, memory
+from harness.gate.times import first_inference, latency, scaling
+from harness.gate.units import describe_fallbacks, residency
+
+__all__ = [
+    "Check",
+    "agrees",
+    "describe_fallbacks",
+    "fidelity",
+    "file_size",
+    "finite",
+    "first_inference",
+    "in_range",
+    "inconclusive",
+    "latency",
+    "measured",
+    "memory",
+    "named",
+    "no_regression",
+    "output",
+    "psnr",
+    "quality_drop",
+    "relative_l2",
+    "residency",
+    "rule",
+    "scaling",
+    "unobserved",
+    "worst_tile",
+]

@@ -1,0 +1,133 @@
+"""Rule on what a variant makes of an image."""
+
+from harness import metrics
+from harness.errors import MeasurementError, ModelError, StackMissing
+from harness.evidence import Provenance
+from harness.fidelity import Fidelity
+from harness.gate.ruling import inconclusive, rule
+from harness.images import OUT_OF_RANGE_SHARE_MAX, Pixels
+from harness.measures import Measure
+from harness.subjects import Limits
+from harness.verdict import Lack, Verdict
+
+
+def finite(match: Fidelity, provenance: Provenance) -> Verdict:
+    """Judge that the output holds no NaN and no infinity (F0)."""
+    return finite_values(match.non_finite_values, provenance)
+
+
+def finite_values(values: int, provenance: Provenance) -> Verdict:
+    """Judge that there is no value that is NaN or infinite (F0)."""
+    cause = "the output holds NaN or infinite values"
+    return rule(metrics.NON_FINITE_VALUES, values, 0, provenance, cause=cause)
+
+
+def in_range(match: Fidelity, provenance: Provenance) -> Verdict:
+    """Judge that the output keeps to the range that its subject states (F0)."""
+    return rule(
+        metrics.OUT_OF_RANGE_SHARE,
+        match.out_of_range_share,
+        OUT_OF_RANGE_SHARE_MAX,
+        provenance,
+        cause="this share of the output lies beyond the output_range of subject.toml, where a "
+        "display would cut it off",
+    )
+
+
+def measured(
+    measure: Measure, pixels: Pixels, reference: Pixels, provenance: Provenance
+) -> Verdict:
+    """Judge an output by a measure that its limits ask for (F5).
+
+    Args:
+        measure: The measure with its limit.
+        pixels: The output, float32 [1, H, W, C].
+        reference: The FP32 golden.
+        provenance: Of the output.
+    """
+    metric = measure.metric
+    try:
+        value = measure.value(pixels, reference)
+    except StackMissing as error:
+        return inconclusive(metric, Lack.STACK, str(error))
+    except (ModelError, MeasurementError) as error:
+        return inconclusive(metric, Lack.FACT, str(error))
+    return rule(metric, value, measure.limit, provenance)
+
+
+def psnr(
+    match: Fidelity, provenance: Provenance, *, at_least_db: float | None, hazard: str = ""
+) -> Verdict:
+    """Judge the PSNR against the FP32 golden (F1).
+
+    Args:
+        match: How far the output is from the golden.
+        provenance: Of the output.
+        at_least_db: The limit.
+        hazard: What is known to be wrong with the file or the output, or ''.
+    """
+    return rule(
+        metrics.PSNR_DB,
+        match.psnr_db,
+        at_least_db,
+        provenance,
+        cause="; ".join(filter(None, (f"largest error {match.max_error:.3g}", hazard))),
+        remedy="`harness bisect` finds the op",
+    )
+
+
+def relative_l2(match: Fidelity, provenance: Provenance, *, at_most_ratio: float | None) -> Verdict:
+    """Judge the relative L2 distance from the FP32 golden (F2)."""
+    return rule(metrics.RELATIVE_L2, match.relative_l2, at_most_ratio, provenance)
+
+
+def worst_tile(match: Fidelity, provenance: Provenance, *, at_least_db: float | None) -> Verdict:
+    """Judge the PSNR of the worst 32 x 32 tile, which a whole-image figure can hide (F3)."""
+    left, top = match.worst_tile_px
+    return rule(
+        metrics.WORST_TILE_PSNR_DB,
+        match.worst_tile_psnr_db,
+        at_least_db,
+        provenance,
+        cause=f"the 32x32 tile at x {left}, y {top}",
+    )
+
+
+def quality_drop(
+    variant: Fidelity, fp32: Fidelity, provenance: Provenance, *, at_most_db: float | None
+) -> Verdict:
+    """Judge the PSNR against the sharp target that the variant loses to FP32 (F4).
+
+    Args:
+        variant: The variant's output against the sharp target.
+        fp32: The blessed FP32 output against the sharp target.
+        provenance: Where the variant's output came from.
+        at_most_db: Most dB that may be lost.
+    """
+    return rule(
+        metrics.QUALITY_DROP_DB,
+        fp32.psnr_db - variant.psnr_db,
+        at_most_db,
+        provenance,
+        cause=f"{fp32.psnr_db:.2f} -> {variant.psnr_db:.2f} dB against the sharp target",
+    )
+
+
+def fidelity(
+    match: Fidelity, limits: Limits, provenance: Provenance, *, hazard: str = ""
+) -> tuple[Verdict, ...]:
+    """Judge an output against the FP32 golden with all limits of its variant.
+
+    Args:
+        match: How far the output is from the golden.
+        limits: The variant's.
+        provenance: Of the output.
+        hazard: What is known to be wrong with the file or the output, or ''.
+    """
+    return (
+        psnr(match, provenance, at_least_db=limits.psnr_db, hazard=hazard),
+        relative_l2(match, provenance, at_most_ratio=limits.relative_l2),
+        worst_tile(match, provenance, at_least_db=limits.worst_tile_psnr_db),
+        finite(match, provenance),
+        in_range(match, provenance),
+    )
