@@ -11,6 +11,7 @@ import struct
 from typing import Any
 
 import flatbuffers
+import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from harness.errors import ModelError
@@ -72,9 +73,15 @@ def unpack(data: bytes) -> Any:
     """
     check(data)
     try:
-        return schema.ModelT.InitFromPackedBuf(bytearray(data), 0)
+        tree = schema.ModelT.InitFromPackedBuf(bytearray(data), 0)
     except DAMAGE as error:
         raise damaged(error) from None
+    for buffer in tree.buffers or ():
+        if buffer.offset > 1:  # behind the flatbuffer in the file: what is packed has it inside
+            end = buffer.offset + buffer.size
+            buffer.data = np.frombuffer(data[buffer.offset : end], np.uint8)
+            buffer.offset = buffer.size = 0
+    return tree
 
 
 def pack(tree: Any) -> bytes:

@@ -72,9 +72,7 @@ def parse(data: bytes, *, name: str = "model") -> Graph:
 
 def _read_model(data: bytes) -> Graph:
     model = schema.Model.GetRootAs(data, 0)
-    subgraphs = model.SubgraphsLength()
-    if subgraphs != 1:
-        raise ModelError(f"has {subgraphs} subgraphs; the harness reads models with exactly one")
+    _refuse_several_models(model)
     subgraph = model.Subgraphs(0)
     if subgraph.OperatorsLength() > _OPS_MAX:
         raise ModelError(f"has {subgraph.OperatorsLength()} ops; the harness reads {_OPS_MAX}")
@@ -102,6 +100,24 @@ def _read_model(data: bytes) -> Graph:
             "share their data; the harness does not read it, export the model again"
         )
     return graph
+
+
+def _refuse_several_models(model: Any) -> None:
+    """Refuse a file whose signatures start in several subgraphs: those are several models.
+
+    Subgraphs that ops of the first one call, as control flow and composites do, are let be.
+    """
+    subgraphs, signatures = model.SubgraphsLength(), model.SignatureDefsLength()
+    if subgraphs < 1:
+        raise ModelError("has no subgraphs; export the model again")
+    starts = {model.SignatureDefs(i).SubgraphIndex() for i in range(signatures)}
+    if starts - {0}:
+        keys = (model.SignatureDefs(i).SignatureKey() or b"" for i in range(min(signatures, 4)))
+        shown = ", ".join(repr(text.brief(key.decode(errors="replace"))) for key in keys)
+        raise ModelError(
+            f"has {signatures} signatures in {subgraphs} subgraphs ({shown}), which are several "
+            "models in one file; export each signature as a file of its own"
+        )
 
 
 def _read_signature(model: Any) -> dict[int, str]:
@@ -140,15 +156,21 @@ def _read_tensor(model: Any, tensor: Any, index: int, file: memoryview) -> Tenso
             f"tensor {name!r:.80} names buffer {tensor.Buffer()}, which does not exist"
         )
     buffer = model.Buffers(tensor.Buffer())
+    constant = flatbuffer.data_of(buffer, file) if tensor.Buffer() > 0 else None
     if buffer.Offset() > 1:
-        raise ModelError(f"tensor {name!r:.80} is stored outside the flatbuffer; not supported")
+        if buffer.Offset() + buffer.Size() > len(file):
+            raise ModelError(
+                f"tensor {name!r:.80} lies behind the end of the file, at byte {buffer.Offset()}; "
+                "fetch the whole file, or export the model with its weights inside"
+            )
+        constant = file[buffer.Offset() : buffer.Offset() + buffer.Size()]
     read = Tensor(
         index=index,
         name=name,
         shape=shape,
         dtype=dtype,
         quantization=_read_quantization(tensor.Quantization()),
-        constant=flatbuffer.data_of(buffer, file) if tensor.Buffer() > 0 else None,
+        constant=constant,
     )
     is_dense = tensor.Sparsity() is None and dtype not in _UNSIZED
     if read.constant is not None and is_dense and len(read.constant) != read.size_bytes:

@@ -185,13 +185,6 @@ class TestOfWhatIsRefused:
         with pytest.raises(ModelError, match="cannot be read"):
             graph.load(tmp_path / "no.tflite")  # type: ignore[operator]
 
-    def test_several_subgraphs(self) -> None:
-        tree = _tree(models.conv_net())
-        tree.subgraphs = tree.subgraphs * 2
-
-        with pytest.raises(ModelError, match="has 2 subgraphs"):
-            graph.parse(resizing.pack(tree))
-
     def test_a_model_without_ops(self) -> None:
         model = ModelBuilder()
         image = model.activation((1, 4, 4, 3))
