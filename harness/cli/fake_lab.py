@@ -12,7 +12,7 @@ from harness.lab.fakes.serving import TOKEN
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `harness fake-lab`."""
-    parser.add_argument("kind", choices=("stf", "aihub"), help="which lab")
+    parser.add_argument("kind", choices=("stf", "aihub", "devicerun"), help="which lab")
     parser.add_argument("--model", default="Pixel 4", help="what its phone says it is")
     parser.add_argument("--port", type=int, default=7100, help="loopback port")
     shared.add_profile_dirs(parser)
@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Serve until interrupted, after saying what to type in another terminal."""
-    serve = {"stf": _stf, "aihub": _aihub}[options.kind]
+    serve = {"stf": _stf, "aihub": _aihub, "devicerun": _devicerun}[options.kind]
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(serve(options))
     return 0
@@ -38,6 +38,34 @@ async def _aihub(options: argparse.Namespace) -> None:
         say(f"A fake AI Hub with a {title} listens on {server.url}. In another terminal:")
         say(f"  export QAIHUB_CLIENT_INI={ini}", soft_wrap=True)
         say(f"  pytest --device={name}:cpu --lab=aihub --yes", soft_wrap=True)
+        say("Its numbers are labelled FAKE. Stop it with Ctrl-C.")
+        await asyncio.Event().wait()
+
+
+async def _devicerun(options: argparse.Namespace) -> None:
+    """Have one fake phone, a bucket and a gcloud that gives the fake's token."""
+    from harness.devices.fake_phone import folder as folders
+    from harness.lab.fakes.devicerun import FakeDeviceRun
+
+    name, _ = _profile(options)
+    folder = folders.create(cache.root() / "fake-devicerun" / "phone", model=options.model)
+    programs = cache.root() / "fake-devicerun" / "bin"
+    programs.mkdir(exist_ok=True)
+    (programs / "gcloud").write_text(f"#!/bin/sh\necho {TOKEN}\n", encoding="utf-8")
+    (programs / "gcloud").chmod(0o755)
+    with FakeDeviceRun(folder, port=options.port) as server:
+        say = shared.console().print
+        say(
+            f"A fake Device Run with a {options.model} listens on {server.url}. In another shell:",
+            soft_wrap=True,
+        )
+        say(
+            f"  export DEVICE_RUN_ENDPOINT={server.url} STORAGE_EMULATOR_HOST={server.url}",
+            soft_wrap=True,
+        )
+        say(f"  export LITERT_GCP_BUCKET={server.bucket} PATH={programs}:$PATH", soft_wrap=True)
+        say(f"  export HARNESS_BENCHMARK_TOOL={folder.tool}", soft_wrap=True)
+        say(f"  pytest --device={name}:cpu --lab=devicerun:fake-project/fake-1", soft_wrap=True)
         say("Its numbers are labelled FAKE. Stop it with Ctrl-C.")
         await asyncio.Event().wait()
 

@@ -130,7 +130,8 @@ def add_phone(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME[:ARG]",
-        help="ask the phones of a lab, adb:HOST:PORT (repeat for several), stf:URL or aihub",
+        help="ask the phones of a lab: adb:HOST:PORT (repeatable), stf:URL, "
+        "devicerun:PROJECT/DEVICE, aihub",
     )
     parser.add_argument(
         "--preset",

@@ -4,7 +4,6 @@ One tool gives all three facts. What the phone's state makes void is not used, a
 traces do not show is not claimed: both are a MeasurementError, which gates rule INCONCLUSIVE.
 """
 
-import itertools
 import re
 import shlex
 import statistics
@@ -13,10 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
-import numpy as np
-
 from harness import latency, memory, text
-from harness.devices.benchmark import benchmark_tool, timing, tool_file
+from harness.devices.benchmark import benchmark_tool, outputs, timing, tool_file
 from harness.devices.benchmark.bench import Bench, Identity
 from harness.devices.benchmark.benchmark_tool import Preset
 from harness.devices.benchmark.measuring import Measuring
@@ -42,6 +39,7 @@ _IDENTITY = (
     "ro.product.model", "ro.build.version.sdk", "ro.build.fingerprint", "ro.product.cpu.abilist",
     FAKE_PROPERTY,
 )  # fmt: skip
+IDENTITY_COMMAND = "; ".join(f"getprop {shlex.quote(name)}" for name in _IDENTITY)
 _ASK_LIMIT_S = 15.0
 _MOST_TRACE_BYTES = 64 * 2**20
 
@@ -104,15 +102,22 @@ def unusable(server: Server | None = None) -> list[str]:
 
 def identify(connection: AdbConnection) -> Identity:
     """Ask a phone what it is."""
-    command = "; ".join(f"getprop {shlex.quote(name)}" for name in _IDENTITY)
-    reply = connection.shell(command, stage="asking what it is", timeout_s=_ASK_LIMIT_S)
-    lines = [line.strip() for line in reply.stdout.splitlines()]
+    stage = "asking what it is"
+    reply = connection.shell(IDENTITY_COMMAND, stage=stage, timeout_s=_ASK_LIMIT_S)
+    return parse_identity(connection.serial, reply.stdout)
+
+
+def parse_identity(serial: str, said: str) -> Identity:
+    """Return what a phone is, from what `IDENTITY_COMMAND` printed on it.
+
+    Raises:
+        DeviceError: it does not say.
+    """
+    lines = [line.strip() for line in said.splitlines()]
     if len(lines) < len(_IDENTITY) or not re.fullmatch(r"[0-9]{1,4}", lines[1]):
-        raise DeviceError(
-            f"phone {connection.serial}: does not say what it is: {reply.stdout.strip()[:200]!r}"
-        )
+        raise DeviceError(f"phone {serial}: does not say what it is: {said.strip()[:200]!r}")
     return Identity(
-        serial=connection.serial,
+        serial=serial,
         model=text.line(lines[0], text.NAME),
         android_api_level=int(lines[1]),
         build=text.line(lines[2], text.NAME),
@@ -207,22 +212,9 @@ class Phone:
             stage=f"running {model.name}",
             files={"output.bin": size_bytes + 1},
         )
-        data = done.files["output.bin"]
-        made = [graph.tensors[i] for i in graph.outputs]
-        if len(data) != size_bytes:
-            shown = " and ".join(f"{tensor.dtype} {list(tensor.shape)}" for tensor in made)
-            raise DeviceError(
-                f"phone {self.identity.serial}: running {model.name}: the output has "
-                f"{len(data)} bytes, {size_bytes} are expected for {shown:.200}"
-            )
-        ends = list(itertools.accumulate(tensor.size_bytes for tensor in made))
-        parts = [
-            np.frombuffer(data[end - tensor.size_bytes : end], tensor.dtype).reshape(tensor.shape)
-            for tensor, end in zip(made, ends, strict=True)
-        ]
-        values = feeding.read(graph, parts)
+        where = f"phone {self.identity.serial}: running {model.name}"
         return Output(
-            values=dict(zip(graph.output_names, values, strict=True)),
+            values=outputs.read(graph, done.files["output.bin"], where=where),
             provenance=self._provenance(model, {}),
         )
 

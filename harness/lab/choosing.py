@@ -10,6 +10,7 @@ from harness.lab.local import LocalLab
 KINDS = {
     "adb": "adb:HOST:PORT",
     "aihub": "aihub",
+    "devicerun": "devicerun:PROJECT/DEVICE",
     "farm": "farm:tls://HOST:PORT",
     "stf": "stf:URL",
 }
@@ -65,6 +66,10 @@ def choose(
             from harness.lab.adb import AdbLab  # adbutils and protobuf: only where they are used
 
             return AdbLab(arguments, phone_setup=phone_setup)
+        case "devicerun":
+            from harness.lab.devicerun import DeviceRunLab
+
+            return DeviceRunLab(_only(names), phone_setup=phone_setup)
         case "stf":
             from harness.lab.stf import StfLab
 

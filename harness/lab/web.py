@@ -7,7 +7,7 @@ import contextlib
 import json
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,7 +56,14 @@ class Site:
     """One server and the user's token for it."""
 
     def __init__(
-        self, url: str, *, lab: str, token: str, scheme: str = "Bearer", patience: Patience
+        self,
+        url: str,
+        *,
+        lab: str,
+        token: str,
+        patience: Patience,
+        headers: Mapping[str, str] | None = None,
+        renew: Callable[[], str] | None = None,
     ) -> None:
         """Name the server; nothing is asked yet.
 
@@ -64,8 +71,9 @@ class Site:
             url: What every path starts with.
             lab: Name of the lab, for messages.
             token: The user's secret.
-            scheme: Word before the token in the header Authorization.
             patience: How long to wait.
+            headers: Sent with every request.
+            renew: Returns a new token for one that is accepted no longer.
 
         Raises:
             ConfigError: it is no http or https address.
@@ -75,9 +83,10 @@ class Site:
         self.url = url.rstrip("/")
         self._lab = lab
         self._token = token
-        self._scheme = scheme
+        self._renew = renew
         self._patience = patience
         self._session = requests.Session()
+        self._session.headers.update(headers or {})
         self._session.trust_env = False  # no other credentials than the token's
 
     def ask(self, method: str, path: str, body: object = None) -> Mapping[str, Any]:
@@ -101,8 +110,37 @@ class Site:
         """Close what connections are open; the next question opens new ones."""
         self._session.close()
 
+    def send(self, method: str, path: str, data: bytes) -> None:
+        """Send bytes.
+
+        Raises:
+            ConfigError: the token is not accepted.
+            RefusedError: the server says no.
+            DeviceError: it does not answer.
+        """
+        self._again(method, self.url + path, data, _JSON_BYTES_MAX)
+
+    def fetch(self, path: str, *, at_most_bytes: int) -> bytes:
+        """Return the bytes at a path.
+
+        Raises:
+            ConfigError: the token is not accepted.
+            RefusedError: the server says no.
+            DeviceError: it does not answer, or with more bytes than expected.
+        """
+        return self._again("GET", self.url + path, None, at_most_bytes)
+
     def _again(self, method: str, url: str, body: object, at_most_bytes: int) -> bytes:
-        """Ask until there is an answer or patience ends."""
+        """Ask until there is an answer or patience ends; once more with a new token."""
+        try:
+            return self._patiently(method, url, body, at_most_bytes)
+        except ConfigError:
+            if self._renew is None:
+                raise
+            self._token = self._renew()
+            return self._patiently(method, url, body, at_most_bytes)
+
+    def _patiently(self, method: str, url: str, body: object, at_most_bytes: int) -> bytes:
         wait_s = self._patience.wait_s
         for left in reversed(range(self._patience.tries)):
             try:
@@ -123,8 +161,9 @@ class Site:
             reply = self._session.request(
                 method,
                 url,
-                json=body,
-                headers={"Authorization": f"{self._scheme} {self._token}"},
+                json=None if isinstance(body, bytes) else body,
+                data=body if isinstance(body, bytes) else None,
+                headers={"Authorization": f"Bearer {self._token}"},
                 timeout=self._patience.timeout_s,
                 allow_redirects=False,  # the token goes to no other address
                 stream=True,

@@ -115,8 +115,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="append",
         default=[],
         metavar="NAME[:ARG]",
-        help="ask the phones of a lab, adb:HOST:PORT (repeatable), stf:URL or aihub; default "
-        "the ini key labs, else this host",
+        help="ask the phones of a lab: adb:HOST:PORT (repeatable), stf:URL, "
+        "devicerun:PROJECT/DEVICE, aihub; default the ini key labs, else this host",
     )
     group.addoption(
         "--harness-yes",

@@ -1,0 +1,157 @@
+"""A fake Google Device Run with a bucket beside it; its phone is a fake phone's folder.
+
+Source: litert-cli 0.2.1, commands/benchmark/ddp.py; Cloud Storage, JSON API.
+"""
+
+import itertools
+import json
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from harness import child
+from harness.devices.fake_phone.folder import Folder
+from harness.errors import DeviceError
+from harness.lab.fakes.serving import TOKEN, Asked, FakeServer, Fault, Reply
+
+_LIMIT_S = 300.0
+
+
+@dataclass(kw_only=True)
+class _Session:
+    config: dict[str, Any]
+    fault: Fault | None
+    report: dict[str, Any] | None = None
+    cancelled: bool = False
+
+
+@dataclass(kw_only=True)
+class _State:
+    objects: dict[str, bytes] = field(default_factory=dict)
+    sessions: dict[str, _Session] = field(default_factory=dict)
+
+
+class FakeDeviceRun(FakeServer):
+    """Device Run's interface and a bucket, over one phone."""
+
+    def __init__(self, phone: Folder, *, bucket: str = "a-bucket", port: int = 0) -> None:
+        """Lend a phone; the bucket is empty."""
+        super().__init__(port=port)
+        self.bucket = bucket
+        self._phone = phone
+        self._state = _State()
+        self._numbers = itertools.count(1)
+
+    def running(self) -> set[str]:
+        """Return the sessions that neither ended nor were cancelled."""
+        with self.lock:
+            sessions = self._state.sessions.items()
+            return {name for name, one in sessions if one.report is None and not one.cancelled}
+
+    def release(self) -> None:
+        """Let sessions that never end go on."""
+        for session in self._state.sessions.values():
+            session.fault = None
+
+    def reply(self, asked: Asked) -> Reply:
+        """Answer as Google does."""
+        if asked.headers.get("authorization") != f"Bearer {TOKEN}":
+            return Reply(status=401, body=b'{"error": {"message": "invalid credentials"}}')
+        if "/storage/" in asked.path:
+            return self._storage(asked)
+        name = asked.path.rpartition("/")[2]
+        if asked.method == "POST" and name == "sessions":
+            return self._begin(json.loads(asked.body)["sessionConfig"])
+        if asked.method == "POST" and name.endswith(":cancel"):
+            self._state.sessions[name.removesuffix(":cancel")].cancelled = True
+            return Reply(body=b"{}")
+        return self._poll(name, self._state.sessions[name])
+
+    def _storage(self, asked: Asked) -> Reply:
+        head = f"/storage/v1/b/{self.bucket}"
+        if asked.method == "POST":
+            self._state.objects[asked.query["name"]] = asked.body
+            return _json({"name": asked.query["name"]})
+        if asked.path == head:
+            return _json({"name": self.bucket})
+        name = unquote(asked.path.removeprefix(f"{head}/o/"))
+        data = self._state.objects[name]
+        if asked.query.get("alt") == "media":
+            return Reply(body=data, kind="application/octet-stream")
+        return _json({"name": name, "size": str(len(data))})
+
+    def _begin(self, config: dict[str, Any]) -> Reply:
+        name = f"s{next(self._numbers):05d}"
+        fault = self.strikes(Fault.ENDLESS, Fault.FAILED, Fault.FOREIGN)
+        self._state.sessions[name] = _Session(config=config, fault=fault)
+        return _json({"name": f"projects/p/locations/global/operations/{name}"})
+
+    def _poll(self, name: str, session: _Session) -> Reply:
+        if session.fault is Fault.ENDLESS or session.cancelled:
+            return _json({"name": name, "done": session.cancelled})
+        with self.lock:
+            if session.report is None:
+                session.report = self._run(name, session)
+        return _json({"name": name, "done": True, "response": {"sessionReport": session.report}})
+
+    def _run(self, name: str, session: _Session) -> dict[str, Any]:
+        """Run the job of a session on the phone, and report as the platform does."""
+        if session.fault is Fault.FAILED:
+            return {"result": {"resultType": "INFRASTRUCTURE_FAILURE"}, "jobReports": []}
+        (job,) = session.config["jobConfigs"]
+        binary = job["action"]["androidNativeBinary"]["androidNativeBinary"]
+        files, pulled = {}, []
+        for action in job["allocationConfig"]["deviceConfigs"][0]["actions"]:
+            for one in action.get("androidPushFiles", {}).get("fileConfigs", ()):
+                files[one["destinationPath"]] = self._object(one["sourceFile"])
+            pulled += action.get("androidPullFiles", {}).get("paths", [])
+        for path in (*files, *pulled):  # a clean phone for each session
+            shutil.rmtree(Path(self._phone.to_host(path)).parent, ignore_errors=True)
+        for path, data in files.items():
+            target = Path(self._phone.to_host(path))
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(data)
+        passed = self._execute(self._object(binary).decode())
+        prefix = f"{session.config['displayName']}/{name}/artifacts"
+        outputs = [
+            {"gcsOutputFile": {"path": f"gs://{self.bucket}/{self._keep(prefix, file, session)}"}}
+            for path in pulled
+            for file in sorted(Path(self._phone.to_host(path)).rglob("*"))
+            if file.is_file()
+        ]
+        result = {"resultType": "PASSED" if passed else "FAILED"}
+        execution = {"outputFiles": outputs}
+        reports = [{"displayName": "job", "result": result, "executionReports": [execution]}]
+        return {"result": result, "jobReports": reports}
+
+    def _execute(self, script: str) -> bool:
+        try:
+            done = child.run(
+                ["/bin/sh", "-c", self._phone.to_host(script)],
+                stage="a job of the fake Device Run",
+                timeout_s=_LIMIT_S,
+                env=self._phone.environment(),
+                cwd=self._phone.path,
+            )
+        except DeviceError:
+            return False
+        return done.exit_code == 0
+
+    def _keep(self, prefix: str, file: Path, session: _Session) -> str:
+        """Put a file of the phone into the bucket; return its name there."""
+        name = f"{prefix}/{file.relative_to(self._phone.root)}"
+        data = file.read_bytes()
+        if session.fault is Fault.FOREIGN and file.name == "script.txt":
+            data = b"another\n"
+        self._state.objects[name] = data
+        return name
+
+    def _object(self, source: dict[str, Any]) -> bytes:
+        path: str = source["gcsInputFile"]["path"]
+        return self._state.objects[path.removeprefix(f"gs://{self.bucket}/")]
+
+
+def _json(value: object) -> Reply:
+    return Reply(body=json.dumps(value).encode())

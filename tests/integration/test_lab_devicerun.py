@@ -1,0 +1,221 @@
+"""Rent a fake phone from a fake Device Run, with a bucket beside it and a stub gcloud."""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from harness.devices.connect import PhoneSetup
+from harness.devices.fake_phone import folder as folders
+from harness.devices.fake_phone.folder import Folder
+from harness.devices.phone.adb import Server
+from harness.errors import ConfigError, DeviceError, HarnessError, MeasurementError
+from harness.images import Output
+from harness.inputs import Inputs
+from harness.lab import Facts
+from harness.lab.devicerun import DeviceRunLab, Pace
+from harness.lab.fakes.devicerun import FakeDeviceRun
+from harness.lab.fakes.serving import TOKEN, Fault
+from harness.lab.web import Patience
+from harness.latency import Latency
+from harness.memory import Memory
+from harness.placement import Placement
+from harness.profiles import Target
+from harness.requests import Fact, Request, Verb
+from harness.results import latest, load
+from tests import models, phones
+from tests.phones import PIXEL_4, SIZE, Plugged
+
+TARGET = Target(profile=PIXEL_4, delegate="gpu")
+PATIENCE = Patience(tries=4, wait_s=0.01, timeout_s=30.0)
+NAME = "my-project/flame-29"
+
+
+@pytest.fixture
+def phone(tmp_path: Path) -> Folder:
+    return folders.create(tmp_path / "rented")
+
+
+@pytest.fixture
+def run(phone: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeDeviceRun]:
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    (programs / "gcloud").write_text(f"#!/bin/sh\necho {TOKEN}\n")
+    (programs / "gcloud").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("HARNESS_BENCHMARK_TOOL", str(phone.tool))
+    with FakeDeviceRun(phone) as fake:
+        monkeypatch.setenv("DEVICE_RUN_ENDPOINT", fake.url)
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", fake.url)
+        monkeypatch.setenv("LITERT_GCP_BUCKET", fake.bucket)
+        yield fake
+
+
+def opened(*, session_s: float = 120.0) -> DeviceRunLab:
+    pace = Pace(poll_s=0.05, session_s=session_s)
+    lab = DeviceRunLab(NAME, phone_setup=PhoneSetup(), patience=PATIENCE, pace=pace)
+    lab.open()
+    return lab
+
+
+def asked(*verbs: Verb, target: Target = TARGET) -> list[Request]:
+    given = Inputs.of(phones.frame())
+    return [
+        Request(
+            target=target,
+            verb=verb,
+            model=phones.model(),
+            size=SIZE,
+            inputs=given if verb is Verb.RUN else None,
+        )
+        for verb in verbs or Verb
+    ]
+
+
+def taken(lab: DeviceRunLab, requests: list[Request]) -> dict[Verb, Fact]:
+    facts = {fact.request.verb: fact for fact in Facts(lab).take(requests)}
+    lab.close()
+    return facts
+
+
+def test_one_session_gives_the_facts_of_the_cable(
+    run: FakeDeviceRun, phone: Folder, plugged: Plugged, server: Server
+) -> None:
+    for one in (phone, plugged.folder):
+        one.switch(refused_ops=("TRANSPOSE_CONV",))
+
+    facts = taken(opened(), asked())
+
+    assert len([path for method, path in run.asked if path.endswith("/sessions")]) == 1
+    with plugged.phone("gpu") as direct:
+        sized = phones.model().at(SIZE)
+        placement, output = direct.place(sized), direct.run(sized, phones.frame())
+        memory = direct.memory(sized)
+    found, image, time_ = (facts[verb].value() for verb in (Verb.PLACE, Verb.RUN, Verb.TIME))
+    assert isinstance(found, Placement)
+    assert (found.nodes, found.partitions) == (placement.nodes, placement.partitions)
+    assert isinstance(image, Output)
+    assert np.array_equal(image.pixels, output.pixels)
+    assert isinstance(time_, Latency)
+    assert time_.low_ms is not None
+    measured = facts[Verb.MEMORY].value()
+    assert isinstance(measured, Memory)
+    assert (measured.reported_peak_mib is None) == (memory.reported_peak_mib is None)
+    assert facts[Verb.COUNT].answer is None
+    assert found.provenance.lab == f"devicerun:{NAME}"
+    assert found.provenance.evidence.value == "FAKE"
+    assert "unit is not known" in found.provenance.note
+
+
+def test_models_are_timed_forwards_and_backwards_in_turn(run: FakeDeviceRun) -> None:
+    other = phones.model(models.unet(), name="other")
+    requests = [
+        *asked(Verb.TIME),
+        Request(target=TARGET, verb=Verb.TIME, model=other, size=SIZE),
+    ]
+
+    script = opened()._script(requests)
+
+    order = [line.rpartition(">")[2].rpartition("/")[2] for line in script.lines]
+    timed = [name.removesuffix(".code").partition("-")[0] for name in order if "code" in name]
+    assert timed == list("0110011001")
+
+
+def test_a_phone_that_is_hot_gives_no_latency(run: FakeDeviceRun, phone: Folder) -> None:
+    phone.write("/sys/class/thermal/thermal_zone1/temp", "60000\n")
+
+    facts = taken(opened(), asked(Verb.TIME, Verb.PLACE))
+
+    assert isinstance(facts[Verb.TIME].error, MeasurementError)
+    assert facts[Verb.PLACE].error is None
+
+
+def test_a_phone_of_another_kind_gives_no_fact(run: FakeDeviceRun, phone: Folder) -> None:
+    phone.setprop("ro.product.model", "Nokia 8")
+
+    assert isinstance(taken(opened(), asked(Verb.PLACE))[Verb.PLACE].error, ConfigError)
+
+
+@pytest.mark.parametrize(
+    ("fault", "after", "said"),
+    [
+        (Fault.FAILED, 0, "left no files"),
+        (Fault.FOREIGN, 0, "another script"),
+        (Fault.ENDLESS, 0, "did not end"),
+        (Fault.BROKEN, 3, "500"),
+        (Fault.GONE, 3, "cannot be reached"),
+        (Fault.TRUNCATED, 12, "cut off"),
+    ],
+)
+def test_each_fault_is_one_clear_error_and_nothing_goes_on(
+    run: FakeDeviceRun, fault: Fault, after: int, said: str
+) -> None:
+    lab = opened(session_s=0.5 if fault is Fault.ENDLESS else 120.0)
+    run.plant(fault, after=after, times=6)
+
+    (fact,) = lab.answer(asked(Verb.PLACE))
+    run.faults.clear()
+
+    assert isinstance(fact.error, DeviceError)
+    assert said in str(fact.error)
+    assert TOKEN not in str(fact.error)
+    assert lab.close() == []
+    assert run.running() == set()
+
+
+def test_a_token_that_ran_out_is_asked_for_again(run: FakeDeviceRun) -> None:
+    lab = opened()
+    run.plant(Fault.UNAUTHORIZED, after=3)
+    run.plant(Fault.UNAUTHORIZED, after=8)
+
+    assert taken(lab, asked(Verb.PLACE))[Verb.PLACE].error is None
+
+
+def test_a_token_that_is_never_accepted_is_one_error(run: FakeDeviceRun) -> None:
+    run.plant(Fault.UNAUTHORIZED, times=1000)
+
+    with pytest.raises(ConfigError, match="token") as refused:
+        opened()
+    assert TOKEN not in str(refused.value)
+
+
+@pytest.mark.parametrize("argument", ["", "my-project", "MY/x", "my-project/a b", "a/b/c"])
+def test_a_lab_without_project_and_device_says_what_to_write(argument: str) -> None:
+    with pytest.raises(ConfigError, match="PROJECT/DEVICE"):
+        DeviceRunLab(argument, phone_setup=PhoneSetup())
+
+
+@pytest.mark.slow
+def test_a_run_that_is_told_to_stop_cancels_its_session(
+    run: FakeDeviceRun, project: pytest.Pytester
+) -> None:
+    run.plant(Fault.ENDLESS)
+    command = [sys.executable, "-m", "pytest", "--device=pixel4:gpu", f"--lab=devicerun:{NAME}"]
+    started = project.popen([*command, "--subject=unet.fp32"], stdin=-3, stdout=-1)
+    deadline = time.monotonic() + 60
+    while not run.running():
+        assert time.monotonic() < deadline
+        assert started.poll() is None
+        time.sleep(0.05)
+
+    os.kill(started.pid, signal.SIGTERM)
+    said, _ = started.communicate(timeout=60)
+
+    assert started.returncode == pytest.ExitCode.INTERRUPTED, said
+    assert run.running() == set()
+    assert load(latest(project.path)).run.lab == f"devicerun:{NAME}"
+    files = [path for path in project.path.rglob("*") if path.is_file()]
+    assert not [path for path in files if TOKEN.encode() in path.read_bytes()]
+
+
+def test_every_error_is_one_of_the_harness(run: FakeDeviceRun, phone: Folder) -> None:
+    phone.switch(tool_build="2020")
+
+    facts = taken(opened(), asked(Verb.RUN, Verb.PLACE))
+
+    assert all(isinstance(fact.error, HarnessError) for fact in facts.values())
