@@ -7,7 +7,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 # Quick tests on base dependencies are what no such mark is on; pyproject.toml explains each.
-MARKED := train or qualcomm or history or study or measures or arm64 or gpu or adb or browser or farm or quantize or slow
+MARKED := train or qualcomm or history or study or measures or arm64 or gpu or adb or systemd or browser or farm or quantize or slow
 TESTS  := $(BIN)/pytest --benchmark-skip -n 2 --dist loadfile
 
 PLUGINS := $(addprefix pytest-,asyncio benchmark check clarity cov django env forked html \
@@ -61,7 +61,7 @@ fuzz: $(VENV)/dev.stamp           ## Read and run models with random faults, oth
 
 stacks: $(VENV)/all.stamp         ## Install every host stack this machine can run (Debian, root).
 	apt-get update -qq
-	apt-get install -y -qq --no-install-recommends chromium adb qemu-user gcc libc6-dev postgresql
+	apt-get install -y -qq --no-install-recommends chromium adb qemu-user gcc libc6-dev postgresql systemd
 	$(BIN)/harness doctor --install arm64
 	$(BIN)/harness doctor
 

@@ -16,7 +16,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -56,6 +56,7 @@ def run(
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
     stdin: bytes = b"",
+    log: Path | None = None,
 ) -> Done:
     """Run a program to its end; a non-zero exit code is the caller's to judge.
 
@@ -68,12 +69,13 @@ def run(
         env: Added to this process's environment.
         cwd: Working folder.
         stdin: What the program reads.
+        log: File that keeps all that the program prints, as it comes; then `Done` has it twice.
 
     Raises:
         StackMissing: the program does not exist.
-        DeviceError: it ran past the limit or was killed by a signal.
+        DeviceError: the log cannot be written, or it ran past the limit or was killed by a signal.
     """
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+    with _outputs(log) as (out, err):
         process = start(
             command,
             memory_mib=memory_mib,
@@ -98,6 +100,21 @@ def run(
         why = last_line(done.stderr or done.stdout)
         raise DeviceError(f"{stage}: crashed ({exit_name(done.exit_code)}): {why}")
     return done
+
+
+@contextlib.contextmanager
+def _outputs(log: Path | None) -> Iterator[tuple[BinaryIO, BinaryIO]]:
+    """Open what takes standard output and standard error: two files, or one log for both."""
+    if log is None:
+        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+            yield out, err
+        return
+    try:
+        file = log.open("w+b", buffering=0)
+    except OSError as error:
+        raise DeviceError(f"{log}: cannot be written ({error.strerror})") from None
+    with file:
+        yield file, file
 
 
 async def spawn(

@@ -6,7 +6,8 @@
     ├── ModelError          a .tflite cannot be read, resized or run
     ├── DeviceError         a device, its driver or its software stack failed
     │   └── StackMissing    a host stack or tool is not installed here
-    └── MeasurementError    a measurement was taken but must not be used
+    ├── MeasurementError    a measurement was taken but must not be used
+    └── NetworkError        a server could not be reached, or gave no answer that is of use
     GateError               a gate ruled and did not pass (an AssertionError)
     └── InconclusiveError   a gate had no evidence or no limit to rule by
 
@@ -51,6 +52,10 @@ class TimeLimitError(DeviceError):
 
 class MeasurementError(HarnessError):
     """A measurement that was taken but must not be used."""
+
+
+class NetworkError(HarnessError):
+    """A server that could not be reached, or gave no answer that is of use."""
 
 
 class GateError(AssertionError):

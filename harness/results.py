@@ -165,19 +165,22 @@ class Writer:
         run: The run's head.
     """
 
-    def __init__(self, root: Path, *, command: Sequence[str] = (), lab: str = "") -> None:
+    def __init__(
+        self, root: Path, *, command: Sequence[str] = (), lab: str = "", run_id: str = ""
+    ) -> None:
         """Write below a folder; nothing is made there before the first line.
 
         Args:
             root: The folder.
             command: What was typed.
             lab: Name of the lab that is asked, or ''.
+            run_id: Id of the run, or '' for one that is made up.
         """
         self.path: Path | None = None
         self._folder = root / FOLDER
         self.run = Run(
             schema=SCHEMA,
-            id=secrets.token_hex(8),
+            id=run_id or secrets.token_hex(8),
             command=tuple(command),
             host=socket.gethostname(),
             time_utc=evidence.now_utc(),
@@ -294,6 +297,16 @@ def latest(root: Path) -> Path:
     if not runs:
         raise ConfigError(f"{root / FOLDER}: no results yet; run `pytest --device=NAME` first")
     return runs[-1]
+
+
+def of_id(root: Path, run_id: str) -> Path | None:
+    """Return the newest file below a folder whose head has an id, or None."""
+    for path in reversed(all_runs(root)):
+        with contextlib.suppress(ConfigError, StopIteration):  # of an earlier format, or damaged
+            head = next(lines(path))
+            if isinstance(head, Run) and head.id == run_id:
+                return path
+    return None
 
 
 def unfinished(root: Path, tests: Sequence[str]) -> Results | None:

@@ -23,6 +23,7 @@ from harness.cli import (
     init,
     inspect,
     ledger,
+    nightly,
     quantize,
     report,
     study,
@@ -32,7 +33,7 @@ from harness.errors import GateError, HarnessError
 
 COMMANDS = (
     devices, doctor, inspect, advise, bisect, init, bless, compare, calibrate, ledger, report,
-    ci_summary, history, fake_phone, fake_lab, farm, train, build, quantize, study,
+    ci_summary, history, nightly, fake_phone, fake_lab, farm, train, build, quantize, study,
 )  # fmt: skip
 
 EXAMPLES = {
@@ -48,6 +49,7 @@ EXAMPLES = {
     "ledger": "harness ledger --measure denoise --device pixel4",
     "report": "harness report --out report.html",
     "history": "harness history replay nights.csv.gz",
+    "nightly": "harness nightly --device pixel4 --webhook 'slack env:SLACK_WEBHOOK' -- --strict",
     "ci-summary": "harness ci-summary --against origin/main --annotations",
     "fake-phone": "harness fake-phone --port 5601",
     "fake-lab": "harness fake-lab stf --port 7100",

@@ -16,7 +16,8 @@ from harness.history.rows import Acknowledged, Point
 if TYPE_CHECKING:
     from harness.history.store import Store
 
-_DAYS = 60
+DAYS = 60
+"""How far back a check looks, unless told."""
 _POINTS = 40
 _BAR = 30
 _LISTED = 20
@@ -41,9 +42,9 @@ def add_commands(commands: Any) -> tuple[argparse.ArgumentParser, ...]:
     check.add_argument(
         "--days",
         type=int,
-        default=_DAYS,
+        default=DAYS,
         metavar="N",
-        help=f"how far back to look from the newest run; default {_DAYS}",
+        help=f"how far back to look from the newest run; default {DAYS}",
     )
     check.set_defaults(history_command=_check)
     ack = commands.add_parser("ack", help="let a finding stay until a day")
@@ -64,7 +65,7 @@ def _check(options: argparse.Namespace) -> int:
     if options.runs < 1 or options.days < 1:
         raise ConfigError("--runs and --days are at least 1")
     with open_store(options.history) as store:
-        found = _look_back(store, options.days, options.runs)
+        found = look_back(store, options.days, options.runs)
     console = shared.console()
     for one in found:
         for line in str(one).splitlines():
@@ -79,7 +80,12 @@ def _check(options: argparse.Namespace) -> int:
     return 1 if failing else 0
 
 
-def _look_back(store: "Store", days: int, newest: int = 1) -> tuple[news.News, ...]:
+def look_back(store: "Store", days: int, newest: int = 1) -> tuple[news.News, ...]:
+    """Return the news of the newest runs, held against those of some days before.
+
+    Raises:
+        ConfigError: the history has no run.
+    """
     runs = list(store.runs(days=days))
     if not runs:
         raise ConfigError("the history has no run; `harness history add FILE` takes one in")
@@ -91,10 +97,10 @@ def _ack(options: argparse.Namespace) -> int:
     """Keep an acknowledgement of a finding that the history gives."""
     one = Acknowledged(finding=options.finding, because=options.because, until=options.until)
     with open_store(options.history) as store:
-        known = {found.id for found in _look_back(store, _DAYS)}
+        known = {found.id for found in look_back(store, DAYS)}
         if one.finding not in known:
             raise ConfigError(
-                f"{one.finding!r:.80}: no finding of the last {_DAYS} days; "
+                f"{one.finding!r:.80}: no finding of the last {DAYS} days; "
                 "`harness history check` prints them"
             )
         store.acknowledge(one)

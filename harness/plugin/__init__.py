@@ -7,6 +7,7 @@ understood once the project's conftests have said which names are theirs.
 
 import argparse
 import itertools
+import re
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,8 +53,8 @@ Example: pytest --device=pixel4:gpu --subject=deblur_unet --strict
 --device, --origin, --serial, --lab, --yes, --subject, --jobs, --resume, --history and --report are
 short for the options below, where the project has no option of that name. With --strict an
 INCONCLUSIVE ruling fails. Ini keys: golden_dir, profile_dirs, benchmark_tool, benchmark_preset,
-external_delegates, labs, lab_consent, history; with harness_ before the name where the project has
-a key of that name. Options"""
+external_delegates, labs, lab_consent, history, nightly; with harness_ before the name where the
+project has a key of that name. Options"""
 _INI: dict[str, dict[str, Any]] = {
     "golden_dir": {"help": "folder of <subject>/subject.toml, default golden", "default": ""},
     "profile_dirs": {"help": "more folders of device profiles", "type": "paths", "default": []},
@@ -75,6 +76,11 @@ _INI: dict[str, dict[str, Any]] = {
         "default": [],
     },
     "history": {"help": "SQLite file or postgresql://... that takes each run in", "default": ""},
+    "nightly": {
+        "help": "options of `harness nightly`, one a line",
+        "type": "linelist",
+        "default": [],
+    },
 }
 _TAKEN = pytest.StashKey[frozenset[str]]()
 """Short names, of options and ini keys, that belong to the project or another plugin."""
@@ -153,8 +159,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="FILE",
         help="draw the run as one self-contained HTML page at its end",
     )
+    group.addoption(
+        "--harness-run-id",
+        type=_run_id,
+        metavar="ID",
+        help="id of the run in its records, for who must find it again; default one made up",
+    )
     for name, details in _INI.items():
         parser.addini(f"harness_{name}", **details)
+
+
+def _run_id(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9-]{1,64}", text):
+        raise argparse.ArgumentTypeError("an id is 1 to 64 letters, digits and dashes")
+    return text
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:

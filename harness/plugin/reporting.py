@@ -224,7 +224,10 @@ class Reporter:
         if not hasattr(session.config, "workerinput"):
             command = ("pytest", *session.config.invocation_params.args)
             self._writer = results.Writer(
-                session.config.rootpath, command=command, lab=self._session.lab.name
+                session.config.rootpath,
+                command=command,
+                lab=self._session.lab.name,
+                run_id=option(session.config, "run_id") or "",
             )
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
