@@ -1,6 +1,7 @@
 """Rent phones from the fake AI Hub with Qualcomm's own client."""
 
 import contextlib
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -41,8 +42,13 @@ def served(folder: Path, python: Path, **known: object) -> Iterator[FakeAihub]:
         yield fake
 
 
-def opened(*, resume: bool = False, pace: Pace = PACE) -> AihubLab:
+def lab(*, resume: bool = False, job_s: float = PACE.job_s) -> AihubLab:
+    """Return a lab that the fake answers, not yet opened."""
+    return AihubLab(consent=True, resume=resume, pace=dataclasses.replace(PACE, job_s=job_s))
+
+
+def opened(*, resume: bool = False, job_s: float = PACE.job_s) -> AihubLab:
     """Return a lab that the fake answers."""
-    lab = AihubLab(consent=True, resume=resume, pace=pace)
-    lab.open()
-    return lab
+    found = lab(resume=resume, job_s=job_s)
+    found.open()
+    return found

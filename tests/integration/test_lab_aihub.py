@@ -1,6 +1,5 @@
 """Rent phones of a fake AI Hub, asked by Qualcomm's own client in its own venv."""
 
-import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,7 +22,7 @@ from harness.placement import Placement
 from harness.requests import Fact, Request, Verb
 from harness.results import latest, load
 from tests import aihub, phones
-from tests.aihub import PACE, TARGET
+from tests.aihub import TARGET
 from tests.phones import SIZE, Plugged
 
 pytestmark = pytest.mark.slow
@@ -123,7 +122,7 @@ def test_nothing_is_sent_before_the_user_agrees(hub: FakeAihub, project: pytest.
 def test_each_fault_is_one_clear_error_and_never_a_fact(
     hub: FakeAihub, fault: Fault, after: int, kind: type[HarnessError], said: str
 ) -> None:
-    lab = aihub.opened(pace=dataclasses.replace(PACE, job_s=2.0))
+    lab = aihub.opened(job_s=2.0)
     hub.plant(fault, after=after, times=1000)
 
     facts = taken(lab, Verb.TIME, Verb.RUN)
@@ -160,7 +159,7 @@ def test_a_server_that_is_away_is_one_error(hub: FakeAihub, tmp_path: Path) -> N
 
 def test_a_run_that_goes_on_takes_over_jobs_that_ended_meanwhile(hub: FakeAihub) -> None:
     hub.plant(Fault.ENDLESS)
-    first = taken(aihub.opened(pace=dataclasses.replace(PACE, job_s=1.0)), Verb.TIME)
+    first = taken(aihub.opened(job_s=1.0), Verb.TIME)
     for job in hub._stored.jobs.values():
         job.fault = None
 

@@ -28,12 +28,14 @@ class Lent:
         address: Host and port of its adb daemon.
         reserved: Whether it is lent.
         idle_s: How long it stays lent without traffic.
+        since_s: When it was lent, by the monotonic clock.
     """
 
     model: str
     address: tuple[str, int]
     reserved: bool = False
     idle_s: float = 900.0
+    since_s: float = 0.0
     tunnel: "Tunnel | None" = field(default=None, repr=False)
 
 
@@ -49,7 +51,9 @@ class FakeStf(FakeServer):
         """Return the serials of what is lent now."""
         with self.lock:
             for serial, phone in self.phones.items():
-                if phone.tunnel is not None and phone.tunnel.idle_s() > phone.idle_s:
+                unused_s = time.monotonic() - phone.since_s
+                idle_s = phone.tunnel.idle_s() if phone.tunnel is not None else unused_s
+                if phone.reserved and idle_s > phone.idle_s:
                     self._release(serial)
             return {serial for serial, phone in self.phones.items() if phone.reserved}
 
@@ -74,7 +78,7 @@ class FakeStf(FakeServer):
                 if serial in lent or self.strikes(Fault.FAILED):
                     return _said(403, "Device is being used or not available")
                 phone = self.phones[serial]
-                phone.reserved = True
+                phone.reserved, phone.since_s = True, time.monotonic()
                 phone.idle_s = float(body["timeout"]) / 1000
                 return _json({"success": True, "description": "Device successfully added"})
             case "POST", _, "remoteConnect" if serial in lent:
