@@ -19,11 +19,13 @@ from harness import arrays, files, images, roles, samples, schema
 from harness.errors import BlessedDataError
 from harness.images import Pixels, Size
 from harness.inputs import Inputs, Values
-from harness.roles import OutputSpec, Role
+from harness.roles import InputSpec, OutputSpec, Role
 from harness.samples import Sample
 from harness.subjects import SUBJECT_FILE, Subject
 
 _LEVELS = 65535
+_LAST = "_last"
+"""What is added to the names of arrays that are of a clip's last frame."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -56,6 +58,9 @@ class Golden:
         expected: What each output should be; fed-back states are left out.
         size: Resolution of the frame.
         specs: Every output of the model, in the order of subject.toml.
+        input_specs: Every input likewise; none where nobody described them.
+        later: Of a clip, the inputs of each further frame, without the states that it is handed.
+        last: Of a clip, what FP32 made of its last frame: each output that is judged.
     """
 
     name: str
@@ -63,6 +68,9 @@ class Golden:
     expected: tuple[Expected, ...]
     size: Size
     specs: tuple[OutputSpec, ...]
+    input_specs: tuple[InputSpec, ...] = ()
+    later: tuple[Inputs, ...] = ()
+    last: tuple[Values, ...] = ()
 
     @property
     def frame(self) -> Pixels:
@@ -236,6 +244,8 @@ def load(subject: Subject, name: str) -> Golden:
     if stored.model_sha256 != subject.reference.sha256:
         raise BlessedDataError(f"{path}: stale, made by another FP32 model; {remedy}")
     specs = judged_specs(subject)
+    if sample.later and len(stored.last) != len(specs):
+        raise BlessedDataError(f"{path}: holds no output of the clip's last frame; {remedy}")
     if len(stored.outputs) != len(specs):
         raise BlessedDataError(f"{path}: was blessed for other outputs; {remedy}")
     return Golden(
@@ -247,6 +257,9 @@ def load(subject: Subject, name: str) -> Golden:
         ),
         size=sample.size,
         specs=subject.output_specs,
+        input_specs=subject.inputs,
+        later=sample.later,
+        last=stored.last,
     )
 
 
@@ -264,6 +277,7 @@ class _Reference:
     """Blessed outputs, and the hashes of the inputs and the model that they were made from."""
 
     outputs: tuple[Values, ...]
+    last: tuple[Values, ...]
     frame_sha256: str
     model_sha256: str
 
@@ -288,6 +302,11 @@ def _read_reference(subject: Subject, name: str) -> _Reference:
         stored = arrays.members(data)
         return _Reference(
             outputs=tuple(_unpacked(stored, spec, key) for spec, key in _keys(subject)),
+            last=tuple(
+                _unpacked(stored, spec, f"{key}{_LAST}")
+                for spec, key in _keys(subject)
+                if f"output{key}{_LAST}" in stored
+            ),
             frame_sha256=str(stored["frame_sha256"]),
             model_sha256=str(stored["model_sha256"]),
         )
@@ -345,13 +364,16 @@ def _unpacked(stored: Mapping[str, NDArray[Any]], spec: OutputSpec, key: str) ->
     return output
 
 
-def store(subject: Subject, sample: Sample, outputs: Sequence[Values]) -> Path:
+def store(
+    subject: Subject, sample: Sample, outputs: Sequence[Values], last: Sequence[Values] = ()
+) -> Path:
     """Write the blessed FP32 outputs of a sample; only `harness bless` and `init` call this.
 
     Args:
         subject: The model.
         sample: What it was given.
         outputs: What `judged` makes of what it gave.
+        last: Of a clip, the same of its last frame.
 
     Raises:
         BlessedDataError: an output is not finite, or not in the range that the subject states.
@@ -363,6 +385,8 @@ def store(subject: Subject, sample: Sample, outputs: Sequence[Values]) -> Path:
     }
     for (spec, key), values in zip(_keys(subject), outputs, strict=True):
         stored |= _packed(spec, key, values)
+    for (spec, key), values in zip(_keys(subject), last, strict=bool(last)):
+        stored |= _packed(spec, f"{key}{_LAST}", values)
     path = subject.references / f"{sample.name}.npz"
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as file:

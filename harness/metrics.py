@@ -155,6 +155,12 @@ QUALITY_DB = Metric(
     about="mean PSNR against the sharp targets",
 )
 
+DRIFT_DB = Metric(
+    gate=FIDELITY,
+    name="drift_db",
+    unit="dB",
+    about="of a clip, PSNR against the FP32 golden lost from its first frame to its last",
+)
 COSINE_SIMILARITY = Metric(
     gate=FIDELITY,
     name="cosine_similarity",
@@ -193,6 +199,7 @@ ALL = (
     DELTA_E_2000,
     SHIFT_PX,
     LPIPS,
+    DRIFT_DB,
     COSINE_SIMILARITY,
     TOP1_AGREEMENT,
     IOU,

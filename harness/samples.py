@@ -7,6 +7,7 @@ whose inputs are described has a folder for each sample, with a file for each te
     first.plane0.png ...           one grey file a channel
     first.npy, first.npz           the tensor as the model takes it
     restored.sharp.png             what an output should be
+    frame.0001.png ...             a clip, for a model that hands a state to the next frame
 """
 
 import functools
@@ -30,6 +31,10 @@ _ARRAYS = (".npy", ".npz")
 _GREY_MODES = ("1", "L", "I", "I;16", "I;16B", "I;16L")
 _WHITE_16 = 65535
 _PLANES_MAX = 64
+CLIP_FRAMES_MAX = 32
+"""Most frames of a clip that are played."""
+_FIXED = (Role.SCALAR, Role.MAP, Role.CONSTANT, Role.TENSOR)
+"""Inputs that stay what they are from frame to frame."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -43,6 +48,7 @@ class Sample:
         size: Resolution of the first image.
         sha256: Content hash of what the model is given.
         target_sha256: Content hash of the truth; '' where there is none.
+        later: Of a clip, the inputs of each further frame, without the states that it is handed.
     """
 
     name: str
@@ -51,6 +57,7 @@ class Sample:
     size: Size
     sha256: str
     target_sha256: str
+    later: tuple[Inputs, ...] = ()
 
     @property
     def frame(self) -> Pixels:
@@ -133,6 +140,7 @@ def _load_folder(subject: Subject, name: str) -> Sample:
             values[spec.name] = _other(subject, name, spec, shape)
     inputs = Inputs(values)
     inputs.of_graph(graph)  # what does not fit is said here, by name
+    later = tuple(_later(subject, name, values))
     targets = dict(_targets(subject, name))
     hashes = [f"{key}\n{images.sha256_of_pixels(target)}" for key, target in targets.items()]
     return Sample(
@@ -140,7 +148,10 @@ def _load_folder(subject: Subject, name: str) -> Sample:
         inputs=inputs,
         targets=targets,
         size=size,
-        sha256=inputs.sha256,
+        sha256=sha256_of("".join(one.sha256 for one in (inputs, *later)).encode())
+        if later
+        else inputs.sha256,
+        later=later,
         target_sha256=sha256_of("\n".join(hashes).encode()) if hashes else "",
     )
 
@@ -150,9 +161,40 @@ def _images(subject: Subject, name: str) -> dict[str, Pixels]:
     folder = subject.frames / name
     if not folder.is_dir():
         raise BlessedDataError(f"{folder}: no such sample; it is a folder with a file per input")
+    suffix = _number(1) if _is_clip(subject, folder) else ""
     return {
-        spec.name: read_image(folder, spec) for spec in subject.inputs if spec.role is Role.IMAGE
+        spec.name: read_image(folder, spec, suffix=suffix)
+        for spec in subject.inputs
+        if spec.role is Role.IMAGE
     }
+
+
+def _number(frame: int) -> str:
+    """Return what stands behind a tensor's name in the file of one frame of a clip."""
+    return f".{frame:04d}"
+
+
+def _is_clip(subject: Subject, folder: Path) -> bool:
+    images_of = [spec for spec in subject.inputs if spec.role is Role.IMAGE]
+    return any(folder.glob(f"{images_of[0].file_name}{_number(1)}.*")) if images_of else False
+
+
+def _later(subject: Subject, name: str, first: Mapping[str, Values]) -> Iterator[Inputs]:
+    """Yield the inputs of each further frame of a clip; what is no image stays what it is."""
+    folder = subject.frames / name
+    shown = [spec for spec in subject.inputs if spec.role is Role.IMAGE]
+    for number in range(2, CLIP_FRAMES_MAX + 1):
+        if not any(folder.glob(f"{shown[0].file_name}{_number(number)}.*")):
+            return
+        values = {
+            spec.name: spec.encode(read_image(folder, spec, suffix=_number(number)))
+            for spec in shown
+        }
+        for spec in shown:
+            if values[spec.name].shape != first[spec.name].shape:
+                raise BlessedDataError(f"{folder}: frame {number} has another size than the first")
+        others = {spec.name: first[spec.name] for spec in subject.inputs if spec.role in _FIXED}
+        yield Inputs(values | others)
 
 
 def _size(subject: Subject, found: Mapping[str, Pixels]) -> Size:

@@ -94,6 +94,7 @@ class Limits:
         shift_px: Farthest that the whole image may be moved.
         lpips: Largest perceptual distance.
         own: Limits of the team's own measures, by name.
+        drift_db: Of a clip, most PSNR that its last frame may have less than its first.
         outputs: Limits of single outputs, where the subject describes several.
     """
 
@@ -108,6 +109,7 @@ class Limits:
     shift_px: float | None = None
     lpips: float | None = None
     own: Mapping[str, OwnLimit] = field(default_factory=dict)
+    drift_db: float | None = None
     outputs: tuple[OutputLimits, ...] = ()
 
     def of(self, output: str) -> OutputLimits:

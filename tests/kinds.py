@@ -110,17 +110,19 @@ def exposure(*, size_px: int = 32, dtype: str = "float32") -> bytes:
     return model.build([image, gain], [lit])
 
 
-def video(*, size_px: int = 16, dtype: str = "float32", channels: int = 8) -> bytes:
-    """Build a net that restores a frame and hands a state to the next one."""
+def video(
+    *, size_px: int = 16, dtype: str = "float32", channels: int = 8, kept: float = 0.5
+) -> bytes:
+    """Build a net that restores a frame and hands a state, the frame's share in it, to the next."""
     model = ModelBuilder(dtype)
     image = model.activation((1, size_px, size_px, 3), name="frame")
     state = model.activation((1, size_px, size_px, channels), name="state")
     joined = model.concatenation(image, state)
     share = np.hstack([0.9 * np.eye(3), 0.1 * np.eye(3, channels)])
     restored = mixing(model, joined, share, name="restored")
-    kept = np.zeros((channels, 3 + channels))
-    kept[:3, :3], kept[:3, 3:6] = 0.5 * np.eye(3), 0.5 * np.eye(3)
-    following = mixing(model, joined, kept, seed=5, name="next_state")
+    hands = np.zeros((channels, 3 + channels))
+    hands[:3, :3], hands[:3, 3:6] = kept * np.eye(3), 0.5 * np.eye(3)
+    following = mixing(model, joined, hands, seed=5, name="next_state")
     return model.build([image, state], [restored, following])
 
 

@@ -27,6 +27,7 @@ from harness.baselines import Baseline
 from harness.cases import SizedCase
 from harness.cli import shared
 from harness.devices import drift
+from harness.devices.drift import Reference
 from harness.errors import BlessedDataError, ConfigError, HarnessError
 from harness.evidence import sha256_of
 from harness.images import Size
@@ -35,12 +36,8 @@ from harness.lab import DeviceUnderTest, Facts
 from harness.observations import Observation
 from harness.profiles import Target
 from harness.roles import Role
-from harness.samples import Sample
 from harness.subjects import SUBJECT_FILE, Subject, Variant
 from harness.verdict import Outcome
-
-_Reference = tuple[Sample, tuple[Values, ...]]
-"""A sample, and the outputs that are judged of what the FP32 variant made of it."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -84,8 +81,8 @@ def run(options: argparse.Namespace) -> int:
         console.print("Nothing was written.")
         return 1
     _rewrite_hashes(subject.folder / SUBJECT_FILE, hashes)
-    for sample, outputs in references.values():
-        goldens.store(subject, sample, outputs)
+    for one in references.values():
+        goldens.store(subject, one.sample, one.outputs, one.last)
     goldens.store_list(subject)
     path = baselines.store(subject, [*kept, *accepted])
     console.print(f"Blessed {subject.name}: {len(references)} goldens, {path.name}.")
@@ -96,19 +93,19 @@ def _bytes(path: Path) -> bytes:
     return files.read(path, at_most_bytes=files.MODEL_BYTES_MAX, error=BlessedDataError)
 
 
-def _reference(subject: Subject, name: str) -> _Reference:
+def _reference(subject: Subject, name: str) -> Reference:
     """Return a sample and what the FP32 variant makes of it on this host."""
-    sample, outputs = drift.reference(subject, name)
-    goldens.refuse_unusable(subject, name, outputs)  # now, before anything is written
-    return sample, outputs
+    made = drift.reference(subject, name)
+    goldens.refuse_unusable(subject, name, made.outputs)  # now, before anything is written
+    return made
 
 
-def _reference_changes(subject: Subject, references: Mapping[str, _Reference]) -> Table:
+def _reference_changes(subject: Subject, references: Mapping[str, Reference]) -> Table:
     table = Table(title="FP32 references", box=None, pad_edge=False, title_justify="left")
     for column in ("frame", "size", "against the blessed one"):
         table.add_column(column)
-    for name, (sample, outputs) in references.items():
-        table.add_row(name, str(sample.size), _change(subject, name, outputs))
+    for name, one in references.items():
+        table.add_row(name, str(one.sample.size), _change(subject, name, one.outputs))
     for name in goldens.expected(subject):
         if name not in references:
             table.add_row(name, "", "its frame is gone, dropped")
@@ -140,7 +137,7 @@ def _own_failures(
     device: DeviceUnderTest,
     subject: Subject,
     variant: Variant,
-    references: Mapping[str, _Reference],
+    references: Mapping[str, Reference],
 ) -> Iterator[str]:
     """Yield how a variant fails the gates that it is blessed for: its pixels and its placement."""
     limits = variant.on(device.delegate).limits
@@ -148,11 +145,11 @@ def _own_failures(
     here = replace(limits, own={name: limits.own[name] for name in own})
     further = list(measures.asked(here, own, output_range=subject.image_range))
     found: dict[str, str] = {}
-    for sample, wanted in references.values():
-        output = device.feed(variant, sample.inputs, sample.size)
+    for one in references.values():
+        output = device.feed(variant, one.sample.inputs, one.sample.size)
         made = goldens.judged(subject.output_specs, output.values)
         for spec, values, reference in zip(
-            goldens.judged_specs(subject), made, wanted, strict=True
+            goldens.judged_specs(subject), made, one.outputs, strict=True
         ):
             for verdict in gate.output(values, reference, spec, limits, output.provenance):
                 if verdict.outcome is Outcome.FAIL:
@@ -177,7 +174,7 @@ def _own_failures(
 def _baselines(
     console: Console,
     subject: Subject,
-    references: Mapping[str, _Reference],
+    references: Mapping[str, Reference],
     options: argparse.Namespace,
 ) -> Iterator[Baseline]:
     """Yield today's facts about each variant on each device that it ships to; say what fails."""

@@ -18,13 +18,13 @@ from harness.cli.init_frames import Frames
 from harness.cli.init_samples import Samples
 from harness.cli.role_guesses import Described
 from harness.devices import drift
+from harness.devices.drift import Reference
 from harness.errors import ConfigError, HarnessError, ModelError
 from harness.evidence import sha256_of
 from harness.images import Pixels, Size
 from harness.inputs import Values
 from harness.profiles import Target
 from harness.roles import InputSpec, OutputSpec, Role
-from harness.samples import Sample
 from harness.stacks import xnnpack
 from harness.subjects import SUBJECT_FILE, Limits, Precision, Subject, Variant
 
@@ -309,9 +309,9 @@ def _write(
         references=folder / "references",
     )
     made = {name: _reference(subject, name) for name in frames.names}
-    subject, notes = _with_ranges(subject, [outputs for _, outputs in made.values()], options)
-    for sample, outputs in made.values():
-        goldens.store(subject, sample, outputs)
+    subject, notes = _with_ranges(subject, [one.outputs for one in made.values()], options)
+    for one in made.values():
+        goldens.store(subject, one.sample, one.outputs, one.last)
     goldens.store_list(subject)
     measured = []
     for variant in subject.variants:
@@ -328,7 +328,7 @@ def _write(
     return notes
 
 
-def _reference(subject: Subject, name: str) -> tuple[Sample, tuple[Values, ...]]:
+def _reference(subject: Subject, name: str) -> Reference:
     try:
         return drift.reference(subject, name)
     except ModelError as error:

@@ -9,6 +9,7 @@ from harness import images
 from harness.errors import ConfigError
 from harness.images import Size
 from harness.roles import Channels, InputSpec, OutputSpec, Role
+from harness.samples import CLIP_FRAMES_MAX
 
 IMAGES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 _ARRAYS = (".npy", ".npz")
@@ -76,6 +77,8 @@ def choose(
     folders = sorted(path for path in folder.iterdir() if path.is_dir())
     if folders:
         found = {one.name: _of_folder(one, inputs, places, others) for one in folders[:most]}
+    elif len(inputs) == 1 and any(one.role is Role.STATE for one in others):
+        found = {folder.resolve().name: _of_folder(folder, inputs, places, others)}
     elif len(inputs) == 1:
         files = sorted(p for p in folder.iterdir() if p.suffix.lower() in (*IMAGES, *_ARRAYS))
         plain = [p for p in files if not p.stem.endswith(".sharp")]
@@ -106,6 +109,8 @@ def _of_folder(
     taken: list[tuple[str, Path, Size | None]] = []
     named = {place.spec.name: _named(place.spec.file_name, files) for place in places}
     plain = [p for p in files if p.suffix.lower() in IMAGES and not p.stem.endswith(".sharp")]
+    if len(inputs) == 1 and len(plain) > 1 and any(one.role is Role.STATE for one in others):
+        return _of_clip(plain, inputs[0])
     if not any(named[place.spec.name] for place in inputs) and len(plain) == len(inputs):
         named |= {place.spec.name: [p] for place, p in zip(inputs, plain, strict=True)}
     for place in places:
@@ -128,6 +133,14 @@ def _of_folder(
             if path.suffix in _ARRAYS
         ]
     return tuple(taken)
+
+
+def _of_clip(frames: Sequence[Path], place: Place) -> tuple[tuple[str, Path, Size | None], ...]:
+    """Return the frames of a clip, in order of their names."""
+    return tuple(
+        _taken(path, f"{place.spec.file_name}.{number:04d}", place)
+        for number, path in enumerate(frames[:CLIP_FRAMES_MAX], start=1)
+    )
 
 
 def _of_file(

@@ -8,7 +8,7 @@ from harness.images import Size
 from harness.roles import Role, TensorSpec
 from harness.subjects import Limits, Subject, Variant
 
-_LIMITS = ("psnr_db", "relative_l2", "worst_tile_psnr_db", "quality_drop_db")
+_LIMITS = ("psnr_db", "relative_l2", "worst_tile_psnr_db", "quality_drop_db", "drift_db")
 
 
 def write(subject: Subject, *, sizes: Sequence[Size], budget_ms: float | None) -> str:

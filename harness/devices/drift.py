@@ -10,14 +10,14 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from harness import agreement, fidelity, goldens, samples, text
+from harness import agreement, clips, fidelity, goldens, samples, text
 from harness.agreement import Agreement
 from harness.devices import numerics
 from harness.devices.emulated import Emulated
 from harness.errors import HarnessError
 from harness.evidence import now_utc
 from harness.goldens import Golden
-from harness.inputs import Values
+from harness.inputs import Inputs, Values
 from harness.profiles import Target
 from harness.roles import Role
 from harness.samples import Sample
@@ -32,6 +32,8 @@ _LEAST_RELATIVE_L2 = 5e-5
 """What float32 rounding of another CPU may cost; as golden/deblur_unet allows."""
 _QUALITY_DROP_DB = 0.5
 """What arXiv 2004.12599 paid for a smaller net."""
+_DRIFT_MARGIN_DB = 3.0
+"""Half the margin of integer arithmetic: first and last frame are off by the same rounding."""
 _FP16_MARGIN = (12.0, "phones' own fp16 differs from these by up to 10 dB")
 _INTEGER_MARGIN = (6.0, "vendors round differently")
 _FP32_MARGIN = (3.0, "CPUs round differently")
@@ -57,6 +59,7 @@ class Drift:
         relative_l2: Largest relative L2 distance of an image (ratio).
         quality_drop_db: Most PSNR lost against a sharp target; 0 where there is none.
         tensors: The least agreement of each output that is no image, by name.
+        lost_db: Most PSNR that the last frame of a clip lost to its first; None without clips.
     """
 
     on: str
@@ -66,6 +69,7 @@ class Drift:
     relative_l2: float
     quality_drop_db: float
     tensors: Mapping[str, Agreement] = field(default_factory=dict)
+    lost_db: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,8 +87,23 @@ class Allowance:
     doubts: tuple[str, ...]
 
 
-def reference(subject: Subject, name: str) -> tuple[Sample, tuple[Values, ...]]:
-    """Return a sample and what the FP32 variant makes of it on this host: its judged outputs.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Reference:
+    """A sample, and what the FP32 variant makes of it: its judged outputs.
+
+    Attributes:
+        sample: What it is given.
+        outputs: What it makes of it; of a clip, of the first frame.
+        last: Of a clip, what it makes of the last frame.
+    """
+
+    sample: Sample
+    outputs: tuple[Values, ...]
+    last: tuple[Values, ...]
+
+
+def reference(subject: Subject, name: str) -> Reference:
+    """Return a sample and what the FP32 variant makes of it on this host.
 
     Raises:
         BlessedDataError: the sample cannot be read.
@@ -92,9 +111,15 @@ def reference(subject: Subject, name: str) -> tuple[Sample, tuple[Values, ...]]:
     """
     sample = samples.load(subject, name)
     model = subject.reference.model().at(sample.size)
-    made = xnnpack.execute(model, sample.inputs.of_graph(model.graph))
-    values = dict(zip(model.graph.output_names, made, strict=True))
-    return sample, goldens.judged(subject.output_specs, values)
+
+    def run(given: Inputs) -> Mapping[str, Values]:
+        made = xnnpack.execute(model, given.of_graph(model.graph))
+        return dict(zip(model.graph.output_names, made, strict=True))
+
+    frames = list(
+        clips.play(run, sample.inputs, sample.later, subject.inputs, subject.output_specs)
+    )
+    return Reference(sample=sample, outputs=frames[0], last=frames[-1] if sample.later else ())
 
 
 def allow(subject: Subject, variant: Variant, targets: Sequence[Target]) -> Allowance:
@@ -178,11 +203,12 @@ def _stand_ins(subject: Subject, variant: Variant, targets: Sequence[Target]) ->
 
 
 def _drift(subject: Subject, variant: Variant, stand_in: _StandIn) -> Drift:
-    matches, drops = [], [0.0]
+    matches, drops, lost = [], [0.0], []
     tensors: dict[str, list[Agreement]] = {}
     for name in samples.names(subject):
         golden = goldens.load(subject, name)
-        for made, expected in golden.paired(_run(variant, golden, stand_in)):
+        lost.append(_lost_db(variant, golden, stand_in))
+        for made, expected in golden.paired(_run(variant, golden, golden.inputs, stand_in)):
             spec = expected.spec
             if spec.role is not Role.IMAGE:
                 agreed = agreement.compare(made, expected.fp32, channel_axis=spec.channel_axis)
@@ -201,14 +227,36 @@ def _drift(subject: Subject, variant: Variant, stand_in: _StandIn) -> Drift:
         relative_l2=max((match.relative_l2 for match in matches), default=0.0),
         quality_drop_db=max(drops),
         tensors={name: agreement.least(found) for name, found in tensors.items()},
+        lost_db=max(lost) if any(spec.role is Role.STATE for spec in subject.inputs) else None,
     )
 
 
-def _run(variant: Variant, golden: Golden, stand_in: _StandIn) -> Mapping[str, Values]:
+def _lost_db(variant: Variant, golden: Golden, stand_in: _StandIn) -> float:
+    """Return what the last frame of a clip has lost to its first; 0 where it is no clip."""
+    if not golden.later:
+        return 0.0
+
+    def run(given: Inputs) -> Mapping[str, Values]:
+        return _run(variant, golden, given, stand_in)
+
+    frames = list(clips.play(run, golden.inputs, golden.later, golden.input_specs, golden.specs))
+    lost = [0.0]
+    for expected, last, first, late in zip(
+        golden.expected, golden.last, frames[0], frames[-1], strict=True
+    ):
+        if expected.spec.role is Role.IMAGE:
+            compare = functools.partial(fidelity.compare, output_range=expected.output_range)
+            lost.append(compare(first, expected.fp32).psnr_db - compare(late, last).psnr_db)
+    return max(lost)
+
+
+def _run(
+    variant: Variant, golden: Golden, inputs: Inputs, stand_in: _StandIn
+) -> Mapping[str, Values]:
     model = variant.model().at(golden.size)
     if stand_in.in_fp16 is None:
-        return Emulated(stand_in.target).run(model, golden.inputs).values
-    made = stand_in.in_fp16.run(model, golden.inputs.of_graph(model.graph))
+        return Emulated(stand_in.target).run(model, inputs).values
+    made = stand_in.in_fp16.run(model, inputs.of_graph(model.graph))
     return dict(zip(model.graph.output_names, made, strict=True))
 
 
@@ -234,7 +282,9 @@ def _limits(drifts: Sequence[Drift], margin: tuple[float, str], expected_db: flo
             source=f"measured {now_utc()[:10]} by harness init on {on}; {margin_db:g} dB of "
             f"margin, as {why}",
         )
+    lost = [drift.lost_db for drift in drifts if drift.lost_db is not None]
     return Limits(
+        drift_db=float(math.ceil(max(lost) + _DRIFT_MARGIN_DB)) if lost else None,
         outputs=tensors,
         psnr_db=_below(psnr_db, margin_db) if psnr_db >= expected_db else expected_db,
         worst_tile_psnr_db=_below(tile_db, margin_db),

@@ -7,6 +7,7 @@ known to help. Without evidence or without a limit a gate rules INCONCLUSIVE, ne
 from harness.gate.accepted import no_regression, unobserved
 from harness.gate.outputs import agrees, named, output
 from harness.gate.pixels import (
+    drift,
     fidelity,
     finite,
     in_range,
@@ -25,6 +26,7 @@ __all__ = [
     "Check",
     "agrees",
     "describe_fallbacks",
+    "drift",
     "fidelity",
     "file_size",
     "finite",

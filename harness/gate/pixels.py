@@ -113,6 +113,27 @@ def quality_drop(
     )
 
 
+def drift(
+    first: Fidelity, last: Fidelity, provenance: Provenance, *, at_most_db: float | None
+) -> Verdict:
+    """Judge what a clip's last frame has lost to its first: errors that its state piles up (F6).
+
+    Args:
+        first: The first frame against its FP32 golden.
+        last: The last frame against its own.
+        provenance: Of the last frame.
+        at_most_db: Most dB that may be lost.
+    """
+    return rule(
+        metrics.DRIFT_DB,
+        first.psnr_db - last.psnr_db,
+        at_most_db,
+        provenance,
+        cause=f"{first.psnr_db:.2f} dB in the first frame -> {last.psnr_db:.2f} dB in the last",
+        remedy="keep the state in 16 bits or float",
+    )
+
+
 def fidelity(
     match: Fidelity, limits: Limits, provenance: Provenance, *, hazard: str = ""
 ) -> tuple[Verdict, ...]:

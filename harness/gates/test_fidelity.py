@@ -1,10 +1,13 @@
 """Rule on fidelity (F): against the FP32 golden and against the sharp target."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from unittest import SkipTest
 
-from harness import fidelity, gate, metrics, quantization, samples, verdict
+from harness import clips, fidelity, gate, metrics, quantization, samples, verdict
 from harness.cases import FrameCase
 from harness.goldens import Golden
+from harness.images import Output
+from harness.inputs import Inputs, Values
 from harness.lab import DeviceUnderTest
 from harness.measures import Measure
 from harness.requests import Request, Verb
@@ -60,6 +63,34 @@ def test_output_keeps_the_further_measures_that_its_limits_ask_for(
             )
         )
     )
+
+
+def test_the_last_frame_of_a_clip_is_as_close_as_its_first(
+    device: DeviceUnderTest, variant: Variant, golden: Golden, check: gate.Check
+) -> None:
+    """F6: what a state hands on from frame to frame piles up no errors."""
+    if not golden.later:
+        raise SkipTest(f"not asked: {golden.name} is no clip")
+    made: list[Output] = []
+
+    def run(given: Inputs) -> Mapping[str, Values]:
+        made.append(device.feed(variant, given, golden.size))
+        return made[-1].values
+
+    frames = list(clips.play(run, golden.inputs, golden.later, golden.input_specs, golden.specs))
+
+    verdicts: list[Verdict] = []
+    for expected, last, ours, late in zip(
+        golden.expected, golden.last, frames[0], frames[-1], strict=True
+    ):
+        if expected.spec.role is Role.IMAGE:
+            own = expected.output_range
+            first = fidelity.compare(ours, expected.fp32, output_range=own)
+            end = fidelity.compare(late, last, output_range=own)
+            limit = variant.limits.drift_db
+            ruled = gate.drift(first, end, made[-1].provenance, at_most_db=limit)
+            verdicts += gate.named([ruled], expected.spec)
+    check(*verdicts)
 
 
 def test_output_keeps_its_quality_against_the_sharp_target(

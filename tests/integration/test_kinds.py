@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 import harness
-from harness import subjects
+from harness import goldens, subjects
 from harness.errors import ConfigError
 from harness.evidence import sha256_of
 from harness.results import Record
@@ -47,6 +47,13 @@ def bursts(folder: Path) -> None:
         photograph(seed).save(folder / name / "merged.sharp.png")
 
 
+def clip(folder: Path) -> None:
+    """Write a clip of four frames that grow a little lighter."""
+    (folder / "walk").mkdir()
+    for number in range(4):
+        photograph(1, 4.0 * number).save(folder / "walk" / f"{number:02d}.png")
+
+
 KINDS: dict[str, tuple[Callable[..., bytes], Callable[[Path], None], tuple[str, ...]]] = {
     "burst": (kinds.burst, bursts, ()),
     "nchw": (kinds.nchw, flat, ()),
@@ -56,7 +63,7 @@ KINDS: dict[str, tuple[Callable[..., bytes], Callable[[Path], None], tuple[str, 
     "noise_map": (kinds.noise_map, flat, ("--input", "level=map,value=0.1")),
     "exposure": (kinds.exposure, flat, ("--input", "gain=scalar,value=1")),
     "classifier": (kinds.classifier, flat, ()),
-    "video": (kinds.video, flat, ()),
+    "video": (kinds.video, clip, ()),
 }
 
 
@@ -143,6 +150,32 @@ def test_what_was_guessed_is_what_the_file_says(tmp_path: Path) -> None:
     assert [one.role for one in specs["classifier"].outputs] == [Role.TENSOR]
     state = specs["video"].inputs[1]
     assert (state.role, state.of) == (Role.STATE, "next_state")
+
+
+def test_a_clip_is_played_with_its_state_fed_back(tmp_path: Path) -> None:
+    golden = made(tmp_path, "video")
+    subject = subjects.load(golden / "video")
+    one = goldens.load(subject, "walk")
+
+    records = [one for one in fidelity(golden, "pixel4:cpu") if "drift_db" in one.verdict.metric]
+
+    assert len(one.later) == 3
+    assert not np.allclose(one.last[0], one.expected[0].fp32, atol=1e-3)
+    assert {record.variant for record in records} == {"fp32", "int8_ptq"}
+    assert all(record.verdict.outcome is Outcome.PASS for record in records)
+    ours = next(record.verdict for record in records if record.variant == "int8_ptq")
+    assert ours.observed is not None
+    assert ours.observed != 0.0
+
+
+def test_a_state_that_piles_up_errors_fails_by_its_drift_alone(tmp_path: Path) -> None:
+    golden = made(tmp_path, "video")
+    exchange(golden, "video", kinds.video(dtype="int8", kept=0.3))
+
+    ruled = [one.verdict for one in fidelity(golden, "pixel4:cpu") if one.variant == "int8_ptq"]
+
+    failed = {one.metric for one in ruled if one.outcome is Outcome.FAIL}
+    assert failed == {"restored/drift_db"}
 
 
 def test_the_inputs_of_a_burst_are_told_apart(tmp_path: Path) -> None:
