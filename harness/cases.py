@@ -21,12 +21,16 @@ class Case:
         subject: The restoration model.
         variant: The exported file, with the limits that count on the delegate.
         withheld: Why the variant does not ship here though it is tested, or ''.
+        revision: What an earlier variant is of, such as `origin/main`; '' for today's.
+        before: The same variant as it was, where a change is judged against that; else None.
     """
 
     target: Target
     subject: Subject
     variant: Variant
     withheld: str = ""
+    revision: str = ""
+    before: "Case | None" = None
 
     @property
     def key(self) -> Key:
@@ -36,6 +40,7 @@ class Case:
             delegate=self.target.delegate,
             subject=self.subject.name,
             variant=self.variant.name,
+            revision=self.revision,
         )
 
     def __repr__(self) -> str:
@@ -44,7 +49,8 @@ class Case:
 
     def __str__(self) -> str:
         """Return `pixel4:nnapi-deblur_unet.int8_ptq`."""
-        return f"{self.target}-{self.subject.name}.{self.variant.name}"
+        of = f"@{self.revision}" if self.revision else ""
+        return f"{self.target}-{self.subject.name}.{self.variant.name}{of}"
 
     def at(self, size: Size) -> "SizedCase":
         """Return the case at a resolution."""
@@ -53,6 +59,8 @@ class Case:
             subject=self.subject,
             variant=self.variant,
             withheld=self.withheld,
+            revision=self.revision,
+            before=self.before,
             size=size,
         )
 
@@ -98,6 +106,8 @@ class Case:
                 subject=self.subject,
                 variant=self.variant,
                 withheld=self.withheld,
+                revision=self.revision,
+                before=self.before,
                 size=size,
                 frame=name,
             )

@@ -9,7 +9,7 @@ from harness.evidence import Provenance
 from harness.images import Output
 from harness.inputs import Values
 from harness.keys import Key
-from harness.latency import Estimate, Instructions, Latency
+from harness.latency import Estimate, EstimatePair, Instructions, Latency, Pairs
 from harness.memory import Memory
 from harness.placement import Placement
 from harness.requests import Answer, Fact
@@ -39,7 +39,8 @@ class Taken(Key):
 
 
 _KINDS: Mapping[str, type[Answer]] = {
-    kind.__name__: kind for kind in (Latency, Estimate, Placement, Memory, Instructions)
+    kind.__name__: kind
+    for kind in (Latency, Estimate, Pairs, EstimatePair, Placement, Memory, Instructions)
 }
 
 
@@ -85,6 +86,7 @@ def line(fact: Fact) -> Taken:
         delegate=request.target.delegate,
         subject=request.subject,
         variant=request.variant,
+        revision=request.revision,
         resolution=str(request.size),
         request=request.key,
         verb=request.verb.value,

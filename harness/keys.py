@@ -14,6 +14,7 @@ class Key:
         variant: Name of the variant; '' likewise.
         resolution: Such as `1280x720`; '' where it is about several.
         frame: Name of the golden frame, or ''.
+        revision: What an earlier variant is of, such as `origin/main`; '' for today's.
     """
 
     device: str
@@ -22,3 +23,4 @@ class Key:
     variant: str = ""
     resolution: str = ""
     frame: str = ""
+    revision: str = ""

@@ -48,6 +48,23 @@ class Latency:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Pairs:
+    """Measured medians of two models that ran A B B A on one phone, in milliseconds.
+
+    Attributes:
+        before_ms: Of each run of the earlier model, in the order in which they ran.
+        now_ms: Of each run of the model that is asked about, as many.
+        before_sha256: Content hash of the earlier file as it was run.
+        provenance: Of the model that is asked about.
+    """
+
+    before_ms: tuple[float, ...]
+    now_ms: tuple[float, ...]
+    before_sha256: str
+    provenance: Provenance
+
+
+@dataclass(frozen=True, kw_only=True)
 class Instructions:
     """The instructions that one inference executes: a cost that repeats, not a time."""
 
@@ -111,6 +128,21 @@ class Estimate:
     def ms(self) -> float:
         """Return the most likely median."""
         return self.estimate_ms
+
+
+@dataclass(frozen=True, kw_only=True)
+class EstimatePair:
+    """The estimates of two models for one phone, where none is attached.
+
+    Attributes:
+        before: Of the earlier model.
+        now: Of the model that is asked about.
+        provenance: Of the model that is asked about.
+    """
+
+    before: Estimate
+    now: Estimate
+    provenance: Provenance
 
 
 def summarize(

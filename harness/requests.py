@@ -11,13 +11,13 @@ from harness.errors import ConfigError, HarnessError
 from harness.evidence import sha256_of
 from harness.images import Output, Pixels, Size
 from harness.inputs import Inputs
-from harness.latency import Estimate, Instructions, Latency
+from harness.latency import Estimate, EstimatePair, Instructions, Latency, Pairs
 from harness.memory import Memory
 from harness.model import Model
 from harness.placement import Placement
 from harness.profiles import Target
 
-Answer = Latency | Estimate | Placement | Output | Memory | Instructions
+Answer = Latency | Estimate | Pairs | EstimatePair | Placement | Output | Memory | Instructions
 """What a device says; which of them, the verb decides."""
 
 
@@ -26,9 +26,31 @@ class Verb(enum.Enum):
 
     RUN = "run"
     TIME = "time"
+    COMPARE = "compare"
     PLACE = "place"
     MEMORY = "memory"
     COUNT = "count"
+
+
+_VERB_S = {
+    Verb.TIME: 60.0,
+    Verb.COMPARE: 240.0,
+    Verb.RUN: 10.0,
+    Verb.PLACE: 10.0,
+    Verb.MEMORY: 10.0,
+    Verb.COUNT: 1.0,
+}
+"""What a request takes on a phone beside its inferences: pushing, preparing, the tool's start."""
+_INFERENCES = {
+    Verb.TIME: 250,
+    Verb.COMPARE: 1600,
+    Verb.RUN: 2,
+    Verb.PLACE: 4,
+    Verb.MEMORY: 4,
+    Verb.COUNT: 1,
+}
+_MACS_PER_S = 5e10
+"""A mid-range phone, to order and to share out requests; what is reported never rests on it."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -41,10 +63,12 @@ class Request:
         model: The exported file.
         size: Resolution to run it at.
         inputs: What it is given; for RUN only.
+        before: The earlier file that it is compared with; for COMPARE only.
         limit_ms: The budget that a phone's timing is repeated for. It decides how long is
             measured, not what is, and so is no part of the key.
         subject: Name of the subject that it is about, or ''; no part of the key either.
         variant: Name of the variant likewise.
+        revision: What the variant is of; '' for today's subjects.
     """
 
     target: Target
@@ -52,9 +76,11 @@ class Request:
     model: Model
     size: Size
     inputs: Inputs | None = field(default=None, repr=False)
+    before: Model | None = None
     limit_ms: float | None = None
     subject: str = ""
     variant: str = ""
+    revision: str = ""
 
     @classmethod
     def of(
@@ -64,6 +90,7 @@ class Request:
         size: Size,
         *,
         inputs: Inputs | Pixels | None = None,
+        before: Model | None = None,
         limit_ms: float | None = None,
     ) -> Self:
         """Return what to ask about a case.
@@ -73,6 +100,7 @@ class Request:
             verb: What is asked.
             size: At which resolution.
             inputs: What the model is given, or the pixels of its only input; for RUN only.
+            before: The earlier file; for COMPARE only.
             limit_ms: The budget that a phone's timing is repeated for.
 
         Raises:
@@ -84,28 +112,43 @@ class Request:
             model=case.variant.model(),
             size=size,
             inputs=None if inputs is None else Inputs.of(inputs),
+            before=before,
             limit_ms=limit_ms,
             subject=case.subject.name,
             variant=case.variant.name,
+            revision=case.revision,
         )
 
     def __post_init__(self) -> None:
-        """Refuse inputs that are missing, or that nothing is made of.
+        """Refuse inputs or an earlier file that are missing, or that nothing is made of.
 
         Raises:
-            ConfigError: RUN without inputs, or another verb with some.
+            ConfigError: RUN without inputs, COMPARE without an earlier file, or another verb with
+                either.
         """
-        if (self.verb is Verb.RUN) is not (self.inputs is not None):
-            raise ConfigError(
-                f"{self.verb.value} {'needs' if self.inputs is None else 'takes no'} inputs"
-            )
+        given = {"inputs": self.inputs is not None, "earlier file": self.before is not None}
+        wanted = {"inputs": self.verb is Verb.RUN, "earlier file": self.verb is Verb.COMPARE}
+        for what, there in given.items():
+            if there is not wanted[what]:
+                raise ConfigError(f"{self.verb.value} {'takes no' if there else 'needs'} {what}")
 
     @functools.cached_property
     def key(self) -> str:
-        """Return a hash of the profile, the delegate, the verb, the file, the size, the inputs."""
+        """Return a hash of profile, delegate, verb, file, size, and the inputs or earlier file."""
         given = self.inputs.sha256 if self.inputs is not None else ""
+        given = self.before.sha256 if self.before is not None else given
         parts = (self.target.sha256, self.verb.value, self.model.sha256, str(self.size), given)
         return sha256_of("\n".join(parts).encode())
+
+    @functools.cached_property
+    def cost_s(self) -> float:
+        """Return about how many seconds it takes; the same on every host."""
+        try:
+            graph, size = self.model.graph, self.model.size
+            macs = sum(op.macs for op in graph.ops) * self.size.megapixels / size.megapixels
+        except HarnessError:
+            macs = 0.0  # it is said by who is asked
+        return _VERB_S[self.verb] + _INFERENCES[self.verb] * macs / _MACS_PER_S
 
     @property
     def sized(self) -> Model:

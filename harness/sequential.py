@@ -1,7 +1,8 @@
-"""Decide whether a candidate is slower than its baseline, from interleaved runs. Arithmetic only.
+"""Decide whether a candidate is slower or faster than its baseline, from interleaved runs.
 
-The two run A B B A on the same phone in the same minutes, so that drift of the phone falls out
-of each pair. After 8, 12, 20 and 32 pairs a one-sided signed-rank test looks at the ratios.
+Arithmetic only. The two run A B B A on the same phone in the same minutes, so that drift of the
+phone falls out of each pair. After 8, 12, 20 and 32 pairs signed-rank tests look at the ratios,
+one for each direction.
 """
 
 import enum
@@ -12,15 +13,13 @@ from dataclasses import dataclass
 from harness.errors import MeasurementError
 from harness.statistics import hodges_lehmann, signed_rank_p
 
-_FOUND = 0.05
-"""Smallest slowdown that the default plan finds in 95 % of cases under phone-like noise."""
-
 
 class Ruling(enum.Enum):
     """What the pairs say so far."""
 
     SLOWER = "slower"
-    NOT_SLOWER = "not slower"
+    FASTER = "faster"
+    ALIKE = "as fast"
     UNDECIDED = "undecided"
 
 
@@ -30,21 +29,25 @@ class Plan:
 
     Attributes:
         looks: Numbers of pairs after which the test is made.
-        alphas: Largest p-value that rules SLOWER, for each look; their sum bounds false alarms.
-        futility: A p-value above this rules NOT_SLOWER at once.
+        alphas: Largest p-value that rules SLOWER or FASTER, for each look; their sum bounds the
+            false alarms of either.
+        futility: Both p-values above this rule ALIKE at once.
         margin_share: A candidate is ruled SLOWER only if the middle of its ratios is beyond
-            1 + this.
+            1 + this, and FASTER only below its inverse; one that is shown to lie between is ALIKE.
+        found_share: Smallest slowdown that the plan is made to find; at the last look, a candidate
+            that is shown not to be slower by as much is ALIKE.
 
-    Source: looks, futility .3 and margin 2 % are choices; what they give under phone-like noise is
-    measured by tests/benchmarks/test_decision_rule.py. The shares of alpha sum to .005, so that
-    false alarms stay within 0.5 % whatever the noise between pairs, as long as it is symmetric.
-    The first look only stops for futility: eight pairs cannot reach less than 1/256.
+    Source: looks, futility .3, margin 2 % and 5 % to be found are choices; what they give under
+    phone-like noise is measured by tests/benchmarks/test_decision_rule.py. The shares of alpha sum
+    to .005, so that false alarms stay within 0.5 % whatever the noise between pairs, as long as it
+    is symmetric. The first look only stops for futility: eight pairs cannot reach less than 1/256.
     """
 
     looks: tuple[int, ...] = (8, 12, 20, 32)
     alphas: tuple[float, ...] = (0.0, 0.003, 0.0015, 0.0005)
     futility: float = 0.3
     margin_share: float = 0.02
+    found_share: float = 0.05
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,10 +55,10 @@ class Comparison:
     """What the pairs say.
 
     Attributes:
-        ruling: SLOWER, NOT_SLOWER or UNDECIDED.
+        ruling: SLOWER, FASTER, ALIKE or UNDECIDED.
         ratio: Middle of candidate over baseline (Hodges-Lehmann).
         pairs: Pairs seen; runs a side.
-        p_value: One-sided, of the last look.
+        p_value: Of the last look, that the candidate is slower; one-sided.
     """
 
     ruling: Ruling
@@ -75,7 +78,8 @@ def describe(comparison: Comparison, plan: Plan) -> str:
         f"{math.fsum(plan.alphas):.1%}, a candidate within {plan.margin_share:.0%} is never "
         f"ruled slower, at most {plan.looks[-1]} runs a side"
     )
-    return line + (f", +{_FOUND:.0%} is found in 95% of cases" if plan == Plan() else "")
+    found = f", +{plan.found_share:.0%} is found in 95% of cases"
+    return line + (found if plan == Plan() else "")
 
 
 def order() -> Iterator[str]:
@@ -114,9 +118,25 @@ def compare(
     logs = [math.log(b / a) for a, b in zip(baseline_ms, candidate_ms, strict=True)]
     p_value = signed_rank_p(logs)
     ratio = math.exp(hodges_lehmann(logs))
-    ruling = Ruling.UNDECIDED
-    if p_value <= plan.alphas[plan.looks.index(pairs)] and ratio > 1 + plan.margin_share:
-        ruling = Ruling.SLOWER
-    elif p_value > plan.futility:
-        ruling = Ruling.NOT_SLOWER
-    return Comparison(ruling=ruling, ratio=ratio, pairs=pairs, p_value=p_value)
+    return Comparison(
+        ruling=_ruling(logs, ratio, p_value, plan), ratio=ratio, pairs=pairs, p_value=p_value
+    )
+
+
+def _ruling(logs: Sequence[float], ratio: float, p_slower: float, plan: Plan) -> Ruling:
+    """Return what the logs of candidate over baseline say at a look."""
+    alpha = plan.alphas[plan.looks.index(len(logs))]
+    p_faster = signed_rank_p([-log for log in logs])
+    margin = math.log1p(plan.margin_share)
+    if p_slower <= alpha and ratio > 1 + plan.margin_share:
+        return Ruling.SLOWER
+    if p_faster <= alpha and ratio < 1 / (1 + plan.margin_share):
+        return Ruling.FASTER
+    p_beyond = max(signed_rank_p([margin + sign * log for log in logs]) for sign in (1, -1))
+    if min(p_slower, p_faster) > plan.futility or p_beyond <= alpha:
+        return Ruling.ALIKE
+    found = math.log1p(plan.found_share)
+    p_found = signed_rank_p([found - log for log in logs])
+    if len(logs) == plan.looks[-1] and p_found <= math.fsum(plan.alphas):
+        return Ruling.ALIKE
+    return Ruling.UNDECIDED

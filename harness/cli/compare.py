@@ -34,6 +34,8 @@ def run(options: argparse.Namespace) -> int:
         phone = lab.device(target)
         if not isinstance(phone, Phone):
             raise DeviceError(f"{target}: only a phone can be timed")
-        comparison = phone.compare(candidate.at(size), baseline.at(size))
+        pairs = phone.compare(candidate.at(size), baseline.at(size))
+    comparison = sequential.compare(pairs.before_ms, pairs.now_ms)
+    assert comparison is not None  # the phone stops at a look of the same plan
     print(sequential.describe(comparison, sequential.Plan()))
     return 1 if comparison.ruling is sequential.Ruling.SLOWER else 0

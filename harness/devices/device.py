@@ -4,7 +4,7 @@ from typing import Protocol, Self
 
 from harness.images import Output, Pixels
 from harness.inputs import Inputs
-from harness.latency import Estimate, Instructions, Latency
+from harness.latency import Estimate, EstimatePair, Instructions, Latency, Pairs
 from harness.memory import Memory
 from harness.model import Model
 from harness.placement import Placement
@@ -43,6 +43,9 @@ class Device(Protocol):
         With `limit_ms` a phone repeats its runs until the limit is decided, or enough is spent.
         """
 
+    def compare(self, model: Model, before: Model) -> Pairs | EstimatePair:
+        """Measure a model and an earlier one in A B B A order, or estimate both."""
+
     def place(self, model: Model) -> Placement:
         """Say which op runs where."""
 
@@ -75,6 +78,9 @@ def ask(device: Device, request: Request) -> Answer | None:
             return device.run(model, request.inputs)
         case Verb.TIME:
             return device.time(model, limit_ms=request.limit_ms)
+        case Verb.COMPARE:
+            assert request.before is not None
+            return device.compare(model, request.before.at(request.size))
         case Verb.PLACE:
             return device.place(model)
         case Verb.MEMORY:

@@ -17,7 +17,7 @@ from harness.estimate import estimate
 from harness.evidence import Evidence, Provenance, now_utc
 from harness.images import Output, Pixels
 from harness.inputs import Inputs
-from harness.latency import Estimate, Instructions
+from harness.latency import Estimate, EstimatePair, Instructions
 from harness.memory import Memory
 from harness.model import Model
 from harness.placement import UNKNOWN, NodePlacement, Placement
@@ -83,6 +83,11 @@ class Emulated:
         if self.delegate == "qnn" and (missing := qnn.missing()) is not None:
             raise StackMissing(missing)
         return estimate(model, self.place(model), self._target)
+
+    def compare(self, model: Model, before: Model) -> EstimatePair:
+        """Estimate a model and an earlier one."""
+        now = self.time(model)
+        return EstimatePair(before=self.time(before), now=now, provenance=now.provenance)
 
     @functools.lru_cache(maxsize=256)  # noqa: B019 - one device lives as long as the run
     def place(self, model: Model) -> Placement:

@@ -26,12 +26,11 @@ from harness.errors import ConfigError, DeviceError
 from harness.evidence import Evidence, Provenance, now_utc
 from harness.images import Output, Pixels
 from harness.inputs import Inputs
-from harness.latency import Latency
+from harness.latency import Latency, Pairs
 from harness.memory import Memory
 from harness.model import Model
 from harness.placement import Placement
 from harness.profiles import Profile
-from harness.sequential import Comparison
 from harness.stacks import feeding
 
 FAKE_PROPERTY = "ro.harness.fake"
@@ -319,14 +318,20 @@ class Phone:
             made = replace(made, evidence=Evidence.RULES, note=note)
         return replace(memory.of_graph(model.graph, made), reported_peak_mib=reported_mib)
 
-    def compare(self, candidate: Model, baseline: Model) -> Comparison:
-        """Say whether a candidate is slower than its baseline, in A B B A order.
+    def compare(self, model: Model, before: Model) -> Pairs:
+        """Measure a model and an earlier one in A B B A order, until the pairs decide.
 
         Raises:
             DeviceError: the phone, the tool or the driver failed.
             MeasurementError: the phone kept leaving the state that numbers are valid in.
         """
-        return self._stopwatch.compare(self._job(candidate), self._job(baseline))
+        now_ms, before_ms, state = self._stopwatch.compare(self._job(model), self._job(before))
+        return Pairs(
+            before_ms=tuple(before_ms),
+            now_ms=tuple(now_ms),
+            before_sha256=before.sha256,
+            provenance=self._provenance(model, state.record()),
+        )
 
     def fence(self) -> int:
         """Renew the lock on the phone; return how often it had been taken when it was taken.

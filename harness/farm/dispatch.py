@@ -21,7 +21,7 @@ from harness.errors import ConfigError, DeviceError, HarnessError, MeasurementEr
 from harness.farm import wire
 from harness.farm.fleet import EMULATED, Fleet
 from harness.farm.wire import Reply
-from harness.requests import Fact, Request, Verb
+from harness.requests import Fact, Request
 from harness.text import counted
 
 NIGHTLY, PULL_REQUEST = 0, 10
@@ -30,11 +30,6 @@ _FAIR_EVERY = 5
 """Of a nightly run's questions each so many goes out with a pull request's priority."""
 _WINDOW = 2
 """Questions that are out for each station: one is worked on, one waits at the station."""
-_VERB_S = {Verb.TIME: 60.0, Verb.RUN: 10.0, Verb.PLACE: 10.0, Verb.MEMORY: 10.0, Verb.COUNT: 1.0}
-"""What a question takes on a phone beside its inferences: pushing, preparing, the tool's start."""
-_INFERENCES = {Verb.TIME: 250, Verb.RUN: 2, Verb.PLACE: 4, Verb.MEMORY: 4, Verb.COUNT: 1}
-_MACS_PER_S = 5e10
-"""A mid-range phone, for the order of questions only; what is reported never rests on it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,7 +126,7 @@ class Dispatcher:
         kind = profile if phone else EMULATED
         work = _Work(
             request=request,
-            cost_s=_cost_s(request),
+            cost_s=request.cost_s,
             origin=Origin.PHONE if phone else Origin.EMULATED,
             kind=kind,
         )
@@ -331,13 +326,3 @@ class Dispatcher:
     @staticmethod
     def _kind_of(station: str) -> str:
         return "station " if f"/{EMULATED}" in station else "phone "
-
-
-def _cost_s(request: Request) -> float:
-    """Return about how long a question takes, to put the longest first."""
-    try:
-        graph, size = request.model.graph, request.model.size
-        macs = sum(op.macs for op in graph.ops) * request.size.megapixels / size.megapixels
-    except HarnessError:
-        macs = 0.0  # it is said by who is asked
-    return _VERB_S[request.verb] + _INFERENCES[request.verb] * macs / _MACS_PER_S

@@ -30,7 +30,7 @@ from harness.evidence import Evidence, sha256_of
 from harness.fact_lines import Taken
 from harness.images import Output, Size
 from harness.inputs import Inputs, Values
-from harness.latency import Estimate, Instructions, Latency
+from harness.latency import Estimate, EstimatePair, Instructions, Latency, Pairs
 from harness.memory import Memory
 from harness.model import Model
 from harness.placement import Placement
@@ -55,6 +55,7 @@ _ERRORS: Mapping[str, type[HarnessError]] = {
 _ANSWERS: Mapping[Verb, tuple[type[Answer] | type[None], ...]] = {
     Verb.RUN: (Output,),
     Verb.TIME: (Latency, Estimate),
+    Verb.COMPARE: (Pairs, EstimatePair),
     Verb.PLACE: (Placement,),
     Verb.MEMORY: (Memory,),
     Verb.COUNT: (Instructions, type(None)),
@@ -94,9 +95,12 @@ class Question:
         source_sha256: Content hash of the file that those were resized from, or ''.
         size: Resolution, such as `1280x720`.
         inputs: What it is given, in order; none but for RUN.
+        before: Content hash of an earlier file's bytes, or ''; for COMPARE only.
+        before_source_sha256: Content hash of the file that those were resized from, or ''.
         limit_ms: The budget that a timing is repeated for, or None.
         subject: Name of the subject that it is about, or ''.
         variant: Name of the variant likewise.
+        revision: What the variant is of; '' for today's subjects.
     """
 
     nonce: str
@@ -109,14 +113,18 @@ class Question:
     size: str
     source_sha256: str = ""
     inputs: tuple[Given, ...] = ()
+    before: str = ""
+    before_source_sha256: str = ""
     limit_ms: float | None = None
     subject: str = ""
     variant: str = ""
+    revision: str = ""
 
     @property
     def contents(self) -> tuple[str, ...]:
         """Return the hashes of what it refers to."""
-        return (self.model, *(given.sha256 for given in self.inputs))
+        earlier = (self.before,) if self.before else ()
+        return (self.model, *earlier, *(given.sha256 for given in self.inputs))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,15 +172,19 @@ def ask(request: Request, *, nonce: str, origin: Origin) -> Question:
             Given(name=name, shape=values.shape, sha256=sha256_of(_bytes(values)))
             for name, values in (request.inputs or {}).items()
         ),
+        before=request.before.sha256 if request.before is not None else "",
+        before_source_sha256=request.before.source_sha256 if request.before is not None else "",
         limit_ms=request.limit_ms,
         subject=request.subject,
         variant=request.variant,
+        revision=request.revision,
     )
 
 
 def contents(request: Request) -> dict[str, bytes]:
     """Return what a question refers to, by hash."""
-    found = {request.model.sha256: request.model.data}
+    models = (request.model, *([request.before] if request.before is not None else []))
+    found = {model.sha256: model.data for model in models}
     for values in (request.inputs or {}).values():
         data = _bytes(values)
         found[sha256_of(data)] = data
@@ -206,6 +218,13 @@ def request_of(question: Question, known: Mapping[str, bytes]) -> Request:
         ModelError: the model cannot be read or resized.
     """
     values = {one.name: _values(known[one.sha256], one.shape) for one in question.inputs}
+    before = None
+    if question.before:
+        before = Model(
+            name=f"{question.model_name} before",
+            data=known[question.before],
+            source_sha256=question.before_source_sha256,
+        )
     request = Request(
         target=question.target,
         verb=question.verb,
@@ -216,9 +235,11 @@ def request_of(question: Question, known: Mapping[str, bytes]) -> Request:
         ),
         size=Size.parse(question.size),
         inputs=Inputs(values) if values else None,
+        before=before,
         limit_ms=question.limit_ms,
         subject=question.subject,
         variant=question.variant,
+        revision=question.revision,
     )
     if request.key != question.key:
         raise ConfigError(
@@ -316,6 +337,10 @@ def _check_provenance(answer: Answer, request: Request, origin: Origin) -> None:
     made = answer.provenance
     if made.variant_sha256 != request.sized.sha256:
         raise ConfigError("reply: the fact is of another model than the one asked about")
+    if isinstance(answer, Pairs):
+        before = request.before.at(request.size) if request.before is not None else None
+        if before is None or answer.before_sha256 != before.sha256:
+            raise ConfigError("reply: it compares with another model than was asked")
     measured, wanted = made.evidence in _MEASURED, origin is Origin.PHONE
     of_graph = request.verb is Verb.MEMORY and made.evidence is Evidence.RULES
     if measured is not wanted and not (wanted and of_graph):

@@ -187,6 +187,7 @@ def _ask(worker: Worker, request: Request) -> Fact:
             request.model,
             request.size,
             request.inputs,
+            request.before,
             timeout_s=_LIMIT_S,
         )
     except HarnessError as error:

@@ -3,7 +3,7 @@
 from harness.images import Output, Pixels, Size
 from harness.inputs import Inputs
 from harness.lab.facts import Facts
-from harness.latency import Estimate, Instructions, Latency
+from harness.latency import Estimate, EstimatePair, Instructions, Latency, Pairs
 from harness.memory import Memory
 from harness.model import Model
 from harness.placement import Placement
@@ -68,6 +68,15 @@ class DeviceUnderTest:
         assert isinstance(answer, Latency | Estimate)
         return answer
 
+    def compare(
+        self, model: Variant | Model, before: Variant | Model, size: Size
+    ) -> Pairs | EstimatePair:
+        """Measure a model and an earlier one in A B B A order, or estimate both."""
+        earlier = before.model() if isinstance(before, Variant) else before
+        answer = self._ask(Verb.COMPARE, model, size, before=earlier)
+        assert isinstance(answer, Pairs | EstimatePair)
+        return answer
+
     def place(self, model: Variant | Model, size: Size) -> Placement:
         """Say which op runs where at a resolution."""
         answer = self._ask(Verb.PLACE, model, size)
@@ -93,6 +102,7 @@ class DeviceUnderTest:
         size: Size,
         *,
         inputs: Inputs | None = None,
+        before: Model | None = None,
         limit_ms: float | None = None,
     ) -> Answer | None:
         file = model.model() if isinstance(model, Variant) else model
@@ -103,6 +113,7 @@ class DeviceUnderTest:
                 model=file,
                 size=size,
                 inputs=inputs,
+                before=before,
                 limit_ms=limit_ms,
                 subject=self._subject,
                 variant=model.name if isinstance(model, Variant) else "",

@@ -27,12 +27,22 @@ def _known(model: Model) -> Model:
 
 
 def answer(
-    target: str, verb: Verb, model: Model, size: Size, inputs: Inputs | None
+    target: str,
+    verb: Verb,
+    model: Model,
+    size: Size,
+    inputs: Inputs | None,
+    before: Model | None,
 ) -> Answer | None:
     """Answer one request on this host; the target comes as JSON."""
     device = _device(target)
     request = Request(
-        target=device.target, verb=verb, model=_known(model), size=size, inputs=inputs
+        target=device.target,
+        verb=verb,
+        model=_known(model),
+        size=size,
+        inputs=inputs,
+        before=_known(before) if before is not None else None,
     )
     return ask(device, request)
 

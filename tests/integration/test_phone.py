@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from harness import sequential
 from harness.devices import measured
 from harness.devices.benchmark import tool_file
 from harness.devices.benchmark.benchmark_tool import PAPER, ExternalDelegate
@@ -290,9 +291,11 @@ def test_a_candidate_that_is_slower_is_found_in_interleaved_runs(
     quick = replace(QUICK, plan=Plan(looks=(6,), alphas=(0.02,)))
     device = plugged.phone(measuring=quick)
 
-    comparison = device.compare(slow, variant.at(SIZE))
+    pairs = device.compare(slow, variant.at(SIZE))
     device.close()
 
+    comparison = sequential.compare(pairs.before_ms, pairs.now_ms, quick.plan)
+    assert comparison is not None
     assert comparison.ruling is Ruling.SLOWER
     assert comparison.ratio == pytest.approx(1.2, rel=0.05)
 

@@ -1,6 +1,7 @@
 """Decide from pairs of runs whether a candidate is slower."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -24,14 +25,46 @@ def test_a_difference_within_the_margin_is_not_ruled_slower():
     comparison = sequential.compare(SPREAD, [1.015 * ms for ms in SPREAD], PLAN)
 
     assert comparison is not None
-    assert comparison.ruling is Ruling.UNDECIDED
+    assert comparison.p_value < PLAN.alphas[0]
+    assert comparison.ruling is Ruling.ALIKE
 
 
 def test_a_candidate_that_is_as_fast_is_given_up_early():
     comparison = sequential.compare(SPREAD, SPREAD[::-1], PLAN)
 
     assert comparison is not None
-    assert (comparison.ruling, comparison.pairs) == (Ruling.NOT_SLOWER, 6)
+    assert (comparison.ruling, comparison.pairs) == (Ruling.ALIKE, 6)
+
+
+def test_a_candidate_that_is_always_faster_is_ruled_faster():
+    comparison = sequential.compare(SPREAD, [0.9 * ms for ms in SPREAD], PLAN)
+
+    assert comparison is not None
+    assert comparison.ruling is Ruling.FASTER
+    assert comparison.ratio == pytest.approx(0.9)
+
+
+def test_a_candidate_that_is_shown_to_lie_within_the_margin_is_as_fast():
+    slightly_slower = [1.005 * ms for ms in SPREAD]
+
+    comparison = sequential.compare(SPREAD, slightly_slower, PLAN)
+
+    assert comparison is not None
+    assert comparison.p_value < PLAN.futility
+    assert comparison.ruling is Ruling.ALIKE
+
+
+def test_the_last_look_rules_as_fast_what_is_shown_not_to_be_slower_by_what_is_to_be_found():
+    last = Plan(looks=(6,), alphas=(0.02,), found_share=0.05)
+    slower_by_3_percent = [1.0, 1.03, 1.034, 1.036, 1.028, 1.032]
+
+    ruled = sequential.compare([1.0] * 6, slower_by_3_percent, last)
+    strict = sequential.compare([1.0] * 6, slower_by_3_percent, replace(last, found_share=0.03))
+
+    assert ruled is not None
+    assert ruled.ruling is Ruling.ALIKE
+    assert strict is not None
+    assert strict.ruling is Ruling.UNDECIDED
 
 
 def test_between_looks_nothing_is_said():

@@ -16,7 +16,7 @@ from harness.devices.phone import device_state
 from harness.devices.phone.device_state import State
 from harness.errors import DeviceError, MeasurementError
 from harness.profiles import Profile
-from harness.sequential import Comparison, Ruling
+from harness.sequential import Ruling
 
 _COOL_POLL_S = 5.0
 _VOID_RUNS_MOST = 3
@@ -83,8 +83,12 @@ class Stopwatch:
             if interval is not None:
                 return Series(runs=tuple(runs), state=state, interval=interval)
 
-    def compare(self, candidate: Job, baseline: Job) -> Comparison:
+    def compare(self, candidate: Job, baseline: Job) -> tuple[list[float], list[float], State]:
         """Run candidate and baseline A B B A until the pairs decide or the plan is spent.
+
+        Returns:
+            The medians of the candidate's runs and of the baseline's in milliseconds, and the
+            state of the phone at the last.
 
         Raises:
             DeviceError: the phone, the tool or the driver failed.
@@ -96,14 +100,14 @@ class Stopwatch:
         self._start()
         while True:
             for name in (next(order), next(order)):
-                timings, _ = self._run(jobs[name])
+                timings, state = self._run(jobs[name])
                 middle = timings.median_ms
                 medians[name].append(timings.mean_ms if middle is None else middle)
             result = sequential.compare(medians["baseline"], medians["candidate"], plan)
             if result is None:
                 continue
             if result.ruling is not Ruling.UNDECIDED or result.pairs == plan.looks[-1]:
-                return result
+                return medians["candidate"], medians["baseline"], state
 
     def _start(self) -> None:
         """Forget the state of an earlier series: a new one starts with a fresh reading."""
