@@ -27,7 +27,7 @@ from harness.profiles import Target
 from harness.requests import Fact, Request, Verb
 
 BUCKET = "LITERT_GCP_BUCKET"
-"""Name of the environment variable that names the bucket, as litert-cli has it."""
+"""Names the bucket, `PROJECT-devicerun` where it is not set: both as litert-cli has it."""
 _ENDPOINT = "https://devicerun.googleapis.com/v1alpha"
 _STORAGE = "https://storage.googleapis.com"
 _ARGUMENT = re.compile(r"([a-z][a-z0-9-]{4,28}[a-z0-9])/([\w.-]{1,100})")
@@ -99,14 +99,14 @@ class DeviceRunLab:
         """Look for the bucket with the user's token; no phone is rented yet.
 
         Raises:
-            ConfigError: no bucket is named, or the token is not accepted.
+            ConfigError: the token is not accepted.
             StackMissing: there is no benchmark tool, or no gcloud.
             DeviceError: the bucket cannot be reached.
         """
         self._tool = tool_file.load(tool_file.find(self._setup.benchmark_tool))
-        self._bucket = os.environ.get(BUCKET, "")
+        self._bucket = os.environ.get(BUCKET) or f"{self._project}-devicerun"
         if not re.fullmatch(r"[a-z0-9][\w.-]{1,220}", self._bucket):
-            raise ConfigError(f"--lab=devicerun: name your bucket for its files in ${BUCKET}")
+            raise ConfigError(f"--lab=devicerun: ${BUCKET} names no bucket")
         token = _token()
         run, storage = (
             Site(
@@ -123,7 +123,12 @@ class DeviceRunLab:
             )
         )
         self._sites = (run, storage)
-        storage.ask("GET", f"/storage/v1/b/{self._bucket}")
+        try:
+            storage.ask("GET", f"/storage/v1/b/{self._bucket}")
+        except RefusedError as error:
+            raise DeviceError(
+                f"{error}; the bucket for the session's files is named in ${BUCKET}"
+            ) from None
         termination.as_interrupt()
 
     def answer(self, requests: Sequence[Request]) -> Iterator[Fact]:

@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from harness import child
+from harness.devices.benchmark import benchmark_result
 from harness.devices.connect import PhoneSetup
 from harness.devices.fake_phone import folder as folders
 from harness.devices.fake_phone.folder import Folder
@@ -219,3 +221,75 @@ def test_every_error_is_one_of_the_harness(run: FakeDeviceRun, phone: Folder) ->
     facts = taken(opened(), asked(Verb.RUN, Verb.PLACE))
 
     assert all(isinstance(fact.error, HarnessError) for fact in facts.values())
+
+
+GCLOUD = """
+import os, shutil, sys, urllib.error, urllib.parse, urllib.request
+
+TOKEN, BASE = %r, os.environ["STORAGE_EMULATOR_HOST"]
+
+
+def ask(path, data=None):
+    request = urllib.request.Request(BASE + path, data, {"Authorization": "Bearer " + TOKEN})
+    return urllib.request.urlopen(request).read()
+
+
+def quote(path):
+    bucket, _, name = path.removeprefix("gs://").partition("/")
+    return bucket, urllib.parse.quote(name, safe="")
+
+
+match sys.argv[1:]:
+    case ["auth", "application-default", "print-access-token"]:
+        print(TOKEN)
+    case ["storage", "ls", bucket]:
+        ask("/storage/v1/b/" + bucket.removeprefix("gs://"))
+    case ["storage", "cp", *sources, sink]:
+        for source in sources:
+            if source.startswith("gs://"):
+                bucket, name = quote(source)
+                data = ask(f"/storage/v1/b/{bucket}/o/{name}?alt=media")
+                open(os.path.join(sink, os.path.basename(source)), "wb").write(data)
+            else:
+                bucket, name = quote(sink + os.path.basename(source))
+                path = f"/upload/storage/v1/b/{bucket}/o?uploadType=media&name={name}"
+                ask(path, open(source, "rb").read())
+    case other:
+        sys.exit(f"gcloud: {other}")
+"""
+
+
+def litert_cli(folder: Path) -> Path:
+    """Return Google's `litert`, in a venv made here where none is named; skip without."""
+    named = os.environ.get("HARNESS_LITERT_CLI")
+    if named:
+        return Path(named)
+    for step in (
+        [sys.executable, "-m", "venv", folder],
+        [folder / "bin" / "pip", "install", "--quiet", "litert-cli==0.2.1"],
+    ):
+        done = child.run(step, stage="installing litert-cli", timeout_s=600)
+        if done.exit_code:
+            pytest.skip("litert-cli cannot be installed here")
+    return folder / "bin" / "litert"
+
+
+@pytest.mark.slow
+def test_googles_client_alone_finds_the_fake_honest(
+    run: FakeDeviceRun, phone: Folder, tmp_path: Path
+) -> None:
+    litert = litert_cli(tmp_path / "venv")
+    gcloud = tmp_path / "programs" / "gcloud"
+    gcloud.write_text(f"#!{sys.executable}\n{GCLOUD % TOKEN}")
+    (tmp_path / "fp32.tflite").write_bytes(phones.model().at(SIZE).data)
+
+    done = child.run(
+        [litert, "benchmark", tmp_path / "fp32.tflite", "--ddp", "--gpu", "--device=flame-29",
+         "--gcp-project=my-project", f"--gcp-bucket={run.bucket}", "--min-secs=0"],
+        stage="litert", timeout_s=120, env={"HOME": str(tmp_path)},
+    )  # fmt: skip
+
+    assert done.exit_code == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    assert "PASSED" in done.stdout
+    results = [path for path in tmp_path.rglob("results.pb") if phone.path not in path.parents]
+    assert [benchmark_result.parse(path.read_bytes()).runs for path in results] == [50]

@@ -6,6 +6,7 @@ Source: litert-cli 0.2.1, commands/benchmark/ddp.py; Cloud Storage, JSON API.
 import itertools
 import json
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,9 @@ from harness.errors import DeviceError
 from harness.lab.fakes.serving import TOKEN, Asked, FakeServer, Fault, Reply
 
 _LIMIT_S = 300.0
+_SHELL = b"#!/system/bin/sh"
+_TOOLS = "gs://litert/binaries/"
+"""Where LiteRT publishes its benchmark tool; here it is the fake phone's."""
 
 
 @dataclass(kw_only=True)
@@ -101,7 +105,7 @@ class FakeDeviceRun(FakeServer):
         if session.fault is Fault.FAILED:
             return {"result": {"resultType": "INFRASTRUCTURE_FAILURE"}, "jobReports": []}
         (job,) = session.config["jobConfigs"]
-        binary = job["action"]["androidNativeBinary"]["androidNativeBinary"]
+        program = job["action"]["androidNativeBinary"]
         files, pulled = {}, []
         for action in job["allocationConfig"]["deviceConfigs"][0]["actions"]:
             for one in action.get("androidPushFiles", {}).get("fileConfigs", ()):
@@ -113,23 +117,30 @@ class FakeDeviceRun(FakeServer):
             target = Path(self._phone.to_host(path))
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(data)
-        passed = self._execute(self._object(binary).decode())
+        binary = self._object(program["androidNativeBinary"])
+        passed = self._execute(binary, program.get("args", ()))
         prefix = f"{session.config['displayName']}/{name}/artifacts"
         outputs = [
             {"gcsOutputFile": {"path": f"gs://{self.bucket}/{self._keep(prefix, file, session)}"}}
             for path in pulled
-            for file in sorted(Path(self._phone.to_host(path)).rglob("*"))
-            if file.is_file()
+            for file in _files(Path(self._phone.to_host(path)))
         ]
         result = {"resultType": "PASSED" if passed else "FAILED"}
         execution = {"outputFiles": outputs}
         reports = [{"displayName": "job", "result": result, "executionReports": [execution]}]
         return {"result": result, "jobReports": reports}
 
-    def _execute(self, script: str) -> bool:
+    def _execute(self, binary: bytes, arguments: Sequence[str]) -> bool:
+        """Run a shell script or another program on the phone; return whether it ended well."""
+        command: list[str | Path] = ["/bin/sh", "-c", self._phone.to_host(binary.decode())]
+        if not binary.startswith(_SHELL):
+            program = self._phone.path / "job"
+            program.write_bytes(binary)
+            program.chmod(0o755)
+            command = [program, *map(self._phone.to_host, arguments)]
         try:
             done = child.run(
-                ["/bin/sh", "-c", self._phone.to_host(script)],
+                command,
                 stage="a job of the fake Device Run",
                 timeout_s=_LIMIT_S,
                 env=self._phone.environment(),
@@ -150,7 +161,15 @@ class FakeDeviceRun(FakeServer):
 
     def _object(self, source: dict[str, Any]) -> bytes:
         path: str = source["gcsInputFile"]["path"]
+        if path.startswith(_TOOLS):
+            return self._phone.tool.read_bytes()
         return self._state.objects[path.removeprefix(f"gs://{self.bucket}/")]
+
+
+def _files(path: Path) -> list[Path]:
+    """Return a file, or the files of a folder."""
+    found = sorted(path.rglob("*")) if path.is_dir() else [path]
+    return [file for file in found if file.is_file()]
 
 
 def _json(value: object) -> Reply:
