@@ -14,7 +14,8 @@ from harness import flatbuffer
 from harness.errors import ModelError
 from harness.flatbuffer import DAMAGE, pack
 from harness.graph import Graph
-from harness.shapes import Reshaper, Shape
+from harness.reshaper import Reshaper, Shape
+from harness.shapes import follow
 
 
 def reshape(model: bytes, graph: Graph, wanted: Mapping[int, Shape]) -> bytes:
@@ -33,7 +34,7 @@ def reshape(model: bytes, graph: Graph, wanted: Mapping[int, Shape]) -> bytes:
         return model
     try:
         reshaper = Reshaper(graph, changed)
-        reshaper.run()
+        follow(reshaper)
         return _write(model, graph, reshaper)
     except DAMAGE as error:
         shapes = ", ".join("x".join(map(str, shape)) for shape in changed.values())

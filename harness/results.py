@@ -93,7 +93,7 @@ class Record(Key):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Done:
+class Unruled:
     """A test that is over and ruled nothing.
 
     Attributes:
@@ -116,9 +116,9 @@ class End:
     exit_code: int
 
 
-Line = Run | Planned | Taken | Record | Done | End
+Line = Run | Planned | Taken | Record | Unruled | End
 _KINDS: Mapping[str, type[Line]] = {
-    "run": Run, "plan": Planned, "fact": Taken, "verdict": Record, "done": Done, "end": End,
+    "run": Run, "plan": Planned, "fact": Taken, "verdict": Record, "done": Unruled, "end": End,
 }  # fmt: skip
 _NAMES = {kind: name for name, kind in _KINDS.items()}
 
@@ -142,7 +142,7 @@ class Results:
     plans: tuple[Planned, ...]
     facts: tuple[Taken, ...]
     records: tuple[Record, ...]
-    done: tuple[Done, ...]
+    done: tuple[Unruled, ...]
     end: End | None
 
     @property
@@ -276,7 +276,7 @@ def load(path: Path) -> Results:
         plans=tuple(found[Planned]),
         facts=tuple(found[Taken]),
         records=tuple(found[Record]),
-        done=tuple(found[Done]),
+        done=tuple(found[Unruled]),
         end=found[End][-1] if found[End] else None,
     )
 

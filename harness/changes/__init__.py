@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 
-from harness.changes.findings import Finding, Kind, Move
+from harness.changes.findings import Change, Kind, Move
 from harness.changes.history import View, look
 from harness.changes.nights import Night, Reading, time_of
 from harness.changes.rule import Rule
@@ -24,7 +24,7 @@ from harness.changes.shared import Watch, move, shared
 from harness.errors import MeasurementError
 
 __all__ = [
-    "Finding",
+    "Change",
     "Kind",
     "Move",
     "Night",
@@ -39,7 +39,7 @@ __all__ = [
 
 def observe(
     watch: Watch, night: Night, rule: Rule | None = None
-) -> tuple[Watch, tuple[Finding, ...]]:
+) -> tuple[Watch, tuple[Change, ...]]:
     """Add a night to what is known of a phone, and tell what it gave away.
 
     Args:
@@ -72,10 +72,10 @@ def observe(
     return watch, ((common, *own) if common else own)
 
 
-def find(nights: Iterable[Night], rule: Rule | None = None) -> tuple[Finding, ...]:
+def find(nights: Iterable[Night], rule: Rule | None = None) -> tuple[Change, ...]:
     """Return what a sequence of nights gives away, in their order; phones may alternate."""
     watches: dict[str, Watch] = {}
-    findings: list[Finding] = []
+    findings: list[Change] = []
     for night in nights:
         watch = watches.get(night.phone) or Watch(phone=night.phone)
         watches[night.phone], new = observe(watch, night, rule)
@@ -83,8 +83,8 @@ def find(nights: Iterable[Night], rule: Rule | None = None) -> tuple[Finding, ..
     return tuple(findings)
 
 
-def _finding(view: View, kind: Kind, night: Night, watched: int) -> Finding:
-    return Finding(
+def _finding(view: View, kind: Kind, night: Night, watched: int) -> Change:
+    return Change(
         kind=kind,
         phone=night.phone,
         moves=(move(view, view.began),),

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from harness.changes.findings import Finding, Kind, Move
+from harness.changes.findings import Change, Kind, Move
 from harness.changes.history import History, View, side
 from harness.changes.nights import Night
 from harness.changes.rule import Rule
@@ -43,7 +43,7 @@ class Watch:
 
 def shared(
     watch: Watch, night: Night, views: Sequence[View], rule: Rule
-) -> tuple[Watch, Finding | None]:
+) -> tuple[Watch, Change | None]:
     """Add a night's conditions to a phone, and tell of a shift that its series share.
 
     It is found at once where something that was recorded about the phone changed, or the units
@@ -73,7 +73,7 @@ def shared(
     restarted = {
         view.series: view.history.restart(view.history.first_since(number)) for view in moved
     }
-    return replace(forgotten, series={**watch.series, **restarted}), Finding(
+    return replace(forgotten, series={**watch.series, **restarted}), Change(
         kind=Kind.SHARED,
         phone=night.phone,
         moves=tuple(move(view, view.history.first_since(number)) for view in moved),

@@ -12,7 +12,7 @@ from harness.cli import history_news, shared
 from harness.errors import ConfigError
 from harness.history import exchange, replay
 from harness.history.opening import DEFAULT, open_store
-from harness.history.replay import Row
+from harness.history.replay import RuleScores
 from harness.history.rows import Change
 from harness.history.yardstick import Score
 
@@ -175,7 +175,7 @@ def _replay(options: argparse.Namespace) -> int:
     return 0
 
 
-def _table(rows: tuple[Row, ...]) -> Table:
+def _table(rows: tuple[RuleScores, ...]) -> Table:
     table = Table(box=None, pad_edge=False)
     table.add_column("rule", no_wrap=True)
     for column in ("units", "steps", "mean night", "false", "right", "steps (2)", "false (2)"):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness import changes, files, text
-from harness.changes import Finding, Kind, Night, Reading, Rule, Watch
+from harness.changes import Change, Kind, Night, Reading, Rule, Watch
 from harness.errors import ConfigError
 from harness.history import peers, yardstick
 from harness.history.yardstick import Alarm, Record, Score, Truth
@@ -25,7 +25,7 @@ _OWN = ("tag", "low_ms", "high_ms", "temperature_c", "layers_npu", "layers_gpu",
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
+class RuleScores:
     """The scores of one rule on one file.
 
     Attributes:
@@ -85,7 +85,7 @@ def records(nights: Sequence[Night]) -> tuple[Record, ...]:
 
 def findings_by_night(
     nights: Sequence[Night], rule: Rule | None = None
-) -> tuple[tuple[Night, tuple[Finding, ...]], ...]:
+) -> tuple[tuple[Night, tuple[Change, ...]], ...]:
     """Return what each night gave away when it came in."""
     watches: dict[str, Watch] = {}
     told = []
@@ -118,22 +118,24 @@ def alarms(nights: Sequence[Night], rule: Rule | None = None) -> dict[str, tuple
     return {name: tuple(said[name]) for name in seen}
 
 
-def compare(nights: Sequence[Night], truths: Sequence[Truth] | None = None) -> tuple[Row, ...]:
+def compare(
+    nights: Sequence[Night], truths: Sequence[Truth] | None = None
+) -> tuple[RuleScores, ...]:
     """Score our rule and every other that is installed, in one run."""
     series = records(nights)
     ours = alarms(nights)
     rows = [_row("this harness", series, [ours[record.name] for record in series])]
     for peer in peers.every():
         if peer.changes is None:
-            rows.append(Row(name=peer.name))
+            rows.append(RuleScores(name=peer.name))
             continue
         said = [peers.alarms(peer.changes, record, peer.same_nights) for record in series]
         rows.append(_row(peer.name, series, said))
     return tuple(rows)
 
 
-def _row(name: str, series: Sequence[Record], said: Sequence[Sequence[Alarm]]) -> Row:
-    return Row(
+def _row(name: str, series: Sequence[Record], said: Sequence[Sequence[Alarm]]) -> RuleScores:
+    return RuleScores(
         name=name,
         score=yardstick.score(series, said),
         segments=yardstick.score(series, said, yardstick.segments),

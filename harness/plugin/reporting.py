@@ -26,7 +26,7 @@ from harness.plugin import (
 from harness.plugin.collection import Session, case_of, requests, rules
 from harness.report import terminal
 from harness.requests import Request
-from harness.results import Done, End, Line, Planned, Record
+from harness.results import End, Line, Planned, Record, Unruled
 from harness.text import counted
 
 # Attributes of a report; pytest-xdist carries them from its workers to the controller.
@@ -136,7 +136,7 @@ class Reporter:
         if report.when == "teardown":
             self._over.add(report.nodeid)
             if report.nodeid in self._planned and report.nodeid not in self._ruled:
-                self._write(Done(test=report.nodeid))
+                self._write(Unruled(test=report.nodeid))
 
     def _write_facts(self) -> None:
         """Write down the facts that this process has taken since the last time."""

@@ -83,8 +83,8 @@ def test_a_limit_is_ruled_wrongly_in_at_most_one_percent(
     random = np.random.default_rng(20261124)
     effort = timing.Effort()
 
-    def trial() -> list[tuple[timing.Interval, int]]:
-        found: list[tuple[timing.Interval, int]] = []
+    def trial() -> list[tuple[timing.MedianInterval, int]]:
+        found: list[tuple[timing.MedianInterval, int]] = []
         for _ in range(TRIALS):
             medians: list[float] = []
             interval = None

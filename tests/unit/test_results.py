@@ -8,7 +8,7 @@ import pytest
 from harness import results
 from harness.errors import ConfigError, HarnessError
 from harness.evidence import Evidence, Provenance
-from harness.results import Done, End, Planned, Record
+from harness.results import End, Planned, Record, Unruled
 from harness.verdict import Outcome, Sense, Verdict
 
 
@@ -133,7 +133,7 @@ def test_a_run_says_what_was_planned_and_what_became_of_it(tmp_path: Path) -> No
     writer = results.Writer(tmp_path, command=("pytest", "--device=d"))
     writer.write(Planned(tests=("test_1", "test_2", "test_3")))
     writer.write(record(1))
-    writer.write(Done(test="test_2"))
+    writer.write(Unruled(test="test_2"))
     assert writer.path is not None
 
     found = results.load(writer.path)

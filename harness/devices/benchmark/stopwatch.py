@@ -48,7 +48,7 @@ class Series:
 
     runs: tuple[Timings, ...]
     state: State
-    interval: timing.Interval | None
+    interval: timing.MedianInterval | None
 
 
 class Stopwatch:

@@ -33,7 +33,7 @@ class Effort:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Interval:
+class MedianInterval:
     """The middle of the run medians and the interval it lies in, in milliseconds."""
 
     median_ms: float
@@ -44,7 +44,7 @@ class Interval:
 
 def judge(
     medians_ms: Sequence[float], *, limit_ms: float | None, effort: Effort
-) -> Interval | None:
+) -> MedianInterval | None:
     """Judge whether enough runs were made.
 
     Args:
@@ -68,7 +68,7 @@ def judge(
     decided = limit_ms is None or high_ms <= limit_ms or low_ms > limit_ms
     if not decided and runs < effort.most_runs:
         return None
-    return Interval(
+    return MedianInterval(
         median_ms=statistics.median(medians_ms), low_ms=low_ms, high_ms=high_ms, decided=decided
     )
 

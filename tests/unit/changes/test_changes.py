@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness import changes
-from harness.changes import Finding, Kind, Night, Reading, Rule, Watch
+from harness.changes import Change, Kind, Night, Reading, Rule, Watch
 from harness.errors import MeasurementError
 
 QUIET = [10.0, 10.1, 9.9, 10.05, 9.95]
@@ -376,4 +376,4 @@ def test_the_rule_is_adjustable():
     strict = Rule(share=0.3)
 
     assert not changes.find(nights(*QUIET, 11.5, 11.6, 11.5), strict)
-    assert isinstance(changes.find(nights(*QUIET, 15.0, 15.0), strict)[0], Finding)
+    assert isinstance(changes.find(nights(*QUIET, 15.0, 15.0), strict)[0], Change)

@@ -11,7 +11,7 @@ from harness import limit_lines, results, subjects
 from harness.cli import main
 from harness.evidence import Evidence, Provenance
 from harness.report import benchmarks, markdown
-from harness.results import Done, End, Planned, Record, Results, Run
+from harness.results import End, Planned, Record, Results, Run, Unruled
 from harness.verdict import Outcome, Sense, Verdict
 
 ROOT = Path(__file__).parents[3]
@@ -39,7 +39,7 @@ def run(*records: Record, exit_code: int | None = 0, planned=("test_x",), done=(
     end = None if exit_code is None else End(time_utc=head.time_utc, exit_code=exit_code)
     return Results(
         path=Path("x"), run=head, plans=(Planned(tests=planned),), facts=(), records=records,
-        done=tuple(Done(test=test) for test in done), end=end,
+        done=tuple(Unruled(test=test) for test in done), end=end,
     )  # fmt: skip
 
 
