@@ -7,7 +7,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 # Quick tests on base dependencies are what no such mark is on; pyproject.toml explains each.
-MARKED := train or qualcomm or history or study or measures or arm64 or gpu or adb or systemd or browser or farm or quantize or slow
+MARKED := train or qualcomm or history or study or measures or arm64 or gpu or adb or sign or systemd or browser or farm or quantize or slow
 TESTS  := $(BIN)/pytest --benchmark-skip -n 2 --dist loadfile
 
 PLUGINS := $(addprefix pytest-,asyncio benchmark check clarity cov django env forked html \
@@ -38,10 +38,10 @@ check: $(VENV)/check.stamp        ## Lint, type-check and check the order of imp
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows docs/ci/github-workflow.yml
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows docs/ci/github-workflow.yml docs/ci/release-workflow.yml
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-actions docs/ci/device-gates/action.yml
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.gitlab-ci docs/ci/gitlab-ci.yml
-	$(BIN)/zizmor --quiet --offline docs/ci/github-workflow.yml docs/ci/device-gates/action.yml
+	$(BIN)/zizmor --quiet --offline docs/ci/github-workflow.yml docs/ci/release-workflow.yml docs/ci/device-gates/action.yml
 
 plugins: $(VENV)/dev.stamp        ## Run beside the most used pytest plugins, installed apart.
 	$(PIP) --upgrade --target .cache/plugins $(PLUGINS)
@@ -81,7 +81,7 @@ $(VENV)/check.stamp: pyproject.toml constraints.txt | $(VENV)/bin/python
 	touch $@ $(VENV)/dev.stamp $(VENV)/gate.stamp
 
 $(VENV)/all.stamp: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(PIP) --editable '.[dev,train,qualcomm,history,parquet,study,measures,farm,quantize]'
+	$(PIP) --editable '.[dev,train,qualcomm,history,parquet,study,measures,farm,quantize,sign]'
 	touch $@ $(VENV)/check.stamp $(VENV)/dev.stamp $(VENV)/gate.stamp
 
 clean:

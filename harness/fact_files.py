@@ -68,5 +68,14 @@ def _read_images(taken: Taken, request: Request, root: Path) -> Fact | None:
     return Fact(request=request, answer=answer) if values else None
 
 
+def images(taken: Taken, root: Path) -> list[Path]:
+    """Return the images that lie below a folder of runs for a fact, in the order of outputs."""
+    if taken.kind != Output.__name__ or taken.error:
+        return []
+    count = len(output_names(taken, where="outputs"))
+    paths = [_image_path(root, taken.request, position) for position in range(count)]
+    return [path for path in paths if path.is_file()]
+
+
 def _image_path(root: Path, key: str, position: int) -> Path:
     return root / FOLDER / "images" / f"{key}.{position}.npy"

@@ -51,6 +51,20 @@ def read(path: Path, *, at_most_bytes: int, error: type[HarnessError]) -> bytes:
     return data
 
 
+def check_private(path: Path, *, error: type[HarnessError]) -> None:
+    """Refuse a file that others than its owner can read or write; a missing one is left to `read`.
+
+    Raises:
+        HarnessError: of the kind given.
+    """
+    try:
+        mode = stat.S_IMODE(path.stat().st_mode)
+    except (OSError, ValueError):
+        return
+    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise error(f"{path}: has mode {mode:o}, so others can use it; `chmod 600` it")
+
+
 def read_text(path: Path, *, error: type[HarnessError]) -> str:
     """Return a UTF-8 file's text.
 

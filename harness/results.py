@@ -163,6 +163,7 @@ class Writer:
     Attributes:
         path: The run's file, `.results/<time>.jsonl`, or None before its first line.
         run: The run's head.
+        line_sha256: SHA-256 of each line so far, with its line feed.
     """
 
     def __init__(
@@ -177,6 +178,7 @@ class Writer:
             run_id: Id of the run, or '' for one that is made up.
         """
         self.path: Path | None = None
+        self.line_sha256: list[str] = []
         self._folder = root / FOLDER
         self.run = Run(
             schema=SCHEMA,
@@ -201,7 +203,7 @@ class Writer:
         try:
             if self.path is None:
                 self.path = self._create()
-            _append(self.path, line)
+            self._append(self.path, line)
         except OSError as error:
             place = self.path or self._folder
             raise HarnessError(f"{place}: cannot be written ({error.strerror})") from None
@@ -214,14 +216,15 @@ class Writer:
             path = self._folder / f"{stamp if number == 1 else f'{stamp}-{number}'}.jsonl"
             with contextlib.suppress(FileExistsError):
                 path.touch(exist_ok=False)
-                _append(path, self.run)
+                self._append(path, self.run)
                 return path
         raise AssertionError("count() never ends")
 
-
-def _append(path: Path, line: Line) -> None:
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps({_NAMES[type(line)]: schema.dump(line)}) + "\n")
+    def _append(self, path: Path, line: Line) -> None:
+        data = (json.dumps({_NAMES[type(line)]: schema.dump(line)}) + "\n").encode()
+        with path.open("ab") as file:
+            file.write(data)
+        self.line_sha256.append(evidence.sha256_of(data))
 
 
 def lines(path: Path) -> Iterator[Line]:

@@ -28,12 +28,13 @@ from harness.cli import (
     report,
     study,
     train,
+    verify,
 )
 from harness.errors import GateError, HarnessError
 
 COMMANDS = (
     devices, doctor, inspect, advise, bisect, init, bless, compare, calibrate, ledger, report,
-    ci_summary, history, nightly, fake_phone, fake_lab, farm, train, build, quantize, study,
+    ci_summary, history, nightly, verify, fake_phone, fake_lab, farm, train, build, quantize, study,
 )  # fmt: skip
 
 EXAMPLES = {
@@ -50,6 +51,7 @@ EXAMPLES = {
     "report": "harness report --out report.html",
     "history": "harness history replay nights.csv.gz",
     "nightly": "harness nightly --device pixel4 --webhook 'slack env:SLACK_WEBHOOK' -- --strict",
+    "verify": "harness verify --key release.pub --commit 0123456789ab",
     "ci-summary": "harness ci-summary --against origin/main --annotations",
     "fake-phone": "harness fake-phone --port 5601",
     "fake-lab": "harness fake-lab stf --port 7100",

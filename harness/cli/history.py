@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from harness import ini, schema
+from harness import ini, schema, text
 from harness.cli import history_news, shared
 from harness.errors import ConfigError
-from harness.history import exchange, replay
+from harness.history import addresses, exchange, replay
 from harness.history.opening import DEFAULT, open_store
 from harness.history.replay import RuleScores
 from harness.history.rows import Change
@@ -28,7 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="take runs into the history: results of pytest --device, JSON lines of `export`, or "
         "pytest-benchmark's JSON",
     )
-    add.add_argument("files", type=Path, nargs="+", metavar="FILE")
+    add.add_argument(
+        "files", nargs="+", metavar="FILE", help="files, or file://, http:// or https:// addresses"
+    )
     add.set_defaults(history_command=_add)
     latest = commands.add_parser(
         "latest", help="put the newest run beside the one before, of the same host"
@@ -75,10 +77,11 @@ def _add(options: argparse.Namespace) -> int:
     """Take runs in, and say which were new."""
     console = shared.console()
     with _open(options) as store:
-        for path in options.files:
-            runs = exchange.read(path)
+        for address in options.files:
+            runs = addresses.read(address)
             new = sum(store.add(run) for run in runs)
-            console.print(f"{path}: {new} of {len(runs)} runs are new", soft_wrap=True)
+            shown = text.line(address.partition("?")[0])  # what follows may be a token
+            console.print(f"{shown}: {new} of {len(runs)} runs are new", soft_wrap=True)
     return 0
 
 

@@ -5,7 +5,6 @@ is taken out of it, so that no program that this one starts can see it.
 """
 
 import os
-import stat
 from pathlib import Path
 
 from harness import files
@@ -34,7 +33,7 @@ def read(source: str, *, purpose: str) -> str:
         missing = f"{purpose}: the environment has no {name!r:.80}"
     elif source.startswith(_FILE):
         path = Path(source.removeprefix(_FILE))
-        _check_mode(path, purpose)
+        _check_mode(path)
         secret = files.read(path, at_most_bytes=_BYTES_MAX, error=ConfigError).decode(
             "utf-8", errors="replace"
         )
@@ -49,15 +48,8 @@ def read(source: str, *, purpose: str) -> str:
     return secret
 
 
-def _check_mode(path: Path, purpose: str) -> None:
+def _check_mode(path: Path) -> None:
     folder = os.environ.get(_SYSTEMD)
     if folder and path.resolve().parent == Path(folder).resolve():
         return  # an access list lets the service in, which looks like a group's right
-    try:
-        mode = stat.S_IMODE(path.stat().st_mode)
-    except (OSError, ValueError):
-        return  # reading it says what is wrong
-    if mode & (stat.S_IRWXG | stat.S_IRWXO):
-        raise ConfigError(
-            f"{purpose}: {path} has mode {mode:o}, so others can use it; `chmod 600` it"
-        )
+    files.check_private(path, error=ConfigError)

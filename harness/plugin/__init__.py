@@ -45,14 +45,15 @@ _SHORT = (
     "--resume",
     "--history",
     "--report",
+    "--sign",
 )
 _ABOUT = """on-device models against the phones they ship to
 
 Example: pytest --device=pixel4:gpu --subject=deblur_unet --strict
 
---device, --origin, --serial, --lab, --yes, --subject, --jobs, --resume, --history and --report are
-short for the options below, where the project has no option of that name. With --strict an
-INCONCLUSIVE ruling fails. Ini keys: golden_dir, profile_dirs, benchmark_tool, benchmark_preset,
+--device, --origin, --serial, --lab, --yes, --subject, --jobs, --resume, --history, --report and
+--sign are short for the options below, where the project has no option of that name. With --strict
+an INCONCLUSIVE ruling fails. Ini keys: golden_dir, profile_dirs, benchmark_tool, benchmark_preset,
 external_delegates, labs, lab_consent, history, nightly; with harness_ before the name where the
 project has a key of that name. Options"""
 _INI: dict[str, dict[str, Any]] = {
@@ -158,6 +159,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--harness-report",
         metavar="FILE",
         help="draw the run as one self-contained HTML page at its end",
+    )
+    group.addoption(
+        "--harness-sign",
+        metavar="KEY",
+        help="sign the run at its end with an Ed25519 key in PEM; `harness verify` checks it",
     )
     group.addoption(
         "--harness-run-id",

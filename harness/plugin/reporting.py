@@ -4,7 +4,7 @@ from __future__ import annotations  # pytest 8.2 has no pytest.TerminalReporter
 
 from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -21,6 +21,7 @@ from harness.plugin import (
     option,
     progress,
     remembering,
+    signing,
     stands_back,
 )
 from harness.plugin.collection import Session, case_of, requests, rules
@@ -28,6 +29,9 @@ from harness.report import terminal
 from harness.requests import Request
 from harness.results import End, Line, Planned, Record, Unruled
 from harness.text import counted
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 # Attributes of a report; pytest-xdist carries them from its workers to the controller.
 _INCONCLUSIVE = "harness_inconclusive"
@@ -49,6 +53,7 @@ class Reporter:
         self._strict = bool(config.getoption("strict", False))
         self._records: list[Record] = []
         self._writer: results.Writer | None = None
+        self._key: Ed25519PrivateKey | None = None
         self._unwritten = ""
         self._again: set[str] = set()
         self._troubles: list[str] = []
@@ -222,6 +227,8 @@ class Reporter:
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         """Open the results file in the one process that writes it."""
         if not hasattr(session.config, "workerinput"):
+            path = option(session.config, "sign")
+            self._key = signing.key_of(path) if path else None
             command = ("pytest", *session.config.invocation_params.args)
             self._writer = results.Writer(
                 session.config.rootpath,
@@ -291,6 +298,7 @@ class Reporter:
         self._write_facts()
         if self._planned:
             self._end(exitstatus)
+            self._sign()
             self._take_into_history(session.config)
             self._draw(session.config)
         if hasattr(session.config, "workeroutput"):
@@ -298,6 +306,11 @@ class Reporter:
                 "troubles": self._troubles,
                 "withheld": schema.dump(self._session.withheld),
             }
+
+    def _sign(self) -> None:
+        """Sign the run where that was asked for."""
+        if self._key is not None and self._writer is not None:
+            self._notes.append(signing.sign(self._writer, self._key, self._session.subjects))
 
     def _take_into_history(self, config: pytest.Config) -> None:
         """Take the run into the history; where that cannot be done, the summary says so."""

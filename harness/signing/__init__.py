@@ -1,0 +1,1 @@
+"""Signed runs: what a signature speaks for, its envelope, and what has changed since."""
