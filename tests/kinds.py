@@ -4,6 +4,7 @@ Each restores: it gives its image back, little changed, so that limits mean some
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -150,3 +151,21 @@ def scaled(data: bytes, factor: float) -> bytes:
             weights = np.frombuffer(bytes(buffer.data), np.int8)
             buffer.data = np.round(weights * factor).astype(np.int8).view(np.uint8)
     return flatbuffer.pack(tree)
+
+
+EXAMPLES = {
+    "burst": burst, "classifier": classifier, "exposure": exposure, "luma": luma, "nchw": nchw,
+    "raw": raw, "two_outputs": two_outputs, "video": video,
+}  # fmt: skip
+"""Those that lie in examples/kinds for the guide: `python -m tests.kinds` writes them."""
+
+
+def main() -> None:
+    """Write the examples."""
+    folder = Path(__file__).parents[1] / "examples" / "kinds"
+    for name, build in EXAMPLES.items():
+        (folder / f"{name}.tflite").write_bytes(build())
+
+
+if __name__ == "__main__":
+    main()

@@ -259,3 +259,11 @@ def test_descriptions_that_do_not_fit_each_other_are_refused(tmp_path: Path) -> 
 
     with pytest.raises(ConfigError, match="nothing"):
         subjects.check_described(replace(subject, inputs=(subject.inputs[0], fed)))
+
+
+def test_the_examples_of_the_guide_are_these_models() -> None:
+    folder = Path(__file__).parents[2] / "examples" / "kinds"
+
+    assert {path.stem for path in folder.glob("*.tflite")} == set(kinds.EXAMPLES)
+    for name, build in kinds.EXAMPLES.items():
+        assert (folder / f"{name}.tflite").read_bytes() == build()
