@@ -87,14 +87,7 @@ def run(
         )
         if memory_mib is not None:
             allow_cpu(process.pid, timeout_s)
-        try:
-            process.communicate(stdin, timeout=timeout_s)
-        except subprocess.TimeoutExpired:
-            raise DeviceError(
-                f"{stage}: no answer within {timeout_s:g} s; it was stopped"
-            ) from None
-        finally:
-            kill(process)
+        _wait(process, stdin, stage=stage, timeout_s=timeout_s)
         done = Done(exit_code=process.returncode, stdout=_text(out), stderr=_text(err))
     if done.exit_code < 0:
         why = last_line(done.stderr or done.stdout)
@@ -115,6 +108,16 @@ def _outputs(log: Path | None) -> Iterator[tuple[BinaryIO, BinaryIO]]:
         raise DeviceError(f"{log}: cannot be written ({error.strerror})") from None
     with file:
         yield file, file
+
+
+def _wait(process: Process, stdin: bytes, *, stage: str, timeout_s: float) -> None:
+    """Feed a child and wait for its end; whatever it leaves running is killed."""
+    try:
+        process.communicate(stdin, timeout=timeout_s)
+    except subprocess.TimeoutExpired:
+        raise DeviceError(f"{stage}: no answer within {timeout_s:g} s; it was stopped") from None
+    finally:
+        kill(process)
 
 
 async def spawn(

@@ -11,6 +11,7 @@ from harness import files, schema
 from harness.errors import ConfigError
 from harness.evidence import Evidence
 from harness.images import Size
+from harness.keys import Key
 from harness.latency import Estimate, Latency
 from harness.profiles import Target
 
@@ -31,14 +32,11 @@ FILE = Path(".results/ledger.jsonl")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Entry:
+class Entry(Key):
     """One latency that was estimated and measured.
 
     Attributes:
-        device: Short name of the phone.
-        delegate: nnapi, gpu, qnn or cpu.
         variant_sha256: Content hash of the .tflite as it was run.
-        size: Resolution.
         estimate_ms: What the model said.
         low_ms: Lower end of its 90 % interval.
         high_ms: Upper end of it.
@@ -46,10 +44,7 @@ class Entry:
         time_utc: When it was measured.
     """
 
-    device: str
-    delegate: str
     variant_sha256: str
-    size: str
     estimate_ms: float
     low_ms: float
     high_ms: float
@@ -101,7 +96,7 @@ def pair(target: Target, size: Size, *, estimated: Estimate, measured: Latency) 
         device=target.profile.name,
         delegate=target.delegate,
         variant_sha256=sha256,
-        size=str(size),
+        resolution=str(size),
         estimate_ms=estimated.estimate_ms,
         low_ms=estimated.low_ms,
         high_ms=estimated.high_ms,
@@ -139,6 +134,8 @@ def read(path: Path) -> tuple[Entry, ...]:
             data = json.loads(line)
         except (ValueError, RecursionError) as error:
             raise ConfigError(f"{path}: line {number}: not JSON: {error}") from None
+        if isinstance(data, dict) and "size" in data:
+            data["resolution"] = data.pop("size")  # ledgers of before the key was shared
         entry = schema.parse(Entry, data, where=f"{path}: line {number}")
         if not all(0.0 < ms < math.inf for ms in (entry.estimate_ms, entry.measured_ms)):
             raise ConfigError(f"{path}: line {number}: a latency is not positive")

@@ -24,8 +24,8 @@ from harness.keys import Key
 from harness.verdict import Verdict
 
 FOLDER = ".results"
-SCHEMA = 2
-"""Number of the record format; 1 had verdicts alone."""
+SCHEMA = 3
+"""Number of the record format; docs/records.md says what each one had."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -130,19 +130,33 @@ def search(
     )
     if found.first_wrong is None or found.output_snr_db >= tolerance_db:
         return found
+    return _blamed(found, model, other, pairs, truth, run)
+
+
+def _blamed(
+    found: Search,
+    model: Model,
+    other: Graph,
+    pairs: Mapping[int, int],
+    truth: Mapping[int, Pixels],
+    run: Run,
+) -> Search:
+    """Run the suspects of a search alone on true values, and name the culprit among them."""
+    assert found.first_wrong is not None
+    graph = model.graph
     suspects = {
         point.index: replace(
             point, own_snr_db=_own_snr_db(model, graph.ops[point.index], truth, run)
         )
-        for point in _suspects(points, found.first_wrong)
+        for point in _suspects(found.points, found.first_wrong)
     }
     culprit = min(suspects.values(), key=_own_db)  # of several, the first in execution order
     why = cause.explain(graph, other, graph.ops[culprit.index], pairs, truth)
     return replace(
         found,
-        points=tuple(suspects.get(point.index, point) for point in points),
+        points=tuple(suspects.get(point.index, point) for point in found.points),
         culprit=culprit,
-        cause=_worded(why, adds_up=_own_db(culprit) >= tolerance_db),
+        cause=_worded(why, adds_up=_own_db(culprit) >= found.tolerance_db),
         first_wrong=suspects[found.first_wrong.index],
     )
 

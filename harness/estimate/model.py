@@ -1,6 +1,6 @@
 """Estimate the latency of a placed graph on one phone through one delegate."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from harness import evidence
@@ -184,7 +184,31 @@ def _break_down(graph: Graph, placement: Placement, target: Target) -> Breakdown
         )
     if costs:
         parts += _crossings(graph, partitions, grounds.used(), with_floor=not npu)
-    bases = [*(ground.basis for ground in grounds.used()), *(found.basis for found in npu.values())]
+    return Breakdown(
+        parts=tuple(parts),
+        kernels=tuple(costs),
+        npu=tuple(npu.values()),
+        bases=(
+            *dict.fromkeys(
+                [
+                    *(ground.basis for ground in grounds.used()),
+                    *(found.basis for found in npu.values()),
+                    *_doubts(graph, guessed, mixed),
+                ]
+            ),
+        ),
+    )
+
+
+def _doubts(graph: Graph, guessed: Collection[str], mixed: int) -> list[str]:
+    """Return what an estimate takes for want of a figure.
+
+    Args:
+        graph: The whole model.
+        guessed: Names of ops whose kernels have no known rate.
+        mixed: How many kernels have int8 weights and float activations.
+    """
+    bases = []
     if guessed:
         bases.append(
             f"{', '.join(sorted(guessed))} in int8 has only reference kernels on the CPU, whose "
@@ -197,12 +221,7 @@ def _break_down(graph: Graph, placement: Placement, target: Target) -> Breakdown
             f"{mixed} kernels have int8 weights and float activations (dynamic range), for which "
             "there are no figures: float arithmetic stands in, ratios only"
         )
-    return Breakdown(
-        parts=tuple(parts),
-        kernels=tuple(costs),
-        npu=tuple(npu.values()),
-        bases=tuple(dict.fromkeys(bases)),
-    )
+    return bases
 
 
 def _has_dynamic_range(graph: Graph, kernel: Kernel) -> bool:

@@ -48,6 +48,16 @@ def test_entries_come_back_as_they_were_written(tmp_path: Path) -> None:
     assert ledger.read(tmp_path / "none.jsonl") == ()
 
 
+def test_a_line_that_names_its_resolution_size_is_still_read(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.jsonl"
+    (entry,) = entries(1.0)
+    ledger.append(path, entry)
+    path.write_text(path.read_text().replace('"resolution"', '"size"'))
+
+    assert '"size"' in path.read_text()
+    assert ledger.read(path) == (entry,)
+
+
 def test_an_account_tells_bias_error_and_coverage() -> None:
     (account,) = ledger.accounts(entries(1.0, 1.1, 1.1, 1.2, 2.0))
 

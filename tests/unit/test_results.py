@@ -173,6 +173,12 @@ def test_a_file_of_another_format_is_refused_by_name(tmp_path: Path, text: str, 
         results.load(path)
 
 
+def test_the_page_on_the_format_names_its_number() -> None:
+    path = Path(__file__).parents[2] / "docs" / "records.md"
+
+    assert f"The format's number is {results.SCHEMA}." in path.read_text(encoding="utf-8")
+
+
 def test_the_schema_in_the_docs_is_that_of_the_format() -> None:
     path = Path(__file__).parents[2] / "docs" / "records.schema.json"
 

@@ -138,6 +138,21 @@ def _quality(records: Sequence[Record], gate: str, metric: str) -> dict[Key, flo
     return found
 
 
+def _span(heights: Sequence[float]) -> dict[str, float]:
+    """Return the ends of an axis in dB that shows all heights with a margin."""
+    margin = max(_SPAN_LEAST_DB, (max(heights) - min(heights)) * 1.2) / 2
+    middle = (max(heights) + min(heights)) / 2
+    return {"min": round(middle - margin, 1), "max": round(middle + margin, 1)}
+
+
+def _budget_line(budget: float) -> dict[str, Any]:
+    return {
+        "symbol": "none", "silent": True, "data": [{"xAxis": budget}],
+        "lineStyle": {"color": "--fail", "width": 1.5, "type": "solid"},
+        "label": {"formatter": f"budget {budget:g} ms", "color": "--fail"},
+    }  # fmt: skip
+
+
 def _plane(
     target: str, title: str, points: Sequence[Point], *, budget: float | None, sharp: bool
 ) -> Chart:
@@ -166,20 +181,12 @@ def _plane(
         } for point in points for colour, symbol in [point.style]),
     ]  # fmt: skip
     if budget is not None:
-        series[0]["markLine"] = {
-            "symbol": "none", "silent": True, "data": [{"xAxis": budget}],
-            "lineStyle": {"color": "--fail", "width": 1.5, "type": "solid"},
-            "label": {"formatter": f"budget {budget:g} ms", "color": "--fail"},
-        }  # fmt: skip
+        series[0]["markLine"] = _budget_line(budget)
     option = _option(
         series, x=("latency, ms", "value"), y=(axis, "value"), legend=[p.name for p in points]
     )
     option["xAxis"]["min"] = 0
-    heights = [drawn(point) for point in points]
-    margin = max(_SPAN_LEAST_DB, (max(heights) - min(heights)) * 1.2) / 2
-    middle = (max(heights) + min(heights)) / 2
-    option["yAxis"]["min"] = round(middle - margin, 1)
-    option["yAxis"]["max"] = round(middle + margin, 1)
+    option["yAxis"] |= _span([drawn(point) for point in points])
     kept = "yes" if sharp else f"drawn up to {_FIDELITY_MAX_DB:g} dB"
     return Chart(
         target=target,

@@ -210,7 +210,7 @@ def test_the_ledger_warns_of_drift(tmp_path: Path, capsys: pytest.CaptureFixture
         ledger.append(
             path,
             Entry(
-                device="pixel4", delegate="nnapi", variant_sha256="a", size="256x256",
+                device="pixel4", delegate="nnapi", variant_sha256="a", resolution="256x256",
                 estimate_ms=15.0, low_ms=12.0, high_ms=18.0, measured_ms=10.0,
             ),
         )  # fmt: skip

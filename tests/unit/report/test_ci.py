@@ -11,7 +11,7 @@ from harness import limit_lines, results, subjects
 from harness.cli import main
 from harness.evidence import Evidence, Provenance
 from harness.report import benchmarks, markdown
-from harness.results import End, Planned, Record, Results, Run, Unruled
+from harness.results import SCHEMA, End, Planned, Record, Results, Run, Unruled
 from harness.verdict import Outcome, Sense, Verdict
 
 ROOT = Path(__file__).parents[3]
@@ -35,7 +35,7 @@ def record(metric="latency_ms", value=25.0, outcome=Outcome.FAIL, **parts) -> Re
 
 
 def run(*records: Record, exit_code: int | None = 0, planned=("test_x",), done=()) -> Results:
-    head = Run(schema=2, id="r1", command=(), host="h", time_utc="2026-01-01T00:00:00+00:00")
+    head = Run(schema=SCHEMA, id="r1", command=(), host="h", time_utc="2026-01-01T00:00:00+00:00")
     end = None if exit_code is None else End(time_utc=head.time_utc, exit_code=exit_code)
     return Results(
         path=Path("x"), run=head, plans=(Planned(tests=planned),), facts=(), records=records,
