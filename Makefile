@@ -4,6 +4,7 @@ MUTANTS ?= 10000
 SEED ?= $(shell date +%s)
 VENV   := .venv
 BIN    := $(VENV)/bin
+RELEASE := .cache/release
 PIP    := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 # Quick tests on base dependencies are what no such mark is on; pyproject.toml explains each.
@@ -14,7 +15,7 @@ PLUGINS := $(addprefix pytest-,asyncio benchmark check clarity cov django env fo
 	httpserver instafail metadata mock order picked playwright randomly repeat rerunfailures \
 	socket split subtests sugar timeout xdist)
 
-.PHONY: gate gate-all test test-marked test-all check plugins bench plants soak fuzz stacks clean
+.PHONY: gate gate-all test test-marked test-all check plugins bench plants soak fuzz stacks docs release-check clean
 
 gate: $(VENV)/gate.stamp          ## Run the main job: every gate on one device.
 	$(BIN)/pytest --device=$(DEVICE)
@@ -41,7 +42,10 @@ check: $(VENV)/check.stamp        ## Lint, type-check and check the order of imp
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows docs/ci/github-workflow.yml docs/ci/release-workflow.yml
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-actions docs/ci/device-gates/action.yml
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.gitlab-ci docs/ci/gitlab-ci.yml
-	$(BIN)/zizmor --quiet --offline docs/ci/github-workflow.yml docs/ci/release-workflow.yml docs/ci/device-gates/action.yml
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/ci.yml
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/bug.yml .github/ISSUE_TEMPLATE/phone.yml
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.citation-file-format CITATION.cff
+	$(BIN)/zizmor --quiet --offline .github/workflows/ci.yml docs/ci/github-workflow.yml docs/ci/release-workflow.yml docs/ci/device-gates/action.yml
 
 plugins: $(VENV)/dev.stamp        ## Run beside the most used pytest plugins, installed apart.
 	$(PIP) --upgrade --target .cache/plugins $(PLUGINS)
@@ -83,6 +87,27 @@ $(VENV)/check.stamp: pyproject.toml constraints.txt | $(VENV)/bin/python
 $(VENV)/all.stamp: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(PIP) --editable '.[dev,train,qualcomm,history,parquet,study,measures,farm,quantize,sign]'
 	touch $@ $(VENV)/check.stamp $(VENV)/dev.stamp $(VENV)/gate.stamp
+
+docs: $(VENV)/docs.stamp          ## Build the documentation site; a dead link fails.
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs --quiet build --strict --clean
+
+release-check: $(VENV)/release.stamp  ## Build, check, install the wheel alone, run the main job from it.
+	rm -rf $(RELEASE) && mkdir -p $(RELEASE)/job
+	$(BIN)/python -m build --outdir $(RELEASE)/dist > $(RELEASE)/build.log
+	$(BIN)/twine check --strict $(RELEASE)/dist/*
+	$(BIN)/python -m venv $(RELEASE)/venv
+	$(RELEASE)/venv/bin/pip install --quiet --disable-pip-version-check \
+	    --constraint constraints.txt $(RELEASE)/dist/*.whl
+	cp -r golden $(RELEASE)/job/ && touch $(RELEASE)/job/pytest.ini
+	cd $(RELEASE)/job && ../venv/bin/pytest --device=$(DEVICE) --origin=emulated
+
+$(VENV)/docs.stamp: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) --editable '.[docs]'
+	touch $@
+
+$(VENV)/release.stamp: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) --editable '.[release]'
+	touch $@
 
 clean:
 	rm -rf $(VENV) .cache .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
