@@ -187,7 +187,11 @@ def _baselines(
         )
     with shared.open_lab(options, origin=shared.origin(options)) as lab:
         facts = Facts(lab)
-        for case in cases.plan([subject], targets).cases:
+        planned = cases.plan([subject], targets).cases
+        sizes = [sized for case in planned for sized in case.by_budget()]
+        for _ in facts.take([one for sized in sizes for one in observations.asks(sized)]):
+            pass  # asked at once, so that a lab needs few jobs; what failed is said below
+        for case in planned:
             device = DeviceUnderTest(case.target, facts, subject=subject.name)
             for line in _own_failures(device, subject, case.variant, references):
                 console.print(line)

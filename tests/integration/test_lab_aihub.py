@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from harness import cache, child
+from harness.cli import main
 from harness.devices.phone.adb import Server
 from harness.errors import ConfigError, DeviceError, HarnessError, MeasurementError, ModelError
 from harness.evidence import Evidence, Provenance
@@ -21,7 +22,8 @@ from harness.memory import Memory
 from harness.placement import Placement
 from harness.requests import Fact, Request, Verb
 from harness.results import latest, load
-from tests import aihub, phones
+from harness.subjects import load as load_subject
+from tests import aihub, phones, tiny
 from tests.aihub import TARGET
 from tests.phones import SIZE, Plugged
 
@@ -107,6 +109,20 @@ def test_nothing_is_sent_before_the_user_agrees(hub: FakeAihub, project: pytest.
     files = [path for path in project.path.rglob("*") if path.is_file()]
     files += [path for path in cache.root().rglob("*") if path.is_file()]
     assert not [path for path in files if TOKEN.encode() in path.read_bytes()]
+
+
+def test_what_was_accepted_of_one_job_is_not_compared_with_another(
+    hub: FakeAihub, project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project.path)
+    asked = ["--device=pixel4:gpu", "--lab=aihub", "--yes"]
+    with pytest.raises(SystemExit, match="0"):
+        main(["bless", tiny.NAME, *asked, "--because=release 1"])
+    assert hub.submitted() == len(load_subject(project.path / "golden" / tiny.NAME).variants)
+
+    result = project.runpytest(*asked, "--subject=unet.fp32", "test_regression.py")
+
+    assert result.parseoutcomes() == {"inconclusive": 1}
 
 
 @pytest.mark.parametrize(

@@ -264,10 +264,11 @@ def litert_cli(folder: Path) -> Path:
     named = os.environ.get("HARNESS_LITERT_CLI")
     if named:
         return Path(named)
-    for step in (
+    steps: tuple[list[str | Path], ...] = (
         [sys.executable, "-m", "venv", folder],
         [folder / "bin" / "pip", "install", "--quiet", "litert-cli==0.2.1"],
-    ):
+    )
+    for step in steps:
         done = child.run(step, stage="installing litert-cli", timeout_s=600)
         if done.exit_code:
             pytest.skip("litert-cli cannot be installed here")
