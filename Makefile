@@ -8,7 +8,7 @@ RELEASE := .cache/release
 PIP    := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 # Quick tests on base dependencies are what no such mark is on; pyproject.toml explains each.
-MARKED := train or qualcomm or history or study or measures or arm64 or gpu or adb or sign or systemd or browser or farm or quantize or slow
+MARKED := train or qualcomm or history or study or measures or arm64 or gpu or adb or sign or systemd or browser or farm or quantize or onnx or slow
 TESTS  := $(BIN)/pytest --benchmark-skip -n 2 --dist loadfile
 
 PLUGINS := $(addprefix pytest-,asyncio benchmark check clarity cov django env forked html \
@@ -85,7 +85,7 @@ $(VENV)/check.stamp: pyproject.toml constraints.txt | $(VENV)/bin/python
 	touch $@ $(VENV)/dev.stamp $(VENV)/gate.stamp
 
 $(VENV)/all.stamp: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(PIP) --editable '.[dev,train,qualcomm,history,parquet,study,measures,farm,quantize,sign]'
+	$(PIP) --editable '.[dev,train,qualcomm,history,parquet,study,measures,farm,quantize,onnx,sign]'
 	touch $@ $(VENV)/check.stamp $(VENV)/dev.stamp $(VENV)/gate.stamp
 
 docs: $(VENV)/docs.stamp          ## Build the documentation site; a dead link fails.

@@ -5,6 +5,7 @@ import re
 import shlex
 import shutil
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from harness import goldens, graph, images, ini, resizing, subjects
-from harness.cli import init_frames, init_samples, role_guesses, shared, subject_toml
+from harness.cli import init_frames, init_original, init_samples, role_guesses, shared, subject_toml
 from harness.cli.init_frames import Frames
 from harness.cli.init_samples import Samples
 from harness.cli.role_guesses import Described
@@ -44,7 +45,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         nargs="+",
         metavar="MODEL.tflite",
-        help="the FP32 model and its other exports; the first FP32 one is their reference",
+        help="the FP32 model and its other exports; the first FP32 one is their reference. An "
+        ".onnx is converted first (extra `onnx`)",
+    )
+    parser.add_argument(
+        "--original",
+        type=Path,
+        metavar="NET.onnx",
+        help="the network that the FP32 model was converted from: says what the conversion cost",
     )
     parser.add_argument(
         "--frames",
@@ -86,13 +94,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Write golden/<name>/ and say what to do next."""
+    with tempfile.TemporaryDirectory(prefix="harness-onnx-") as work:
+        converted = init_original.converted(options, Path(work))
+        return _run(options, converted)
+
+
+def _run(options: argparse.Namespace, models: Sequence[Path]) -> int:
+    """Write golden/<name>/ of models that are all .tflite."""
     name = options.name or re.sub(r"[^A-Za-z0-9_]+", "_", options.models[0].stem)
     if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
         raise ConfigError(f"--name {name!r}: use letters, digits, _ and - only, as --subject does")
     folder: Path = options.golden_dir / name
     if folder.exists():
         raise ConfigError(f"{folder}: exists already; choose another --name or remove it")
-    exports = _read_models(options.models)
+    exports = _read_models(models)
     first = next(export for export in exports if export.precision is Precision.FP32)
     described = _described(first, exports, options)
     frames: Frames | Samples
@@ -108,6 +123,7 @@ def run(options: argparse.Namespace) -> int:
         for export in subject.variants:
             _refuse_other_inputs(export, subject.reference, size)
         frames = _samples(subject, options)
+    subject = replace(subject, source=init_original.source(options, first))
     known = shared.load_profiles(options)
     targets = shared.every_target(known, ["all"])
     try:

@@ -8,6 +8,7 @@ from harness.images import Size
 from harness.roles import Role, TensorSpec
 from harness.subjects import Limits, Subject, Variant
 
+_SOURCE = "your own model; say here where it and its training data come from"
 _LIMITS = ("psnr_db", "relative_l2", "worst_tile_psnr_db", "quality_drop_db", "drift_db")
 
 
@@ -25,7 +26,7 @@ def write(subject: Subject, *, sizes: Sequence[Size], budget_ms: float | None) -
         f"task = {json.dumps(subject.task)}\n"
         f"scale = {subject.scale}\n"
         + ("" if subject.outputs else f"output_range = [{low!r}, {high!r}]\n")
-        + 'source = "your own model; say here where it and its training data come from"\n',
+        + f"source = {json.dumps(subject.source or _SOURCE)}\n",
         *(_spec("inputs", spec) for spec in subject.inputs),
         *(_spec("outputs", spec) for spec in subject.outputs),
         *(text for variant in subject.variants for text in _variant(variant)),
