@@ -25,6 +25,7 @@ from harness.measures import Measure, Measured
 from harness.metrics import Metric
 from harness.requests import Request
 from harness.results import Record
+from harness.roles import Role
 from harness.verdict import Lack, Verdict
 
 NO_EVIDENCE = (MeasurementError, StackMissing)
@@ -135,7 +136,7 @@ def _verdicts(
             "baseline": lambda: baseline(case),
         }
     if isinstance(case, FrameCase):
-        offered["golden"] = lambda: read.of(case)
+        offered["golden"] = offered["clip"] = lambda: read.of(case)
         offered["further"] = lambda: further(case, own)
     try:
         trial.test(**{name: offered[name]() for name in inspect.signature(trial.test).parameters})
@@ -169,7 +170,9 @@ def expanded(case: Case, names: Collection[str], *, keys: Collection[str] = ()) 
     found: Sequence[Case] = [case]
     if "further" in names and not measures.asks(case.variant.limits):
         return ()
-    if "golden" in names:
+    if "clip" in names and not any(one.role is Role.STATE for one in case.subject.inputs):
+        return ()
+    if "golden" in names or "clip" in names:
         found = case.by_frame()
     elif "size" in names or "budget" in names:
         found = case.by_size(blessed="accepted" in names)

@@ -66,22 +66,22 @@ def test_output_keeps_the_further_measures_that_its_limits_ask_for(
 
 
 def test_the_last_frame_of_a_clip_is_as_close_as_its_first(
-    device: DeviceUnderTest, variant: Variant, golden: Golden, check: gate.Check
+    device: DeviceUnderTest, variant: Variant, clip: Golden, check: gate.Check
 ) -> None:
     """F6: what a state hands on from frame to frame piles up no errors."""
-    if not golden.later:
-        raise SkipTest(f"not asked: {golden.name} is no clip")
+    if not clip.later:
+        raise SkipTest(f"not asked: {clip.name} is no clip")
     made: list[Output] = []
 
     def run(given: Inputs) -> Mapping[str, Values]:
-        made.append(device.feed(variant, given, golden.size))
+        made.append(device.feed(variant, given, clip.size))
         return made[-1].values
 
-    frames = list(clips.play(run, golden.inputs, golden.later, golden.input_specs, golden.specs))
+    frames = list(clips.play(run, clip.inputs, clip.later, clip.input_specs, clip.specs))
 
     verdicts: list[Verdict] = []
     for expected, last, ours, late in zip(
-        golden.expected, golden.last, frames[0], frames[-1], strict=True
+        clip.expected, clip.last, frames[0], frames[-1], strict=True
     ):
         if expected.spec.role is Role.IMAGE:
             own = expected.output_range

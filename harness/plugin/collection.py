@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -199,7 +199,7 @@ class Collector:
         names = set(metafunc.fixturenames)
         if CASE not in names:
             return
-        if not names & {"subject", "variant", "golden", "budget", "size"}:
+        if not names & {"subject", "variant", "golden", "clip", "budget", "size"}:
             metafunc.parametrize(CASE, self._session.targets, ids=str)
             return
         if not self._session.subjects:
@@ -221,10 +221,15 @@ class Collector:
     def pytest_collection_modifyitems(
         self, config: pytest.Config, items: list[pytest.Item]
     ) -> None:
-        """Deselect tests without a case, so that a run that tests nothing ends with code 5."""
+        """Deselect tests without a case, so that a run that tests nothing ends with code 5.
+
+        That no limit asks for further measures, and that a subject has no clips, is the rule; no
+        line is lost on it.
+        """
         empty = [item for item in items if not _tests_something(item)]
+        if unexpected := [item for item in empty if not {"further", "clip"} & set(_fixtures(item))]:
+            config.hook.pytest_deselected(items=unexpected)
         if empty:
-            config.hook.pytest_deselected(items=empty)
             items[:] = [item for item in items if _tests_something(item)]
 
 
@@ -253,7 +258,13 @@ def case_of(item: pytest.Item) -> Case | Target | None:
 
 def rules(item: pytest.Item) -> bool:
     """Return whether a test is about a phone and gives verdicts."""
-    return case_of(item) is not None and "check" in getattr(item, "fixturenames", ())
+    return case_of(item) is not None and "check" in _fixtures(item)
+
+
+def _fixtures(item: pytest.Item) -> Collection[str]:
+    """Return the names of what a test asks for."""
+    names: Collection[str] = getattr(item, "fixturenames", ())
+    return names
 
 
 def requests(item: pytest.Item) -> list[Request]:

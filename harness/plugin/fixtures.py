@@ -60,6 +60,12 @@ def golden(harness_case: FrameCase, request: pytest.FixtureRequest) -> Golden:
 
 
 @pytest.fixture
+def clip(golden: Golden) -> Golden:
+    """Return the frame, of a subject that hands on a state, with the frames that come after it."""
+    return golden
+
+
+@pytest.fixture
 def further(harness_case: FrameCase, request: pytest.FixtureRequest) -> tuple[Measure, ...]:
     """Return the measures that the variant's limits ask for beyond those of every variant."""
     return judging.further(harness_case, own_measures(request.config))
