@@ -24,6 +24,7 @@ FIXTURES = frozenset(
         "subject",
         "variant",
         "golden",
+        "clip",
         "size",
         "budget",
         "baseline",
