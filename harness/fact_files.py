@@ -1,6 +1,8 @@
 """Facts on disk: beside the lines of a run, the images that cannot be had again."""
 
 import io
+import zipfile
+import zlib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,20 +13,30 @@ from harness import files
 from harness.errors import ConfigError, HarnessError
 from harness.fact_lines import Taken, answer_of, output_names
 from harness.images import Output
+from harness.inputs import Values
 from harness.requests import Fact, Request
 from harness.results import FOLDER
+
+_LEVELS = 65535
+_IMAGE_AXES = 4
+_ENDS = ((np.min, np.inf), (np.max, -np.inf))
 
 
 def keep_image(fact: Fact, root: Path) -> Fact:
     """Write the image that a phone made below a folder of runs; return it as a map of that file.
 
-    Other facts come back as they are: what repeats is in the cache.
+    Other facts come back as they are. What repeats is in the cache; of an image that does, a copy
+    in 16 bits is written, for reports to show.
 
     Raises:
         HarnessError: it cannot be written.
     """
     answer = fact.answer
-    if not isinstance(answer, Output) or answer.provenance.evidence.repeats:
+    if not isinstance(answer, Output):
+        return fact
+    if answer.provenance.evidence.repeats:
+        for position, values in enumerate(answer.values.values()):
+            _write_shown(_image_path(root, fact.request.key, position).with_suffix(".npz"), values)
         return fact
     mapped = {}
     for position, (name, values) in enumerate(answer.values.items()):
@@ -36,6 +48,68 @@ def keep_image(fact: Fact, root: Path) -> Fact:
         except OSError as error:
             raise HarnessError(f"{path}: cannot be written ({error.strerror})") from None
     return replace(fact, answer=replace(answer, values=mapped))
+
+
+def shown_images(taken: Taken, root: Path) -> dict[str, Values] | None:
+    """Return the outputs of a line by name as reports show them, or None where not all are stored.
+
+    Those of a phone are exact; those of the host's software are stored in 16 bits.
+
+    Raises:
+        ConfigError: the line names no outputs, or a stored image is too large.
+    """
+    found: dict[str, Values] = {}
+    for position, name in enumerate(output_names(taken, where="outputs")):
+        path = _image_path(root, taken.request, position)
+        values = _read_array(path) if path.exists() else _read_shown(path.with_suffix(".npz"))
+        if values is None:
+            return None
+        found[name] = values
+    return found
+
+
+def _write_shown(path: Path, values: Values) -> None:
+    """Write an image in 16 bits, in equal steps from its least to its greatest finite value."""
+    if values.ndim != _IMAGE_AXES:
+        return
+    finite = np.isfinite(values)
+    low, high = (float(end(values, where=finite, initial=start)) for end, start in _ENDS)
+    low, high = (low, high) if low <= high else (0.0, 0.0)
+    levels = np.nan_to_num(values, nan=low, posinf=high, neginf=low).astype(np.float64) - low
+    levels *= _LEVELS / ((high - low) or 1.0)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("wb") as file:
+            np.savez_compressed(
+                file, levels=np.round(levels).astype(np.uint16), span=np.array([low, high])
+            )
+    except OSError as error:
+        raise HarnessError(f"{path}: cannot be written ({error.strerror})") from None
+
+
+def _read_shown(path: Path) -> Values | None:
+    if not path.exists():
+        return None
+    data = files.read(path, at_most_bytes=files.IMAGE_BYTES_MAX, error=ConfigError)
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            if sum(entry.file_size for entry in archive.infolist()) > files.IMAGE_BYTES_MAX:
+                return None
+        with np.load(io.BytesIO(data), allow_pickle=False) as stored:
+            low, high = (float(value) for value in stored["span"])
+            levels = stored["levels"].astype(np.float32)
+    except (OSError, ValueError, EOFError, LookupError, zipfile.BadZipFile, zlib.error):
+        return None
+    shown: Values = levels * np.float32((high - low) / _LEVELS) + np.float32(low)
+    return shown
+
+
+def _read_array(path: Path) -> Any:
+    data = files.read(path, at_most_bytes=files.IMAGE_BYTES_MAX, error=ConfigError)
+    try:
+        return np.load(io.BytesIO(data), allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
 
 
 def read(taken: Taken, request: Request, root: Path) -> Fact | None:
@@ -59,10 +133,8 @@ def _read_images(taken: Taken, request: Request, root: Path) -> Fact | None:
         path = _image_path(root, request.key, position)
         if not path.exists():
             return None
-        data = files.read(path, at_most_bytes=files.IMAGE_BYTES_MAX, error=ConfigError)
-        try:
-            values[name] = np.load(io.BytesIO(data), allow_pickle=False)
-        except (OSError, ValueError, EOFError):
+        values[name] = _read_array(path)
+        if values[name] is None:
             return None
     answer = answer_of(taken, where=taken.request[:12], values=values)
     return Fact(request=request, answer=answer) if values else None

@@ -79,6 +79,8 @@ def line(fact: Fact) -> Taken:
     request, answer, error = fact.request, fact.answer, fact.error
     if isinstance(answer, Output):
         fields = {"provenance": schema.dump(answer.provenance), "outputs": list(answer.values)}
+        if request.inputs is not None:
+            fields["inputs_sha256"] = request.inputs.sha256
     else:
         fields = schema.dump(answer) if answer is not None else {}
     return Taken(

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from harness import results
+from harness.cli import shared
 from harness.report.page import rendering
 
 
@@ -18,11 +19,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out", type=Path, default=Path("report.html"), metavar="FILE",
         help="default %(default)s",
     )  # fmt: skip
+    parser.add_argument(
+        "--originals", action="store_true",
+        help="scale no image for view, however large the page becomes",
+    )  # fmt: skip
+    shared.add_golden_dir(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Write the page and say where it is."""
     paths = options.runs or [results.latest(Path())]
-    rendering.write([results.load(path) for path in paths], options.out)
+    rendering.write(
+        [results.load(path) for path in paths],
+        options.out,
+        golden_dir=options.golden_dir,
+        whole=options.originals,
+    )
     print(f"report: {options.out}")
     return 0

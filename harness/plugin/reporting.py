@@ -24,7 +24,7 @@ from harness.plugin import (
     signing,
     stands_back,
 )
-from harness.plugin.collection import Session, case_of, requests, rules
+from harness.plugin.collection import Session, case_of, golden_dir, requests, rules
 from harness.report import terminal
 from harness.requests import Request
 from harness.results import End, Line, Planned, Record, Unruled
@@ -323,7 +323,8 @@ class Reporter:
         page = option(config, "report")
         if page and self._writer is not None and self._writer.path is not None:
             folder = config.invocation_params.dir
-            self._notes.append(drawing.draw(self._writer.path, folder / page))
+            where = golden_dir(config)
+            self._notes.append(drawing.draw(self._writer.path, folder / page, golden_dir=where))
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:

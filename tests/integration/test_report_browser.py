@@ -186,6 +186,32 @@ def test_a_fallback_on_a_strip_says_its_reason_when_it_is_reached(
     opened.page.close()
 
 
+def test_the_viewer_wipes_flickers_and_marks_the_worst_tile_by_keyboard(
+    browser: Browser, failing: Path
+) -> None:
+    opened = _Opened(browser, failing, width_px=1280, scheme="light")
+    viewer = opened.page.locator(".viewer").first
+    viewer.scroll_into_view_if_needed()
+    over = viewer.locator(".stage img").nth(1)
+    expect(over).to_have_css("clip-path", "inset(0px 0px 0px 50%)")
+    width = viewer.locator(".stage img").first.evaluate("image => image.width")
+
+    viewer.get_by_role("slider").focus()
+    opened.page.keyboard.press("Home")
+    expect(over).to_have_css("clip-path", "inset(0px 0px 0px 0%)")
+
+    viewer.get_by_role("combobox", name="Loupe").select_option("4")
+    assert viewer.locator(".stage img").first.evaluate("image => image.width") == 4 * width
+
+    viewer.get_by_role("button", name="Worst tile").press("Enter")
+    assert viewer.locator(".tile").is_visible()
+
+    viewer.get_by_role("button", name="Flicker").press("Enter")
+    expect(over).to_have_css("clip-path", "inset(0px 0px 0px 100%)")
+    assert opened.complaints == []
+    opened.page.close()
+
+
 def test_the_page_prints(browser: Browser, failing: Path) -> None:
     opened = _Opened(browser, failing, width_px=1280, scheme="light")
 

@@ -1,8 +1,14 @@
 """`--report`: the page of a run, drawn at its end."""
 
+import json
+import re
+import shutil
 from pathlib import Path
 
 import pytest
+
+from harness import results
+from harness.report.page import rendering
 
 RUN = ("--device=pixel4", "-k", "fallback")
 
@@ -24,3 +30,42 @@ def test_a_page_that_cannot_be_written_changes_no_verdict(project: pytest.Pytest
 
     assert result.ret == without.ret
     result.stdout.fnmatch_lines(["report: not drawn, *cannot be written*"])
+
+
+def _frames(page: str) -> list[dict[str, object]]:
+    held = re.search(r'<script type="application/json" id="data">(.*?)</script>', page)
+    assert held is not None
+    frames: list[dict[str, object]] = json.loads(held[1])["frames"]
+    return frames
+
+
+def test_the_page_shows_what_each_variant_made_of_each_frame(project: pytest.Pytester) -> None:
+    project.runpytest("--device=pixel4", "-k", "fidelity", "--report", "page.html")
+
+    page = (project.path / "page.html").read_text(encoding="utf-8")
+    frames = _frames(page)
+    assert frames
+    for frame in frames:
+        looks = frame["looks"]
+        assert isinstance(looks, list)
+        for look in looks:
+            names = [name for name, _ in look["figures"]]
+            assert names[:2] == ["PSNR", "relative L2"]
+            assert look["image"] != look["error"]
+    images = re.search(r'id="images">(.*?)</script>', page)
+    assert images is not None
+    addresses = json.loads(images[1])
+    assert len(set(addresses)) == len(addresses)
+
+
+def test_the_page_says_which_images_it_lacks(project: pytest.Pytester) -> None:
+    project.runpytest("--device=pixel4", "-k", "fidelity")
+    run = results.load(results.latest(project.path))
+    shutil.rmtree(project.path / ".results" / "images")
+
+    without_images = rendering.render([run], golden_dir=project.path / "golden")
+    without_goldens = rendering.render([run], golden_dir=project.path / "nowhere")
+
+    assert _frames(without_images) == _frames(without_goldens) == []
+    assert "is not stored beside it" in without_images
+    assert "subject.toml is missing" in without_goldens

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from harness.cases import Withheld
 from harness.fact_lines import Taken
@@ -20,6 +21,7 @@ class Merged:
         done: Tests that are over and ruled nothing.
         unrecorded: Planned tests of which no run knows anything.
         facts: One for each request, the newest.
+        root_of: The folder above `.results` that the images of a request lie below.
         withheld: Variants that do not ship to a phone, and why.
         run_of: The run that each test was last planned or ruled in.
     """
@@ -30,6 +32,7 @@ class Merged:
     done: tuple[str, ...]
     unrecorded: tuple[str, ...]
     facts: tuple[Taken, ...]
+    root_of: dict[str, Path]
     withheld: tuple[Withheld, ...]
     run_of: dict[str, Run]
 
@@ -53,6 +56,7 @@ def merge(results: Sequence[Results]) -> Merged:
     over: dict[str, None] = {}
     planned: dict[str, None] = {}
     facts: dict[str, Taken] = {}
+    root_of: dict[str, Path] = {}
     run_of: dict[str, Run] = {}
     for one in ordered:
         ruled: dict[str, list[Record]] = {}
@@ -62,6 +66,7 @@ def merge(results: Sequence[Results]) -> Merged:
         over |= dict.fromkeys(done.test for done in one.done)
         planned |= dict.fromkeys(one.planned)
         facts |= {fact.request: fact for fact in one.facts}
+        root_of |= dict.fromkeys((f.request for f in one.facts), one.path.resolve().parents[1])
         run_of |= dict.fromkeys((*one.planned, *ruled), one.run)
     withheld = {
         (one.target, one.variant): one for run in ordered for p in run.plans for one in p.withheld
@@ -73,6 +78,7 @@ def merge(results: Sequence[Results]) -> Merged:
         done=tuple(test for test in over if test not in rulings),
         unrecorded=tuple(test for test in planned if test not in rulings and test not in over),
         facts=tuple(facts.values()),
+        root_of=root_of,
         withheld=tuple(withheld.values()),
         run_of=run_of,
     )

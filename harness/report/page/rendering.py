@@ -18,20 +18,33 @@ from harness.evidence import Evidence, Provenance
 from harness.report.page import charts, story
 from harness.report.page.cells import Cell, Class, cells
 from harness.report.page.merging import Merged, merge
+from harness.report.page.pictures import ERROR_WHITE, Frame, gallery
 from harness.report.page.strips import Strip, strips
 from harness.report.page.timings import timings
 from harness.results import Record, Results
 from harness.verdict import Outcome
 
 
-def write(results: Sequence[Results], path: Path) -> None:
+def write(
+    results: Sequence[Results],
+    path: Path,
+    *,
+    golden_dir: Path = Path("golden"),
+    whole: bool = False,
+) -> None:
     """Write the page of runs to a file.
+
+    Args:
+        results: At least one run.
+        path: The file.
+        golden_dir: Folder of the subjects, for the images that outputs are shown beside.
+        whole: Whether to scale no image, however large the page becomes.
 
     Raises:
         ConfigError: a fact's fields are not those of its kind.
         HarnessError: the file cannot be written.
     """
-    page = render(results)
+    page = render(results, golden_dir=golden_dir, whole=whole)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(page, encoding="utf-8")
@@ -39,11 +52,15 @@ def write(results: Sequence[Results], path: Path) -> None:
         raise HarnessError(f"{path}: cannot be written ({error.strerror})") from None
 
 
-def render(results: Sequence[Results]) -> str:
+def render(
+    results: Sequence[Results], *, golden_dir: Path = Path("golden"), whole: bool = False
+) -> str:
     """Return the page of one or several runs.
 
     Args:
         results: At least one run; of two rulings of one test the newer counts.
+        golden_dir: As for `write`.
+        whole: Likewise.
 
     Raises:
         ConfigError: a fact's fields are not those of its kind.
@@ -54,12 +71,14 @@ def render(results: Sequence[Results]) -> str:
     planes = charts.planes(merged, timed)
     growths = charts.by_resolution(merged, timed)
     placed = strips(merged.facts, timed)
+    shown = gallery(merged, golden_dir, whole=whole)
     cards = _Cards(merged)
     data = {
         "cells": [cards.card(cell) for cell in found],
         "provenances": cards.provenances,
         "charts": [chart.option for chart in (*planes, *growths)],
         "strips": [_drawing(strip) for strip in placed],
+        "frames": [_viewed(frame) for frame in shown.frames],
     }
     styles = Markup(_static("page.css"))
     scripts = [Markup(_static(name)) for name in ("echarts.common.min.js", "page.js")]
@@ -79,10 +98,13 @@ def render(results: Sequence[Results]) -> str:
         planes=planes,
         growths=growths,
         strips=placed,
+        gallery=shown,
+        error_white=ERROR_WHITE,
         styles=styles,
         scripts=scripts,
         policy=policy(styles=[styles], scripts=scripts),
         data=Markup(_json(data)),
+        images=Markup(_json([Markup(image) for image in shown.images])),
     )  # fmt: skip
 
 
@@ -138,6 +160,8 @@ def _json(data: object) -> str:
 
 
 def _cleaned(data: Any) -> Any:
+    if isinstance(data, Markup):
+        return str(data)  # of this package's own making, and longer than a line
     if isinstance(data, str):
         return text.line(data)
     if isinstance(data, Mapping):
@@ -183,6 +207,27 @@ def _drawing(strip: Strip) -> dict[str, Any]:
         "blocks": [
             [block.x_px, block.width_px, block.letter, block.style, block.fallback, block.says]
             for block in strip.blocks
+        ],
+    }
+
+
+def _viewed(frame: Frame) -> dict[str, Any]:
+    """Return a frame as the page's script shows it."""
+    return {
+        "title": f"{frame.subject} {frame.name}",
+        "given": frame.degraded,
+        "fp32": frame.fp32,
+        "sharp": frame.sharp,
+        "looks": [
+            {
+                "name": f"{look.variant} on {', '.join(look.targets)}",
+                "image": look.image,
+                "error": look.error,
+                "tile": look.worst_tile,
+                "figures": look.figures,
+                "sharp": look.to_sharp,
+            }
+            for look in frame.looks
         ],
     }
 

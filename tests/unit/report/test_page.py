@@ -106,7 +106,7 @@ def test_the_data_of_the_page_can_be_read_back(name: str) -> None:
         for text, (_, attributes) in zip(
             reader.inner["script"], [t for t in reader.tags if t[0] == "script"], strict=True
         )
-        if attributes.get("type") == "application/json"
+        if attributes.get("id") == "data"
     )
 
     (cell,) = json.loads(data)["cells"][:1]

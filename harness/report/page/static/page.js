@@ -133,12 +133,103 @@
     }
     place.append(root);
   };
+  // The viewer of a frame: two images over each other, and what lies between them in numbers.
+  let addresses = null;
+  const image = number => {
+    addresses ??= JSON.parse(document.getElementById("images").textContent);
+    return addresses[number];
+  };
+  const pick = (label, options, chosen) => {
+    const box = make("label", label);
+    const select = make("select");
+    select.append(...options.map(([text, value]) => new Option(text, value, false, value === chosen)));
+    box.append(select);
+    return [box, select];
+  };
+  const figures = (title, pairs) => {
+    if (!pairs.length) return [];
+    const list = make("dl", "", "figures");
+    for (const [name, value] of pairs) list.append(make("dt", name), make("dd", value));
+    return [make("h4", title), list];
+  };
+  const drawFrame = place => {
+    drawn.set(place, null);
+    const frame = data.frames[place.dataset.frame];
+    const kinds = [["degraded", "given"], ["FP32", "fp32"], ...(frame.sharp === null ? [] : [["sharp", "sharp"]]),
+      ["variant", "image"], ["error map", "error"]];
+    const [lookBox, look] = pick("Variant", frame.looks.map((one, number) => [one.name, String(number)]), "0");
+    const [leftBox, left] = pick("Left", kinds, "fp32");
+    const [rightBox, right] = pick("Right", kinds, "image");
+    const [zoomBox, zoom] = pick("Loupe", [1, 2, 4, 8].map(times => [times + ":1", String(times)]), "1");
+    const wipe = make("input");
+    Object.assign(wipe, { type: "range", min: 0, max: 100, value: 50 });
+    wipe.setAttribute("aria-label", "Wipe between left and right");
+    const flicker = make("button", "Flicker");
+    const mark = make("button", "Worst tile");
+    for (const button of [flicker, mark]) Object.assign(button, { type: "button", ariaPressed: "false" });
+    const controls = make("div", "", "controls");
+    controls.append(lookBox, leftBox, rightBox, zoomBox, flicker, mark);
+    const stage = make("div", "", "stage");
+    const images = [make("img"), make("img")];
+    const tile = make("div", "", "tile");
+    tile.hidden = true;
+    stage.append(...images, tile);
+    const pane = make("div", "", "window");
+    pane.append(stage);
+    Object.assign(pane, { tabIndex: 0, ariaLabel: "Images of " + frame.title });
+    pane.setAttribute("role", "region");
+    const numbers = make("div");
+    const sides = make("div", "", "sides");
+    const shownSide = make("div");
+    shownSide.append(wipe, pane);
+    sides.append(shownSide, numbers);
+    place.querySelector(".viewed").append(controls, sides);
+    const cut = share => { images[1].style.clipPath = "inset(0 0 0 " + share + "%)"; };
+    const scale = () => {
+      const width = images[0].naturalWidth * Number(zoom.value);
+      for (const one of images) one.style.width = width + "px";
+      wipe.style.maxWidth = width + "px";
+    };
+    const show = () => {
+      const one = frame.looks[look.value];
+      [left, right].forEach((select, side) => {
+        const number = { ...frame, ...{ image: one.image, error: one.error } }[select.value];
+        images[side].src = image(number);
+        images[side].alt = select.selectedOptions[0].text + ", " + frame.title;
+      });
+      const [x, y, width, height] = one.tile.map(share => share * 100 + "%");
+      Object.assign(tile.style, { left: x, top: y, width, height });
+      numbers.replaceChildren(...figures("From FP32", one.figures), ...figures("From the sharp target", one.sharp));
+    };
+    images[0].addEventListener("load", scale);
+    wipe.addEventListener("input", () => cut(wipe.value));
+    for (const select of [look, left, right]) select.addEventListener("change", show);
+    zoom.addEventListener("change", scale);
+    let turn = 0;
+    let timer = 0;
+    flicker.addEventListener("click", () => {
+      clearInterval(timer);
+      const on = flicker.ariaPressed !== "true";
+      flicker.ariaPressed = String(on);
+      if (on) timer = setInterval(() => { turn = 1 - turn; cut(turn * 100); }, 500);
+      else cut(wipe.value);
+    });
+    mark.addEventListener("click", () => {
+      const on = mark.ariaPressed !== "true";
+      mark.ariaPressed = String(on);
+      tile.hidden = !on;
+      if (on) pane.scrollTo(tile.offsetLeft - pane.clientWidth / 2, tile.offsetTop - pane.clientHeight / 2);
+    });
+    cut(50);
+    show();
+  };
   const draw = place => {
     if (drawn.has(place)) return;
-    if (place.dataset.chart) drawChart(place);
+    if (place.dataset.frame) drawFrame(place);
+    else if (place.dataset.chart) drawChart(place);
     else drawStrip(place);
   };
-  const places = all("[data-chart], [data-strip]");
+  const places = all("[data-chart], [data-strip], [data-frame]");
   const watcher = new IntersectionObserver(
     seen => seen.forEach(one => { if (one.isIntersecting) draw(one.target); }), { rootMargin: "600px" });
   places.forEach(place => watcher.observe(place));
