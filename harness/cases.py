@@ -232,6 +232,25 @@ def plan(found: Sequence[Subject], targets: Sequence[Target], pattern: str = "*"
     return Plan(cases=tuple(cases), withheld=tuple(withheld))
 
 
+def before(case: Case, earlier: Subject | None, revision: str) -> Case | None:
+    """Return a case as it was, or None where the earlier subject has no such variant.
+
+    Args:
+        case: The case today.
+        earlier: Its subject as it was, or None where there was none.
+        revision: What the earlier subject is of.
+    """
+    for variant in earlier.variants if earlier else ():
+        if earlier is not None and variant.name == case.variant.name:
+            return Case(
+                target=case.target,
+                subject=earlier,
+                variant=variant.on(case.target.delegate),
+                revision=revision,
+            )
+    return None
+
+
 def _wanted(found: Sequence[Subject], pattern: str) -> Iterator[tuple[Subject, Variant, bool]]:
     for subject in found:
         for variant in subject.variants:

@@ -26,6 +26,7 @@ from harness.metrics import Metric
 from harness.requests import Request
 from harness.results import Record
 from harness.roles import Role
+from harness.subjects import Variant
 from harness.verdict import Lack, Verdict
 
 NO_EVIDENCE = (MeasurementError, StackMissing)
@@ -127,6 +128,7 @@ def _verdicts(
         "subject": lambda: case.subject,
         "variant": lambda: case.variant,
         "check": lambda: check,
+        "before": lambda: before(case),
     }
     if isinstance(case, SizedCase):
         offered |= {
@@ -168,6 +170,10 @@ def expanded(case: Case, names: Collection[str], *, keys: Collection[str] = ()) 
         keys: Keys of a budget of which a case needs one, or none.
     """
     found: Sequence[Case] = [case]
+    if "before" in names and (
+        case.before is None or case.before.variant.sha256 == case.variant.sha256
+    ):
+        return ()
     if "further" in names and not measures.asks(case.variant.limits):
         return ()
     if "clip" in names and not any(one.role is Role.STATE for one in case.subject.inputs):
@@ -179,6 +185,12 @@ def expanded(case: Case, names: Collection[str], *, keys: Collection[str] = ()) 
     if not keys:
         return found
     return [one for one in found if isinstance(one, SizedCase) and one.budget.sets(keys)]
+
+
+def before(case: Case) -> Variant:
+    """Return the variant of a case as it was before a change; `expanded` gives no others."""
+    assert case.before is not None
+    return case.before.variant
 
 
 def further(case: Case, own: Mapping[str, Measured]) -> tuple[Measure, ...]:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 from harness.verdict import (
+    CHANGE,
     FALLBACK,
     FIDELITY,
     FILE_SIZE,
@@ -179,6 +180,20 @@ IOU = Metric(
     sense=Sense.AT_LEAST,
     about="intersection over union of the class maps, the mean over classes",
 )
+CHANGED_LATENCY_MS = replace(LATENCY_MS, gate=CHANGE, about="its estimate", heading="change ms")
+LATENCY_RATIO = Metric(
+    gate=CHANGE,
+    name="latency_ratio",
+    about="measured ms over those before, from pairs of runs in A B B A order",
+)
+CHANGED_CPU_OPS = replace(CPU_OPS, gate=CHANGE, heading="")
+CHANGED_PARTITIONS = replace(PARTITIONS, gate=CHANGE)
+CHANGED_FILE_SIZE_MIB = replace(FILE_SIZE_MIB, gate=CHANGE, heading="")
+MACS = Metric(gate=CHANGE, name="macs", about="multiply-accumulates of one inference")
+CHANGED_INSTRUCTIONS = replace(INSTRUCTIONS, gate=CHANGE)
+CHANGED_QUALITY_DB = replace(
+    QUALITY_DB, gate=CHANGE, about="PSNR of a frame against its sharp target"
+)
 
 BLESSED = (BLESSED_LATENCY_MS, BLESSED_CPU_OPS, BLESSED_PARTITIONS, INSTRUCTIONS, QUALITY_DB)
 """What a person accepts as a baseline."""
@@ -211,6 +226,14 @@ ALL = (
     FILE_SIZE_MIB,
     FIRST_INFERENCE_MS,
     *BLESSED,
+    CHANGED_LATENCY_MS,
+    LATENCY_RATIO,
+    CHANGED_CPU_OPS,
+    CHANGED_PARTITIONS,
+    CHANGED_FILE_SIZE_MIB,
+    MACS,
+    CHANGED_INSTRUCTIONS,
+    CHANGED_QUALITY_DB,
 )
 """In the order of the gates; no two of one gate share a name."""
 HEADINGS = {metric.gate: metric for metric in ALL if metric.heading}

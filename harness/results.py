@@ -61,11 +61,17 @@ class Planned:
         tests: Node ids of the tests that are about a phone.
         withheld: Variants that do not ship to a phone, and why.
         resumes: Id of the unfinished run whose facts were taken over, or ''.
+        against: What the change was judged against, such as `origin/main`; '' for no change.
+        unchanged: Variants on phones that do not differ from that, and were not judged.
+        loosened: What the change made easier to pass, one line each.
     """
 
     tests: tuple[str, ...]
     withheld: tuple[Withheld, ...] = ()
     resumes: str = ""
+    against: str = ""
+    unchanged: int = 0
+    loosened: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)

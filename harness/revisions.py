@@ -117,6 +117,71 @@ def of_subject(was: Subject, now: Subject, targets: Sequence[tuple[str, str]]) -
     return [*lines, *_goldens(was, now), *_baselines(was, now)]
 
 
+def differences(was: Subject, now: Subject, variant: str, target: tuple[str, str]) -> list[str]:
+    """Return what differs for a variant on one phone and delegate; nothing is nothing to judge.
+
+    A changed golden or setting of the subject counts for each of its variants. Reasons and sources
+    that people wrote do not count.
+
+    Args:
+        was: The earlier subject.
+        now: Today's.
+        variant: Name of the variant.
+        target: Phone and delegate.
+    """
+    device, delegate = target
+    kept = {name: {v.name: v for v in s.variants} for name, s in (("was", was), ("now", now))}
+    if variant not in kept["was"]:
+        return ["it is new"]
+    before, after = (kept[name][variant].on(delegate) for name in ("was", "now"))
+    parts = {
+        "file": (before.sha256, after.sha256),
+        "precision": (before.precision, after.precision),
+        "limits": tuple(dataclasses.replace(v.limits, source="") for v in (before, after)),
+        "budgets": tuple(
+            [
+                dataclasses.replace(b, source="", devices=(), delegates=(), variants=())
+                for b in s.budgets_of(device, delegate, variant)
+            ]
+            for s in (was, now)
+        ),
+        "ships": tuple(s.withheld_because(*target, variant) is None for s in (was, now)),
+        "settings": (_settings(was), _settings(now)),
+    }
+    found = [name for name, (old, new) in parts.items() if old != new]
+    if any(_goldens(was, now)) or any(_goldens(now, was)):
+        found.append("goldens")
+    if _accepted(was, variant, target) != _accepted(now, variant, target):
+        found.append("baselines")
+    return found
+
+
+def _settings(subject: Subject) -> Subject:
+    """Return what a subject states for all its variants."""
+    return dataclasses.replace(
+        subject,
+        variants=(),
+        budgets=(),
+        ships=(),
+        withheld=(),
+        source="",
+        frames=Path(),
+        references=Path(),
+        folder=Path(),
+        scaling=subject.scaling and dataclasses.replace(subject.scaling, source=""),
+    )
+
+
+def _accepted(
+    subject: Subject, variant: str, target: tuple[str, str]
+) -> list[baselines.Baseline] | None:
+    try:
+        known = baselines.load(subject)
+    except ConfigError:
+        return None
+    return [b for b in known if (b.variant, b.device, b.delegate) == (variant, *target)]
+
+
 def _where(places: Sequence[str], targets: int) -> str:
     """Return on which phones and delegates, where it is not on all."""
     named = list(dict.fromkeys(filter(None, places)))

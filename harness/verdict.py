@@ -8,7 +8,7 @@ from harness import markup, text
 from harness.evidence import Evidence, Provenance, weakest
 
 LATENCY, FALLBACK, FIDELITY = "latency", "cpu_fallback", "fidelity"
-SCALING, REGRESSION = "scaling", "regression"
+SCALING, REGRESSION, CHANGE = "scaling", "regression", "change"
 MEMORY, FILE_SIZE, FIRST_INFERENCE = "memory", "file_size", "first_inference"
 """Short names of the gates."""
 
@@ -19,6 +19,15 @@ class Outcome(enum.Enum):
     PASS = "PASS"
     FAIL = "FAIL"
     INCONCLUSIVE = "INCONCLUSIVE"
+
+
+class Change(enum.Enum):
+    """How something is beside what it was before a change."""
+
+    BETTER = "better"
+    EQUAL = "equal"
+    WORSE = "worse"
+    UNDECIDED = "undecided"
 
 
 class Sense(enum.Enum):
@@ -81,6 +90,7 @@ class Verdict:
         lacks: What an INCONCLUSIVE ruling lacks; None for the others.
         low: Lower end of the interval of the value, or None.
         high: Upper end of the interval of the value, or None.
+        change: Of the gate of change, how the value is beside what it was; None of the others.
     """
 
     gate: str
@@ -96,6 +106,7 @@ class Verdict:
     lacks: Lack | None = None
     low: float | None = None
     high: float | None = None
+    change: Change | None = None
 
     def __post_init__(self) -> None:
         """Make what was quoted in the reason printable; a ruling of nothing lacks its fact."""

@@ -60,7 +60,8 @@ def run(options: argparse.Namespace) -> int:
     """Write what was asked for."""
     found = results.load(options.file or results.latest(Path()))
     before = results.load(options.before) if options.before else None
-    softer = _loosened(options) if options.against else ()
+    recorded = tuple(one for plan in found.plans for one in plan.loosened)
+    softer = _loosened(options) if options.against else tuple(dict.fromkeys(recorded))
     if not options.key.replace("-", "").isalnum():
         raise ConfigError(f"--key={options.key!r:.80}: wants letters, digits and single dashes")
     whole = markdown.summary(found, loosened=softer, before=before, key=options.key)

@@ -5,6 +5,13 @@ known to help. Without evidence or without a limit a gate rules INCONCLUSIVE, ne
 """
 
 from harness.gate.accepted import no_regression, unobserved
+from harness.gate.changed import (
+    against,
+    file_against,
+    latency_against,
+    placement_against,
+    quality_against,
+)
 from harness.gate.outputs import agrees, named, output
 from harness.gate.pixels import (
     drift,
@@ -24,22 +31,27 @@ from harness.gate.units import describe_fallbacks, residency
 
 __all__ = [
     "Check",
+    "against",
     "agrees",
     "describe_fallbacks",
     "drift",
     "fidelity",
+    "file_against",
     "file_size",
     "finite",
     "first_inference",
     "in_range",
     "inconclusive",
     "latency",
+    "latency_against",
     "measured",
     "memory",
     "named",
     "no_regression",
     "output",
+    "placement_against",
     "psnr",
+    "quality_against",
     "quality_drop",
     "relative_l2",
     "residency",

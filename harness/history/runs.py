@@ -8,7 +8,7 @@ from harness import schema
 from harness.evidence import Provenance
 from harness.history.entries import FactEntry, RunEntry, SeriesKey
 from harness.results import Record, Results
-from harness.verdict import worst
+from harness.verdict import CHANGE, worst
 
 _OF_THE_RUN = ("time_utc", "git_commit")
 """Parts of a provenance that every run has anew; they are left to the run."""
@@ -23,6 +23,8 @@ def entry(results: Results) -> RunEntry:
     """
     found: dict[SeriesKey, list[tuple[float, list[Record]]]] = {}
     for record in results.records:
+        if record.verdict.gate == CHANGE:
+            continue  # it speaks of two files
         value = record.verdict.observed
         if value is None or not math.isfinite(value) or record.verdict.provenance is None:
             continue

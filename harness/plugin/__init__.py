@@ -31,6 +31,7 @@ FIXTURES = frozenset(
         "accepted",
         "check",
         "further",
+        "before",
     }
 )
 """What a test that is written for the harness asks for."""
@@ -47,16 +48,17 @@ _SHORT = (
     "--history",
     "--report",
     "--sign",
+    "--against",
 )
 _ABOUT = """on-device models against the phones they ship to
 
 Example: pytest --device=pixel4:gpu --subject=deblur_unet --strict
 
---device, --origin, --serial, --lab, --yes, --subject, --jobs, --resume, --history, --report and
---sign are short for the options below, where the project has no option of that name. With --strict
-an INCONCLUSIVE ruling fails. Ini keys: golden_dir, profile_dirs, benchmark_tool, benchmark_preset,
-external_delegates, labs, lab_consent, history, nightly; with harness_ before the name where the
-project has a key of that name. Options"""
+--device, --origin, --serial, --lab, --yes, --subject, --jobs, --resume, --history, --report,
+--sign and --against are short for the options below, where the project has no option of that
+name. With --strict an INCONCLUSIVE ruling fails. Ini keys: golden_dir, profile_dirs,
+benchmark_tool, benchmark_preset, external_delegates, labs, lab_consent, history, nightly, against;
+with harness_ before the name where the project has a key of that name. Options"""
 _INI: dict[str, dict[str, Any]] = {
     "golden_dir": {"help": "folder of <subject>/subject.toml, default golden", "default": ""},
     "profile_dirs": {"help": "more folders of device profiles", "type": "paths", "default": []},
@@ -78,6 +80,7 @@ _INI: dict[str, dict[str, Any]] = {
         "default": [],
     },
     "history": {"help": "SQLite file or postgresql://... that takes each run in", "default": ""},
+    "against": {"help": "git revision or folder of subjects to judge against", "default": ""},
     "nightly": {
         "help": "options of `harness nightly`, one a line",
         "type": "linelist",
@@ -155,6 +158,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="URL",
         help="take the run into a history at its end: SQLite file or postgresql://...; default "
         "the ini key history, else none",
+    )
+    group.addoption(
+        "--harness-against",
+        metavar="REV",
+        help="judge a change: only variants that differ from a git revision or folder of subjects, "
+        "each beside what it was; default the ini key against, else none",
     )
     group.addoption(
         "--harness-report",

@@ -16,7 +16,8 @@ from harness.errors import HarnessError
 from harness.images import Size
 from harness.judging import Goldens
 from harness.lab import DeviceUnderTest, Facts, Lab, choose
-from harness.plugin import FIXTURES, GATES, estimate_pairs, ini, option
+from harness.plugin import FIXTURES, GATES, against, estimate_pairs, ini, option
+from harness.plugin.against import Against
 from harness.profiles import Target
 from harness.requests import Fact, Request
 from harness.results import Record
@@ -39,6 +40,8 @@ class Session:
     """What does not ship, once a test has asked for variants."""
     taken: list[Fact]
     """Facts that are not written down yet."""
+    against: Against | None = None
+    """What a change is judged against."""
     facts: Facts = field(init=False)
     goldens: Goldens = field(default_factory=Goldens)
 
@@ -111,6 +114,12 @@ def open_session(config: pytest.Config) -> Session:
         folder = golden_dir(config)
         user_tests = config.args_source is pytest.Config.ArgsSource.ARGS
         found = () if user_tests and not folder.is_dir() else subjects.load_all(folder, pattern)
+        planned, change = cases.plan(found, targets, pattern), None
+        if (revision := option(config, "against") or ini(config, "against")) and found:
+            stack = contextlib.ExitStack()
+            config.add_cleanup(stack.close)
+            change = against.read(folder, revision, planned, stack)
+            planned = change.plan
         origin = Origin(option(config, "origin"))
         lab = _lab(config, origin)
     except HarnessError as error:
@@ -118,7 +127,8 @@ def open_session(config: pytest.Config) -> Session:
     return Session(
         targets=targets,
         subjects=found,
-        plan=cases.plan(found, targets, pattern),
+        plan=planned,
+        against=change,
         origin=origin,
         lab=lab,
         root=config.rootpath,

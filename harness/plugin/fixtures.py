@@ -42,6 +42,12 @@ def variant(harness_case: Case) -> Variant:
 
 
 @pytest.fixture
+def before(harness_case: Case) -> Variant:
+    """Return the exported file as it was before the change, where `--against` names that."""
+    return judging.before(harness_case)
+
+
+@pytest.fixture
 def size(harness_case: SizedCase) -> Size:
     """Return the resolution under test."""
     return harness_case.size

@@ -189,6 +189,7 @@ class Reporter:
                 tests=tuple(self._planned),
                 withheld=tuple(self._session.withheld),
                 resumes=resumed,
+                **self._change(),
             )
         )
         with progress.shown(session.config, wanted, self._session.facts) as facts:
@@ -203,6 +204,22 @@ class Reporter:
             self._session.lab.open()
         except HarnessError as error:
             raise pytest.UsageError(str(error)) from None
+
+    def _change(self) -> dict[str, Any]:
+        """Return what the plan says of a change."""
+        change = self._session.against
+        if change is None:
+            return {}
+        return {
+            "against": change.revision,
+            "unchanged": change.unchanged,
+            "loosened": change.loosened,
+        }
+
+    def _nothing_differs(self) -> bool:
+        """Return whether a change that was asked about changes and loosens nothing."""
+        change = self._session.against
+        return change is not None and not change.plan.cases and not change.loosened
 
     def _resume(self, config: pytest.Config, wanted: Sequence[Request]) -> str:
         """Take over the facts of the last unfinished run of this plan; return its id or ''."""
@@ -251,8 +268,11 @@ class Reporter:
             width=tw.fullwidth,
             color=tw.hasmarkup,
         )
-        if text or self._missing():
+        change = self._session.against
+        if text or self._missing() or change is not None:
             tw.sep("=", "device harness")
+            for line in terminal.change(**self._change()) if change is not None else ():
+                tw.line(line)
             tw.write(text)
             for line in self._endnotes(terminalreporter.config.rootpath):
                 tw.line(line)
@@ -296,6 +316,10 @@ class Reporter:
         """
         self._troubles += self._session.close()
         self._write_facts()
+        if self._nothing_differs() and exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
+            session.exitstatus = exitstatus = pytest.ExitCode.OK
+            self._write(Planned(tests=(), **self._change()))
+            self._end(exitstatus)
         if self._planned:
             self._end(exitstatus)
             self._sign()

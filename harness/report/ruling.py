@@ -53,6 +53,9 @@ def of(results: Results) -> Ruling:
         lost = len(results.unrecorded)
         what = f"; {counted(lost, 'planned test')} did not run" if lost else ""
         return Ruling(outcome=Outcome.INCONCLUSIVE, sentence=f"the run was cut short{what}")
+    revisions = [plan.against for plan in results.plans if plan.against]
+    if not results.records and not results.planned and revisions:
+        return Ruling(outcome=Outcome.PASS, sentence=f"nothing differs from {revisions[0]}")
     if not results.records:
         return Ruling(outcome=Outcome.INCONCLUSIVE, sentence="nothing was ruled")
     total = counted(len(results.records), "verdict")

@@ -60,6 +60,24 @@ def summary(
     return file.getvalue()
 
 
+def change(*, against: str, unchanged: int, loosened: Sequence[str]) -> list[str]:
+    """Return the lines on a change that come first: what it was judged against, what it loosens.
+
+    Args:
+        against: The revision or folder.
+        unchanged: Variants on phones that do not differ.
+        loosened: What the change made easier to pass.
+    """
+    same = (
+        f"{text.counted(unchanged, 'case')} did not change and {'is' if unchanged == 1 else 'are'}"
+    )
+    lines = [f"Against {text.line(against)}: {same} not judged."]
+    if loosened:
+        lines.append("This change makes it easier to pass:")
+        lines += [f"  {text.line(one)}" for one in loosened]
+    return lines
+
+
 def _table(title: str, records: Sequence[Record], *, narrow: bool) -> Table:
     table = Table(
         title=title, title_justify="left", title_style="bold", box=HORIZONTALS,

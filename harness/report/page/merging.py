@@ -65,7 +65,7 @@ def merge(results: Sequence[Results]) -> Merged:
         rulings |= ruled
         over |= dict.fromkeys(done.test for done in one.done)
         planned |= dict.fromkeys(one.planned)
-        facts |= {fact.request: fact for fact in one.facts}
+        facts |= {fact.request: fact for fact in one.facts if not fact.revision}
         root_of |= dict.fromkeys((f.request for f in one.facts), one.path.resolve().parents[1])
         run_of |= dict.fromkeys((*one.planned, *ruled), one.run)
     withheld = {
