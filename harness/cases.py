@@ -135,6 +135,11 @@ class SizedCase(Case):
         return f"{super().__str__()}-{self.size}"
 
     @property
+    def run_size(self) -> Size:
+        """Return the resolution at which the model runs: a tile's, where there are tiles."""
+        return self.subject.run_size(self.size)
+
+    @property
     def budget(self) -> Budget:
         """Return the budget of the resolution; without one, every op must be accelerated."""
         key = self.key

@@ -140,6 +140,7 @@ def _verdicts(
     if isinstance(case, FrameCase):
         offered["golden"] = offered["clip"] = lambda: read.of(case)
         offered["further"] = lambda: further(case, own)
+        offered["tiling"] = lambda: case.subject.tiles
     try:
         trial.test(**{name: offered[name]() for name in inspect.signature(trial.test).parameters})
     except unittest.SkipTest:
@@ -177,6 +178,8 @@ def expanded(case: Case, names: Collection[str], *, keys: Collection[str] = ()) 
     if "further" in names and not measures.asks(case.variant.limits):
         return ()
     if "clip" in names and not any(one.role is Role.STATE for one in case.subject.inputs):
+        return ()
+    if "tiling" in names and case.subject.tiles is None:
         return ()
     if "golden" in names or "clip" in names:
         found = case.by_frame()

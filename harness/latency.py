@@ -3,9 +3,10 @@
 Both say `ms`, `low_ms` and `high_ms`, by which one rule judges them.
 """
 
+import math
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from harness import markup, text
 from harness.errors import MeasurementError
@@ -143,6 +144,32 @@ class EstimatePair:
     before: Estimate
     now: Estimate
     provenance: Provenance
+
+
+def in_turn(one: Latency | Estimate, count: int) -> Latency | Estimate:
+    """Return the latency of several inferences, one after the other.
+
+    The 95th percentile is at most that: all of them are seldom slow together.
+    """
+    if count == 1:
+        return one
+    if isinstance(one, Estimate):
+        return replace(
+            one,
+            estimate_ms=one.estimate_ms * count,
+            low_ms=one.low_ms * count,
+            high_ms=one.high_ms * count,
+        )
+    return replace(
+        one,
+        median_ms=one.median_ms * count,
+        p95_ms=one.p95_ms * count,
+        mean_ms=one.mean_ms * count,
+        stddev_ms=one.stddev_ms * math.sqrt(count),
+        min_ms=one.min_ms * count,
+        low_ms=None if one.low_ms is None else one.low_ms * count,
+        high_ms=None if one.high_ms is None else one.high_ms * count,
+    )
 
 
 def summarize(

@@ -162,6 +162,13 @@ DRIFT_DB = Metric(
     unit="dB",
     about="of a clip, PSNR against the FP32 golden lost from its first frame to its last",
 )
+SEAM_DB = Metric(
+    gate=FIDELITY,
+    name="seam_db",
+    unit="dB",
+    about="of a photograph in tiles, PSNR against the FP32 golden that its seams have less than "
+    "the rest",
+)
 COSINE_SIMILARITY = Metric(
     gate=FIDELITY,
     name="cosine_similarity",
@@ -215,6 +222,7 @@ ALL = (
     SHIFT_PX,
     LPIPS,
     DRIFT_DB,
+    SEAM_DB,
     COSINE_SIMILARITY,
     TOP1_AGREEMENT,
     IOU,

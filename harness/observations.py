@@ -3,16 +3,20 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harness import fidelity, goldens, metrics, roles, samples, scaling
+from harness import fidelity, goldens, metrics, roles, samples, scaling, tiles
 from harness.cases import SizedCase
 from harness.evidence import Provenance
-from harness.images import Size
+from harness.goldens import Golden
+from harness.images import Output, Size
+from harness.inputs import Inputs
 from harness.lab import DeviceUnderTest
-from harness.latency import Estimate, Latency
+from harness.latency import Estimate, Latency, in_turn
 from harness.metrics import Metric
 from harness.requests import Request, Verb
+from harness.samples import Sample
 from harness.scaling import Point, Scaling
 from harness.subjects import Subject, Variant
+from harness.tiles import Tile
 
 SPILLING = ("qnn",)
 """Delegates whose compiler says what it moves out of on-chip memory."""
@@ -46,16 +50,48 @@ class Observation:
         return None if self.provenance.evidence.repeats else self.provenance.device
 
 
+def tiles_of(subject: Subject, size: Size) -> int:
+    """Return how many tiles a photograph takes; 1 where it is taken whole."""
+    if subject.tiles is None or subject.run_size(size) == size:
+        return 1
+    return len(tiles.cut(size, subject.tiles.size, subject.tiles.overlap_px))
+
+
+def parts(subject: Subject, sample: Sample | Golden) -> dict[Tile, Inputs]:
+    """Return what the model is given for each tile of a photograph; nothing where it has none."""
+    if subject.tiles is None or subject.run_size(sample.size) == sample.size:
+        return {}
+    tile = subject.tiles.size
+    cut = tiles.cut(sample.size, tile, subject.tiles.overlap_px)
+    return {one: Inputs.of(tiles.part(sample.frame, one, tile)) for one in cut}
+
+
+def made(
+    device: DeviceUnderTest, subject: Subject, variant: Variant, sample: Sample | Golden
+) -> Output:
+    """Return what a variant makes of a sample: whole, or of a photograph tile by tile."""
+    cut = parts(subject, sample)
+    if not cut:
+        return device.feed(variant, sample.inputs, sample.size)
+    size = subject.run_size(sample.size)
+    outputs = {tile: device.feed(variant, given, size) for tile, given in cut.items()}
+    whole = tiles.joined({tile: one.pixels for tile, one in outputs.items()}, subject.scale)
+    last = list(outputs.values())[-1]
+    return Output(values={"": whole}, provenance=last.provenance)
+
+
+def runs(case: SizedCase, sample: Sample) -> list[Request]:
+    """Return the requests behind what `made` returns."""
+    given = list(parts(case.subject, sample).values()) or [sample.inputs]
+    return [Request.of(case, Verb.RUN, case.run_size, inputs=one) for one in given]
+
+
 def asks(case: SizedCase) -> list[Request]:
     """Return the requests behind the observations of a case."""
     found = [samples.load(case.subject, name) for name in _names(case.subject, case.size)]
     return [
-        *(Request.of(case, verb, case.size) for verb in (Verb.TIME, Verb.PLACE, Verb.COUNT)),
-        *(
-            Request.of(case, Verb.RUN, case.size, inputs=sample.inputs)
-            for sample in found
-            if sample.targets
-        ),
+        *(Request.of(case, verb, case.run_size) for verb in (Verb.TIME, Verb.PLACE, Verb.COUNT)),
+        *(request for sample in found if sample.targets for request in runs(case, sample)),
     ]
 
 
@@ -71,8 +107,9 @@ def of(
 
     Quality is the mean PSNR in dB against the sharp targets of this size's frames.
     """
-    latency = device.time(variant, size)
-    placement = device.place(variant, size)
+    run_size = subject.run_size(size)
+    latency = in_turn(device.time(variant, run_size), tiles_of(subject, size))
+    placement = device.place(variant, run_size)
     measured = isinstance(latency, Latency)  # an estimate repeats exactly: it has no noise
     found = [
         Observation(
@@ -96,7 +133,7 @@ def of(
             provenance=placement.provenance,
         ),
     ]
-    counted = device.count(variant, size)
+    counted = device.count(variant, run_size)
     if counted is not None:
         found.append(
             Observation(
@@ -126,9 +163,9 @@ def _quality(
         sample = samples.load(subject, name)
         if not sample.targets:
             continue
-        output = device.feed(variant, sample.inputs, sample.size)
-        made = roles.decoded(output.values, subject.output_specs)
-        for spec, pixels in zip(subject.output_specs, made, strict=True):
+        output = made(device, subject, variant, sample)
+        shown = roles.decoded(output.values, subject.output_specs)
+        for spec, pixels in zip(subject.output_specs, shown, strict=True):
             if (target := sample.targets.get(spec.name)) is not None:
                 match = fidelity.compare(pixels, target, output_range=spec.range)
                 scores.append(match.psnr_db)

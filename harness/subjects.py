@@ -95,6 +95,7 @@ class Limits:
         lpips: Largest perceptual distance.
         own: Limits of the team's own measures, by name.
         drift_db: Of a clip, most PSNR that its last frame may have less than its first.
+        seam_db: Of a photograph in tiles, most PSNR that its seams may have less than the rest.
         outputs: Limits of single outputs, where the subject describes several.
     """
 
@@ -110,6 +111,7 @@ class Limits:
     lpips: float | None = None
     own: Mapping[str, OwnLimit] = field(default_factory=dict)
     drift_db: float | None = None
+    seam_db: float | None = None
     outputs: tuple[OutputLimits, ...] = ()
 
     def of(self, output: str) -> OutputLimits:
@@ -299,6 +301,34 @@ class Budget(Where):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Tiling:
+    """How a photograph is cut into tiles for the model, as phones do.
+
+    Attributes:
+        resolution: Of a tile, such as `512x512`.
+        overlap_px: What neighbours share.
+    """
+
+    resolution: str
+    overlap_px: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse an overlap of half a tile or more.
+
+        Raises:
+            ValueError: so, or it is negative.
+        """
+        size = Size.parse(self.resolution)
+        if not 0 <= 2 * self.overlap_px < min(size.width_px, size.height_px):
+            raise ValueError(f"overlap_px is less than half of a tile of {self.resolution}")
+
+    @property
+    def size(self) -> Size:
+        """Return the resolution of a tile."""
+        return Size.parse(self.resolution)
+
+
+@dataclass(frozen=True, kw_only=True)
 class ScalingBudget:
     """How latency may grow with resolution.
 
@@ -336,6 +366,7 @@ class Subject:
         withheld: Where variants do not ship, and why.
         budgets: What they may cost.
         scaling: How latency may grow, or None for a model of one fixed size.
+        tiles: How photographs are cut into tiles, or None for a model that takes them whole.
         frames: Folder of <frame>.blurred.png and <frame>.sharp.png; where inputs are described,
             of a folder for each sample.
         frame_names: The frames of that folder to use; empty for all.
@@ -356,6 +387,7 @@ class Subject:
     withheld: tuple[Shipping, ...] = ()
     budgets: tuple[Budget, ...] = ()
     scaling: ScalingBudget | None = None
+    tiles: Tiling | None = None
     frames: Path = Path("frames")
     frame_names: tuple[str, ...] = ()
     references: Path = Path("references")
@@ -377,6 +409,14 @@ class Subject:
     def output_specs(self) -> tuple[OutputSpec, ...]:
         """Return what its outputs are, those that nobody described included."""
         return self.outputs or (OutputSpec(name="", range=self.output_range),)
+
+    def run_size(self, size: Size) -> Size:
+        """Return the resolution at which the model runs for a photograph of another: a tile's."""
+        if self.tiles is None:
+            return size
+        tile = self.tiles.size
+        larger = size.width_px > tile.width_px or size.height_px > tile.height_px
+        return tile if larger else size
 
     @property
     def image_range(self) -> tuple[float, float]:
@@ -458,6 +498,8 @@ def check_described(subject: Subject) -> None:
                 f"{path}: input {spec.name!r} is fed back from {spec.of!r}, which is no "
                 "[[outputs]] of role 'state'"
             )
+    if subject.inputs and subject.tiles is not None:
+        raise ConfigError(f"{path}: [tiles] is for one RGB image in; describe no [[inputs]]")
     if subject.inputs and not any(spec.role is Role.IMAGE for spec in subject.inputs):
         raise ConfigError(f"{path}: no [[inputs]] is an image; the harness tests images")
 

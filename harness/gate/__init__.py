@@ -22,6 +22,7 @@ from harness.gate.pixels import (
     psnr,
     quality_drop,
     relative_l2,
+    seam,
     worst_tile,
 )
 from harness.gate.ruling import Check, inconclusive, rule
@@ -57,6 +58,7 @@ __all__ = [
     "residency",
     "rule",
     "scaling",
+    "seam",
     "unobserved",
     "worst_tile",
 ]

@@ -8,6 +8,7 @@ from harness.gate.ruling import inconclusive, rule
 from harness.images import OUT_OF_RANGE_SHARE_MAX, Pixels
 from harness.measures import Measure
 from harness.subjects import Limits
+from harness.tiles import Seam
 from harness.verdict import Lack, Verdict
 
 
@@ -131,6 +132,19 @@ def drift(
         provenance,
         cause=f"{first.psnr_db:.2f} dB in the first frame -> {last.psnr_db:.2f} dB in the last",
         remedy="keep the state in 16 bits or float",
+    )
+
+
+def seam(fact: Seam, provenance: Provenance, *, at_most_db: float | None) -> Verdict:
+    """Judge how much worse a photograph is where its tiles meet (F7)."""
+    return rule(
+        metrics.SEAM_DB,
+        fact.drop_db,
+        at_most_db,
+        provenance,
+        cause=f"{fact.inside_psnr_db:.2f} dB inside its tiles, {fact.seam_psnr_db:.2f} dB where "
+        "they meet",
+        remedy="let tiles overlap by the model's receptive field",
     )
 
 

@@ -3,16 +3,26 @@
 from collections.abc import Mapping, Sequence
 from unittest import SkipTest
 
-from harness import clips, fidelity, gate, metrics, quantization, samples, verdict
+from harness import (
+    clips,
+    fidelity,
+    gate,
+    metrics,
+    observations,
+    quantization,
+    samples,
+    tiles,
+    verdict,
+)
 from harness.cases import FrameCase
 from harness.goldens import Golden
 from harness.images import Output
 from harness.inputs import Inputs, Values
 from harness.lab import DeviceUnderTest
 from harness.measures import Measure
-from harness.requests import Request, Verb
+from harness.requests import Request
 from harness.roles import Role
-from harness.subjects import Variant
+from harness.subjects import Subject, Tiling, Variant
 from harness.verdict import Lack, Verdict
 
 GATE = verdict.FIDELITY
@@ -21,14 +31,18 @@ GATE = verdict.FIDELITY
 def asks(case: FrameCase) -> list[Request]:
     """Return what a case will ask: what the variant makes of the frame."""
     sample = samples.load(case.subject, case.frame)
-    return [Request.of(case, Verb.RUN, case.size, inputs=sample.inputs)]
+    return observations.runs(case, sample)
 
 
 def test_output_stays_close_to_the_fp32_golden(
-    device: DeviceUnderTest, variant: Variant, golden: Golden, check: gate.Check
+    device: DeviceUnderTest,
+    subject: Subject,
+    variant: Variant,
+    golden: Golden,
+    check: gate.Check,
 ) -> None:
     """F0 to F3: each output keeps its limits; an image those of range, PSNR, L2 and tiles."""
-    output = device.feed(variant, golden.inputs, golden.size)
+    output = observations.made(device, subject, variant, golden)
 
     hazard, made = quantization.clipping(variant.model().graph), output.provenance
     check(
@@ -44,13 +58,14 @@ def test_output_stays_close_to_the_fp32_golden(
 
 def test_output_keeps_the_further_measures_that_its_limits_ask_for(
     device: DeviceUnderTest,
+    subject: Subject,
     variant: Variant,
     golden: Golden,
     further: Sequence[Measure],
     check: gate.Check,
 ) -> None:
     """F5: SSIM, MS-SSIM, colour, shift, LPIPS and the team's own measures keep their limits."""
-    output = device.feed(variant, golden.inputs, golden.size)
+    output = observations.made(device, subject, variant, golden)
 
     check(
         *(
@@ -93,8 +108,39 @@ def test_the_last_frame_of_a_clip_is_as_close_as_its_first(
     check(*verdicts)
 
 
+def test_a_photograph_in_tiles_has_no_seams(
+    device: DeviceUnderTest,
+    subject: Subject,
+    tiling: Tiling,
+    variant: Variant,
+    golden: Golden,
+    check: gate.Check,
+) -> None:
+    """F7: where tiles meet, the photograph is as close to FP32 in one piece as elsewhere."""
+    cut = tuple(observations.parts(subject, golden))
+    if len(cut) < 2:
+        why = f"frame {golden.name} is no larger than a tile of {tiling.resolution}"
+        check(gate.inconclusive(metrics.SEAM_DB, Lack.FRAME, why))
+        return
+    output = observations.made(device, subject, variant, golden)
+
+    fact = tiles.seam(
+        output.pixels,
+        golden.fp32_output,
+        cut,
+        scale=subject.scale,
+        output_range=golden.output_range,
+    )
+
+    check(gate.seam(fact, output.provenance, at_most_db=variant.limits.seam_db))
+
+
 def test_output_keeps_its_quality_against_the_sharp_target(
-    device: DeviceUnderTest, variant: Variant, golden: Golden, check: gate.Check
+    device: DeviceUnderTest,
+    subject: Subject,
+    variant: Variant,
+    golden: Golden,
+    check: gate.Check,
 ) -> None:
     """F4: the variant loses no more PSNR against the sharp target than it may."""
     if not any(expected.target is not None for expected in golden.expected):
@@ -102,7 +148,7 @@ def test_output_keeps_its_quality_against_the_sharp_target(
         why = f"frame {golden.name} has no {name}.sharp.png beside it"
         check(gate.inconclusive(metrics.QUALITY_DROP_DB, Lack.TARGET, why))
         return
-    output = device.feed(variant, golden.inputs, golden.size)
+    output = observations.made(device, subject, variant, golden)
 
     verdicts: list[Verdict] = []
     for values, expected in golden.paired(output.values):

@@ -5,7 +5,7 @@ from harness.cases import SizedCase
 from harness.images import Size
 from harness.lab import DeviceUnderTest
 from harness.requests import Request, Verb
-from harness.subjects import Budget, Variant
+from harness.subjects import Budget, Subject, Variant
 
 GATE = verdict.FIRST_INFERENCE
 ASKED_BY = ("first_inference_ms",)
@@ -14,13 +14,18 @@ ASKED_BY = ("first_inference_ms",)
 
 def asks(case: SizedCase) -> list[Request]:
     """Return what a case will ask: the latency that the latency gate asks for too."""
-    return [Request.of(case, Verb.TIME, case.size, limit_ms=case.budget.latency_ms)]
+    return [Request.of(case, Verb.TIME, case.run_size, limit_ms=case.budget.latency_ms)]
 
 
 def test_a_first_inference_keeps_its_budget(
-    device: DeviceUnderTest, variant: Variant, size: Size, budget: Budget, check: gate.Check
+    device: DeviceUnderTest,
+    subject: Subject,
+    variant: Variant,
+    size: Size,
+    budget: Budget,
+    check: gate.Check,
 ) -> None:
     """L3: loading, preparing and the first inference keep the budget of this device and size."""
-    latency = device.time(variant, size, limit_ms=budget.latency_ms)
+    latency = device.time(variant, subject.run_size(size), limit_ms=budget.latency_ms)
 
     check(gate.first_inference(latency, budget))

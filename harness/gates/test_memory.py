@@ -5,7 +5,7 @@ from harness.cases import SizedCase
 from harness.images import Size
 from harness.lab import DeviceUnderTest
 from harness.requests import Request, Verb
-from harness.subjects import Budget, Variant
+from harness.subjects import Budget, Subject, Variant
 
 GATE = verdict.MEMORY
 ASKED_BY = ("peak_memory_mib", "weights_mib")
@@ -14,13 +14,18 @@ ASKED_BY = ("peak_memory_mib", "weights_mib")
 
 def asks(case: SizedCase) -> list[Request]:
     """Return what a case will ask: its memory."""
-    return [Request.of(case, Verb.MEMORY, case.size)]
+    return [Request.of(case, Verb.MEMORY, case.run_size)]
 
 
 def test_an_inference_keeps_its_memory_budget(
-    device: DeviceUnderTest, variant: Variant, size: Size, budget: Budget, check: gate.Check
+    device: DeviceUnderTest,
+    subject: Subject,
+    variant: Variant,
+    size: Size,
+    budget: Budget,
+    check: gate.Check,
 ) -> None:
     """M1, M2: the peak and the weights keep the budget of this device and size."""
-    memory = device.memory(variant, size)
+    memory = device.memory(variant, subject.run_size(size))
 
     check(*gate.memory(memory, budget))

@@ -32,6 +32,7 @@ FIXTURES = frozenset(
         "check",
         "further",
         "before",
+        "tiling",
     }
 )
 """What a test that is written for the harness asks for."""

@@ -16,7 +16,7 @@ from harness.measures import Measure, Measured
 from harness.plugin.collection import Session, case_of
 from harness.profiles import Target
 from harness.results import Record
-from harness.subjects import Budget, Subject, Variant
+from harness.subjects import Budget, Subject, Tiling, Variant
 from harness.verdict import Outcome, Verdict, worst
 
 SESSION = pytest.StashKey[Session]()
@@ -75,6 +75,12 @@ def clip(golden: Golden) -> Golden:
 def further(harness_case: FrameCase, request: pytest.FixtureRequest) -> tuple[Measure, ...]:
     """Return the measures that the variant's limits ask for beyond those of every variant."""
     return judging.further(harness_case, own_measures(request.config))
+
+
+@pytest.fixture
+def tiling(harness_case: FrameCase) -> Tiling | None:
+    """Return how photographs are cut into tiles."""
+    return harness_case.subject.tiles
 
 
 @pytest.fixture

@@ -267,3 +267,41 @@ def test_the_examples_of_the_guide_are_these_models() -> None:
     assert {path.stem for path in folder.glob("*.tflite")} == set(kinds.EXAMPLES)
     for name, build in kinds.EXAMPLES.items():
         assert (folder / f"{name}.tflite").read_bytes() == build()
+
+
+def tiled(folder: Path, data: bytes, overlap_px: int) -> Path:
+    """Make a subject of photographs of 48x48 in tiles of 24x24; return the folder of subjects."""
+    (folder / "frames").mkdir(parents=True)
+    flat(folder / "frames")
+    (folder / "whole.tflite").write_bytes(data)
+    golden = folder / "golden"
+    code = tiny.command(
+        "init", folder / "whole.tflite", "--frames", folder / "frames", "--golden-dir", golden
+    )
+    assert code == 0
+    path = golden / "whole" / "subject.toml"
+    text = path.read_text().replace("# latency_ms = 50.0", "latency_ms = 1000.0")
+    text = text.replace("[variants.limits]\n", "[variants.limits]\nseam_db = 3.0\n")
+    path.write_text(f'{text}\n[tiles]\nresolution = "24x24"\noverlap_px = {overlap_px}\n')
+    return golden
+
+
+def test_tiles_that_overlap_enough_leave_no_seams_and_others_fail_by_them(tmp_path: Path) -> None:
+    seams = {}
+    for overlap_px in (0, 4):
+        golden = tiled(tmp_path / str(overlap_px), models.restorer(size_px=48), overlap_px)
+        ruled = [one.verdict for one in fidelity(golden, "pixel4:cpu")]
+        seams[overlap_px] = {one.outcome for one in ruled if one.metric == "seam_db"}
+
+    assert seams == {0: {Outcome.FAIL}, 4: {Outcome.PASS}}
+
+
+def test_the_latency_of_a_photograph_is_that_of_all_its_tiles(tmp_path: Path) -> None:
+    golden = tiled(tmp_path, models.restorer(size_px=48), 0)
+    subject = subjects.load(golden / "whole")
+
+    ruled = list(harness.judge(golden, "pixel4:cpu", jobs=1))
+
+    observed = next(one.verdict.observed for one in ruled if one.verdict.metric == "latency_ms")
+    tile = subject.reference.model().at("24x24")
+    assert observed == pytest.approx(4 * harness.connect("pixel4:cpu").time(tile).ms)
