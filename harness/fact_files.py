@@ -141,12 +141,16 @@ def _read_images(taken: Taken, request: Request, root: Path) -> Fact | None:
 
 
 def images(taken: Taken, root: Path) -> list[Path]:
-    """Return the images that lie below a folder of runs for a fact, in the order of outputs."""
+    """Return the images that lie below a folder of runs for a fact, in the order of outputs.
+
+    Copies for reports are among them.
+    """
     if taken.kind != Output.__name__ or taken.error:
         return []
     count = len(output_names(taken, where="outputs"))
     paths = [_image_path(root, taken.request, position) for position in range(count)]
-    return [path for path in paths if path.is_file()]
+    kept = (file for path in paths for file in (path, path.with_suffix(".npz")))
+    return [path for path in kept if path.is_file()]
 
 
 def _image_path(root: Path, key: str, position: int) -> Path:

@@ -24,6 +24,7 @@ def test_a_kept_image_comes_back_within_half_a_step_of_16_bits(tmp_path: Path) -
 
     shown = fact_files.shown_images(_taken(), tmp_path)
 
+    assert fact_files.images(_taken(), tmp_path) == [path.with_suffix(".npz")]
     assert shown is not None
     assert np.abs(shown["out"] - pixels).max() <= np.ptp(pixels) / 65535 * 0.51 + 1e-6
 
