@@ -27,16 +27,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print one line per ability, after installing what is asked for."""
+    """Print what can be done here and what lacks, after installing what is asked for."""
     if options.install == "arm64":
         arm64_sysroot.install(cache.root())
     elif options.install == "aihub":
         aihub_venv.install()
-    table = Table(box=None, pad_edge=False)
-    for column in ("ability", "state", "to add it"):
-        table.add_column(column, overflow="fold")
+    table = Table.grid(padding=(0, 1, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
     for ability, state, remedy in _abilities():
-        table.add_row(ability, state, remedy, style="yellow" if remedy else "")
+        style = "yellow" if remedy else ""
+        table.add_row("lacks" if remedy else "has", f"{ability}: {state}", style=style)
+        if remedy:
+            table.add_row("", f"to add it: {remedy}")
     console = shared.console()
     console.print(table)
     if options.serial:

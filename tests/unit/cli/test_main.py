@@ -124,6 +124,22 @@ def test_doctor_says_what_runs_here(
     assert "ai-edge-litert" in capsys.readouterr().out
 
 
+def test_doctor_puts_the_remedy_below_what_it_adds_in_80_columns(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.delenv("HARNESS_BENCHMARK_TOOL", raising=False)
+    monkeypatch.setenv("PATH", "")
+
+    tiny.command("doctor")
+
+    lines = capsys.readouterr().out.splitlines()
+    lacking = [number for number, line in enumerate(lines) if line.startswith("lacks ")]
+    assert lacking
+    assert all(lines[number + 1].startswith("      to add it: ") for number in lacking)
+    assert all(len(line) <= 80 for line in lines)
+
+
 @pytest.mark.parametrize("name", sorted(cli.EXAMPLES))
 def test_the_help_of_a_command_ends_with_an_example_that_parses(
     name: str, capsys: pytest.CaptureFixture[str]
