@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import cache, schema, text
-from harness.errors import ConfigError, DeviceError, HarnessError
+from harness.errors import ConfigError, DeviceError, HarnessError, MeasurementError
 from harness.evidence import Evidence, Provenance, now_utc
 from harness.lab import aihub_results, aihub_venv
 from harness.lab.aihub_jobs import Job, Journal, Pooled, Submitted, group
@@ -29,6 +29,10 @@ CONSENT = (
 _NOTE = (
     "a pooled phone: no serial, temperature or clocks are known, so no state contract held, and "
     "another unit may answer next time"
+)
+_NO_PAIRS = (
+    "aihub: two models are compared on one unit in turn, and AI Hub lends none; compare them on a "
+    "phone that adb reaches"
 )
 _ENDED = {"JOB_STATE_DONE", "JOB_STATE_FAILED"}
 
@@ -99,15 +103,19 @@ class AihubLab:
         """Yield a fact for each request, job by job as they end."""
         jobs: list[Job] = []
         for asked in _by_target(requests):
-            if counts := [request for request in asked if request.verb is Verb.COUNT]:
-                yield from (Fact(request=request) for request in counts)
+            yield from (Fact(request=one) for one in asked if one.verb is Verb.COUNT)
+            for request in asked:
+                if request.verb is Verb.COMPARE:
+                    yield Fact(request=request, error=MeasurementError(_NO_PAIRS))
+            asked = [one for one in asked if one.verb not in (Verb.COUNT, Verb.COMPARE)]
+            if not asked:
+                continue
             try:
                 device = self._device(asked[0].target)
             except HarnessError as error:
-                rest = [request for request in asked if request.verb is not Verb.COUNT]
-                yield from (Fact(request=request, error=error) for request in rest)
+                yield from (Fact(request=request, error=error) for request in asked)
             else:
-                jobs += group([one for one in asked if one.verb is not Verb.COUNT], device)
+                jobs += group(asked, device)
         under_way: dict[str, tuple[Job, Submitted]] = {}
         for job, submitted in self._submit(jobs):
             if isinstance(submitted, HarnessError):

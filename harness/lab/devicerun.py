@@ -17,7 +17,7 @@ from harness.devices.benchmark import tool_file
 from harness.devices.benchmark.measuring import Measuring
 from harness.devices.benchmark.tool_file import ToolFile
 from harness.devices.connect import PhoneSetup
-from harness.errors import ConfigError, DeviceError, HarnessError
+from harness.errors import ConfigError, DeviceError, HarnessError, MeasurementError
 from harness.evidence import sha256_of
 from harness.lab import devicerun_results, devicerun_script, termination
 from harness.lab.devicerun_results import Left
@@ -33,6 +33,10 @@ _STORAGE = "https://storage.googleapis.com"
 _ARGUMENT = re.compile(r"([a-z][a-z0-9-]{4,28}[a-z0-9])/([\w.-]{1,100})")
 _PUSHED_MAX = 50
 _FILE_BYTES_MAX = 256 * 2**20
+_NO_PAIRS = (
+    "devicerun: a session cannot look at its pairs to decide when to stop; compare two models on a "
+    "phone that adb reaches"
+)
 _TOKEN_COMMAND = ("gcloud", "auth", "application-default", "print-access-token")
 _TOKEN_LIMIT_S = 60.0
 
@@ -138,6 +142,9 @@ class DeviceRunLab:
             if request.verb is Verb.COUNT:
                 yield Fact(request=request)
                 continue
+            if request.verb is Verb.COMPARE:
+                yield Fact(request=request, error=MeasurementError(_NO_PAIRS))
+                continue
             try:
                 self._script([request])  # what cannot be asked is no other request's error
             except HarnessError as error:
@@ -231,7 +238,7 @@ class DeviceRunLab:
         pushed = {name: self._upload(data) for name, data in script.files.items()}
         binary = self._upload(script.text.encode())
         path = f"/projects/{self._project}/locations/global/sessions"
-        begun = run.ask("POST", path, self._request(script, pushed, binary))
+        begun = run.ask("POST", path, self._request(script, pushed, binary), once=True)
         self._running = _text(begun, "name")
         session = self._running.rpartition("/")[2]
         try:

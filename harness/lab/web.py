@@ -89,15 +89,24 @@ class Site:
         self._session.headers.update(headers or {})
         self._session.trust_env = False  # no other credentials than the token's
 
-    def ask(self, method: str, path: str, body: object = None) -> Mapping[str, Any]:
+    def ask(
+        self, method: str, path: str, body: object = None, *, once: bool = False
+    ) -> Mapping[str, Any]:
         """Send JSON and return the JSON object that comes back, {} for an empty answer.
+
+        Args:
+            method: Such as POST.
+            path: Below the site's address.
+            body: What is sent as JSON, or None.
+            once: Whether a lost answer is an error at once, because what was asked may have begun
+                and would begin a second time.
 
         Raises:
             ConfigError: the token is not accepted.
             RefusedError: the server says no.
             DeviceError: it does not answer, or not with what was asked.
         """
-        data = self._again(method, self.url + path, body, _JSON_BYTES_MAX)
+        data = self._again(method, self.url + path, body, _JSON_BYTES_MAX, once=once)
         try:
             found = json.loads(data or b"{}")
         except (ValueError, RecursionError):
@@ -130,17 +139,21 @@ class Site:
         """
         return self._again("GET", self.url + path, None, at_most_bytes)
 
-    def _again(self, method: str, url: str, body: object, at_most_bytes: int) -> bytes:
+    def _again(
+        self, method: str, url: str, body: object, at_most_bytes: int, *, once: bool = False
+    ) -> bytes:
         """Ask until there is an answer or patience ends; once more with a new token."""
         try:
-            return self._patiently(method, url, body, at_most_bytes)
+            return self._patiently(method, url, body, at_most_bytes, once)
         except ConfigError:
             if self._renew is None:
                 raise
             self._token = self._renew()
-            return self._patiently(method, url, body, at_most_bytes)
+            return self._patiently(method, url, body, at_most_bytes, once)
 
-    def _patiently(self, method: str, url: str, body: object, at_most_bytes: int) -> bytes:
+    def _patiently(
+        self, method: str, url: str, body: object, at_most_bytes: int, once: bool
+    ) -> bytes:
         wait_s = self._patience.wait_s
         for left in reversed(range(self._patience.tries)):
             try:
@@ -149,7 +162,7 @@ class Site:
                 if error.status not in _AGAIN or not left:
                     raise
             except DeviceError:
-                if not left:
+                if once or not left:
                     raise
             time.sleep(wait_s)
             wait_s = min(2 * wait_s, _WAIT_MAX_S)

@@ -110,7 +110,7 @@ def stf(place: Path) -> Iterator[Rented]:
 def devicerun(place: Path) -> Iterator[Rented]:
     phone = folders.create(place / "rented")
     pace = SessionPace(poll_s=0.02, session_s=20.0)
-    with pytest.MonkeyPatch.context() as patch, FakeDeviceRun(phone) as run:
+    with pytest.MonkeyPatch.context() as patch, FakeDeviceRun(phone, limit_s=15.0) as run:
         patch.setenv("HARNESS_BENCHMARK_TOOL", str(phone.tool))
         for name in ("DEVICE_RUN_ENDPOINT", "STORAGE_EMULATOR_HOST"):
             patch.setenv(name, run.url)
@@ -178,7 +178,7 @@ def check(rented: Rented, seed: int, folder: Path) -> None:
         else:
             assert isinstance(fact.answer, Output)
             assert np.array_equal(fact.answer.pixels, np.asarray(true[Verb.RUN]))
-    deadline = time.monotonic() + 20.0
+    deadline = time.monotonic() + 40.0
     while rented.lent():  # what a lost answer left is lent until its lease ends
         assert time.monotonic() < deadline
         time.sleep(0.05)

@@ -6,6 +6,8 @@ Source: litert-cli 0.2.1, commands/benchmark/ddp.py; Cloud Storage, JSON API.
 import itertools
 import json
 import shutil
+import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +29,7 @@ _TOOLS = "gs://litert/binaries/"
 class _Session:
     config: dict[str, Any]
     fault: Fault | None
+    begun_s: float = field(default_factory=time.monotonic)
     report: dict[str, Any] | None = None
     cancelled: bool = False
 
@@ -40,9 +43,21 @@ class _State:
 class FakeDeviceRun(FakeServer):
     """Device Run's interface and a bucket, over one phone."""
 
-    def __init__(self, phone: Folder, *, bucket: str = "a-bucket", port: int = 0) -> None:
-        """Lend a phone; the bucket is empty."""
+    def __init__(
+        self, phone: Folder, *, bucket: str = "a-bucket", limit_s: float = 10_800.0, port: int = 0
+    ) -> None:
+        """Lend a phone; the bucket is empty.
+
+        Args:
+            phone: The phone's folder.
+            bucket: Name of the bucket.
+            limit_s: Time after which the platform ends a session.
+            port: Loopback port, any free one by default.
+        """
         super().__init__(port=port)
+        self._limit_s = limit_s
+        self._held = threading.Lock()
+        self._works: list[threading.Thread] = []
         self.bucket = bucket
         self._phone = phone
         self._state = _State()
@@ -51,13 +66,16 @@ class FakeDeviceRun(FakeServer):
     def running(self) -> set[str]:
         """Return the sessions that neither ended nor were cancelled."""
         with self.lock:
+            for one in self._state.sessions.values():
+                one.cancelled |= time.monotonic() - one.begun_s > self._limit_s
             sessions = self._state.sessions.items()
             return {name for name, one in sessions if one.report is None and not one.cancelled}
 
-    def release(self) -> None:
-        """Let sessions that never end go on."""
-        for session in self._state.sessions.values():
-            session.fault = None
+    def __exit__(self, *error: object) -> None:
+        """Stop serving, once the phone is done."""
+        super().__exit__(*error)
+        for work in self._works:
+            work.join()
 
     def reply(self, asked: Asked) -> Reply:
         """Answer as Google does."""
@@ -89,15 +107,26 @@ class FakeDeviceRun(FakeServer):
     def _begin(self, config: dict[str, Any]) -> Reply:
         name = f"s{next(self._numbers):05d}"
         fault = self.strikes(Fault.ENDLESS, Fault.FAILED, Fault.FOREIGN)
-        self._state.sessions[name] = _Session(config=config, fault=fault)
+        session = self._state.sessions[name] = _Session(config=config, fault=fault)
+        if fault is not Fault.ENDLESS:
+            self._start(name, session)
         return _json({"name": f"projects/p/locations/global/operations/{name}"})
 
+    def _start(self, name: str, session: _Session) -> None:
+        """Run a session, whether it is asked for or not: it ends by itself, as the platform's."""
+
+        def work() -> None:
+            with self._held:
+                if not session.cancelled:
+                    session.report = self._run(name, session)
+
+        self._works.append(threading.Thread(target=work, name="fake session", daemon=True))
+        self._works[-1].start()
+
     def _poll(self, name: str, session: _Session) -> Reply:
-        if session.fault is Fault.ENDLESS or session.cancelled:
+        self.running()
+        if session.report is None:
             return _json({"name": name, "done": session.cancelled})
-        with self.lock:
-            if session.report is None:
-                session.report = self._run(name, session)
         return _json({"name": name, "done": True, "response": {"sessionReport": session.report}})
 
     def _run(self, name: str, session: _Session) -> dict[str, Any]:
