@@ -24,7 +24,7 @@ from harness import evidence, results, subjects
 from harness.errors import ConfigError, HarnessError
 from harness.evidence import Evidence
 from harness.fact_lines import Taken
-from harness.results import Done, End, Planned
+from harness.results import End, Planned, Unruled
 from harness.signing import checking, envelope, statement
 from harness.signing.checking import Checked
 from harness.verdict import FALLBACK, LATENCY, Outcome
@@ -72,7 +72,7 @@ def write_run(root: Path, golden: Path, *, ended: bool = True) -> results.Writer
     np.save(images / f"{'k' * 64}.0.npy", np.zeros(4))
     for ruling in rulings:
         writer.write(ruling)
-    writer.write(Done(test="test_quiet"))
+    writer.write(Unruled(test="test_quiet"))
     if ended:
         writer.write(End(time_utc=evidence.now_utc(), exit_code=1))
     return writer
