@@ -1,6 +1,7 @@
 """Run the whole phone lane as a user does: pytest and the command line on a fake phone."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -173,3 +174,26 @@ def test_doctor_runs_the_tool_on_a_phone_and_says_what_it_lacks(
     assert ended.value.code == 0
     lines = " ".join(capsys.readouterr().out.split())
     assert words in lines[lines.index(f"{plugged.serial}:") :]
+
+
+@pytest.mark.parametrize(("now_us", "outcome"), [(1200.0, "FAIL"), (1000.0, "PASS")])
+def test_a_change_is_timed_beside_what_it_was_in_a_b_b_a_order(
+    plugged: Plugged, project: pytest.Pytester, now_us: float, outcome: str
+) -> None:
+    earlier = shutil.copytree(project.path / "golden", project.path / "earlier")
+    file = project.path / "golden" / "unet" / "fp32.tflite"
+    before, now = file.read_bytes(), models.unet(size_px=tiny.SIZE_PX, levels=3)
+    tiny.edit(file.with_name("subject.toml"), sha256_of(before), sha256_of(now))
+    file.write_bytes(now)
+    plugged.folder.switch(latency_us={sha256_of(now)[:12]: now_us, sha256_of(before)[:12]: 1000.0})
+
+    project.runpytest_subprocess(
+        "--device=pixel4:gpu", f"--serial={plugged.serial}", "--subject=unet.fp32",
+        f"--against={earlier}", "test_change.py", "-k", "cost",
+    )  # fmt: skip
+
+    run = load(latest(project.path))
+    (pairs,) = (fact for fact in run.facts if fact.verb == "compare")
+    ruled = {r.verdict.metric: r.verdict for r in run.records}
+    assert pairs.kind == "Pairs"
+    assert ruled["latency_ratio"].outcome.value == outcome
