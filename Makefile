@@ -85,11 +85,11 @@ $(VENV)/check.stamp: pyproject.toml constraints.txt | $(VENV)/bin/python
 	touch $@ $(VENV)/dev.stamp $(VENV)/gate.stamp
 
 $(VENV)/all.stamp: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(PIP) --editable '.[dev,train,qualcomm,history,parquet,study,measures,farm,quantize,onnx,sign]'
+	$(PIP) --editable '.[dev,docs,train,qualcomm,history,parquet,study,measures,farm,quantize,onnx,sign]'
 	touch $@ $(VENV)/check.stamp $(VENV)/dev.stamp $(VENV)/gate.stamp
 
 docs: $(VENV)/docs.stamp          ## Build the documentation site; a dead link fails.
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs --quiet build --strict --clean
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --clean  # --quiet would hide from --strict what it counts
 
 release-check: $(VENV)/release.stamp  ## Build, check, install the wheel alone, run the main job from it.
 	rm -rf $(RELEASE) && mkdir -p $(RELEASE)/job
