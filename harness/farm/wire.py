@@ -36,6 +36,7 @@ from harness.model import Model
 from harness.placement import Placement
 from harness.profiles import Target
 from harness.requests import Answer, Fact, Request, Verb
+from harness.roles import InputSpec
 
 WIRE = 1
 """Number of this format."""
@@ -95,6 +96,7 @@ class Question:
         source_sha256: Content hash of the file that those were resized from, or ''.
         size: Resolution, such as `1280x720`.
         inputs: What it is given, in order; none but for RUN.
+        described: What a person said of the model's inputs; none where nobody did.
         before: Content hash of an earlier file's bytes, or ''; for COMPARE only.
         before_source_sha256: Content hash of the file that those were resized from, or ''.
         limit_ms: The budget that a timing is repeated for, or None.
@@ -113,6 +115,7 @@ class Question:
     size: str
     source_sha256: str = ""
     inputs: tuple[Given, ...] = ()
+    described: tuple[InputSpec, ...] = ()
     before: str = ""
     before_source_sha256: str = ""
     limit_ms: float | None = None
@@ -172,6 +175,7 @@ def ask(request: Request, *, nonce: str, origin: Origin) -> Question:
             Given(name=name, shape=values.shape, sha256=sha256_of(_bytes(values)))
             for name, values in (request.inputs or {}).items()
         ),
+        described=request.model.inputs,
         before=request.before.sha256 if request.before is not None else "",
         before_source_sha256=request.before.source_sha256 if request.before is not None else "",
         limit_ms=request.limit_ms,
@@ -224,6 +228,7 @@ def request_of(question: Question, known: Mapping[str, bytes]) -> Request:
             name=f"{question.model_name} before",
             data=known[question.before],
             source_sha256=question.before_source_sha256,
+            inputs=question.described,
         )
     request = Request(
         target=question.target,
@@ -232,6 +237,7 @@ def request_of(question: Question, known: Mapping[str, bytes]) -> Request:
             name=question.model_name,
             data=known[question.model],
             source_sha256=question.source_sha256,
+            inputs=question.described,
         ),
         size=Size.parse(question.size),
         inputs=Inputs(values) if values else None,

@@ -18,7 +18,8 @@ from harness.farm.wire import Message, Question, Reply
 from harness.images import Output, Size
 from harness.inputs import Inputs
 from harness.requests import Fact, Request, Verb
-from tests import models
+from harness.roles import Channels, InputSpec
+from tests import kinds, models
 
 NONCE = "n1"
 SIZE = Size(width_px=32, height_px=32)
@@ -218,3 +219,13 @@ def test_the_longest_unused_make_room(tmp_path: Path) -> None:
         contents.take(hashes[-1], "0" * 16, 0, data, size_bytes=100)
 
     assert contents.lacking(hashes) == tuple(hashes[:2])
+
+
+def test_what_a_person_said_of_inputs_travels_with_the_model() -> None:
+    said = (InputSpec(name="y", channels=Channels.LUMA, range=(-1.0, 1.0)),)
+    model = replace(models.model(kinds.luma(size_px=16)), inputs=said)
+    asked = replace(_request(), model=model, size=model.size)
+
+    read = wire.read_question(wire.write(wire.ask(asked, nonce="n", origin=Origin.EMULATED)))
+
+    assert wire.request_of(read, wire.contents(asked)).model == model
