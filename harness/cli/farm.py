@@ -12,7 +12,7 @@ from rich.table import Table
 from harness import cache, text
 from harness.cli import shared
 from harness.errors import HarnessError
-from harness.farm import certs, links, watching
+from harness.farm import capacity, certs, links, watching
 from harness.farm.fleet import Fleet
 from harness.farm.host import Host, HostSettings
 from harness.farm.links import Address
@@ -27,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_scheduler(parts.add_parser("scheduler", help="hand requests to hosts"))
     _add_host(parts.add_parser("host", help="answer requests with this machine's phones"))
     _add_status(parts.add_parser("status", help="show hosts, phones and what they do"))
+    _add_capacity(parts.add_parser("capacity", help="simulate a night, to plan a farm"))
     made = parts.add_parser("certs", help="make certificates, or renew them")
     made.add_argument("folder", type=Path, help="where they are kept; keep ca.key to yourself")
     made.add_argument(
@@ -89,6 +90,15 @@ def _add_status(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(part=_status)
 
 
+def _add_capacity(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--phones", type=int, required=True)
+    parser.add_argument("--hosts", type=int, required=True)
+    parser.add_argument("--requests", type=int, required=True)
+    parser.add_argument("--request-s", type=float, default=60.0, help="mean time on a phone")
+    parser.add_argument("--cores", type=int, default=4, help="of a host")
+    parser.set_defaults(part=_capacity)
+
+
 def run(options: argparse.Namespace) -> int:
     """Run a farm command."""
     code: int = options.part(options)
@@ -107,6 +117,23 @@ def _certs(options: argparse.Namespace) -> int:
     _say(
         f"copy ca.pem and host.pem to hosts, ca.pem and client.pem to who tests; good for "
         f"{options.days} days"
+    )
+    return 0
+
+
+def _capacity(options: argparse.Namespace) -> int:
+    plan = capacity.Plan(
+        phones=options.phones,
+        hosts=options.hosts,
+        requests=options.requests,
+        request_s=options.request_s,
+        cores=options.cores,
+    )
+    night = capacity.simulate(plan)
+    print(
+        f"{night.makespan_s / 3600:.2f} h; busy: phones {night.phone_share:.0%}, scheduler "
+        f"{night.scheduler_share:.0%}, processors of a host {night.host_share:.0%}; "
+        f"{night.bottleneck} break first"
     )
     return 0
 

@@ -140,7 +140,8 @@ class Host:
             self._seats[serial].seen_s = now_s
         await self._revisit(set(found))
         for name, seat in list(self._seats.items()):
-            if seat.serial and now_s - seat.seen_s > _GONE_S * self._settings.time_scale:
+            gone_s = max(3.0, _GONE_S * self._settings.time_scale)
+            if seat.serial and now_s - seat.seen_s > gone_s:
                 self._say(f"{text.line(seat.station)}: gone")
                 await _stop(seat)
                 del self._seats[name]

@@ -30,6 +30,10 @@ _LOOK_S = 1.0
 """The scheduler is asked who is there so often."""
 _WAIT_S = 0.2
 _UPLOAD_PRIORITY = 100
+_IDLE_S = 30.0
+"""Stations that are idle for so long have nothing of what is out."""
+_NOBODY = "NoValidWorkerError"
+"""What the engine says where nobody has come who may be asked."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,6 +149,7 @@ class FarmLab:
             now_s = time.monotonic()
             if now_s - round_.looked_s >= _LOOK_S:
                 round_.fleet, round_.looked_s = self._fleet(), now_s
+                round_.check_progress(now_s)
             for sending in dispatcher.sends(round_.fleet, now_s=now_s):
                 round_.send(client, sending)
             round_.take_in(client)
@@ -219,6 +224,7 @@ class _Round:
         self._uploads: dict[tuple[str, str], _Upload] = {}
         self.fleet = Fleet()
         self.looked_s = float("-inf")
+        self._moved_s = time.monotonic()
         self.reached_s = time.monotonic()
 
     def use(self, client: Any) -> None:
@@ -246,6 +252,19 @@ class _Round:
         self._questions[future.key] = (future, sending)
         future.add_done_callback(self._done.put)
 
+    def check_progress(self, now_s: float) -> None:
+        """Take what is out for forgotten where every station has been idle for long.
+
+        Raises:
+            AwayError: it is so; all of it is sent again over a new connection.
+        """
+        stations = self.fleet.stations.values()
+        if not self._questions or any(s.busy_s is not None or s.queued for s in stations):
+            self._moved_s = now_s
+        elif now_s - self._moved_s > _IDLE_S:
+            self._moved_s = now_s
+            raise AwayError("it has forgotten what it was asked")
+
     def take_in(self, client: Any) -> None:
         """Wait a moment for what comes back, and take in all that has."""
         if client.status != "running":
@@ -271,7 +290,11 @@ class _Round:
         if future.key not in said:
             if future.status in ("cancelled", "lost"):
                 raise AwayError("the scheduler has forgotten what it was asked")
-            self._dispatcher.lost(sending.nonce, _why(future))
+            why = _why(future)
+            if why.startswith(_NOBODY):  # who was to be asked has gone before it was
+                self._dispatcher.again(sending.nonce)
+            else:
+                self._dispatcher.lost(sending.nonce, why)
             return
         reply = self._dispatcher.take(sending.nonce, said[future.key])
         if reply is not None:

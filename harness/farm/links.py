@@ -129,6 +129,8 @@ def engine() -> None:
 SETTINGS: dict[str, Any] = {
     # What was lost is sent again by who asked, which counts how often and to whom.
     "distributed.scheduler.allowed-failures": 0,
+    # A worker that was named is looked for by its address, which it does not keep when it ends.
+    "distributed.scheduler.no-workers-timeout": "10s",
     "distributed.scheduler.worker-saturation": "inf",
     "distributed.scheduler.work-stealing": True,
     # Memory is bounded by the child processes that answer; a paused worker would hang its phone.
