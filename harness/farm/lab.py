@@ -131,7 +131,7 @@ class FarmLab:
             policy=self._where.policy,
             now_s=time.monotonic(),
         )
-        round_ = _Round(dispatcher)
+        round_ = Round(dispatcher)
         try:
             yield from dispatcher.facts()
             while dispatcher.left:
@@ -141,7 +141,7 @@ class FarmLab:
             round_.cancel()
             self._findings += dispatcher.findings()
 
-    def _step(self, dispatcher: Dispatcher, round_: "_Round") -> None:
+    def _step(self, dispatcher: Dispatcher, round_: "Round") -> None:
         """Send what can go out, and take in what has come back."""
         try:
             client = self._connected()
@@ -201,7 +201,7 @@ class FarmLab:
 
 
 @dataclass
-class _Upload:
+class Upload:
     """A file on its way to a host, and the questions that wait for it there."""
 
     host: str
@@ -212,23 +212,24 @@ class _Upload:
     waiting: set[str] = field(default_factory=set)
 
 
-class _Round:
+class Round:
     """What is out at the engine during one call of `answer`."""
 
     def __init__(self, dispatcher: Dispatcher) -> None:
+        """Begin with nothing out."""
         self._dispatcher = dispatcher
         self._client: Any = None
         self._done: queue.Queue[Any] = queue.Queue()
         self._questions: dict[str, tuple[Any, Sending]] = {}
-        self._parts: dict[str, tuple[Any, _Upload]] = {}
-        self._uploads: dict[tuple[str, str], _Upload] = {}
+        self._parts: dict[str, tuple[Any, Upload]] = {}
+        self._uploads: dict[tuple[str, str], Upload] = {}
         self.fleet = Fleet()
         self.looked_s = float("-inf")
         self._moved_s = time.monotonic()
         self.reached_s = time.monotonic()
 
     def use(self, client: Any) -> None:
-        """Go on with a client client; what another one had out is lost."""
+        """Go on with a client; what another one had out is lost."""
         if self._client is not None and self._client is not client:
             self.drop()
         self._client = client
@@ -259,7 +260,8 @@ class _Round:
             AwayError: it is so; all of it is sent again over a new connection.
         """
         stations = self.fleet.stations.values()
-        if not self._questions or any(s.busy_s is not None or s.queued for s in stations):
+        out = self._questions or self._uploads
+        if not out or any(s.busy_s is not None or s.queued for s in stations):
             self._moved_s = now_s
         elif now_s - self._moved_s > _IDLE_S:
             self._moved_s = now_s
@@ -307,11 +309,12 @@ class _Round:
         for sha256 in reply.lacks:
             key = (host, sha256)
             if key not in self._uploads:
-                self._uploads[key] = _Upload(host=host, sha256=sha256, data=found[sha256])
-                self._push(client, self._uploads[key])
+                self.push(client, Upload(host=host, sha256=sha256, data=found[sha256]))
             self._uploads[key].waiting.add(sending.nonce)
 
-    def _push(self, client: Any, upload: _Upload) -> None:
+    def push(self, client: Any, upload: Upload) -> None:
+        """Send the next part of a file to its host."""
+        self._uploads[upload.host, upload.sha256] = upload
         part = upload.data[upload.start : upload.start + contents.PART_BYTES]
         with away():
             future = client.submit(
@@ -331,9 +334,9 @@ class _Round:
         self._parts[future.key] = (future, upload)
         future.add_done_callback(self._done.put)
 
-    def _go_on(self, client: Any, upload: _Upload, *, whole: object) -> None:
+    def _go_on(self, client: Any, upload: Upload, *, whole: object) -> None:
         if whole is False and upload.start < len(upload.data):
-            self._push(client, upload)
+            self.push(client, upload)
             return
         del self._uploads[upload.host, upload.sha256]
         left = {nonce for other in self._uploads.values() for nonce in other.waiting}
