@@ -31,6 +31,8 @@ from harness.verdict import Lack, Verdict
 
 NO_EVIDENCE = (MeasurementError, StackMissing)
 """Errors after which there is nothing to rule by: a void measurement, a stack not installed."""
+ASKED_SELDOM = frozenset({"further", "clip", "tiling", "before"})
+"""What a gate's test asks for that few cases have: further measures, clips, tiles, a change."""
 
 
 @dataclass(frozen=True, kw_only=True)

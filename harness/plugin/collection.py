@@ -233,11 +233,10 @@ class Collector:
     ) -> None:
         """Deselect tests without a case, so that a run that tests nothing ends with code 5.
 
-        That no limit asks for further measures, and that a subject has no clips, is the rule; no
-        line is lost on it.
+        That a gate of `judging.ASKED_SELDOM` has no case is the rule; no line is lost on it.
         """
         empty = [item for item in items if not _tests_something(item)]
-        if unexpected := [item for item in empty if not {"further", "clip"} & set(_fixtures(item))]:
+        if unexpected := [one for one in empty if not judging.ASKED_SELDOM & set(_fixtures(one))]:
             config.hook.pytest_deselected(items=unexpected)
         if empty:
             items[:] = [item for item in items if _tests_something(item)]

@@ -202,8 +202,10 @@ class TestOfOneFixedSize:
         image = model.activation((1, 64, 64, 3), name="image")
         flat = model.activation((1, 12288))
         model.op("RESHAPE", [image, model.constant((1, 12288))], [flat])
+        moved = model.activation((1, 12288))
+        model.op("ADD", [flat, model.constant(np.zeros((1, 12288)), "float32")], [moved])
         back = model.activation((1, 64, 64, 3))
-        model.op("RESHAPE", [flat, model.constant((1, 64, 64, 3))], [back])
+        model.op("RESHAPE", [moved, model.constant((1, 64, 64, 3))], [back])
         code = _init(pytester.path, {"net": model.build([image], [back])})
 
         subject = subjects.load(pytester.path / "golden" / "own")
