@@ -280,7 +280,7 @@ def _draw(told: Summary, found: Results, report: Path) -> Summary:
     """Write the report; where it cannot be written, that is told."""
     try:
         report.parent.mkdir(parents=True, exist_ok=True)
-        rendering.write([found], report)
+        rendering.write([found], report, golden_dir=ini.golden_dir())
     except (HarnessError, OSError) as error:
         said = getattr(error, "strerror", None) or error
         return replace(told, troubles=(*told.troubles, f"report {report}: {said}"))
