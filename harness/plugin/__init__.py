@@ -50,6 +50,7 @@ _SHORT = (
     "--report",
     "--sign",
     "--against",
+    "--shard",
 )
 _ABOUT = """on-device models against the phones they ship to
 
@@ -165,6 +166,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="REV",
         help="judge a change: only variants that differ from a git revision or folder of subjects, "
         "each beside what it was; default the ini key against, else none",
+    )
+    group.addoption(
+        "--harness-shard",
+        metavar="N/COUNT",
+        help="judge one part of the plan, such as 2/4; the parts cost about the same, and together "
+        "they are the plan",
     )
     group.addoption(
         "--harness-report",

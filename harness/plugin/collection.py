@@ -9,7 +9,7 @@ from types import ModuleType
 
 import pytest
 
-from harness import cases, fact_files, judging, ledger, profiles, subjects
+from harness import cases, fact_files, judging, ledger, profiles, shards, subjects
 from harness.cases import Case, Plan, Withheld
 from harness.devices.connect import Origin, PhoneSetup
 from harness.errors import HarnessError
@@ -21,6 +21,7 @@ from harness.plugin.against import Against
 from harness.profiles import Target
 from harness.requests import Fact, Request
 from harness.results import Record
+from harness.shards import Shard
 from harness.subjects import Subject
 
 CASE = "harness_case"
@@ -120,6 +121,8 @@ def open_session(config: pytest.Config) -> Session:
             config.add_cleanup(stack.close)
             change = against.read(folder, revision, planned, stack)
             planned = change.plan
+        if named := option(config, "shard"):
+            planned = shards.share(planned, Shard.parse(named))
         origin = Origin(option(config, "origin"))
         lab = _lab(config, origin)
     except HarnessError as error:
