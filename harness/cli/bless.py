@@ -1,6 +1,7 @@
 """Accept what a subject does now: write its hashes, goldens and baselines."""
 
 import argparse
+import contextlib
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -20,6 +21,7 @@ from harness import (
     measures,
     observations,
     profiles,
+    results,
     samples,
     subjects,
 )
@@ -32,10 +34,11 @@ from harness.errors import BlessedDataError, ConfigError, HarnessError
 from harness.evidence import sha256_of
 from harness.images import Size
 from harness.inputs import Values
-from harness.lab import DeviceUnderTest, Facts
+from harness.lab import DeviceUnderTest, Facts, Lab
 from harness.observations import Observation
 from harness.profiles import Target
 from harness.roles import Role
+from harness.run_lab import RunLab
 from harness.subjects import SUBJECT_FILE, Subject, Variant
 from harness.verdict import Outcome
 
@@ -49,6 +52,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="NAME[:DELEGATE]",
         help="take baselines for these devices only; default every device it ships to",
+    )
+    parser.add_argument(
+        "--from",
+        dest="measured",
+        type=Path,
+        metavar="RUN",
+        help="accept what this run measured, such as .results/TIME.jsonl of a phone in the lab, "
+        "and measure nothing; default devices: the run's",
     )
     parser.add_argument("--because", default="", help="why; kept with each baseline")
     parser.add_argument("--yes", action="store_true", help="do not ask")
@@ -179,13 +190,13 @@ def _baselines(
 ) -> Iterator[Baseline]:
     """Yield today's facts about each variant on each device that it ships to; say what fails."""
     known = shared.load_profiles(options)
-    if options.device:
-        targets = profiles.select(known, options.device)
-    else:
+    with _lab(options) as lab:
+        named = options.device or (list(lab.devices) if isinstance(lab, RunLab) else [])
         targets = tuple(
-            Target(profile=profile, delegate=profile.default_delegate) for profile in known.values()
+            profiles.select(known, named)
+            if named
+            else (Target(profile=one, delegate=one.default_delegate) for one in known.values())
         )
-    with shared.open_lab(options, origin=shared.origin(options)) as lab:
         facts = Facts(lab)
         planned = cases.plan([subject], targets).cases
         sizes = [sized for case in planned for sized in case.by_budget()]
@@ -198,6 +209,16 @@ def _baselines(
             for sized in case.by_budget():
                 for observed in observations.of(device, subject, case.variant, sized.size):
                     yield _baseline(sized, observed, options.because or "blessed")
+
+
+@contextlib.contextmanager
+def _lab(options: argparse.Namespace) -> Iterator[Lab]:
+    """Open what answers: a run that is over, a lab, or this host and its phones."""
+    if options.measured is not None:
+        yield RunLab(results.load(options.measured))
+        return
+    with shared.open_lab(options, origin=shared.origin(options)) as lab:
+        yield lab
 
 
 def _baseline(case: SizedCase, observed: Observation, because: str) -> Baseline:

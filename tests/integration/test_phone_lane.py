@@ -11,6 +11,7 @@ import harness
 from harness.cli import main
 from harness.devices.phone.adb import Server
 from harness.evidence import Evidence, sha256_of
+from harness.fact_lines import answer_of
 from harness.latency import Latency
 from harness.results import latest, load
 from tests import models, phones, tiny
@@ -83,6 +84,48 @@ def test_a_blessed_number_names_its_phone_and_another_one_is_not_compared(
 
     assert result.parseoutcomes() == {"inconclusive": 1}
     assert "blessed on Pixel 4 (another) gpu" in " ".join(result.stdout.str().split())
+
+
+def test_what_a_run_measured_is_blessed_from_it_without_the_phone(
+    plugged: Plugged, project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project.path)
+    project.runpytest_subprocess("--device=pixel4:gpu", f"--serial={plugged.serial}")
+    run = latest(project.path)
+    measured = {
+        (one.variant, one.resolution): answer_of(one, where="time").ms
+        for one in load(run).facts
+        if one.verb == "time"
+    }
+    plugged.do(plugged.daemon.unplug())
+    bless = ["bless", tiny.NAME, f"--from={run}", "--because=measured in the lab", "--yes"]
+
+    with pytest.raises(SystemExit, match="0"):
+        main(bless)
+
+    path = project.path / "golden" / tiny.NAME / "baselines.json"
+    blessed = [b for b in json.loads(path.read_text())["baselines"] if b["evidence"] == "FAKE"]
+    assert {b["fingerprint"] for b in blessed} == {f"Pixel 4 ({plugged.serial}) gpu"}
+    times = {
+        (b["variant"], b["resolution"]): b["value"] for b in blessed if b["metric"] == "latency_ms"
+    }
+    assert {variant for variant, _ in times} == {"fp32", "int8_ptq"}
+    assert times.items() <= measured.items()
+
+
+def test_a_run_of_another_file_blesses_nothing(
+    plugged: Plugged, project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project.path)
+    project.runpytest_subprocess("--device=pixel4:gpu", f"--serial={plugged.serial}")
+    folder = project.path / "golden" / tiny.NAME
+    before = (folder / "baselines.json").read_bytes()
+    (folder / "fp32.tflite").write_bytes(models.unet(size_px=tiny.SIZE_PX, levels=3))
+
+    with pytest.raises(SystemExit, match="2"):
+        main(["bless", tiny.NAME, f"--from={latest(project.path)}", "--because=x", "--yes"])
+
+    assert (folder / "baselines.json").read_bytes() == before
 
 
 @pytest.mark.parametrize(("limit", "outcome"), [(1e6, "PASS"), (0.001, "FAIL")])
