@@ -63,7 +63,8 @@ def _mark() -> None:
 
 def _adopt_harness() -> None:
     """Make this package importable without its site-packages, whose wheels are for the host."""
-    package = Path(__file__).resolve().parents[1]
+    # Not resolved: the emulator shows links of the sysroot where the host has folders.
+    package = Path(__file__).absolute().parents[1]
     spec = importlib.util.spec_from_file_location(
         "harness", package / "__init__.py", submodule_search_locations=[str(package)]
     )

@@ -326,7 +326,7 @@ def test_settings_are_restored_and_the_lock_is_given_back(plugged: Plugged, vari
     assert during["fixed_performance"] == "true"
     assert plugged.folder.settings() == before
     home = plugged.folder.root / HOME.lstrip("/")
-    assert [path.name for path in home.iterdir()] == ["store"]
+    assert {path.name for path in home.iterdir()} == {"fence", "store"}
 
 
 def test_two_harnesses_do_not_share_a_phone(plugged: Plugged, device: Phone, variant: Model):

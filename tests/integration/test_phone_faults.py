@@ -48,7 +48,7 @@ def variant() -> Model:
 def assert_nothing_is_left(plugged: Plugged, settings: dict[str, str]) -> None:
     assert plugged.folder.settings() == settings
     home = plugged.folder.root / HOME.lstrip("/")
-    assert {path.name for path in home.iterdir()} <= {"store"}
+    assert {path.name for path in home.iterdir()} <= {"fence", "store"}
     assert plugged.wait_until_quiet()
 
 
