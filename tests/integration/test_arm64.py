@@ -146,7 +146,7 @@ def test_a_file_that_litert_refuses_is_a_model_error_and_the_emulator_goes_on() 
 
 
 def test_a_frame_of_another_size_is_refused() -> None:
-    with pytest.raises(ModelError, match=r"reads \[1, 8, 8, 3\] and the frame is \[1, 16, 16, 3\]"):
+    with pytest.raises(ModelError, match=r"takes \[1, 8, 8, 3\] and was given \[1, 16, 16, 3\]"):
         run(models.conv_net(size_px=8), 16)
 
 
