@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import adbutils
 import numpy as np
+import pytest
 
 from harness.devices import measured
 from harness.devices.benchmark.benchmark_tool import Preset
@@ -25,8 +26,10 @@ from harness.devices.phone import lock
 from harness.devices.phone.adb import AdbConnection, Server
 from harness.devices.phone.device_state import Contract
 from harness.images import Pixels, Size
+from harness.inputs import Inputs
 from harness.model import Model
-from harness.profiles import Accelerator, CpuCluster, Profile
+from harness.profiles import Accelerator, CpuCluster, Profile, Target
+from harness.requests import Request, Verb
 from tests import models
 
 T = TypeVar("T")
@@ -166,6 +169,24 @@ def plugged(path: Path, on: Server) -> Iterator[Plugged]:
         loop.close()
 
 
+@contextlib.contextmanager
+def default_server(home: Path) -> Iterator[Server]:
+    """Keep an adb server that programs of this process find by their environment."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", str(home))
+        with server() as private:
+            patch.setenv("ADB_SERVER_SOCKET", f"tcp:{private}")
+            yield private
+
+
+@contextlib.contextmanager
+def with_tool(path: Path, on: Server) -> Iterator[Plugged]:
+    """Keep a fake phone plugged in whose tool the environment names."""
+    with plugged(path, on) as fake, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HARNESS_BENCHMARK_TOOL", str(fake.folder.tool))
+        yield fake
+
+
 def model(data: bytes | None = None, *, name: str = "fp32") -> Model:
     """Return a model to run on the fake phone."""
     return Model(name=name, data=models.unet(upsampling="TRANSPOSE_CONV") if data is None else data)
@@ -175,3 +196,18 @@ def frame(size: Size = SIZE) -> Pixels:
     """Return a random frame."""
     shape = (1, size.height_px, size.width_px, 3)
     return np.random.default_rng(3).random(shape, dtype=np.float32)
+
+
+def requests(target: Target, *verbs: Verb) -> list[Request]:
+    """Return what each verb asks of the fake phone's model; without verbs all but COMPARE."""
+    given = Inputs.of(frame())
+    return [
+        Request(
+            target=target,
+            verb=verb,
+            model=model(),
+            size=SIZE,
+            inputs=given if verb is Verb.RUN else None,
+        )
+        for verb in verbs or [verb for verb in Verb if verb is not Verb.COMPARE]
+    ]

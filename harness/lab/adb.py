@@ -1,13 +1,14 @@
 """The lab of phones that adb reaches over the network, wherever they are rented."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from harness.devices import measured
 from harness.devices.connect import Origin, PhoneSetup
 from harness.devices.device import Device
 from harness.devices.phone.adb import AdbConnection, Server
 from harness.errors import ConfigError, DeviceError, HarnessError
+from harness.lab.lab import Lab
 from harness.lab.local import LocalLab
 from harness.profiles import Target
 from harness.requests import Fact, Request
@@ -26,6 +27,17 @@ def endpoint(text: str) -> str:
     if found is None or not 0 < int(found[1]) < 65_536:
         raise ConfigError(f"{text!r} is no adb endpoint; write HOST:PORT, such as 127.0.0.1:5601")
     return text
+
+
+def one_by_one(requests: Sequence[Request], lab_of: Callable[[Target], Lab]) -> Iterator[Fact]:
+    """Ask the lab of each request's target, and answer with the error where it has none."""
+    for request in requests:
+        try:
+            lab = lab_of(request.target)
+        except HarnessError as error:
+            yield Fact(request=request, error=error)
+        else:
+            yield from lab.answer([request])
 
 
 class AdbLab:
@@ -79,13 +91,7 @@ class AdbLab:
 
     def answer(self, requests: Sequence[Request]) -> Iterator[Fact]:
         """Yield a fact for each request, in the order in which they are answered."""
-        for request in requests:
-            try:
-                lab = self._lab(request.target)
-            except DeviceError as error:
-                yield Fact(request=request, error=error)
-            else:
-                yield from lab.answer([request])
+        yield from one_by_one(requests, self._lab)
 
     def fingerprint(self, target: Target) -> str:
         """Return what identifies the device that answers for a target, and its software."""

@@ -16,7 +16,7 @@ from harness.devices.connect import PhoneSetup
 from harness.devices.device import Device
 from harness.errors import ConfigError, DeviceError, HarnessError
 from harness.lab import termination
-from harness.lab.adb import AdbLab, endpoint
+from harness.lab.adb import AdbLab, endpoint, one_by_one
 from harness.lab.web import PATIENT, Patience, RefusedError, Site
 from harness.profiles import Target
 from harness.requests import Fact, Request
@@ -80,13 +80,7 @@ class StfLab:
 
     def answer(self, requests: Sequence[Request]) -> Iterator[Fact]:
         """Yield a fact for each request, in the order in which they are answered."""
-        for request in requests:
-            try:
-                lab = self._lab(request.target)
-            except HarnessError as error:
-                yield Fact(request=request, error=error)
-            else:
-                yield from lab.answer([request])
+        yield from one_by_one(requests, self._lab)
 
     def fingerprint(self, target: Target) -> str:
         """Return what identifies the device that answers for a target, and its software."""

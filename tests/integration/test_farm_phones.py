@@ -35,10 +35,8 @@ SIZE = Size(width_px=32, height_px=32)
 
 
 @pytest.fixture
-def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    with phones.server() as found:
-        monkeypatch.setenv("ADB_SERVER_SOCKET", f"tcp:{found}")
+def server(tmp_path: Path) -> Iterator[Server]:
+    with phones.default_server(tmp_path) as found:
         yield found
 
 

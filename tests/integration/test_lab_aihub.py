@@ -12,7 +12,6 @@ from harness.devices.phone.adb import Server
 from harness.errors import ConfigError, DeviceError, HarnessError, MeasurementError, ModelError
 from harness.evidence import Evidence, Provenance
 from harness.images import Output
-from harness.inputs import Inputs
 from harness.lab import Facts, aihub_results
 from harness.lab.aihub import AihubLab
 from harness.lab.fakes.aihub import FakeAihub
@@ -20,7 +19,7 @@ from harness.lab.fakes.serving import TOKEN, Fault
 from harness.latency import Latency
 from harness.memory import Memory
 from harness.placement import Placement
-from harness.requests import Fact, Request, Verb
+from harness.requests import Fact, Verb
 from harness.results import latest, load
 from harness.subjects import load as load_subject
 from tests import aihub, phones, tiny
@@ -42,22 +41,8 @@ def hub(python: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
         yield fake
 
 
-def asked(*verbs: Verb) -> list[Request]:
-    given = Inputs.of(phones.frame())
-    return [
-        Request(
-            target=TARGET,
-            verb=verb,
-            model=phones.model(),
-            size=SIZE,
-            inputs=given if verb is Verb.RUN else None,
-        )
-        for verb in verbs or [verb for verb in Verb if verb is not Verb.COMPARE]
-    ]
-
-
 def taken(lab: AihubLab, *verbs: Verb) -> dict[Verb, Fact]:
-    facts = {fact.request.verb: fact for fact in Facts(lab).take(asked(*verbs))}
+    facts = {fact.request.verb: fact for fact in Facts(lab).take(phones.requests(TARGET, *verbs))}
     lab.close()
     return facts
 

@@ -18,7 +18,6 @@ from harness.devices.fake_phone.folder import Folder
 from harness.devices.phone.adb import Server
 from harness.errors import ConfigError, DeviceError, HarnessError, MeasurementError
 from harness.images import Output
-from harness.inputs import Inputs
 from harness.lab import Facts
 from harness.lab.devicerun import DeviceRunLab, Pace
 from harness.lab.fakes.devicerun import FakeDeviceRun
@@ -65,20 +64,6 @@ def opened(*, session_s: float = 120.0) -> DeviceRunLab:
     return lab
 
 
-def asked(*verbs: Verb, target: Target = TARGET) -> list[Request]:
-    given = Inputs.of(phones.frame())
-    return [
-        Request(
-            target=target,
-            verb=verb,
-            model=phones.model(),
-            size=SIZE,
-            inputs=given if verb is Verb.RUN else None,
-        )
-        for verb in verbs or [verb for verb in Verb if verb is not Verb.COMPARE]
-    ]
-
-
 def taken(lab: DeviceRunLab, requests: list[Request]) -> dict[Verb, Fact]:
     facts = {fact.request.verb: fact for fact in Facts(lab).take(requests)}
     lab.close()
@@ -91,7 +76,7 @@ def test_one_session_gives_the_facts_of_the_cable(
     for one in (phone, plugged.folder):
         one.switch(refused_ops=("TRANSPOSE_CONV",))
 
-    facts = taken(opened(), asked())
+    facts = taken(opened(), phones.requests(TARGET))
 
     assert len([path for method, path in run.asked if path.endswith("/sessions")]) == 1
     with plugged.phone("gpu") as direct:
@@ -117,7 +102,7 @@ def test_one_session_gives_the_facts_of_the_cable(
 def test_models_are_timed_forwards_and_backwards_in_turn(run: FakeDeviceRun) -> None:
     other = phones.model(models.unet(), name="other")
     requests = [
-        *asked(Verb.TIME),
+        *phones.requests(TARGET, Verb.TIME),
         Request(target=TARGET, verb=Verb.TIME, model=other, size=SIZE),
     ]
 
@@ -131,7 +116,7 @@ def test_models_are_timed_forwards_and_backwards_in_turn(run: FakeDeviceRun) -> 
 def test_a_phone_that_is_hot_gives_no_latency(run: FakeDeviceRun, phone: Folder) -> None:
     phone.write("/sys/class/thermal/thermal_zone1/temp", "60000\n")
 
-    facts = taken(opened(), asked(Verb.TIME, Verb.PLACE))
+    facts = taken(opened(), phones.requests(TARGET, Verb.TIME, Verb.PLACE))
 
     assert isinstance(facts[Verb.TIME].error, MeasurementError)
     assert facts[Verb.PLACE].error is None
@@ -140,7 +125,9 @@ def test_a_phone_that_is_hot_gives_no_latency(run: FakeDeviceRun, phone: Folder)
 def test_a_phone_of_another_kind_gives_no_fact(run: FakeDeviceRun, phone: Folder) -> None:
     phone.setprop("ro.product.model", "Nokia 8")
 
-    assert isinstance(taken(opened(), asked(Verb.PLACE))[Verb.PLACE].error, ConfigError)
+    assert isinstance(
+        taken(opened(), phones.requests(TARGET, Verb.PLACE))[Verb.PLACE].error, ConfigError
+    )
 
 
 @pytest.mark.parametrize(
@@ -160,7 +147,7 @@ def test_each_fault_is_one_clear_error_and_nothing_goes_on(
     lab = opened(session_s=0.5 if fault is Fault.ENDLESS else 120.0)
     run.plant(fault, after=after, times=6)
 
-    (fact,) = lab.answer(asked(Verb.PLACE))
+    (fact,) = lab.answer(phones.requests(TARGET, Verb.PLACE))
     run.faults.clear()
 
     assert isinstance(fact.error, DeviceError)
@@ -175,7 +162,7 @@ def test_a_token_that_ran_out_is_asked_for_again(run: FakeDeviceRun) -> None:
     run.plant(Fault.UNAUTHORIZED, after=3)
     run.plant(Fault.UNAUTHORIZED, after=8)
 
-    assert taken(lab, asked(Verb.PLACE))[Verb.PLACE].error is None
+    assert taken(lab, phones.requests(TARGET, Verb.PLACE))[Verb.PLACE].error is None
 
 
 def test_a_token_that_is_never_accepted_is_one_error(run: FakeDeviceRun) -> None:
@@ -218,7 +205,7 @@ def test_a_run_that_is_told_to_stop_cancels_its_session(
 def test_every_error_is_one_of_the_harness(run: FakeDeviceRun, phone: Folder) -> None:
     phone.switch(tool_build="2020")
 
-    facts = taken(opened(), asked(Verb.RUN, Verb.PLACE))
+    facts = taken(opened(), phones.requests(TARGET, Verb.RUN, Verb.PLACE))
 
     assert all(isinstance(fact.error, HarnessError) for fact in facts.values())
 

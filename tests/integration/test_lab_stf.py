@@ -34,18 +34,15 @@ PATIENCE = Patience(tries=4, wait_s=0.01, timeout_s=5.0)
 
 
 @pytest.fixture
-def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    with phones.server() as private:
-        monkeypatch.setenv("ADB_SERVER_SOCKET", f"tcp:{private}")
+def server(tmp_path: Path) -> Iterator[Server]:
+    with phones.default_server(tmp_path) as private:
         adb.attached(private)  # starts it
         yield private
 
 
 @pytest.fixture
-def plugged(tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Plugged]:
-    with phones.plugged(tmp_path / "phone", server) as fake:
-        monkeypatch.setenv("HARNESS_BENCHMARK_TOOL", str(fake.folder.tool))
+def plugged(tmp_path: Path, server: Server) -> Iterator[Plugged]:
+    with phones.with_tool(tmp_path / "phone", server) as fake:
         yield fake
 
 

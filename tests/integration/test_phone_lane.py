@@ -9,7 +9,6 @@ import pytest
 
 import harness
 from harness.cli import main
-from harness.devices.phone.adb import Server
 from harness.evidence import Evidence, sha256_of
 from harness.fact_lines import answer_of
 from harness.latency import Latency
@@ -21,16 +20,12 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def plugged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Plugged]:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    with phones.server() as server, phones.plugged(tmp_path / "phone", server) as fake:
-        monkeypatch.setenv("ADB_SERVER_SOCKET", f"tcp:{_address(server)}")
-        monkeypatch.setenv("HARNESS_BENCHMARK_TOOL", str(fake.folder.tool))
+def plugged(tmp_path: Path) -> Iterator[Plugged]:
+    with (
+        phones.default_server(tmp_path) as server,
+        phones.with_tool(tmp_path / "phone", server) as fake,
+    ):
         yield fake
-
-
-def _address(server: Server) -> str:
-    return f"{server.host}:{server.port}"
 
 
 def test_the_same_gates_measure_on_a_phone(plugged: Plugged, project: pytest.Pytester) -> None:
