@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.errors import BlessedDataError, ModelError
+from harness.inputs import check_comparable
 
 _HALF = 0.5
 """What separates the two classes of a tensor of one channel, a mask."""
@@ -45,13 +45,7 @@ def compare(values: NDArray[Any], reference: NDArray[Any], *, channel_axis: int 
         ModelError: the shapes differ.
         BlessedDataError: the reference holds NaN or infinite values.
     """
-    if values.shape != reference.shape:
-        raise ModelError(
-            f"the output has shape {values.shape}, its reference {reference.shape}; bless the "
-            "subject again if the model's output changed on purpose"
-        )
-    if not np.isfinite(reference).all():
-        raise BlessedDataError("the reference holds non-finite values; bless the subject again")
+    check_comparable(values, reference)
     finite = np.isfinite(values)
     got, wanted = np.where(finite, values, 0.0).astype(np.float64), reference.astype(np.float64)
     classes, right = _classes(got, channel_axis), _classes(wanted, channel_axis)

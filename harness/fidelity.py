@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness.errors import BlessedDataError, ModelError
 from harness.images import UNIT_RANGE, ArrayMemo, Pixels, out_of_range_share
+from harness.inputs import check_comparable
 
 PEAK = 1.0
 """Peak of every PSNR here: images are compared over their stated range, mapped to [0, 1]."""
@@ -74,13 +74,7 @@ def on_display(
         ModelError: the shapes differ.
         BlessedDataError: the reference holds NaN or infinite values.
     """
-    if pixels.shape != reference.shape:
-        raise ModelError(
-            f"the output has shape {pixels.shape}, its reference {reference.shape}; "
-            "bless the subject again if the model's output size changed on purpose"
-        )
-    if not np.isfinite(reference).all():
-        raise BlessedDataError("the reference holds non-finite values; bless the subject again")
+    check_comparable(pixels, reference)
     wanted = _on_display(reference, output_range)
     got = _on_display(pixels, output_range)
     if not np.isfinite(pixels).all():

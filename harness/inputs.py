@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness import images, text
-from harness.errors import ModelError
+from harness.errors import BlessedDataError, ModelError
 from harness.evidence import sha256_of
 from harness.graph import Graph
 
@@ -139,3 +139,19 @@ def _are(names: Sequence[str]) -> str:
 def _listed(names: Sequence[str]) -> str:
     shown = ", ".join(repr(text.brief(name)) for name in names[:8])
     return f"{len(names)} ({shown}{', ...' if len(names) > 8 else ''})"
+
+
+def check_comparable(values: Values, reference: Values) -> None:
+    """Refuse to compare what was made with a reference of another shape, or one that is broken.
+
+    Raises:
+        ModelError: the shapes differ.
+        BlessedDataError: the reference holds NaN or infinite values.
+    """
+    if values.shape != reference.shape:
+        raise ModelError(
+            f"the output has shape {values.shape}, its reference {reference.shape}; bless the "
+            "subject again if the model's output size changed on purpose"
+        )
+    if not np.isfinite(reference).all():
+        raise BlessedDataError("the reference holds non-finite values; bless the subject again")

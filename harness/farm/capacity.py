@@ -20,7 +20,7 @@ Source: `python -m tests.farm_tasks`, docs/farm.md.
 HOST_S = 0.35
 """What a host's processes compute for one question: the adb server, hashing, parsing.
 
-Source: as above.
+Source: a guess; nobody measured it.
 """
 _SPREAD = 0.6
 """Standard deviation of the logarithm of a question's time: a timing is ten times a placement."""

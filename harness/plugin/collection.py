@@ -241,8 +241,8 @@ class Collector:
         empty = [item for item in items if not _tests_something(item)]
         if unexpected := [one for one in empty if not judging.ASKED_SELDOM & set(_fixtures(one))]:
             config.hook.pytest_deselected(items=unexpected)
-        if empty:
-            items[:] = [item for item in items if _tests_something(item)]
+        gone = set(empty)
+        items[:] = [item for item in items if item not in gone]
 
 
 def _module(node: pytest.Item | pytest.Collector) -> ModuleType | None:
