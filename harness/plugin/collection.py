@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Generator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -25,6 +25,7 @@ from harness.shards import Shard
 from harness.subjects import Subject
 
 CASE = "harness_case"
+_Collected = pytest.Item | pytest.Collector | list[pytest.Item | pytest.Collector] | None
 
 
 @dataclass(kw_only=True)
@@ -195,17 +196,33 @@ class Collector:
         vars(module.obj).update(self._fixtures)
         return module
 
-    @pytest.hookimpl(tryfirst=True)
+    @pytest.hookimpl(wrapper=True)
     def pytest_pycollect_makeitem(
         self, collector: pytest.Module | pytest.Class
-    ) -> list[pytest.Item] | None:
-        """Collect nothing of a module whose `ASKED_BY` names keys that no budget sets."""
+    ) -> Generator[None, _Collected, _Collected]:
+        """Collect nothing of a test that few cases ask for, where no case does.
+
+        That is one of a module whose `ASKED_BY` names keys that no budget sets, or one that asks
+        for something of `judging.ASKED_SELDOM`.
+        """
         keys = judging.asked_by(_module(collector))
         budgets = [budget for subject in self._session.subjects for budget in subject.budgets]
         try:
-            return [] if keys and not any(budget.sets(keys) for budget in budgets) else None
+            asked = not keys or any(budget.sets(keys) for budget in budgets)
         except HarnessError as error:
             raise pytest.UsageError(f"{collector.nodeid}: ASKED_BY: {error}") from None
+        made = yield
+        if not isinstance(made, list):
+            return made
+        if not asked:
+            return []
+        return [
+            node
+            for node in made
+            if not isinstance(node, pytest.Item)
+            or _tests_something(node)
+            or not (keys or judging.ASKED_SELDOM & set(_fixtures(node)))
+        ]
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """Make one test per case, and per size or frame for tests that ask for those."""
@@ -234,15 +251,10 @@ class Collector:
     def pytest_collection_modifyitems(
         self, config: pytest.Config, items: list[pytest.Item]
     ) -> None:
-        """Deselect tests without a case, so that a run that tests nothing ends with code 5.
-
-        That a gate of `judging.ASKED_SELDOM` has no case is the rule; no line is lost on it.
-        """
-        empty = [item for item in items if not _tests_something(item)]
-        if unexpected := [one for one in empty if not judging.ASKED_SELDOM & set(_fixtures(one))]:
-            config.hook.pytest_deselected(items=unexpected)
-        gone = set(empty)
-        items[:] = [item for item in items if item not in gone]
+        """Deselect tests without a case, so that a run that tests nothing ends with code 5."""
+        if empty := [item for item in items if not _tests_something(item)]:
+            config.hook.pytest_deselected(items=empty)
+        items[:] = [item for item in items if _tests_something(item)]
 
 
 def _module(node: pytest.Item | pytest.Collector) -> ModuleType | None:

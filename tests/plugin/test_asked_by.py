@@ -29,6 +29,32 @@ def test_without_such_a_budget_there_is_no_such_test(project: pytest.Pytester) -
     assert "deselected" not in listed
 
 
+def test_as_many_tests_are_collected_as_run(project: pytest.Pytester) -> None:
+    """No case has a clip, tiles, further measures or an earlier version."""
+    _budget(project, "weights_mib = 1000.0")  # ASKED_BY of one gate is set, of two is not
+
+    result = project.runpytest("--device=pixel4")
+
+    ruled = sum(result.parseoutcomes().values())
+    assert result.parseoutcomes().keys() == {"passed"}
+    assert f"collected {ruled} items" in result.stdout.str()
+
+
+def test_a_test_of_ones_own_without_a_case_is_deselected_by_count(
+    project: pytest.Pytester,
+) -> None:
+    withheld = (
+        '[[withheld]]\ndevices = ["*"]\ndelegates = ["*"]\nvariants = ["*"]\n'
+        'because = "not yet"\n\n[[ships]]'
+    )
+    tiny.edit(project.path / "golden" / tiny.NAME / "subject.toml", "[[ships]]", withheld)
+    own = project.makepyfile("def test_it(device, variant): pass\ndef test_plain(): pass\n")
+
+    result = project.runpytest("--device=pixel4", own)
+
+    assert "collected 2 items / 1 deselected / 1 selected" in result.stdout.str()
+
+
 def test_a_budget_asks_for_its_gate_only(project: pytest.Pytester) -> None:
     _budget(project, "weights_mib = 1000.0")
 
