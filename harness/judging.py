@@ -26,7 +26,7 @@ from harness.metrics import Metric
 from harness.requests import Request
 from harness.results import Record
 from harness.roles import Role
-from harness.subjects import Variant
+from harness.subjects import Subject, Variant
 from harness.verdict import Lack, Verdict
 
 NO_EVIDENCE = (MeasurementError, StackMissing)
@@ -131,6 +131,7 @@ def _verdicts(
         "variant": lambda: case.variant,
         "check": lambda: check,
         "before": lambda: before(case),
+        "subject_before": lambda: subject_before(case),
     }
     if isinstance(case, SizedCase):
         offered |= {
@@ -196,6 +197,12 @@ def before(case: Case) -> Variant:
     """Return the variant of a case as it was before a change; `expanded` gives no others."""
     assert case.before is not None
     return case.before.variant
+
+
+def subject_before(case: Case) -> Subject:
+    """Return the subject of a case as it was before a change; `expanded` gives no others."""
+    assert case.before is not None
+    return case.before.subject
 
 
 def further(case: Case, own: Mapping[str, Measured]) -> tuple[Measure, ...]:

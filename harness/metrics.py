@@ -201,6 +201,19 @@ CHANGED_INSTRUCTIONS = replace(INSTRUCTIONS, gate=CHANGE)
 CHANGED_QUALITY_DB = replace(
     QUALITY_DB, gate=CHANGE, about="PSNR of a frame against its sharp target"
 )
+CHANGED_PSNR_DB = replace(
+    PSNR_DB,
+    gate=CHANGE,
+    about="against the FP32 golden, where there is no sharp target",
+    heading="",
+)
+PIXELS_DB = Metric(
+    gate=CHANGE,
+    name="pixels_db",
+    sense=Sense.AT_LEAST,
+    unit="dB",
+    about="PSNR of the new output against the earlier file's",
+)
 
 BLESSED = (BLESSED_LATENCY_MS, BLESSED_CPU_OPS, BLESSED_PARTITIONS, INSTRUCTIONS, QUALITY_DB)
 """What a person accepts as a baseline."""
@@ -242,6 +255,8 @@ ALL = (
     MACS,
     CHANGED_INSTRUCTIONS,
     CHANGED_QUALITY_DB,
+    CHANGED_PSNR_DB,
+    PIXELS_DB,
 )
 """In the order of the gates; no two of one gate share a name."""
 HEADINGS = {metric.gate: metric for metric in ALL if metric.heading}

@@ -1,13 +1,15 @@
 """Say which op ran where. Arithmetic only."""
 
+import difflib
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from harness import markup, text
 from harness.evidence import Provenance
 from harness.graph import Graph
 from harness.text import counted
+from harness.verdict import MovedOp
 
 CPU = "cpu"
 """Unit of a node that the delegate did not take: it runs on the fallback CPU kernels."""
@@ -21,6 +23,9 @@ ON_CPU = frozenset({CPU, XNNPACK})
 UNKNOWN = "unknown"
 """Unit of a node that ran, but whose unit could not be told; such a placement proves nothing."""
 
+_ALIGNED_MAX = 1000
+"""Ops between what two graphs begin and end with, beyond which they are not matched."""
+_MOVES_SHOWN = 4
 _MARKS = {
     CPU: ("C", markup.ORANGE),
     XNNPACK: ("X", markup.GREEN),
@@ -101,6 +106,48 @@ class Placement:
     def cpu_ops(self) -> int:
         """Return how many nodes fall back to the CPU."""
         return len(self.fallbacks)
+
+
+def moved(before: Placement, now: Placement) -> tuple[MovedOp, ...]:
+    """Return the ops that both placements have and that run on another unit now.
+
+    Ops of two files are matched by their names in order; what only one of them has did not move.
+
+    Args:
+        before: The earlier placement.
+        now: Today's.
+    """
+    pairs = _matched([n.op for n in before.nodes], [n.op for n in now.nodes])
+    return tuple(
+        MovedOp(
+            index=new.index, op=new.op, was=old.unit, now=new.unit, reason=new.reason or old.reason
+        )
+        for old, new in ((before.nodes[i], now.nodes[j]) for i, j in pairs)
+        if old.unit != new.unit and UNKNOWN not in (old.unit, new.unit)
+    )
+
+
+def _matched(before: Sequence[str], now: Sequence[str]) -> Iterator[tuple[int, int]]:
+    """Yield the positions of ops that two graphs have in common, in order."""
+    shorter = min(len(before), len(now))
+    head = next((i for i in range(shorter) if before[i] != now[i]), shorter)
+    left = shorter - head
+    tail = next((i for i in range(left) if before[-1 - i] != now[-1 - i]), left)
+    yield from zip(range(head), range(head), strict=True)
+    middle = before[head : len(before) - tail], now[head : len(now) - tail]
+    if all(middle) and max(map(len, middle)) <= _ALIGNED_MAX:
+        blocks = difflib.SequenceMatcher(None, *middle, autojunk=False).get_matching_blocks()
+        for i, j, size in blocks:
+            yield from ((head + i + k, head + j + k) for k in range(size))
+    yield from ((len(before) - i, len(now) - i) for i in range(tail, 0, -1))
+
+
+def describe_moves(moves: Sequence[MovedOp]) -> str:
+    """Return the first of some moved ops and how many more there are, or ''."""
+    if not moves:
+        return ""
+    more = f"; and {len(moves) - _MOVES_SHOWN} more" if len(moves) > _MOVES_SHOWN else ""
+    return f"{counted(len(moves), 'op')} moved: {'; '.join(map(str, moves[:_MOVES_SHOWN]))}{more}"
 
 
 def partition(

@@ -64,6 +64,7 @@ class Planned:
         against: What the change was judged against, such as `origin/main`; '' for no change.
         unchanged: Variants on phones that do not differ from that, and were not judged.
         loosened: What the change made easier to pass, one line each.
+        new: Subjects that this did not have, and that nothing is compared with.
     """
 
     tests: tuple[str, ...]
@@ -72,6 +73,7 @@ class Planned:
     against: str = ""
     unchanged: int = 0
     loosened: tuple[str, ...] = ()
+    new: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from harness import baselines, child, evidence, files, goldens, metrics, subjects
 from harness.errors import ConfigError
-from harness.subjects import SUBJECT_FILE, Budget, Limits, Subject, Variant
+from harness.subjects import SUBJECT_FILE, Budget, ChangeAllowance, Limits, Subject, Variant
 from harness.text import line
 from harness.verdict import Sense
 
@@ -40,12 +40,14 @@ class Loosened:
 def earlier(golden_dir: Path, revision: str) -> Iterator[Path]:
     """Give a folder of subjects as a git revision has it; the work tree is not touched.
 
+    It is empty where the revision does not have that folder.
+
     Args:
         golden_dir: The folder today.
         revision: A folder, or a git revision such as `origin/main`.
 
     Raises:
-        ConfigError: it is neither, or git does not have the folder there.
+        ConfigError: it is neither.
     """
     if revision and Path(revision).is_dir():
         yield Path(revision)
@@ -53,8 +55,13 @@ def earlier(golden_dir: Path, revision: str) -> Iterator[Path]:
     commit = _git(golden_dir, "rev-parse", "--verify", "--end-of-options", f"{revision}^{{commit}}")
     with tempfile.TemporaryDirectory(prefix="harness-revision-") as folder:
         packed = Path(folder) / "golden.zip"
-        _git(golden_dir, "archive", "--format=zip", f"--output={packed}", commit)
         unpacked = Path(folder) / "golden"
+        unpacked.mkdir()
+        path = _git(golden_dir, "rev-parse", "--show-prefix").rstrip("/")  # '' at the top
+        if path and not _git(golden_dir, "ls-tree", "-d", "--full-tree", commit, path):
+            yield unpacked
+            return
+        _git(golden_dir, "archive", "--format=zip", f"--output={packed}", commit)
         with zipfile.ZipFile(packed) as archive:
             archive.extractall(unpacked)  # it keeps names inside the folder, and makes no links
         yield unpacked
@@ -111,6 +118,8 @@ def of_subject(was: Subject, now: Subject, targets: Sequence[tuple[str, str]]) -
         for device, delegate in targets:
             _compare_on(was, now, variant, kept[variant.name], device, delegate, add)
     _compare_scaling(was, now, add)
+    for what in _weaker(was.change, now.change):
+        add(f"[change] {what} in {SUBJECT_FILE}")
     if was.output_range != now.output_range:
         add(f"output_range {list(was.output_range)} -> {list(now.output_range)} in {SUBJECT_FILE}")
     lines = [what + _where(places, len(targets)) for what, places in found.items()]
@@ -169,6 +178,7 @@ def _settings(subject: Subject) -> Subject:
         references=Path(),
         folder=Path(),
         scaling=subject.scaling and dataclasses.replace(subject.scaling, source=""),
+        change=dataclasses.replace(subject.change, source=""),
     )
 
 
@@ -217,7 +227,9 @@ def _compare_on(
             add(f"{label}: {what} in {SUBJECT_FILE}", where)
 
 
-def _weaker(was: Limits | Budget, now: Limits | Budget) -> Iterator[str]:
+def _weaker(
+    was: Limits | Budget | ChangeAllowance, now: Limits | Budget | ChangeAllowance
+) -> Iterator[str]:
     """Yield each number that allows more than it did, or that is gone."""
     for part in dataclasses.fields(was):
         before, after = getattr(was, part.name), getattr(now, part.name)

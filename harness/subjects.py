@@ -351,6 +351,34 @@ class ScalingBudget:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ChangeAllowance:
+    """How much worse a change may make what repeats before its gate fails; it is told all the same.
+
+    Attributes:
+        file_size_share: Of the exported file; a new exporter rewrites its metadata.
+        cost_share: Of the estimated latency, the MACs and the instructions.
+        source: Who set it and why.
+
+    Source: choices. 2 % is the margin within which the test of measured pairs rules nothing
+    slower; 1 % of a file is more than metadata and padding, and less than a layer.
+    """
+
+    file_size_share: float = 0.01
+    cost_share: float = 0.02
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse a share that is negative, or that allows anything.
+
+        Raises:
+            ValueError: it is.
+        """
+        for name in ("file_size_share", "cost_share"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise ValueError(f"{name} is a share, 0 to 1")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Subject:
     """A restoration model and all that a person has set for it.
 
@@ -367,6 +395,7 @@ class Subject:
         budgets: What they may cost.
         scaling: How latency may grow, or None for a model of one fixed size.
         tiles: How photographs are cut into tiles, or None for a model that takes them whole.
+        change: How much worse a change may make it before the gate of change fails.
         frames: Folder of <frame>.blurred.png and <frame>.sharp.png; where inputs are described,
             of a folder for each sample.
         frame_names: The frames of that folder to use; empty for all.
@@ -388,6 +417,7 @@ class Subject:
     budgets: tuple[Budget, ...] = ()
     scaling: ScalingBudget | None = None
     tiles: Tiling | None = None
+    change: ChangeAllowance = ChangeAllowance()
     frames: Path = Path("frames")
     frame_names: tuple[str, ...] = ()
     references: Path = Path("references")

@@ -73,6 +73,30 @@ _MARKS = {
 
 
 @dataclass(frozen=True, kw_only=True)
+class MovedOp:
+    """An op that runs on another unit than before.
+
+    Attributes:
+        index: Its number in the graph now.
+        op: Its name, such as `TRANSPOSE_CONV`.
+        was: The unit before.
+        now: The unit now.
+        reason: Why it fell back to the CPU, now or before; or ''.
+    """
+
+    index: int
+    op: str
+    was: str
+    now: str
+    reason: str = ""
+
+    def __str__(self) -> str:
+        """Return `#23 TRANSPOSE_CONV npu -> cpu (refused by the driver)`."""
+        why = f" ({self.reason})" if self.reason else ""
+        return f"#{self.index} {self.op} {self.was} -> {self.now}{why}"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Verdict:
     """One ruling on one metric.
 
@@ -91,6 +115,7 @@ class Verdict:
         low: Lower end of the interval of the value, or None.
         high: Upper end of the interval of the value, or None.
         change: Of the gate of change, how the value is beside what it was; None of the others.
+        moved: Of the gate of change, the ops that run on another unit than before.
     """
 
     gate: str
@@ -107,6 +132,7 @@ class Verdict:
     low: float | None = None
     high: float | None = None
     change: Change | None = None
+    moved: tuple[MovedOp, ...] = ()
 
     def __post_init__(self) -> None:
         """Make what was quoted in the reason printable; a ruling of nothing lacks its fact."""

@@ -9,8 +9,9 @@ from harness.gate.changed import (
     against,
     file_against,
     latency_against,
+    pixels_against,
+    pixels_unranked,
     placement_against,
-    quality_against,
 )
 from harness.gate.outputs import agrees, named, output
 from harness.gate.pixels import (
@@ -50,9 +51,10 @@ __all__ = [
     "named",
     "no_regression",
     "output",
+    "pixels_against",
+    "pixels_unranked",
     "placement_against",
     "psnr",
-    "quality_against",
     "quality_drop",
     "relative_l2",
     "residency",

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from harness import metrics, sequential
+from harness import metrics, placement, sequential
 from harness.evidence import Evidence, Provenance
 from harness.fidelity import Fidelity
 from harness.gate.ruling import inconclusive
@@ -13,12 +13,19 @@ from harness.metrics import Metric
 from harness.model import Model
 from harness.placement import Placement
 from harness.sequential import Ruling
-from harness.verdict import Change, Lack, Outcome, Sense, Verdict
+from harness.subjects import ChangeAllowance
+from harness.verdict import Change, Lack, MovedOp, Outcome, Sense, Verdict
 
 _SAME = 1e-9
 """Relative difference of two floats that arithmetic in another order may make."""
 _QUALITY_NOISE_DB = 0.01
 """Change of a PSNR that is within the noise of rounding, as `harness bless` has it."""
+_ROUNDING_DB = 58.92
+"""PSNR of two images that differ as an image does from its rounding to 8 bits.
+
+Source: an error that is uniform over one step of 255 has the mean square step^2 / 12.
+"""
+_USUAL = ChangeAllowance()
 _OUTCOMES = {
     Change.BETTER: Outcome.PASS,
     Change.EQUAL: Outcome.PASS,
@@ -40,9 +47,13 @@ def against(
     provenance: Provenance,
     *,
     within: float = 0.0,
+    allowed: float = 0.0,
     cause: str = "",
+    moved: tuple[MovedOp, ...] = (),
 ) -> Verdict:
     """Compare a number that repeats with what it was (C1): any difference counts.
+
+    What is worse by no more than is allowed is called worse, and passes.
 
     Args:
         metric: What is judged.
@@ -50,7 +61,9 @@ def against(
         before: What it was.
         provenance: How the number is known.
         within: Difference that is within noise, in the metric's unit.
+        allowed: How much worse it may be, in the metric's unit.
         cause: What made the difference, or ''.
+        moved: The ops that moved, where that is what is judged.
     """
     loss = now - before if metric.sense is Sense.AT_MOST else before - now
     if math.isclose(now, before, rel_tol=_SAME) or abs(loss) <= within:
@@ -58,24 +71,39 @@ def against(
     else:
         change = Change.WORSE if loss > 0.0 else Change.BETTER
     why = f"{change.value}, {before:.6g} before" if change is not Change.EQUAL else ""
+    kept = change is Change.WORSE and loss <= allowed
+    if kept:
+        why += f"; {abs(now / before - 1):.2%} more, and {allowed / before:.2g} of it is allowed"
     return Verdict(
         gate=metric.gate,
         metric=metric.name,
         observed=now,
-        limit=before,
+        limit=before + allowed if metric.sense is Sense.AT_MOST else before - allowed,
         sense=metric.sense,
         unit=metric.unit,
-        outcome=_OUTCOMES[change],
+        outcome=Outcome.PASS if kept else _OUTCOMES[change],
         provenance=provenance,
         cause="; ".join(filter(None, (why, cause if change is Change.WORSE else ""))),
         change=change,
+        moved=moved,
     )
 
 
-def latency_against(fact: Pairs | EstimatePair) -> Verdict:
-    """Judge the latency against the earlier file's (C2): estimates exactly, pairs by their test."""
+def latency_against(fact: Pairs | EstimatePair, allowance: ChangeAllowance = _USUAL) -> Verdict:
+    """Judge the latency against the earlier file's (C2): estimates exactly, pairs by their test.
+
+    Args:
+        fact: Both latencies.
+        allowance: By how much an estimate may grow; the test of pairs has a margin of its own.
+    """
     if isinstance(fact, EstimatePair):
-        return against(metrics.CHANGED_LATENCY_MS, fact.now.ms, fact.before.ms, fact.now.provenance)
+        return against(
+            metrics.CHANGED_LATENCY_MS,
+            fact.now.ms,
+            fact.before.ms,
+            fact.now.provenance,
+            allowed=allowance.cost_share * fact.before.ms,
+        )
     plan = sequential.Plan()
     comparison = sequential.compare(fact.before_ms, fact.now_ms, plan)
     if comparison is None:
@@ -103,14 +131,18 @@ def placement_against(now: Placement, before: Placement) -> tuple[Verdict, ...]:
         lacks = Lack.STACK if p.evidence.repeats else Lack.FACT
         why = "ops could not be attributed to a unit"
         return (inconclusive(metrics.CHANGED_CPU_OPS, lacks, f"{why} ({p.note})"),)
-    cause = describe_fallbacks(now) if now.fallbacks else ""
+    moves = placement.moved(before, now)
+    fallbacks = describe_fallbacks(now) if now.fallbacks else ""
+    cause = placement.describe_moves(moves) or fallbacks
     return (
-        against(metrics.CHANGED_CPU_OPS, now.cpu_ops, before.cpu_ops, p, cause=cause),
+        against(metrics.CHANGED_CPU_OPS, now.cpu_ops, before.cpu_ops, p, cause=cause, moved=moves),
         against(metrics.CHANGED_PARTITIONS, now.partitions, before.partitions, p, cause=cause),
     )
 
 
-def file_against(now: Model, before: Model) -> tuple[Verdict, ...]:
+def file_against(
+    now: Model, before: Model, allowance: ChangeAllowance = _USUAL
+) -> tuple[Verdict, ...]:
     """Judge size and MACs of a file at one resolution against the earlier file's (C4)."""
     made = Provenance(
         evidence=Evidence.RULES,
@@ -118,33 +150,70 @@ def file_against(now: Model, before: Model) -> tuple[Verdict, ...]:
         variant_sha256=now.sha256,
         file_sha256=now.file_sha256,
     )
-    pairs: Sequence[tuple[Metric, float, float]] = (
-        (metrics.CHANGED_FILE_SIZE_MIB, len(now.data) / 2**20, len(before.data) / 2**20),
-        (metrics.MACS, _macs(now), _macs(before)),
+    sizes = len(now.data) / 2**20, len(before.data) / 2**20
+    pairs: Sequence[tuple[Metric, float, float, float]] = (
+        (metrics.CHANGED_FILE_SIZE_MIB, *sizes, allowance.file_size_share),
+        (metrics.MACS, _macs(now), _macs(before), allowance.cost_share),
     )
-    return tuple(against(metric, new, old, made) for metric, new, old in pairs)
+    return tuple(
+        against(metric, new, old, made, allowed=share * old) for metric, new, old, share in pairs
+    )
 
 
 def _macs(model: Model) -> int:
     return sum(op.macs for op in model.graph.ops)
 
 
-def quality_against(
-    now: Fidelity, before: Fidelity, between: Fidelity, provenance: Provenance
-) -> Verdict:
-    """Judge the PSNR against the sharp target against the earlier output's (C5).
+def pixels_against(
+    now: Fidelity,
+    before: Fidelity,
+    between: Fidelity,
+    provenance: Provenance,
+    *,
+    to_target: bool,
+) -> tuple[Verdict, Verdict]:
+    """Judge new pixels beside the earlier file's (C5): which are closer, and how far apart.
 
     Args:
-        now: The output against the sharp target.
-        before: The earlier file's output against it.
+        now: The output against the sharp target, or against the FP32 golden where there is none.
+        before: The earlier file's output against the same.
         between: The output against the earlier one.
         provenance: Where the output came from.
+        to_target: Whether it is the sharp target.
     """
-    return against(
-        metrics.CHANGED_QUALITY_DB,
+    closer = against(
+        metrics.CHANGED_QUALITY_DB if to_target else metrics.CHANGED_PSNR_DB,
         now.psnr_db,
         before.psnr_db,
         provenance,
         within=_QUALITY_NOISE_DB,
-        cause=f"the two outputs are {between.psnr_db:.1f} dB apart",
+    )
+    return closer, _apart(between, provenance, closer)
+
+
+def pixels_unranked(between: Fidelity, provenance: Provenance) -> Verdict:
+    """Judge new pixels beside the earlier file's where nothing tells which are better (C5)."""
+    return _apart(between, provenance, None)
+
+
+def _apart(between: Fidelity, provenance: Provenance, closer: Verdict | None) -> Verdict:
+    """Judge how far two outputs are apart; what is closer to the truth says in which direction."""
+    change = Change.UNDECIDED if closer is None else closer.change
+    cause = "no sharp target tells which of two networks' outputs is better"
+    if between.psnr_db >= _ROUNDING_DB:
+        change, cause = Change.EQUAL, ""
+    elif closer is not None and change is not None:
+        cause = f"the two outputs differ, {change.value} by {closer.metric}"
+    assert change is not None
+    return Verdict(
+        gate=metrics.PIXELS_DB.gate,
+        metric=metrics.PIXELS_DB.name,
+        observed=between.psnr_db,
+        sense=metrics.PIXELS_DB.sense,
+        unit=metrics.PIXELS_DB.unit,
+        outcome=_OUTCOMES[change],
+        provenance=provenance,
+        cause=cause,
+        lacks=Lack.TARGET if change is Change.UNDECIDED else None,
+        change=change,
     )

@@ -1,12 +1,17 @@
 """Rule on a change (C): a variant against what it was, where `--against` names the earlier one."""
 
+import numpy as np
+
 from harness import fidelity, gate, metrics, samples, verdict
 from harness.cases import Case, FrameCase, SizedCase
-from harness.goldens import Golden
+from harness.evidence import Provenance
+from harness.goldens import Expected, Golden
 from harness.images import Size
+from harness.inputs import Values
 from harness.lab import DeviceUnderTest
 from harness.requests import Request, Verb
-from harness.subjects import Variant
+from harness.roles import Role
+from harness.subjects import Subject, Variant
 from harness.verdict import Lack, Verdict
 
 GATE = verdict.CHANGE
@@ -30,47 +35,82 @@ def asks(case: SizedCase) -> list[Request]:
 
 
 def test_nothing_costs_more_than_before(
-    device: DeviceUnderTest, variant: Variant, before: Variant, size: Size, check: gate.Check
+    device: DeviceUnderTest,
+    subject: Subject,
+    variant: Variant,
+    before: Variant,
+    size: Size,
+    check: gate.Check,
 ) -> None:
     """C1 to C4: latency, CPU ops, partitions, size, MACs and instructions are no worse."""
     verdicts = [
-        gate.latency_against(device.compare(variant, before, size)),
+        gate.latency_against(device.compare(variant, before, size), subject.change),
         *gate.placement_against(device.place(variant, size), device.place(before, size)),
-        *gate.file_against(variant.model().at(size), before.model().at(size)),
+        *gate.file_against(variant.model().at(size), before.model().at(size), subject.change),
     ]
     now, was = device.count(variant, size), device.count(before, size)
     if now is not None and was is not None:
         noise = _INSTRUCTIONS_NOISE_SHARE * was.count
         verdicts.append(
             gate.against(
-                metrics.CHANGED_INSTRUCTIONS, now.count, was.count, now.provenance, within=noise
+                metrics.CHANGED_INSTRUCTIONS,
+                now.count,
+                was.count,
+                now.provenance,
+                within=noise,
+                allowed=subject.change.cost_share * was.count,
             )
         )
     check(*verdicts)
 
 
 def test_pixels_are_no_worse_than_before(
-    device: DeviceUnderTest, variant: Variant, before: Variant, golden: Golden, check: gate.Check
+    device: DeviceUnderTest,
+    subject: Subject,
+    subject_before: Subject,
+    variant: Variant,
+    before: Variant,
+    golden: Golden,
+    check: gate.Check,
 ) -> None:
-    """C5: the output is as close to the sharp target as the earlier file's."""
+    """C5: the output is as close to the truth as the earlier file's, and told apart from it."""
     now = device.feed(variant, golden.inputs, golden.size)
     was = device.feed(before, golden.inputs, golden.size)
 
+    same_network = subject.reference.sha256 == subject_before.reference.sha256
     verdicts: list[Verdict] = []
     for (ours, expected), (theirs, _) in zip(
         golden.paired(now.values), golden.paired(was.values), strict=True
     ):
-        if expected.target is None:
-            continue
-        own = expected.output_range
-        ruled = gate.quality_against(
-            fidelity.compare(ours, expected.target, output_range=own),
-            fidelity.compare(theirs, expected.target, output_range=own),
-            fidelity.compare(ours, theirs, output_range=own),
-            now.provenance,
-        )
-        verdicts += gate.named([ruled], expected.spec)
+        if expected.spec.role is Role.IMAGE:
+            ruled = _pixels(ours, theirs, expected, now.provenance, same_network=same_network)
+            verdicts += gate.named(ruled, expected.spec)
     if not verdicts:
-        why = f"frame {golden.name} has no sharp target by which two outputs can be ranked"
-        verdicts = [gate.inconclusive(metrics.CHANGED_QUALITY_DB, Lack.TARGET, why)]
+        why = f"frame {golden.name} has no output that is an image"
+        verdicts = [gate.inconclusive(metrics.PIXELS_DB, Lack.FACT, why)]
     check(*verdicts)
+
+
+def _pixels(
+    ours: Values, theirs: Values, expected: Expected, made: Provenance, *, same_network: bool
+) -> tuple[Verdict, ...]:
+    """Judge one image beside the earlier one, both against what it should be.
+
+    Without a sharp target that is the FP32 golden, unless that is of another network: whatever is
+    like the new one would be better.
+    """
+    own = expected.output_range
+    if not np.isfinite(theirs).all():
+        why = "the earlier output has values that are not finite"
+        return (gate.inconclusive(metrics.PIXELS_DB, Lack.FACT, why),)
+    between = fidelity.compare(ours, theirs, output_range=own)
+    if expected.target is None and not same_network:
+        return (gate.pixels_unranked(between, made),)
+    truth = expected.fp32 if expected.target is None else expected.target
+    return gate.pixels_against(
+        fidelity.compare(ours, truth, output_range=own),
+        fidelity.compare(theirs, truth, output_range=own),
+        between,
+        made,
+        to_target=expected.target is not None,
+    )

@@ -32,6 +32,7 @@ FIXTURES = frozenset(
         "check",
         "further",
         "before",
+        "subject_before",
         "tiling",
     }
 )

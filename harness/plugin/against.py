@@ -19,12 +19,14 @@ class Against:
         plan: The cases that differ, each with what it was.
         unchanged: How many cases do not differ and are not judged.
         loosened: What the change made easier to pass, one line each.
+        new: Names of the subjects that it did not have, judged by their limits alone.
     """
 
     revision: str
     plan: Plan
     unchanged: int
     loosened: tuple[str, ...]
+    new: tuple[str, ...] = ()
 
 
 def read(folder: Path, revision: str, plan: Plan, stack: contextlib.ExitStack) -> Against:
@@ -52,10 +54,12 @@ def read(folder: Path, revision: str, plan: Plan, stack: contextlib.ExitStack) -
             (case.target.profile.name, case.target.delegate),
         )
     )
+    had = {path.parent.name for path in was.glob(f"*/{SUBJECT_FILE}")}
     softer = revisions.loosened(was, folder, sorted(targets))
     return Against(
         revision=revision,
         plan=replace(plan, cases=differ),
         unchanged=len(plan.cases) - len(differ),
         loosened=tuple(str(one) for one in softer if one.subject in names or not names),
+        new=tuple(sorted(names - had)),
     )

@@ -48,6 +48,12 @@ def before(harness_case: Case) -> Variant:
 
 
 @pytest.fixture
+def subject_before(harness_case: Case) -> Subject:
+    """Return the model as it was before the change, likewise."""
+    return judging.subject_before(harness_case)
+
+
+@pytest.fixture
 def size(harness_case: SizedCase) -> Size:
     """Return the resolution under test."""
     return harness_case.size

@@ -214,6 +214,7 @@ class Reporter:
             "against": change.revision,
             "unchanged": change.unchanged,
             "loosened": change.loosened,
+            "new": change.new,
         }
 
     def _nothing_differs(self) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from harness import text
 from harness.report import ruling
 from harness.results import Record, Results
-from harness.verdict import Outcome
+from harness.verdict import Change, Outcome
 
 SUMMARY_BYTES = 900_000
 """GitHub drops a job summary above 1,024 kB. Source: GitHub, workflow commands."""
@@ -40,9 +40,19 @@ def summary(
         head += [f"- {_safe(one)}" for one in loosened[:100]]
         head += [f"- and {len(loosened) - 100} more"] if len(loosened) > 100 else []
         head += [""]
+    new = dict.fromkeys(name for plan in results.plans for name in plan.new)
+    if new:
+        head += [_safe(ruling.new_subjects(results.plans[0].against, list(new))), ""]
     old = _by_key(before) if before is not None else {}
     records = ruling.worst_first(results)
-    shown = [r for r in records if r.verdict.outcome is Outcome.FAIL or _changed(r, old)]
+    moved = (Change.BETTER, Change.WORSE)
+    shown = [
+        record
+        for record in records
+        if record.verdict.outcome is Outcome.FAIL
+        or record.verdict.change in moved
+        or _changed(record, old)
+    ]
     rest = [r for r in records if r not in shown]
     foot = [
         "",

@@ -1,10 +1,12 @@
 """What a whole run ruled, in one word and one sentence."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from harness import text
 from harness.results import Record, Results
 from harness.text import counted
-from harness.verdict import Outcome
+from harness.verdict import Change, Outcome
 
 _WORST_FIRST = (Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.PASS)
 
@@ -28,6 +30,23 @@ def where(record: Record) -> str:
     size = f" at {record.resolution}" if record.resolution else ""
     frame = f" on {record.frame}" if record.frame else ""
     return f"{name} on {record.device}:{record.delegate}{size}{frame}"
+
+
+def new_subjects(against: str, names: Sequence[str]) -> str:
+    """Return the line on subjects that were not there before a change."""
+    does = "is" if len(names) == 1 else "are"
+    return text.line(
+        f"{', '.join(names)} {does} not in {against}: new, judged by limits and budgets alone."
+    )
+
+
+def worse_and_allowed(records: Sequence[Record]) -> list[str]:
+    """Return a line for each number that a change made worse, and that passed all the same."""
+    return [
+        f"{where(record)}: {record.verdict.because}"
+        for record in records
+        if record.verdict.change is Change.WORSE and record.verdict.outcome is Outcome.PASS
+    ]
 
 
 def worst_first(results: Results) -> list[Record]:

@@ -10,6 +10,7 @@ from rich.text import Text
 from harness import text
 from harness.evidence import Evidence
 from harness.metrics import HEADINGS, LATENCY_MS
+from harness.report import ruling
 from harness.report.console import open_console
 from harness.report.page import story
 from harness.report.page.cells import cells
@@ -60,18 +61,22 @@ def summary(
     return file.getvalue()
 
 
-def change(*, against: str, unchanged: int, loosened: Sequence[str]) -> list[str]:
+def change(
+    *, against: str, unchanged: int, loosened: Sequence[str], new: Sequence[str]
+) -> list[str]:
     """Return the lines on a change that come first: what it was judged against, what it loosens.
 
     Args:
         against: The revision or folder.
         unchanged: Variants on phones that do not differ.
         loosened: What the change made easier to pass.
+        new: Subjects that this did not have.
     """
     same = (
         f"{text.counted(unchanged, 'case')} did not change and {'is' if unchanged == 1 else 'are'}"
     )
     lines = [f"Against {text.line(against)}: {same} not judged."]
+    lines += [ruling.new_subjects(against, new)] if new else []
     if loosened:
         lines.append("This change makes it easier to pass:")
         lines += [f"  {text.line(one)}" for one in loosened]
@@ -191,6 +196,8 @@ def _notes(
             f"INCONCLUSIVE {shown}{more}: {gate} ({', '.join(metrics)}): {because}",
             style="yellow",
         )
+    for line in ruling.worse_and_allowed(records):
+        yield Text(f"Worse, and allowed: {text.line(line)}", style="yellow")
     provenances = (record.verdict.provenance for record in records)
     for note in dict.fromkeys(p.note for p in provenances if p is not None and p.note):
         yield Text(f"Note: {note}", style="dim")

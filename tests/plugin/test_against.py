@@ -8,7 +8,7 @@ import pytest
 
 from harness import results
 from harness.evidence import sha256_of
-from harness.report import ruling
+from harness.report import markdown, ruling
 from harness.results import Results
 from harness.verdict import Change, Outcome
 from tests import models, tiny
@@ -92,6 +92,70 @@ def test_a_git_revision_is_read_without_touching_the_work_tree(project: pytest.P
         "golden/unet/fp32.tflite",
         "golden/unet/subject.toml",
     }
+
+
+def _commit(folder: Path, *files: str) -> None:
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@b", "-C", str(folder)]
+    for words in (["init", "-q"], ["add", *files], ["commit", "-q", "-m", "first"]):
+        subprocess.run([*git, *words], check=True)
+
+
+def test_a_subject_that_the_revision_does_not_have_is_new_and_judged_alone(
+    project: pytest.Pytester,
+) -> None:
+    (project.path / "README").write_text("no subjects yet", encoding="utf-8")
+    _commit(project.path, "README")
+
+    result = project.runpytest("--device=pixel4", "--against=HEAD", "test_fallback.py")
+
+    found = _newest(project)
+    assert result.ret == pytest.ExitCode.OK
+    assert found.plans[0].new == ("unet",)
+    assert len(found.records) > 0
+    result.stdout.fnmatch_lines(["unet is not in HEAD: new, judged by limits and budgets alone."])
+    assert "unet is not in HEAD" in markdown.summary(found)
+
+
+def test_one_byte_more_is_worse_and_told_and_passes(
+    project: pytest.Pytester, earlier: Path
+) -> None:
+    file = project.path / "golden" / tiny.NAME / "fp32.tflite"
+    _replace_fp32(project.path / "golden", file.read_bytes() + b"\0")
+
+    result = project.runpytest(
+        "--device=pixel4", f"--against={earlier}", "test_change.py", "-k", "cost"
+    )
+
+    ruled = {r.verdict.metric: r.verdict for r in _newest(project).records}["file_size_mib"]
+    assert result.ret == pytest.ExitCode.OK
+    assert (ruled.change, ruled.outcome) == (Change.WORSE, Outcome.PASS)
+    result.stdout.fnmatch_lines(["Worse, and allowed: unet.fp32 on pixel4:nnapi*file_size_mib*"])
+    assert "file_size_mib" in markdown.summary(_newest(project)).split("<details>")[0]
+
+    toml = project.path / "golden" / tiny.NAME / "subject.toml"
+    toml.write_text(f"{toml.read_text('utf-8')}\n[change]\nfile_size_share = 0.0\n", "utf-8")
+    strict = project.runpytest(
+        "--device=pixel4", f"--against={earlier}", "test_change.py", "-k", "cost"
+    )
+    assert strict.ret == pytest.ExitCode.TESTS_FAILED
+
+
+def test_new_pixels_are_judged_against_the_old_and_both_against_the_truth(
+    project: pytest.Pytester, earlier: Path
+) -> None:
+    folder = project.path / "golden" / tiny.NAME
+    data = (folder / "int8_ptq.tflite").read_bytes()
+    other = models.unet(size_px=tiny.SIZE_PX, dtype="int8", even_weights=True)
+    tiny.edit(folder / "subject.toml", sha256_of(data), sha256_of(other))
+    (folder / "int8_ptq.tflite").write_bytes(other)
+
+    project.runpytest("--device=pixel4", f"--against={earlier}", "test_change.py", "-k", "pixels")
+
+    ruled = [r.verdict for r in _newest(project).records]
+    by_metric = {v.metric: v for v in ruled}
+    assert {v.metric for v in ruled} == {"quality_db", "pixels_db"}
+    assert by_metric["pixels_db"].change is by_metric["quality_db"].change
+    assert by_metric["pixels_db"].observed < 50.0
 
 
 def test_a_revision_that_is_not_there_is_a_usage_error(project: pytest.Pytester) -> None:

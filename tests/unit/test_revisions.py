@@ -112,6 +112,8 @@ def test_a_subject_as_it_was_has_nothing_to_tell(tmp_path: Path) -> None:
         ('name = "fp32"', 'name = "other"', "variant fp32 is gone"),
         ("exponent = 1.2", "exponent = 1.5", "scaling exponent 1.2 -> 1.5 in subject.toml"),
         (', "128x128"', "", "scaling no longer asks for 128x128"),
+        ("[scaling]", "[change]\nfile_size_share = 0.5\n\n[scaling]",
+         "[change] file_size_share 0.01 -> 0.5 in subject.toml"),
         ('task = "deblur"', 'task = "deblur"\noutput_range = [0.0, 255.0]',
          "output_range [0.0, 1.0] -> [0.0, 255.0] in subject.toml"),
     ],
