@@ -34,7 +34,8 @@ class Expected:
 
     Attributes:
         spec: The output.
-        fp32: What the FP32 variant made when it was blessed.
+        fp32: What the FP32 variant made when it was blessed; where a subject has none, what its
+            first variant made the first time.
         target: The sharp truth, in the output's range, or None where there is none.
     """
 
@@ -61,6 +62,7 @@ class Golden:
         input_specs: Every input likewise; none where nobody described them.
         later: Of a clip, the inputs of each further frame, without the states that it is handed.
         last: Of a clip, what FP32 made of its last frame: each output that is judged.
+        of_fp32: Whether an FP32 variant made the outputs.
     """
 
     name: str
@@ -71,6 +73,7 @@ class Golden:
     input_specs: tuple[InputSpec, ...] = ()
     later: tuple[Inputs, ...] = ()
     last: tuple[Values, ...] = ()
+    of_fp32: bool = True
 
     @property
     def frame(self) -> Pixels:
@@ -241,7 +244,7 @@ def load(subject: Subject, name: str) -> Golden:
     if sample.target_sha256 != accepted.target_sha256:
         what = _what(_hashed(subject, name), accepted)
         raise BlessedDataError(f"{subject.frames}: the sharp target of {name} {what}; {remedy}")
-    if stored.model_sha256 != subject.reference.sha256:
+    if subject.has_fp32 and stored.model_sha256 != subject.reference.sha256:
         raise BlessedDataError(f"{path}: stale, made by another FP32 model; {remedy}")
     specs = judged_specs(subject)
     if sample.later and len(stored.last) != len(specs):
@@ -260,6 +263,7 @@ def load(subject: Subject, name: str) -> Golden:
         input_specs=subject.inputs,
         later=sample.later,
         last=stored.last,
+        of_fp32=subject.has_fp32,
     )
 
 
@@ -407,11 +411,12 @@ def refuse_unusable(subject: Subject, name: str, outputs: Sequence[Values]) -> N
 
 def _refuse_unusable(subject: Subject, name: str, spec: OutputSpec, output: Values) -> None:
     of = f" {spec.name!r:.80}" if spec.name else ""
+    kind = "FP32" if subject.has_fp32 else subject.reference.name
     bad = int(output.size - np.count_nonzero(np.isfinite(output)))
     if bad:
         raise BlessedDataError(
-            f"{subject.name}: the FP32 output{of} of frame {name} is not finite ({bad} values); "
-            "no variant can be compared with it, export the FP32 model again"
+            f"{subject.name}: the {kind} output{of} of frame {name} is not finite ({bad} values); "
+            f"no variant can be compared with it, export the {kind} model again"
         )
     if spec.role is not Role.IMAGE:
         return
@@ -420,7 +425,7 @@ def _refuse_unusable(subject: Subject, name: str, spec: OutputSpec, output: Valu
         low, high = spec.range
         key = "range under [[outputs]]" if spec.name else "output_range"
         raise BlessedDataError(
-            f"{subject.name}: {outside:.1%} of the FP32 output{of} of frame {name} lies outside "
+            f"{subject.name}: {outside:.1%} of the {kind} output{of} of frame {name} lies outside "
             f"[{low:g}, {high:g}] ({output.min():.4g} to {output.max():.4g}); state the "
             f"model's range as {key} in {subject.folder / SUBJECT_FILE}"
         )

@@ -85,7 +85,13 @@ QUALITY_DROP_DB = Metric(
     gate=FIDELITY,
     name="quality_drop_db",
     unit="dB",
-    about="PSNR against the sharp target, lost to FP32",
+    about="PSNR against the sharp target, lost to FP32, or to the first outputs without one",
+)
+FIRST_RELATIVE_L2 = Metric(
+    gate=FIDELITY,
+    name="first_relative_l2",
+    about="of a subject without an FP32 model, against the outputs that its first file made when "
+    "they were blessed",
 )
 SSIM = Metric(
     gate=FIDELITY,
@@ -229,6 +235,7 @@ ALL = (
     RELATIVE_L2,
     WORST_TILE_PSNR_DB,
     QUALITY_DROP_DB,
+    FIRST_RELATIVE_L2,
     SSIM,
     MS_SSIM,
     DELTA_E_2000,

@@ -66,6 +66,8 @@ class OutputLimits:
         cosine_similarity: Of a tensor, least cosine similarity (-1..1).
         top1_agreement: Of a tensor, least share of positions whose largest class is the same.
         iou: Of a tensor, least intersection over union of the class maps (0..1).
+        first_relative_l2: Of a subject without an FP32 variant, largest relative L2 distance from
+            its first outputs.
     """
 
     name: str
@@ -75,6 +77,7 @@ class OutputLimits:
     cosine_similarity: float | None = None
     top1_agreement: float | None = None
     iou: float | None = None
+    first_relative_l2: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +99,8 @@ class Limits:
         own: Limits of the team's own measures, by name.
         drift_db: Of a clip, most PSNR that its last frame may have less than its first.
         seam_db: Of a photograph in tiles, most PSNR that its seams may have less than the rest.
+        first_relative_l2: Of a subject without an FP32 variant, largest relative L2 distance from
+            its first outputs, those that its first variant made when they were blessed.
         outputs: Limits of single outputs, where the subject describes several.
     """
 
@@ -112,6 +117,7 @@ class Limits:
     own: Mapping[str, OwnLimit] = field(default_factory=dict)
     drift_db: float | None = None
     seam_db: float | None = None
+    first_relative_l2: float | None = None
     outputs: tuple[OutputLimits, ...] = ()
 
     def of(self, output: str) -> OutputLimits:
@@ -387,7 +393,8 @@ class Subject:
         task: What it restores, such as `deblur`.
         scale: Output edge over input edge.
         output_range: The output's values for black and white, such as [-1, 1] or [0, 255].
-        variants: The exported files; the first fp32 one is the reference of the others.
+        variants: The exported files; the first fp32 one is the reference of the others, or where
+            there is none, the first.
         inputs: What the model takes, where that is not one RGB image in [0, 1].
         outputs: What it gives, where its inputs are described.
         ships: Where variants ship.
@@ -425,15 +432,13 @@ class Subject:
 
     @property
     def reference(self) -> Variant:
-        """Return the FP32 variant that the others are compared with.
+        """Return what the others are compared with: the first FP32 variant, else the first."""
+        return next((v for v in self.variants if v.precision is Precision.FP32), self.variants[0])
 
-        Raises:
-            ConfigError: there is none.
-        """
-        for variant in self.variants:
-            if variant.precision is Precision.FP32:
-                return variant
-        raise ConfigError(f"{self.folder / SUBJECT_FILE}: no variant has precision = 'fp32'")
+    @property
+    def has_fp32(self) -> bool:
+        """Return whether it has an FP32 variant; else nobody can say what quantization costs."""
+        return self.reference.precision is Precision.FP32
 
     @property
     def output_specs(self) -> tuple[OutputSpec, ...]:

@@ -56,6 +56,8 @@ class Lack(enum.Enum):
     """Software on this host, such as an extra of this package."""
     FRAME = "frame"
     """A frame, or the ones that were blessed."""
+    REFERENCE = "reference"
+    """The FP32 model: the subject has none."""
     TARGET = "target"
     """The sharp image beside a frame."""
     BASELINE = "baseline"
@@ -207,6 +209,7 @@ class Finding(enum.Enum):
     NEEDS_PHONE = "needs a phone"
     NEEDS_MEASURING = "needs to be measured again"
     NEEDS_STACK = "needs software on this host"
+    NEEDS_REFERENCE = "needs its FP32 model"
     NEEDS_IMAGE = "needs an image"
     NEEDS_BLESSING = "needs a limit or baseline"
 
@@ -217,6 +220,7 @@ _NEEDS = {
     Lack.STATE: Finding.NEEDS_MEASURING,
     Lack.PRECISION: Finding.NEEDS_MEASURING,
     Lack.STACK: Finding.NEEDS_STACK,
+    Lack.REFERENCE: Finding.NEEDS_REFERENCE,
     Lack.FRAME: Finding.NEEDS_IMAGE,
     Lack.TARGET: Finding.NEEDS_IMAGE,
     Lack.BASELINE: Finding.NEEDS_BLESSING,

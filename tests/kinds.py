@@ -3,7 +3,8 @@
 Each restores: it gives its image back, little changed, so that limits mean something.
 """
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +143,71 @@ def classifier(*, size_px: int = 32, dtype: str = "float32", classes: int = 5) -
     return model.build([image], [scores])
 
 
+IMAGES_AS = {
+    "uint8": (1 / 255, 0), "int8": (1 / 255, -128), "int16": (1 / 32767, 0), "float32": None,
+}  # fmt: skip
+"""Scale and zero point with which exporters store an image in [0, 1]."""
+
+
+def stored_as(dtype: str, *, size_px: int = 48) -> bytes:
+    """Build an 8-bit net whose image comes and goes as a dtype, as exporters leave it."""
+    model = ModelBuilder("int8")
+    shape, known = (1, size_px, size_px, 3), IMAGES_AS[dtype]
+    numbers = {} if known is None else {"scales": [known[0]], "zero_point": known[1]}
+    image = model.activation(shape, dtype, name="image", **numbers)
+    inside = model.activation(shape)
+    model.op("QUANTIZE", [image], [inside])
+    restored = mixing(model, inside, np.eye(3))
+    outside = model.activation(shape, dtype, name="restored", **numbers)
+    model.op("DEQUANTIZE" if known is None else "QUANTIZE", [restored], [outside])
+    return model.build([image], [outside])
+
+
+def old_uint8(*, size_px: int = 48, kept: float = 1.0) -> bytes:
+    """Build a net of 8 bits without sign, weights and all, as the first quantizers made them."""
+    model = ModelBuilder("uint8")
+    shape = (1, size_px, size_px, 3)
+    image = model.activation(shape, name="image", scales=[1 / 255])
+    filters = np.random.default_rng(3).normal(0, STRENGTH, (3, 3, 3, 3))
+    filters[:, 1, 1, :] += kept * np.eye(3)
+    step = float(np.abs(filters).max()) / 127
+    weights = model.tensor(
+        filters.shape, "uint8", data=np.round(filters / step) + 128, scales=[step], zero_point=128
+    )
+    bias = model.tensor((3,), "int32", data=0, scales=[step / 255])
+    restored = model.activation(shape, name="restored", scales=[1 / 255])
+    model.op(
+        "CONV_2D", [image, weights, bias], [restored],
+        padding="SAME", stride_h=1, stride_w=1, dilation_h_factor=1, dilation_w_factor=1,
+    )  # fmt: skip
+    return model.build([image], [restored])
+
+
+def int16(*, size_px: int = 48) -> bytes:
+    """Build a net of 16-bit activations and 8-bit weights."""
+    model = ModelBuilder("int16")
+    shape, scale = (1, size_px, size_px, 3), 2 / 32767
+    image = model.activation(shape, name="image", scales=[scale])
+    filters = np.random.default_rng(3).normal(0, STRENGTH, (3, 3, 3, 3))
+    filters[:, 1, 1, :] += np.eye(3)
+    step = float(np.abs(filters).max()) / 127
+    weights = model.tensor(filters.shape, "int8", data=np.round(filters / step), scales=[step] * 3)
+    bias = model.tensor((3,), "int64", data=0, scales=[scale * step] * 3)
+    restored = model.activation(shape, name="restored", scales=[scale])
+    model.op(
+        "CONV_2D", [image, weights, bias], [restored],
+        padding="SAME", stride_h=1, stride_w=1, dilation_h_factor=1, dilation_w_factor=1,
+    )  # fmt: skip
+    return model.build([image], [restored])
+
+
+QUANTIZED: dict[str, Callable[[], bytes]] = {
+    **{f"{dtype}_io": functools.partial(stored_as, dtype) for dtype in IMAGES_AS},
+    "old_uint8": old_uint8, "int16": int16,
+}  # fmt: skip
+"""Every way in which one quantized net of 48x48 is exported."""
+
+
 def scaled(data: bytes, factor: float) -> bytes:
     """Return an 8-bit model with its weights multiplied: another net; with 0, one of zeros."""
     tree = flatbuffer.unpack(data)
@@ -155,7 +221,8 @@ def scaled(data: bytes, factor: float) -> bytes:
 
 EXAMPLES = {
     "burst": burst, "classifier": classifier, "exposure": exposure, "luma": luma, "nchw": nchw,
-    "raw": raw, "two_outputs": two_outputs, "video": video,
+    "quantized": functools.partial(stored_as, "uint8", size_px=32), "raw": raw,
+    "two_outputs": two_outputs, "video": video,
 }  # fmt: skip
 """Those that lie in examples/kinds for the guide: `python -m tests.kinds` writes them."""
 

@@ -57,7 +57,7 @@ def run(options: argparse.Namespace) -> int:
     model = models.load(options.model)
     path, reference = options.model, model
     if options.against == "fp32":
-        path = options.reference or _subject_of(options.model).reference.path
+        path = options.reference or _fp32_of(options.model)
         reference = models.load(path)
     arithmetic = _arithmetic(target)
     if arithmetic.run is xnnpack.execute and model == reference:
@@ -140,6 +140,21 @@ def _subject_of(model: Path) -> subjects.Subject:
             "or compare with --against=cpu"
         )
     return subjects.load(folder)
+
+
+def _fp32_of(model: Path) -> Path:
+    """Return the FP32 file of a model's subject.
+
+    Raises:
+        ConfigError: the model has no subject, or that has no FP32 variant.
+    """
+    subject = _subject_of(model)
+    if not subject.has_fp32:
+        raise ConfigError(
+            f"{subject.folder.name} has no FP32 variant to compare with; name one with "
+            "--reference FP32.tflite, or compare with this file on the CPU by --against cpu"
+        )
+    return subject.reference.path
 
 
 def _frame(options: argparse.Namespace, model: Model) -> Pixels:

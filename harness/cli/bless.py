@@ -61,6 +61,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="accept what this run measured, such as .results/TIME.jsonl of a phone in the lab, "
         "and measure nothing; default devices: the run's",
     )
+    parser.add_argument(
+        "--first-outputs",
+        action="store_true",
+        help="of a subject without an FP32 variant: take today's outputs as the first ones, which "
+        "are otherwise kept",
+    )
     parser.add_argument("--because", default="", help="why; kept with each baseline")
     parser.add_argument("--yes", action="store_true", help="do not ask")
     shared.add_origin(parser)
@@ -82,6 +88,8 @@ def run(options: argparse.Namespace) -> int:
         wanted = "folder of a sample" if subject.inputs else "<frame>.blurred.png"
         raise BlessedDataError(f"{subject.frames}: holds no {wanted} to bless")
     console.print(_reference_changes(subject, references))
+    if not options.first_outputs:
+        references |= _kept(subject, references)
     accepted = tuple(_baselines(console, subject, references, options))
     new, variants = {b.key for b in accepted}, {v.name for v in subject.variants}
     kept = [b for b in baselines.load(subject) if b.key not in new and b.variant in variants]
@@ -112,7 +120,8 @@ def _reference(subject: Subject, name: str) -> Reference:
 
 
 def _reference_changes(subject: Subject, references: Mapping[str, Reference]) -> Table:
-    table = Table(title="FP32 references", box=None, pad_edge=False, title_justify="left")
+    title = "FP32 references" if subject.has_fp32 else "First outputs"
+    table = Table(title=title, box=None, pad_edge=False, title_justify="left")
     for column in ("frame", "size", "against the blessed one"):
         table.add_column(column)
     for name, one in references.items():
@@ -123,8 +132,19 @@ def _reference_changes(subject: Subject, references: Mapping[str, Reference]) ->
     return table
 
 
+def _kept(subject: Subject, today: Mapping[str, Reference]) -> dict[str, Reference]:
+    """Return the first outputs of frames that have some, where no FP32 variant makes others."""
+    found = {}
+    for name, one in today.items() if not subject.has_fp32 else ():
+        with contextlib.suppress(BlessedDataError):  # the frame is new, or has changed
+            golden = goldens.load(subject, name)
+            outputs = tuple(expected.fp32 for expected in golden.expected)
+            found[name] = Reference(sample=one.sample, outputs=outputs, last=golden.last)
+    return found
+
+
 def _change(subject: Subject, name: str, outputs: Sequence[Values]) -> str:
-    """Return how far the FP32 outputs are from the blessed ones, whatever made those."""
+    """Return how far today's outputs are from the blessed ones, whatever made those."""
     blessed = goldens.blessed_outputs(subject, name)
     if blessed is None or len(blessed) != len(outputs):
         return "new"
@@ -162,7 +182,9 @@ def _own_failures(
         for spec, values, reference in zip(
             goldens.judged_specs(subject), made, one.outputs, strict=True
         ):
-            for verdict in gate.output(values, reference, spec, limits, output.provenance):
+            for verdict in gate.output(
+                values, reference, spec, limits, output.provenance, of_fp32=subject.has_fp32
+            ):
                 if verdict.outcome is Outcome.FAIL:
                     found.setdefault(verdict.metric, str(verdict))
             for measure in further if spec.role is Role.IMAGE else ():

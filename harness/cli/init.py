@@ -34,6 +34,10 @@ _LEAST_DARK_SHARE = 0.05
 """Share of negative values in [-1, 1] at least; fewer are the overshoot of another range."""
 _LEAST_OF_255 = 25.5
 """What outputs reach at least in [0, 255], which would hold any small number."""
+_WITHOUT_FP32 = (
+    "none of the models is FP32: each is held to the outputs that the first one makes now; what "
+    "its arithmetic costs beside FP32 stays INCONCLUSIVE until you give the FP32 model too"
+)
 _STRIDES = (1, 2, 4, 8, 16, 32, 64)
 """Multiples that half a model's size is rounded to, until one is found that it takes."""
 
@@ -45,8 +49,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         nargs="+",
         metavar="MODEL.tflite",
-        help="the FP32 model and its other exports; the first FP32 one is their reference. An "
-        ".onnx is converted first (extra `onnx`)",
+        help="the FP32 model and its other exports; the first FP32 one is their reference, or "
+        "without one the first. An .onnx is converted first (extra `onnx`)",
     )
     parser.add_argument(
         "--original",
@@ -108,7 +112,7 @@ def _run(options: argparse.Namespace, models: Sequence[Path]) -> int:
     if folder.exists():
         raise ConfigError(f"{folder}: exists already; choose another --name or remove it")
     exports = _read_models(models)
-    first = next(export for export in exports if export.precision is Precision.FP32)
+    first = next((one for one in exports if one.precision is Precision.FP32), exports[0])
     described = _described(first, exports, options)
     frames: Frames | Samples
     if described.is_plain:
@@ -132,6 +136,8 @@ def _run(options: argparse.Namespace, models: Sequence[Path]) -> int:
         shutil.rmtree(folder, ignore_errors=True)  # a subject is whole or not there
         raise
     guesses = () if described.is_plain else described.notes
+    if not subject.has_fp32:
+        notes.append(_WITHOUT_FP32)
     for note in (*guesses, *frames.notes, *notes):
         print(f"Note: {note}")
     print(f"Wrote {folder} with {len(exports)} variants and {len(frames.names)} frames of {size}.")
@@ -154,11 +160,6 @@ def _read_models(paths: Sequence[Path]) -> tuple[Variant, ...]:
     """Return the files as variants, named by precision, or by file where two have the same."""
     found = [(path, graph.read(path), precision_of(path)) for path in paths]
     count = Counter(precision for _, _, precision in found)
-    if not count[Precision.FP32]:
-        raise ConfigError(
-            "none of the models is FP32; the others are compared with that one"
-            + (" (weights of 8 bits make int8_dynamic)" if count[Precision.INT8_DYNAMIC] else "")
-        )
     exports: dict[str, Variant] = {}
     for path, data, precision in found:
         name = precision.value

@@ -9,7 +9,15 @@ from harness.roles import Role, TensorSpec
 from harness.subjects import Limits, Subject, Variant
 
 _SOURCE = "your own model; say here where it and its training data come from"
-_LIMITS = ("psnr_db", "relative_l2", "worst_tile_psnr_db", "quality_drop_db", "drift_db", "seam_db")
+_LIMITS = (
+    "psnr_db",
+    "relative_l2",
+    "worst_tile_psnr_db",
+    "first_relative_l2",
+    "quality_drop_db",
+    "drift_db",
+    "seam_db",
+)
 
 
 def write(subject: Subject, *, sizes: Sequence[Size], budget_ms: float | None) -> str:

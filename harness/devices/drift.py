@@ -7,7 +7,7 @@ run elsewhere than its limits were.
 
 import functools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from harness import agreement, clips, fidelity, goldens, samples, text
@@ -30,6 +30,8 @@ _CEILING_DB = 100.0
 """Goldens are stored in 16 bits, which alone costs about this much."""
 _LEAST_RELATIVE_L2 = 5e-5
 """What float32 rounding of another CPU may cost; as golden/deblur_unet allows."""
+_ONE_STEP_L2 = {Precision.INT8_PTQ: 1 / 255, Precision.INT8_QAT: 1 / 255}
+"""What integer rounding of another CPU may cost: one of 255 steps of a white image."""
 _QUALITY_DROP_DB = 0.5
 """What arXiv 2004.12599 paid for a smaller net."""
 _DRIFT_MARGIN_DB = 3.0
@@ -140,6 +142,8 @@ def allow(subject: Subject, variant: Variant, targets: Sequence[Target]) -> Allo
     expected_db = _EXPECTED_DB[variant.precision]
     if variant.precision is Precision.FP32 and variant.name != subject.reference.name:
         expected_db = _OTHER_NET_DB
+    if not subject.has_fp32:
+        return _like_first(variant, drifts, targets, doubts)
     if variant.precision not in _FLOAT_WEIGHTS or not elsewhere:
         limits = _limits(drifts, _margin(variant.precision), expected_db)
         others: tuple[LimitsOn, ...] = ()
@@ -147,8 +151,7 @@ def allow(subject: Subject, variant: Variant, targets: Sequence[Target]) -> Allo
         at_home = [drift for drift in drifts if drift.delegate == "cpu"]
         limits = _limits(at_home or drifts, _margin(variant.precision), expected_db)
         there = _limits(elsewhere, _FP16_MARGIN, min(expected_db, _EXPECTED_DB[Precision.FP16]))
-        names = tuple(sorted({t.delegate for t in targets if t.delegate != "cpu"}))
-        others = (LimitsOn(delegates=names, limits=there),)
+        others = (LimitsOn(delegates=_accelerated(targets), limits=there),)
     worst = min(drifts, key=lambda drift: drift.psnr_db)
     least_db = min(expected_db, _EXPECTED_DB[Precision.FP16])
     if worst.psnr_db < least_db:
@@ -159,6 +162,58 @@ def allow(subject: Subject, variant: Variant, targets: Sequence[Target]) -> Allo
         )
     doubts += _tensor_doubts(variant, drifts, least_db)
     return Allowance(limits=limits, limits_on=others, doubts=tuple(doubts))
+
+
+def _accelerated(targets: Sequence[Target]) -> tuple[str, ...]:
+    """Return the delegates of targets, without the CPU."""
+    return tuple(sorted({target.delegate for target in targets if target.delegate != "cpu"}))
+
+
+def _like_first(
+    variant: Variant, drifts: Sequence[Drift], targets: Sequence[Target], doubts: Sequence[str]
+) -> Allowance:
+    """Return how far a file may be from the first outputs, on CPUs and elsewhere.
+
+    There is no FP32 to be near to, so what a sound export keeps of that is not asked.
+    """
+    here = [drift for drift in drifts if drift.delegate == "cpu"]
+    there = [drift for drift in drifts if drift.delegate != "cpu"]
+    limits_on = (
+        LimitsOn(delegates=_accelerated(targets), limits=_first_limits(variant, there)),
+    ) if there and here else ()  # fmt: skip
+    return Allowance(
+        limits=_first_limits(variant, here or there), limits_on=limits_on, doubts=tuple(doubts)
+    )
+
+
+def _first_limits(variant: Variant, drifts: Sequence[Drift]) -> Limits:
+    margin_db, why = _margin(variant.precision)
+    least = _ONE_STEP_L2.get(variant.precision, _LEAST_RELATIVE_L2)
+
+    def allowed(seen: Iterable[float]) -> float:
+        return float(f"{max(least, *seen) * 10.0 ** (margin_db / 20.0):.2g}")
+
+    worst = max(drift.relative_l2 for drift in drifts)
+    shown = any(not math.isinf(drift.psnr_db) for drift in drifts)
+    drop_db = max(drift.quality_drop_db for drift in drifts)
+    lost = [drift.lost_db for drift in drifts if drift.lost_db is not None]
+    on = ", ".join(dict.fromkeys(drift.on for drift in drifts))
+    return Limits(
+        first_relative_l2=allowed([worst]) if shown else None,
+        quality_drop_db=max(_QUALITY_DROP_DB, math.ceil(10.0 * drop_db + 2.0) / 10.0)
+        if shown
+        else None,
+        drift_db=float(math.ceil(max(lost) + _DRIFT_MARGIN_DB)) if lost and shown else None,
+        outputs=tuple(
+            OutputLimits(
+                name=name,
+                first_relative_l2=allowed(drift.tensors[name].relative_l2 for drift in drifts),
+            )
+            for name in drifts[0].tensors
+        ),
+        source=f"measured {now_utc()[:10]} by harness init on {on}: relative L2 {worst:.2g} from "
+        f"its first outputs; {margin_db:g} dB of margin, as {why}",
+    )
 
 
 def _tensor_doubts(variant: Variant, drifts: Sequence[Drift], expected_db: float) -> Iterator[str]:

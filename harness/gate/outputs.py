@@ -7,12 +7,16 @@ from harness import agreement, measures, metrics
 from harness import fidelity as fidelities
 from harness.agreement import Agreement
 from harness.evidence import Provenance
-from harness.gate.pixels import fidelity, finite_values
-from harness.gate.ruling import rule
+from harness.gate.pixels import fidelity, finite_values, in_range
+from harness.gate.ruling import inconclusive, rule
 from harness.inputs import Values
+from harness.metrics import Metric
 from harness.roles import OutputSpec, Role
 from harness.subjects import Limits, OutputLimits
-from harness.verdict import Verdict
+from harness.verdict import Lack, Verdict
+
+_NO_FP32 = "the subject has no FP32 variant, so nobody knows what its other arithmetic costs"
+_GIVE_FP32 = "give `harness init` the FP32 model as well"
 
 
 def output(
@@ -23,8 +27,9 @@ def output(
     provenance: Provenance,
     *,
     hazard: str = "",
+    of_fp32: bool = True,
 ) -> tuple[Verdict, ...]:
-    """Judge one output against its FP32 golden: an image by its pixels, a tensor by agreement.
+    """Judge one output against its golden: an image by its pixels, a tensor by agreement.
 
     Args:
         made: The output, as `roles.decoded` gives it.
@@ -33,12 +38,16 @@ def output(
         limits: The variant's.
         provenance: Of the output.
         hazard: What is known to be dangerous in the file, or ''.
+        of_fp32: Whether an FP32 model made the golden; else it is the first output that the file
+            itself, or the subject's first, was blessed with.
 
     Raises:
         ModelError: the output has another shape than its golden.
     """
     own = limits.of(spec.name)
     cause = "; ".join(filter(None, (agreement.flat(made, reference), hazard)))
+    if not of_fp32:
+        return named(_like_the_first(made, reference, spec, limits, provenance, cause), spec)
     if spec.role is Role.IMAGE:
         match = fidelities.compare(made, reference, output_range=spec.range)
         closest = replace(
@@ -57,6 +66,38 @@ def output(
         agreed = agreement.compare(made, reference, channel_axis=spec.channel_axis)
         verdicts = agrees(agreed, own, provenance, cause=cause)
     return named(verdicts, spec)
+
+
+def _like_the_first(
+    made: Values,
+    reference: Values,
+    spec: OutputSpec,
+    limits: Limits,
+    provenance: Provenance,
+    cause: str,
+) -> tuple[Verdict, ...]:
+    """Judge an output against the first one that was blessed, and say that FP32 is lacking."""
+    own = limits.of(spec.name).first_relative_l2
+    limit = limits.first_relative_l2 if own is None else own
+    first = metrics.FIRST_RELATIVE_L2
+    if spec.role is Role.IMAGE:
+        match = fidelities.compare(made, reference, output_range=spec.range)
+        return (
+            _without_fp32(metrics.PSNR_DB),
+            rule(first, match.relative_l2, limit, provenance, cause=cause),
+            finite_values(match.non_finite_values, provenance),
+            in_range(match, provenance),
+        )
+    agreed = agreement.compare(made, reference, channel_axis=spec.channel_axis)
+    return (
+        _without_fp32(metrics.RELATIVE_L2),
+        rule(first, agreed.relative_l2, limit, provenance, cause=cause),
+        finite_values(agreed.non_finite_values, provenance),
+    )
+
+
+def _without_fp32(metric: Metric) -> Verdict:
+    return inconclusive(metric, Lack.REFERENCE, _NO_FP32, remedy=_GIVE_FP32)
 
 
 def named(verdicts: Iterable[Verdict], spec: OutputSpec) -> tuple[Verdict, ...]:

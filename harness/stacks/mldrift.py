@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness import cache, cutting, placement
-from harness.errors import DeviceError, StackMissing
+from harness.errors import DeviceError, ModelError, StackMissing
 from harness.evidence import Evidence, Provenance, now_utc, sha256_of
 from harness.graph import Graph
 from harness.images import Pixels
@@ -19,6 +19,7 @@ from harness.placement import CPU, NodePlacement, Placement
 from harness.profiles import Target
 from harness.stacks import feeding, known_failures
 from harness.stacks.feeding import Values
+from harness.text import brief
 from harness.worker import Worker
 
 GPU = "gpu"
@@ -85,10 +86,11 @@ def place(model: Model, target: Target) -> Placement:
 
     Raises:
         StackMissing: no software Vulkan driver is installed.
-        ModelError: the accelerator cannot compile the model.
+        ModelError: the accelerator cannot compile the model, or its weights are sparse.
         DeviceError: the accelerator or the driver crashed or hung.
     """
     graph = model.graph
+    _refuse_sparse(model)
     key = cache.key_of(__name__, "model", model.sha256, versions())
     found = cache.remember("placement", key, lambda: _reasons(model.data, graph), kind=_Reasons)
     if found.died:
@@ -145,15 +147,41 @@ def execute(model: Model, target: Target, inputs: Sequence[Values]) -> tuple[Val
     """Run real values as `run` runs a frame; any number of inputs, every output returned."""
     graph = model.graph
     made = [graph.tensors[i] for i in graph.outputs]
+    accelerated = any(node.unit == GPU for node in place(model, target).nodes)
+    if accelerated:
+        _refuse_int16_buffers(model)
     stored = _worker(_installed_icd()).call(
         "run",
         model.data,
         feeding.store(graph, inputs),
         [(tensor.dtype, tensor.shape) for tensor in made],
-        any(node.unit == GPU for node in place(model, target).nodes),
+        accelerated,
         timeout_s=_RUN_LIMIT_S,
     )
     return feeding.read(graph, stored)
+
+
+def _refuse_sparse(model: Model) -> None:
+    """Refuse sparse weights: the accelerator's count of what it takes of them is not its own."""
+    for op in model.graph.ops:
+        if op.name == "DENSIFY":
+            raise ModelError(
+                f"{model.name}: op #{op.index} DENSIFY unpacks sparse weights, which GPU delegates "
+                "do not take; export the model with dense weights for a GPU, or ship this file to "
+                "cpu, where XNNPACK has kernels for sparse weights"
+            )
+
+
+def _refuse_int16_buffers(model: Model) -> None:
+    """Refuse inputs and outputs of 16 bits, for which LiteRT's buffers have no dtype."""
+    graph = model.graph
+    for index in (*graph.inputs, *graph.outputs):
+        if graph.tensors[index].dtype == "int16":
+            raise ModelError(
+                f"{model.name}: tensor {brief(graph.tensors[index].name)!r} is int16, which "
+                "LiteRT's GPU buffers do not hold; export inputs and outputs as float32, int8 or "
+                "uint8 for a GPU"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -72,12 +72,14 @@ def test_a_mistake_in_the_file_is_a_config_error(
         subjects.load(toml.parent)
 
 
-def test_a_subject_without_an_fp32_variant_has_no_reference(golden_dir: Path) -> None:
+def test_the_reference_of_a_subject_without_an_fp32_variant_is_its_first_one(
+    golden_dir: Path,
+) -> None:
     subject = subjects.load(golden_dir / tiny.NAME)
-    lame = dataclasses.replace(subject, variants=subject.variants[1:])
+    quantized = dataclasses.replace(subject, variants=subject.variants[1:])
 
-    with pytest.raises(ConfigError, match="no variant has precision = 'fp32'"):
-        _ = lame.reference
+    assert (subject.has_fp32, quantized.has_fp32) == (True, False)
+    assert quantized.reference is subject.variants[1]
 
 
 def test_where_a_variant_ships_is_said_with_the_reason(toml: Path) -> None:

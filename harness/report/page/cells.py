@@ -36,6 +36,7 @@ class Class(enum.Enum):
     NEEDS_PHONE = ("N", Finding.NEEDS_PHONE.value)
     NEEDS_MEASURING = ("M", Finding.NEEDS_MEASURING.value)
     NEEDS_STACK = ("H", Finding.NEEDS_STACK.value)
+    NEEDS_REFERENCE = ("3", Finding.NEEDS_REFERENCE.value)
     NEEDS_IMAGE = ("I", Finding.NEEDS_IMAGE.value)
     NEEDS_BLESSING = ("B", Finding.NEEDS_BLESSING.value)
     ERROR = ("E", "error")

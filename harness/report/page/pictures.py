@@ -63,9 +63,10 @@ class Frame:
         subject: Name of the subject.
         name: Name of the frame.
         degraded: Number of the image that the model was given.
-        fp32: Number of the blessed FP32 output.
+        fp32: Number of the blessed FP32 output, or of the first one where there is no FP32.
         sharp: Number of the sharp target, or None.
         looks: What variants made of it, what is farthest from FP32 first.
+        of_fp32: Whether the blessed output is of FP32.
     """
 
     subject: str
@@ -74,6 +75,7 @@ class Frame:
     fp32: int
     sharp: int | None
     looks: tuple[Look, ...]
+    of_fp32: bool = True
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -199,6 +201,7 @@ def _frame(
         fp32=store.add(_eight_bits(golden.fp32_output, span)),
         sharp=None if golden.target is None else store.add(_eight_bits(golden.target, span)),
         looks=tuple(sorted(found, key=lambda look: look.psnr_db)),
+        of_fp32=golden.of_fp32,
     )
 
 

@@ -217,6 +217,7 @@ def _viewed(frame: Frame) -> dict[str, Any]:
         "title": f"{frame.subject} {frame.name}",
         "given": frame.degraded,
         "fp32": frame.fp32,
+        "reference": "FP32" if frame.of_fp32 else "first output",
         "sharp": frame.sharp,
         "looks": [
             {

@@ -187,7 +187,6 @@ class TestOfWhatIsRefused:
     @pytest.mark.parametrize(
         ("names", "message"),
         [
-            (("mine_int8",), "none of the models is FP32"),
             (("broken",), "not a .tflite file"),
             (("mine", "larger"), "larger.tflite: enlarges 2 times and"),
             (("dynamic",), "leaves its size open, [1, 1, 1, 3]; say one with --size"),

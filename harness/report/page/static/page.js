@@ -155,7 +155,7 @@
   const drawFrame = place => {
     drawn.set(place, null);
     const frame = data.frames[place.dataset.frame];
-    const kinds = [["degraded", "given"], ["FP32", "fp32"], ...(frame.sharp === null ? [] : [["sharp", "sharp"]]),
+    const kinds = [["degraded", "given"], [frame.reference, "fp32"], ...(frame.sharp === null ? [] : [["sharp", "sharp"]]),
       ["variant", "image"], ["error map", "error"]];
     const [lookBox, look] = pick("Variant", frame.looks.map((one, number) => [one.name, String(number)]), "0");
     const [leftBox, left] = pick("Left", kinds, "fp32");
@@ -199,7 +199,7 @@
       });
       const [x, y, width, height] = one.tile.map(share => share * 100 + "%");
       Object.assign(tile.style, { left: x, top: y, width, height });
-      numbers.replaceChildren(...figures("From FP32", one.figures), ...figures("From the sharp target", one.sharp));
+      numbers.replaceChildren(...figures("From " + frame.reference, one.figures), ...figures("From the sharp target", one.sharp));
     };
     images[0].addEventListener("load", scale);
     wipe.addEventListener("input", () => cut(wipe.value));
