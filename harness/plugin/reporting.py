@@ -266,6 +266,8 @@ class Reporter:
             records,
             self._session.not_shipped(),
             unrecorded=self._missing(),
+            command=("pytest", *self._config.invocation_params.args),
+            detailed=self._config.option.verbose > 0,
             width=tw.fullwidth,
             color=tw.hasmarkup,
         )

@@ -1,31 +1,25 @@
-"""Draw the summary of a run as text: one table per device and subject, variants x gates."""
+"""Draw the summary of a run as text: the verdict, a line for each variant, what is lacking."""
 
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-from rich.box import HORIZONTALS
-from rich.table import Table
+from rich.console import RenderableType
+from rich.padding import Padding
 from rich.text import Text
 
 from harness import text
-from harness.evidence import Evidence
-from harness.metrics import HEADINGS, LATENCY_MS
-from harness.report import ruling
+from harness.report import lacking, ruling, tables
 from harness.report.console import open_console
+from harness.report.lacking import Group, Reason
 from harness.report.page import story
 from harness.report.page.cells import cells
 from harness.results import Record
-from harness.verdict import Outcome, Verdict, join
+from harness.verdict import Outcome, worst
 
-_STYLES = {Outcome.PASS: "green", Outcome.FAIL: "red", Outcome.INCONCLUSIVE: "yellow"}
-_MARKS = {Outcome.PASS: "", Outcome.FAIL: "FAIL ", Outcome.INCONCLUSIVE: "? "}
-"""What tells a ruling from a pass where there is no colour."""
-_ESTIMATES = (Evidence.MODEL, Evidence.VENDOR_MODEL)
-_NARROW = 100
-"""Columns of a terminal below which long words get room for a line break."""
-_ROWS_MAX = 4
-"""Most rows that one line of the notes names; their table shows the others."""
-_RANK = {Outcome.FAIL: 0, Outcome.INCONCLUSIVE: 1, Outcome.PASS: 2}
+_NAMED = 4
+_REASONS = 2
+"""Most things that a line names and most reasons of one lack without `-v`; others are counted."""
+_INDENT = (0, 0, 0, 2)
 
 
 def summary(
@@ -33,32 +27,43 @@ def summary(
     withheld: Mapping[tuple[str, str], Sequence[str]],
     *,
     unrecorded: Sequence[str] = (),
+    command: Sequence[str] = (),
+    detailed: bool = False,
     width: int,
     color: bool,
 ) -> str:
-    """Return the sentence that matters, the tables of a run, and what does not ship.
+    """Return the verdict, the tables of a run, what is lacking, and what does not ship.
 
     Args:
         records: All rulings of the run.
         withheld: Variants that do not ship, by (target, reason).
         unrecorded: Planned tests of which nothing is known.
+        command: What was typed, `pytest` first.
+        detailed: Whether to show every resolution and gate, and to name all that is counted.
         width: Columns of the terminal.
         color: Whether to use terminal colours.
     """
     console = open_console(io.StringIO(), width=width, color=color)
     if records:
-        console.print(Text(f"{story.headline(cells(records, unrecorded))}.", style="bold"))
-    groups: dict[tuple[str, str, str], list[Record]] = {}
-    for record in records:
-        groups.setdefault((record.device, record.delegate, record.subject), []).append(record)
-    for (device, delegate, subject), group in groups.items():
-        title = f"{subject or 'tests'} on {device}:{delegate}"
-        console.print(_table(title, group, narrow=width < _NARROW))
-    for line in _notes(records, withheld):
+        console.print(_headline(records, unrecorded))
+    for drawn in tables.details(records, width=width) if detailed else tables.brief(records):
+        console.print(drawn)
+    named = None if detailed else _NAMED
+    for group in lacking.groups(records, command):
+        for line in _lack(group, named):
+            console.print(line)
+        if group.command:  # on one line, however long, so that it can be copied
+            console.print(Text(f"    {group.command}", style="bold"), soft_wrap=True)
+    for line in ruling.worse_and_allowed(records):
+        style = tables.style_of(Outcome.INCONCLUSIVE)
+        console.print(Text(f"Worse, and allowed: {text.line(line)}", style=style))
+    for line in (*_notes(records), *_unshipped(withheld, named)):
         console.print(line)
+    if records and not detailed:
+        console.print(Text("-v shows every resolution and gate.", style="dim"))
     file = console.file
     assert isinstance(file, io.StringIO)
-    return file.getvalue()
+    return "".join(f"{line.rstrip()}\n" for line in file.getvalue().splitlines())
 
 
 def change(
@@ -83,124 +88,60 @@ def change(
     return lines
 
 
-def _table(title: str, records: Sequence[Record], *, narrow: bool) -> Table:
-    table = Table(
-        title=title, title_justify="left", title_style="bold", box=HORIZONTALS,
-        padding=0, show_edge=False,
-    )  # fmt: skip
-    table.add_column("variant", overflow="fold")
-    gates = [name for name in HEADINGS if any(r.verdict.gate == name for r in records)]
-    others = sorted({r.verdict.gate for r in records} - set(HEADINGS))
-    for name in (*gates, *others):
-        heading = HEADINGS[name].heading if name in HEADINGS else name
-        table.add_column(heading, overflow="fold")
-    table.add_column("verdict", overflow="fold")
-    for (variant, resolution), row in _rows(records).items():
-        cells = [
-            _cell([r.verdict for r in row if r.verdict.gate == name], narrow=narrow)
-            for name in (*gates, *others)
-        ]
-        table.add_row(f"{variant}\n{resolution}", *cells, _verdict(row, narrow=narrow))
-    return table
+def _headline(records: Sequence[Record], unrecorded: Sequence[str]) -> Text:
+    """Return the outcome of the run in one word, and the sentence that matters."""
+    outcomes = [record.verdict.outcome for record in records]
+    outcome = worst([*outcomes, *(Outcome.INCONCLUSIVE for _ in unrecorded)])
+    broken = any(record.verdict.metric == tables.ERROR for record in records)
+    word = "ERROR" if broken and outcome is not Outcome.FAIL else outcome.value
+    style = "red" if broken else tables.style_of(outcome)
+    said = story.headline(cells(records, unrecorded))
+    return Text.assemble((word, f"bold {style}"), (f": {said}.", "bold"))
 
 
-def _rows(records: Sequence[Record]) -> dict[tuple[str, str], list[Record]]:
-    """Return the records by variant and resolution; those about all sizes join every row."""
-    rows: dict[tuple[str, str], list[Record]] = {}
-    for record in records:
-        if record.resolution:
-            rows.setdefault((record.variant, record.resolution), [])
-    for record in records:
-        keys = [
-            key for key in rows if key[0] == record.variant and record.resolution in ("", key[1])
-        ]
-        for key in keys or [(record.variant, record.resolution)]:
-            rows.setdefault(key, []).append(record)
-    order = list(dict.fromkeys(record.variant for record in records))
-    return dict(sorted(rows.items(), key=lambda item: (order.index(item[0][0]), _pixels(item[0]))))
+def _lack(group: Group, named: int | None) -> Iterator[RenderableType]:
+    """Yield what INCONCLUSIVE rulings lack, why, and what adds it."""
+    style = tables.style_of(Outcome.INCONCLUSIVE)
+    yield Text(group.title, style=style)
+    shown = group.reasons if named is None else group.reasons[:_REASONS]
+    for reason in shown:
+        yield Padding(Text(_why(reason, named), style=style), _INDENT)
+    if len(group.reasons) > len(shown):
+        more = text.counted(len(group.reasons) - len(shown), "more reason")
+        yield Padding(Text(f"and {more}", style=style), _INDENT)
+    if group.remedy:
+        yield Padding(Text(f"{group.remedy}{':' if group.command else ''}"), _INDENT)
 
 
-def _pixels(key: tuple[str, str]) -> int:
-    width, _, height = key[1].partition("x")
-    return int(width) * int(height) if height else 0
+def _why(reason: Reason, named: int | None) -> str:
+    metrics = ", ".join(reason.metrics)
+    what = reason.gate if reason.because.startswith(metrics) else f"{reason.gate} ({metrics})"
+    return f"{_some(reason.places, named)}: {what}: {reason.because}"
 
 
-def _ground(evidence: Evidence | None, *, narrow: bool) -> str:
-    """Return how something is known, with room for a line break where columns are narrow."""
-    if evidence is None:
-        return "no evidence"
-    return evidence.value.replace("+", " +") if narrow else evidence.value
+def _some(names: Sequence[str], named: int | None) -> str:
+    """Return names, those beyond a number counted."""
+    shown = names[:named]
+    more = f" and {len(names) - len(shown)} more" if len(names) > len(shown) else ""
+    return f"{', '.join(shown)}{more}"
 
 
-def _cell(verdicts: Sequence[Verdict], *, narrow: bool) -> Text:
-    """Return the worst ruling of a gate: value and limit, then outcome and evidence."""
-    if not verdicts:
-        return Text("-", style="dim")
-    head = HEADINGS.get(verdicts[0].gate)
-    usual = head.name if head else ""
-    worst = min(verdicts, key=lambda v: (_RANK[v.outcome], v.metric != usual, _margin(v), v.metric))
-    ground = _ground(worst.evidence, narrow=narrow)
-    name = "" if worst.observed is None or worst.metric == usual else f"\n{worst.metric}"
-    return Text(
-        f"{_value(worst)}{name}\n{_MARKS[worst.outcome]}{ground}", style=_STYLES[worst.outcome]
-    )
-
-
-def _value(verdict: Verdict) -> str:
-    if verdict.observed is None:
-        return "error" if verdict.metric == "error" else "unknown"
-    estimated = verdict.metric == LATENCY_MS.name and verdict.evidence in _ESTIMATES
-    text = f"{'~' if estimated else ''}{verdict.observed:.3g}"
-    if verdict.limit is not None:
-        text += f"{verdict.sense.value}{verdict.limit:.3g}"
-    return text
-
-
-def _margin(verdict: Verdict) -> float:
-    """Return how far inside its limit a value is, as a share of the limit; less is closer."""
-    if verdict.observed is None or not verdict.limit:
-        return float("inf")
-    gap = (verdict.limit - verdict.observed) / abs(verdict.limit)
-    return gap if verdict.sense.value == "<=" else -gap
-
-
-def _verdict(records: Sequence[Record], *, narrow: bool) -> Text:
-    outcome, finding, evidence = join([record.verdict for record in records])
-    if any(record.verdict.metric == "error" for record in records):
-        return Text("ERROR\nsee below", style="red")
-    ground = f" {_ground(evidence, narrow=narrow)}" if evidence else ""
-    return Text(f"{outcome.value}{ground}\n{finding.value}", style=_STYLES[outcome])
-
-
-def _about(record: Record) -> str:
-    """Return what a record is about, `deblur_unet.fp32 on pixel4:nnapi at 256x256`."""
-    name = ".".join(filter(None, (record.subject, record.variant))) or "a test"
-    at = f" at {record.resolution}" if record.resolution else ""
-    return f"{name} on {record.device}:{record.delegate}{at}"
-
-
-def _notes(
-    records: Sequence[Record], withheld: Mapping[tuple[str, str], Sequence[str]]
-) -> Iterable[Text]:
-    questions: dict[tuple[str, str], list[Record]] = {}
-    for record in records:
-        verdict = record.verdict
-        if verdict.outcome is Outcome.INCONCLUSIVE and verdict.metric != "error":
-            questions.setdefault((verdict.gate, verdict.because), []).append(record)
-    for (gate, because), found in questions.items():
-        rows = dict.fromkeys(_about(record) for record in found)
-        shown = ", ".join(list(rows)[:_ROWS_MAX])
-        more = f" and {len(rows) - _ROWS_MAX} more" if len(rows) > _ROWS_MAX else ""
-        metrics = dict.fromkeys(r.verdict.metric for r in found)
-        yield Text(
-            f"INCONCLUSIVE {shown}{more}: {gate} ({', '.join(metrics)}): {because}",
-            style="yellow",
-        )
-    for line in ruling.worse_and_allowed(records):
-        yield Text(f"Worse, and allowed: {text.line(line)}", style="yellow")
+def _notes(records: Sequence[Record]) -> Iterator[Text]:
+    """Yield what is to be known of the evidence, each clause once."""
     provenances = (record.verdict.provenance for record in records)
-    for note in dict.fromkeys(p.note for p in provenances if p is not None and p.note):
-        yield Text(f"Note: {note}", style="dim")
+    notes = (p.note for p in provenances if p is not None and p.note)
+    clauses = dict.fromkeys(clause for note in notes for clause in note.split("; "))
+    if clauses:
+        yield Text(f"Note: {'; '.join(clauses)}", style="dim")
+
+
+def _unshipped(
+    withheld: Mapping[tuple[str, str], Sequence[str]], named: int | None
+) -> Iterator[Text]:
+    """Yield what does not ship and why, phones of which the same is true together."""
+    alike: dict[tuple[str, tuple[str, ...]], list[str]] = {}
     for (target, because), variants in withheld.items():
-        line = f"Not shipped to {target}: {', '.join(variants)} - {because}"
+        alike.setdefault((because, tuple(variants)), []).append(target)
+    for (because, variants), targets in alike.items():
+        line = f"Not shipped to {_some(targets, named)}: {_some(variants, named)} - {because}"
         yield Text(text.line(line), style="dim")

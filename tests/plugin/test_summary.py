@@ -44,6 +44,24 @@ def test_it_says_every_verdict_in_whole_words_at_80_columns(
         assert word in words
 
 
+def test_the_first_word_of_it_is_the_verdict(
+    project: pytest.Pytester, troubled: pytest.Pytester
+) -> None:
+    first = _summary(troubled.runpytest("--device=pixel4", "test_latency.py"))[1]
+
+    assert first == "FAIL: unet.fp32 and unet.int8_ptq are over budget on pixel4:nnapi."
+
+
+def test_details_come_with_v_and_their_lack_is_said(project: pytest.Pytester) -> None:
+    brief = _summary(project.runpytest("--device=pixel4"))
+    detailed = _summary(project.runpytest("--device=pixel4", "-v"))
+
+    assert any(line.startswith("-v shows") for line in brief)
+    assert not any("exponent" in line for line in brief)
+    assert any("exponent" in line for line in detailed)
+    assert not any(line.startswith("-v shows") for line in detailed)
+
+
 def test_it_has_no_colour_where_there_is_no_terminal(troubled: pytest.Pytester) -> None:
     result = troubled.runpytest("--device=pixel4")
 

@@ -2,7 +2,7 @@
 
 import shlex
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from harness.evidence import Evidence
@@ -177,17 +177,23 @@ def _target(record: Record) -> str:
 
 def command(test: str, target: str, run: Run) -> str:
     """Return the shell line that repeats a test as its run did it."""
-    return shlex.join(["pytest", f"--device={target}", *_kept(run.command), test])
+    return shlex.join(["pytest", f"--device={target}", *kept(run.command), test])
 
 
-def _kept(words: Sequence[str]) -> Iterator[str]:
-    """Yield the options that change what a run finds, each with its value."""
-    taking = False
+def kept(words: Sequence[str], *, but: Collection[str] = ()) -> Iterator[str]:
+    """Yield the options that change what a run finds, each with its value.
+
+    Args:
+        words: What was typed, `pytest` first.
+        but: Options to leave out, such as `--origin`.
+    """
+    taking = ""
     for word in words[1:]:
         name, equals, _ = word.partition("=")
-        plain = name.replace("--harness-", "--", 1)
-        if taking or plain in _KEPT:
-            yield word
+        about = taking or name.replace("--harness-", "--", 1)
+        if about in _KEPT:
+            if about not in but:
+                yield word
         elif word.startswith("-o") and not word.startswith("--"):
             yield word  # -ogolden_dir=examples
-        taking = not taking and plain in _TAKES_VALUE and not equals
+        taking = "" if taking or equals or about not in _TAKES_VALUE else about
