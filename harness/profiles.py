@@ -33,6 +33,11 @@ UARCHES = {
 }  # fmt: skip
 """Implementer and part number of each core. Source: MIDR_EL1 in Arm's technical reference
 manuals; for the other makers, src/arm/uarch.c of pytorch/cpuinfo."""
+GPU_FP32 = "gpu-fp32"
+"""The GPU delegate told to compute float32 in float32, which it else does in fp16."""
+ALIKE = {GPU_FP32: "gpu", "npu": "qnn"}
+"""Delegates that reach what another one reaches, by another arithmetic or other software; a phone
+has each whose other one it has, but only where it is named."""
 ALL = "all"
 """Of `--device`: every phone."""
 UNKNOWN_UARCH = "unknown"
@@ -183,8 +188,11 @@ class Profile:
         return (self.default_delegate, *(d for d in named if d != self.default_delegate))
 
     def accelerators_of(self, delegate: str) -> tuple[Accelerator, ...]:
-        """Return the units that a delegate reaches."""
-        return tuple(a for a in self.accelerators if a.delegate == delegate)
+        """Return the units that a delegate reaches, be it by those of one that is alike."""
+        own = tuple(a for a in self.accelerators if a.delegate == delegate)
+        if own or delegate not in ALIKE:
+            return own
+        return self.accelerators_of(ALIKE[delegate])
 
     def matches(self, model: str) -> bool:
         """Return whether a phone whose ro.product.model is `model` is this one."""
@@ -201,6 +209,12 @@ class Target:
     def __repr__(self) -> str:
         """Return its name."""
         return text.repr_of(self, str(self))
+
+    @property
+    def stack(self) -> str:
+        """Return the delegate whose software on this host stands in: for `gpu-fp32` the GPU's."""
+        own = self.delegate in self.profile.delegates
+        return self.delegate if own else ALIKE.get(self.delegate, self.delegate)
 
     @functools.cached_property
     def sha256(self) -> str:
@@ -304,15 +318,26 @@ def _wished(profiles: Mapping[str, Profile], wish: str) -> list[Target]:
     found = [
         Target(profile=phone, delegate=one)
         for phone in phones
-        for one in phone.delegates
+        for one in (*phone.delegates, *_alike(phone, delegate))
         if (fnmatch.fnmatchcase(one, delegate) if delegate else one == phone.default_delegate)
     ]
     if not found:
         of = phones[0].name if len(phones) == 1 else f"no phone of {name!r}"
         has = "has no" if len(phones) == 1 else "has the"
-        delegates = dict.fromkeys(d for phone in phones for d in phone.delegates)
+        delegates = dict.fromkeys(
+            d for phone in phones for d in (*phone.delegates, *_alike(phone, *ALIKE))
+        )
         raise ConfigError(
             f"{of} {has} delegate {delegate!r}; "
             f"known: {', '.join(delegates)}{text.meant(delegate, delegates)}"
         )
     return found
+
+
+def _alike(phone: Profile, *delegates: str) -> list[str]:
+    """Return those of some delegates that a phone has by another one that is alike."""
+    return [
+        name
+        for name in delegates
+        if name not in phone.delegates and ALIKE.get(name) in phone.delegates
+    ]

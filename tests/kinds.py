@@ -219,6 +219,28 @@ def scaled(data: bytes, factor: float) -> bytes:
     return flatbuffer.pack(tree)
 
 
+def signed(data: bytes) -> bytes:
+    """Give a model a signature: its names end with `_named`, its outputs come in turned order."""
+    tree = flatbuffer.unpack(data)
+    graph = tree.subgraphs[0]
+
+    def named(indices: Sequence[int]) -> list[schema.TensorMapT]:
+        maps = []
+        for i in indices:
+            one = schema.TensorMapT()
+            one.name = graph.tensors[i].name + b"_named"
+            one.tensorIndex = i
+            maps.append(one)
+        return maps
+
+    signature = schema.SignatureDefT()
+    signature.signatureKey, signature.subgraphIndex = b"serving_default", 0
+    signature.inputs = named([int(i) for i in graph.inputs])
+    signature.outputs = named([int(i) for i in reversed(graph.outputs)])
+    tree.signatureDefs = [signature]
+    return flatbuffer.pack(tree)
+
+
 EXAMPLES = {
     "burst": burst, "classifier": classifier, "exposure": exposure, "luma": luma, "nchw": nchw,
     "quantized": functools.partial(stored_as, "uint8", size_px=32), "raw": raw,

@@ -8,6 +8,7 @@ from rich.table import Table
 
 from harness import cache, extras
 from harness.cli import shared
+from harness.devices.connect import PhoneSetup
 from harness.errors import ConfigError, StackMissing
 from harness.lab import aihub_venv
 from harness.stacks import arm64, arm64_sysroot, mldrift, qnn, xnnpack
@@ -57,10 +58,9 @@ def _examine(options: argparse.Namespace) -> list[str]:
         DeviceError: the phone or the tool failed.
     """
     from harness.devices import measured
-    from harness.devices.benchmark import tool_file
 
     (found,) = measured.attached(shared.load_profiles(options), serial=options.serial)
-    device = measured.Phone(found, "cpu", tool=tool_file.find())
+    device = measured.Phone(found, "cpu", tool=PhoneSetup.of_project().tool("cpu"))
     try:
         return device.examine_tool()
     finally:
@@ -97,7 +97,7 @@ def _benchmark_tool() -> tuple[str, str, str]:
     from harness.devices.benchmark import tool_file
 
     try:
-        tool = tool_file.load(tool_file.find())
+        tool = tool_file.load(PhoneSetup.of_project().tool(""))
     except (StackMissing, ConfigError) as error:
         return "phones over adb", "no benchmark tool", str(error)
     return "phones over adb", f"{tool.path.name} for {tool.abi or 'any ABI'}", ""

@@ -3,6 +3,7 @@
 import enum
 import socket
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from harness import ini
@@ -45,11 +46,13 @@ class PhoneSetup:
         external_delegates: Libraries on the phone for delegates that the tool does not have,
             each as `DELEGATE PATH [OPTIONS]`, such as
             `qnn /data/local/tmp/libQnnTFLiteDelegate.so backend_type:htp`.
+        litert_tools: Folder of LiteRT 2's tools, with run_model and libraries, or ''.
     """
 
     benchmark_tool: str = ""
     benchmark_preset: str = "standard"
     external_delegates: tuple[str, ...] = ()
+    litert_tools: str = ""
 
     @classmethod
     def of_project(cls) -> Self:
@@ -59,7 +62,18 @@ class PhoneSetup:
             benchmark_tool=said.text("benchmark_tool"),
             benchmark_preset=said.text("benchmark_preset") or cls.benchmark_preset,
             external_delegates=said.lines("external_delegates"),
+            litert_tools=said.text("litert_tools"),
         )
+
+    def tool(self, delegate: str) -> Path:
+        """Return the tool that measures through a delegate.
+
+        Raises:
+            StackMissing: none is named, or there is no such file.
+        """
+        from harness.devices.benchmark import tool_file
+
+        return tool_file.find(self.benchmark_tool, litert=self.litert_tools, delegate=delegate)
 
     def measuring(self, delegate: str) -> "Measuring":
         """Return how a phone is measured through a delegate.
@@ -112,7 +126,6 @@ def connect(
     if origin is Origin.EMULATED:
         return Emulated(target)
     from harness.devices import measured  # adbutils and protobuf: only where they are used
-    from harness.devices.benchmark import tool_file
     from harness.devices.phone.adb import Server
 
     server = Server.from_environment()
@@ -140,7 +153,7 @@ def connect(
     return measured.Phone(
         found[0],
         target.delegate,
-        tool=tool_file.find(phone_setup.benchmark_tool),
+        tool=phone_setup.tool(target.delegate),
         measuring=phone_setup.measuring(target.delegate),
     )
 

@@ -24,6 +24,8 @@ from harness.placement import UNKNOWN, NodePlacement, Placement
 from harness.profiles import Profile, Target
 from harness.stacks import arm64, gpu_rules, mldrift, nnapi, qnn, xnnpack
 
+_ATTACH = "attach the phone, with LiteRT 2's tools and the NPU's libraries"
+
 
 class Emulated:
     """The software of one phone through one delegate, on this host; implements Device."""
@@ -80,7 +82,7 @@ class Emulated:
     def time(self, model: Model, *, limit_ms: float | None = None) -> Estimate:
         """Estimate the latency of one inference; no host time is ever reported as a phone's."""
         del limit_ms  # an estimate costs the same whatever it is judged by
-        if self.delegate == "qnn" and (missing := qnn.missing()) is not None:
+        if (missing := self._missing_npu()) is not None:
             raise StackMissing(missing)
         return estimate(model, self.place(model), self._target)
 
@@ -92,15 +94,15 @@ class Emulated:
     @functools.lru_cache(maxsize=256)  # noqa: B019 - one device lives as long as the run
     def place(self, model: Model) -> Placement:
         """Say which op runs where, by the strongest software available here."""
-        if self.delegate == "cpu":
+        if self._target.stack == "cpu":
             return xnnpack.place(model)
-        if self.delegate == "nnapi":
+        if self._target.stack == "nnapi":
             return nnapi.place(model, self._target)
-        if self.delegate == "gpu":
+        if self._target.stack == "gpu":
             if mldrift.missing() is None:
                 return mldrift.place(model, self._target)
             return gpu_rules.place(model, self._target)
-        if (missing := qnn.missing()) is not None:
+        if (missing := self._missing_npu()) is not None:
             return _unknown(model, self.fingerprint, missing)
         return qnn.place(model, self._target)
 
@@ -109,7 +111,7 @@ class Emulated:
         known = memory.of_graph(
             model.graph, self._provenance(model, Evidence.RULES, by="tensors of the graph")
         )
-        if self.delegate != "qnn" or qnn.missing() is not None:
+        if self._target.stack != "qnn" or qnn.missing() is not None:
             return known
         if self.place(model).cpu_ops == len(model.graph.ops):
             return known
@@ -128,7 +130,7 @@ class Emulated:
 
         Only for the CPU delegate, where the QEMU stack is installed and the model is small.
         """
-        if self.delegate != "cpu" or not numerics.can_count(model.graph, self._target):
+        if self._target.stack != "cpu" or not numerics.can_count(model.graph, self._target):
             return None
         return Instructions(
             count=arm64.instructions(model, self._target),
@@ -147,6 +149,14 @@ class Emulated:
 
     def close(self) -> None:
         """Release nothing: worker processes are shared by all devices and end with this one."""
+
+    def _missing_npu(self) -> str | None:
+        """Return what an NPU's answers lack here, or None; None too for what is no NPU."""
+        if self._target.stack in ("cpu", "nnapi", "gpu"):
+            return None
+        if self._target.stack == "npu":
+            return f"no software of this chip's NPU ({self.profile.soc}) runs on a host; {_ATTACH}"
+        return qnn.missing()
 
     def _provenance(
         self,

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Self
 
 from harness import latency, memory, text
-from harness.devices.benchmark import benchmark_tool, outputs, timing, tool_file
+from harness.devices.benchmark import benchmark_tool, running, timing, tool_file
 from harness.devices.benchmark.bench import Bench, Identity
 from harness.devices.benchmark.benchmark_tool import Preset
 from harness.devices.benchmark.measuring import Measuring
@@ -31,7 +31,6 @@ from harness.memory import Memory
 from harness.model import Model
 from harness.placement import Placement
 from harness.profiles import Profile
-from harness.stacks import feeding
 
 FAKE_PROPERTY = "ro.harness.fake"
 _IDENTITY = (
@@ -186,36 +185,12 @@ class Phone:
 
         Raises:
             ModelError: the model does not take the inputs.
+            ConfigError: no tool at hand writes what the model makes.
             DeviceError: the phone, the tool or the driver failed, or the outputs have a wrong
                 size.
         """
-        graph = model.graph
-        stored = feeding.store(graph, Inputs.of(given).of_graph(graph))
-        self._bench.enter()
-        if "output_filepath" not in self._bench.flags:
-            raise ConfigError(
-                f"{self._tool.path}: cannot write a model's output (no --output_filepath); fetch "
-                "a newer build of TensorFlow Lite's benchmark_model (LiteRT 2's has no such flag)"
-            )
-        fed = [
-            (graph.tensors[i].name, graph.tensors[i].shape, self._bench.put(v.tobytes(), "in.bin"))
-            for i, v in zip(graph.inputs, stored, strict=True)
-        ]
-        size_bytes = sum(graph.tensors[i].size_bytes for i in graph.outputs)
-        preset = replace(self._preset(model), runs=1, warmup_runs=1)
-        flags = benchmark_tool.input_flags(fed, flags=self._bench.flags)
-        done = self._bench.run_model(
-            model.data,
-            preset,
-            [*flags, "--output_filepath={run}/output.bin"],
-            stage=f"running {model.name}",
-            files={"output.bin": size_bytes + 1},
-        )
-        where = f"phone {self.identity.serial}: running {model.name}"
-        return Output(
-            values=outputs.read(graph, done.files["output.bin"], where=where),
-            provenance=self._provenance(model, {}),
-        )
+        values = running.run(self._bench, model, Inputs.of(given), self._preset(model))
+        return Output(values=values, provenance=self._provenance(model, {}))
 
     def place(self, model: Model) -> Placement:
         """Say which op ran where, from the traces of one run.
@@ -376,10 +351,8 @@ class Phone:
         return Job(model=model.data, preset=self._preset(model), name=model.name)
 
     def _preset(self, model: Model) -> Preset:
-        """Return how a model is run: on the CPU only an fp16 export is computed in fp16."""
-        preset = self._measuring.preset
-        half = self._delegate != "cpu" or model.graph.has_float16_weights
-        return replace(preset, allow_fp16=preset.allow_fp16 and half)
+        half = model.graph.has_float16_weights
+        return self._measuring.preset.on(self._delegate, float16_weights=half)
 
     def _provenance(self, model: Model, record: Mapping[str, float | str]) -> Provenance:
         preset = self._measuring.preset

@@ -45,9 +45,9 @@ def choose(target: Target, graph: Graph, *, in_fp16: bool = False) -> Numerics:
         graph: What is to run.
         in_fp16: Let CPU kernels compute float32 in fp16, as most accelerators do.
     """
-    if target.delegate == "qnn":
+    if target.stack == "qnn":
         return _qnn(target) if qnn.missing() is None else _cpu(target, graph, qnn.missing, in_fp16)
-    if target.delegate == "gpu":
+    if target.stack == "gpu":
         if mldrift.missing() is None and graph.macs <= _GPU_LIMIT_GMACS * 1e9:
             return _mldrift(target)
         return _cpu(target, graph, mldrift.missing, in_fp16)
@@ -94,7 +94,7 @@ def _cpu(
     arm = fp16 and _can_run_arm(target) and arm64.cost_s(graph, fp16=True) <= _ARM64_LIMIT_S
     stronger = wanted() if wanted else None
     notes = [f"{target.delegate} arithmetic is not at hand here, CPU kernels stand in"]
-    if target.delegate == "cpu":
+    if target.stack == "cpu":
         notes = []
     if stronger:
         notes.append(stronger)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from harness import profiles
 from harness.errors import ConfigError
 from harness.estimate import roofline, work
-from harness.profiles import EstimateConstants, Profile
+from harness.profiles import GPU_FP32, EstimateConstants, Profile
 
 STAND_IN_PHONE = "pixel4"
 """Whose constants stand in for a phone without figures: the one with the most public ones."""
@@ -63,6 +63,10 @@ def ground(profile: Profile, delegate: str, precision: str) -> Ground:
         return _fitted(own, where=f"{profile.name}: {delegate} {precision}")
     if precision == work.INT16:
         return _int16(ground(profile, delegate, work.INT8), delegate)
+    if delegate == GPU_FP32:
+        in_fp16 = ground(profile, "gpu", precision)
+        basis = f"{in_fp16.basis}; in fp16, and float32 takes the GPU longer by a factor not known"
+        return replace(in_fp16, absolute=False, basis=basis)
     if delegate == "gpu" and precision == work.INT8:
         # TFLite's GPU delegate dequantizes 8-bit models and computes in float.
         return ground(profile, delegate, work.FLOAT)

@@ -17,7 +17,7 @@ from harness.graph import Graph
 from harness.latency import Estimate
 from harness.model import Model
 from harness.placement import ON_CPU, Placement
-from harness.profiles import Target
+from harness.profiles import GPU_FP32, Target
 
 _MIB = 2**20
 _STAND_IN_SHARE_MAX = 0.1
@@ -151,7 +151,7 @@ def break_down(graph: Graph, placement: Placement, target: Target) -> Breakdown:
 def _break_down(graph: Graph, placement: Placement, target: Target) -> Breakdown:
     grounds = _Grounds(target, graph.macs)
     fused = kernels.fuse(graph, placement)
-    by_vendor = target.delegate == snapdragon.DELEGATE
+    by_vendor = target.stack == snapdragon.DELEGATE
     costs, parts, guessed, mixed = [], [], set[str](), 0
     for kernel in fused:
         if by_vendor and kernel.unit not in ON_CPU:
@@ -246,7 +246,8 @@ class _Grounds:
         self._found: dict[tuple[str, str], Ground] = {}
 
     def of(self, unit: str, precision: str) -> Ground:
-        key = ("cpu" if unit in ON_CPU else self._target.delegate, precision)
+        delegate = GPU_FP32 if self._target.delegate == GPU_FP32 else self._target.stack
+        key = ("cpu" if unit in ON_CPU else delegate, precision)
         if key not in self._found:
             found = constants.ground(self._target.profile, *key)
             ratio = interval.widen(

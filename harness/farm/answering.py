@@ -166,7 +166,6 @@ def recover(post: str) -> None:
 
 def _opened(post: Post, target: Target) -> Device:
     from harness.devices import measured
-    from harness.devices.benchmark import tool_file
 
     setup = PhoneSetup.of_project()
     (found,) = measured.attached({target.profile.name: target.profile}, serial=post.serial)
@@ -180,9 +179,8 @@ def _opened(post: Post, target: Target) -> Device:
         lock_owner=post.owner,
         lock_wait_s=post.lock_wait_s * scale,
     )
-    return measured.Phone(
-        found, target.delegate, tool=tool_file.find(setup.benchmark_tool), measuring=measuring
-    )
+    tool = setup.tool(target.delegate)
+    return measured.Phone(found, target.delegate, tool=tool, measuring=measuring)
 
 
 def main() -> None:

@@ -12,13 +12,15 @@ from harness.errors import ConfigError, HarnessError
 from harness.evidence import sha256_of
 from harness.inputs import Inputs
 from harness.model import Model
-from harness.profiles import Target
+from harness.profiles import GPU_FP32, Target
 from harness.requests import Request, Verb
 from harness.stacks import feeding
 
 OPTIONS = {
     "cpu": "--tflite_delegates xnnpack",
     "gpu": "--tflite_delegates gpu",
+    GPU_FP32: "--tflite_delegates gpu --tflite_options "
+    "gpu_inference_priority1=TFLITE_GPU_INFERENCE_PRIORITY_MAX_PRECISION",
     "nnapi": "--tflite_delegates nnapi",
     "qnn": "--tflite_delegates qnn",
 }

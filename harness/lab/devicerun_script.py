@@ -133,9 +133,9 @@ def _state(script: Script) -> None:
 
 def preset_of(request: Request, measuring: Measuring) -> Preset:
     """Return how the tool is run for a request."""
-    preset = measuring.preset
-    half = request.target.delegate != "cpu" or request.model.graph.has_float16_weights
-    preset = replace(preset, allow_fp16=preset.allow_fp16 and half)
+    preset = measuring.preset.on(
+        request.target.delegate, float16_weights=request.model.graph.has_float16_weights
+    )
     if request.verb is Verb.RUN:
         return replace(preset, runs=1, warmup_runs=1)
     return preset if request.verb is Verb.TIME else replace(preset, runs=3, warmup_runs=1)

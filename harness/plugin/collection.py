@@ -155,6 +155,7 @@ def _lab(config: pytest.Config, origin: Origin) -> Lab:
             benchmark_tool=ini(config, "benchmark_tool"),
             benchmark_preset=ini(config, "benchmark_preset"),
             external_delegates=tuple(ini(config, "external_delegates")),
+            litert_tools=ini(config, "litert_tools"),
         ),
         consent=["all"] if option(config, "yes") else ini(config, "lab_consent"),
         resume=bool(option(config, "resume")),

@@ -1,6 +1,6 @@
 """Measure on a fake phone through a real adb server: what a phone says is what is reported."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from harness.devices.phone.lock import HOME
 from harness.errors import ConfigError, DeviceError, MeasurementError
 from harness.evidence import Evidence
 from harness.graph import parse
+from harness.images import Size
 from harness.inputs import Inputs
 from harness.model import Model
 from harness.placement import CPU
@@ -222,13 +223,88 @@ def test_every_build_of_the_tool_gives_a_median(plugged: Plugged, variant: Model
     assert latency.p95_ms == pytest.approx(0.7, rel=0.05)
 
 
-def test_the_litert_2_tool_cannot_give_pixels_and_says_so(plugged: Plugged, variant: Model):
-    plugged.folder.switch(tool_build="litert2")
-    device = plugged.phone("gpu")
+@pytest.fixture
+def by_litert(plugged: Plugged) -> Iterator[Callable[[str], Phone]]:
+    opened: list[Phone] = []
 
-    with pytest.raises(ConfigError, match="cannot write a model's output"):
-        device.run(variant.at(SIZE), phones.frame())
-    device.close()
+    def phone(delegate: str = "gpu") -> Phone:
+        opened.append(plugged.phone(delegate, tool=plugged.folder.litert_tool))
+        return opened[-1]
+
+    yield phone
+    for device in opened:
+        device.close()
+
+
+@pytest.mark.parametrize("delegate", ["gpu", "gpu-fp32", "cpu"])
+def test_the_three_facts_by_litert_2s_tools_are_those_by_the_other_tool(
+    plugged: Plugged, variant: Model, by_litert, delegate: str
+):
+    plugged.folder.switch(latency_us={"": 700.0}, noise_share=0.0)
+    model, frame = variant.at(SIZE), phones.frame()
+    with plugged.phone(delegate) as device:
+        pixels, placement = device.run(model, frame).pixels, device.place(model)
+    device = by_litert(delegate)
+
+    np.testing.assert_array_equal(device.run(model, frame).pixels, pixels)
+    assert device.place(model).nodes == placement.nodes
+    assert device.time(model).median_ms == pytest.approx(0.7, rel=0.05)
+
+
+def test_outputs_of_run_model_come_back_by_name_in_the_order_of_the_signature(by_litert):
+    model = phones.model(kinds.signed(kinds.two_outputs()), name="many")
+    given = {name: phones.frame(SIZE) for name in model.graph.input_names}
+
+    output = by_litert().run(model, Inputs(given))
+
+    expected = xnnpack.execute(model, Inputs(given).of_graph(model.graph))
+    assert tuple(output.values) == model.graph.output_names
+    for values, wanted in zip(output.values.values(), expected, strict=True):
+        np.testing.assert_allclose(values, wanted, atol=1e-5)
+
+
+def test_what_run_model_cannot_write_is_refused_before_it_runs(plugged: Plugged, by_litert):
+    model = phones.model(models.conv_net(dtype="int8"), name="int8")
+    _, height, width, _ = model.graph.tensors[model.graph.inputs[0]].shape
+
+    with pytest.raises(ConfigError, match=r"float32 outputs only.*makes int8"):
+        by_litert().run(model, phones.frame(Size(width_px=width, height_px=height)))
+
+
+def test_without_run_model_beside_it_litert_2s_tool_gives_no_pixels(
+    plugged: Plugged, variant: Model, by_litert
+):
+    (plugged.folder.litert_tool.parent / "run_model").unlink()
+
+    with pytest.raises(ConfigError, match="put run_model of the same release beside it"):
+        by_litert().run(variant.at(SIZE), phones.frame())
+
+
+def test_a_run_model_that_lacks_its_library_is_one_clear_error(
+    plugged: Plugged, variant: Model, by_litert
+):
+    (plugged.folder.litert_tool.parent / "libLiteRt.so").unlink()
+
+    with pytest.raises(DeviceError, match=r"libLiteRt\.so.*not found"):
+        by_litert().run(variant.at(SIZE), phones.frame())
+
+
+@pytest.mark.parametrize("litert", [False, True])
+@pytest.mark.parametrize(("delegate", "half"), [("gpu", True), ("gpu-fp32", False)])
+def test_the_gpu_is_told_its_precision(
+    plugged: Plugged, variant: Model, litert: bool, delegate: str, half: bool
+):
+    tool = plugged.folder.litert_tool if litert else plugged.folder.tool
+    with plugged.phone(delegate, tool=tool) as device:
+        device.place(variant.at(SIZE))
+        asked = plugged.folder.last_command()
+
+    wanted = {f"--allow_fp16={str(half).lower()}"}
+    if not litert:
+        wanted.add(f"--gpu_precision_loss_allowed={str(half).lower()}")
+    elif not half:
+        wanted.add("--gpu-precision=fp32")
+    assert wanted <= set(asked.split())
 
 
 @pytest.mark.parametrize(

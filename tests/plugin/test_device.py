@@ -74,7 +74,7 @@ def test_all_means_every_profile(pytester: pytest.Pytester) -> None:
     ("asked", "message"),
     [
         ("pixel5", "ERROR: no device profile 'pixel5'; known: *mate30pro, *pixel4, *reno3*"),
-        ("pixel4:npu", "ERROR: pixel4 has no delegate 'npu'; known: nnapi, gpu, cpu"),
+        ("pixel4:npu", "ERROR: pixel4 has no delegate 'npu'; known: nnapi, gpu, cpu, gpu-fp32"),
     ],
 )
 def test_an_unknown_name_ends_with_one_line_that_names_the_known_ones(

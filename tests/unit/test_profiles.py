@@ -184,3 +184,28 @@ def test_the_taskset_masks_of_a_shipped_profile_name_each_core_once(profile: Pro
 
     assert all(mask.bit_count() == cores for mask, cores in masks)
     assert sum(mask for mask, _ in masks).bit_count() == sum(cores for _, cores in masks)
+
+
+def test_the_gpu_in_float32_is_had_where_it_is_named_and_by_no_pattern_of_others():
+    named = profiles.select(SHIPPED, ["pixel8:gpu-fp32"])
+    everything = profiles.select(SHIPPED, profiles.every_delegate(["all"]))
+
+    assert [str(target) for target in named] == ["pixel8:gpu-fp32"]
+    assert named[0].stack == "gpu"
+    assert named[0].profile.accelerators_of("gpu-fp32") == SHIPPED["pixel8"].accelerators_of("gpu")
+    assert "gpu-fp32" not in {target.delegate for target in everything}
+    assert {t.delegate for t in profiles.select(SHIPPED, ["*:gpu-fp32"])} == {"gpu-fp32"}
+
+
+def test_a_phone_without_a_gpu_delegate_has_none_in_float32_either(tmp_path: Path):
+    mine = profiles.load_all([write(tmp_path)])
+
+    with pytest.raises(ConfigError, match="has no delegate 'gpu-fp32'; known: nnapi, cpu"):
+        profiles.select(mine, ["mine:gpu-fp32"])
+
+
+def test_a_snapdragons_npu_is_reached_by_litert_2_too():
+    (target,) = profiles.select(SHIPPED, ["galaxy_s24:npu"])
+
+    assert target.stack == "qnn"
+    assert target.profile.accelerators_of("npu")[0].soc_model == "SM8650"

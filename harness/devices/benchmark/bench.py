@@ -3,33 +3,26 @@
 import contextlib
 import posixpath
 import shlex
-import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from harness.devices.benchmark import benchmark_tool
+from harness.devices.benchmark import benchmark_tool, failures
 from harness.devices.benchmark.benchmark_tool import Preset
 from harness.devices.benchmark.measuring import Measuring
+from harness.devices.benchmark.store import CLEAN, PUSH_MIB_PER_S, SPARE_S, Store
 from harness.devices.benchmark.tool_file import ToolFile
 from harness.devices.phone import device_state
 from harness.devices.phone.adb import AdbConnection
 from harness.devices.phone.device_state import State
 from harness.devices.phone.lock import RUN, STORE, PhoneLock, SettingChange
 from harness.errors import ConfigError, DeviceError, MeasurementError
-from harness.evidence import sha256_of
 
 _ASK_LIMIT_S = 30.0
-_PUSH_MIB_PER_S = 1.0
-"""Slowest transfer that is waited for; a worn USB 2 cable gives 5 to 30."""
-_SPARE_S = 20.0
 _HANG_SHARE = 0.9
 _RENEW_S = 20.0
 """The lock is renewed every so many seconds; it lasts much longer."""
-_STORE_DAYS = 30
-_PREPARE = f"""
-rm -f {STORE}/part.*
-find {STORE} -type f -mtime +{_STORE_DAYS} -delete
+_PREPARE = f"""{CLEAN}
 input keyevent KEYCODE_WAKEUP >/dev/null 2>&1
 cmd power set-fixed-performance-mode-enabled false >/dev/null 2>&1; echo "power $?"
 ls {STORE}
@@ -103,8 +96,8 @@ class Bench:
         """
         tool.check(identity.abis)
         self._connection = connection
-        self._identity = identity
-        self._tool = tool
+        self.identity = identity
+        self.tool = tool
         self.delegate = delegate
         self.accelerator = accelerator
         self._measuring = measuring
@@ -113,22 +106,23 @@ class Bench:
         self._nnapi = delegate == "nnapi"
         self._lock = PhoneLock(
             connection,
-            lease_s=self._limit_s + 2 * _SPARE_S + _ASK_LIMIT_S,
+            lease_s=self._limit_s + 2 * SPARE_S + _ASK_LIMIT_S,
             owner=measuring.lock_owner,
             wait_s=measuring.lock_wait_s,
         )
         self._sure = (0, 0.0)
         """Breaks of the connection and the span of time for which the phone is known to be held."""
-        self._stored: set[str] = set()
+        self._store = Store(connection)
         self._tool_path = ""
         self.flags: frozenset[str] = frozenset()
+        self._folders = ""
         self.fixed_performance = False
         self.best_sentinel = 0
 
     @property
     def serial(self) -> str:
         """Return the phone's serial."""
-        return self._identity.serial
+        return self.identity.serial
 
     def fence(self) -> int:
         """Renew the lock now; return how often the phone had been taken when it was taken.
@@ -156,7 +150,7 @@ class Bench:
             return
         self.flags = frozenset()
         lines = self._ask(_PREPARE, "preparing it").splitlines()
-        self._stored = {line for line in lines if not line.startswith("power ")}
+        self._store.take_stock([line for line in lines if not line.startswith("power ")])
         changes = [
             SettingChange(kind="setting", name="system screen_off_timeout", value="86400000")
         ]
@@ -167,7 +161,8 @@ class Bench:
         if self.fixed_performance:
             changes.append(SettingChange(kind="power", name="fixed-performance-mode", value="true"))
         self._lock.change(changes)
-        self._tool_path = self.put(self._tool.data, "benchmark_model", mode=0o755)
+        self._tool_path = self.put(self.tool.data, "benchmark_model", mode=0o755)
+        self._folders = self._library_folders()
         self.flags = self._ask_flags()
 
     def leave(self) -> None:
@@ -178,25 +173,8 @@ class Bench:
         self.flags = frozenset()
 
     def put(self, data: bytes, name: str, *, mode: int = 0o644) -> str:
-        """Return the path of a file with this content on the phone, pushing it if it is new.
-
-        The file gets its name only after its hash was checked there.
-        """
-        sha256 = sha256_of(data)
-        stored = f"{sha256[:32]}-{name}"
-        path = f"{STORE}/{stored}"
-        if stored not in self._stored:
-            part = f"{STORE}/part.{sha256[:32]}"
-            limit_s = _SPARE_S + len(data) / 2**20 / _PUSH_MIB_PER_S
-            stage = f"pushing {name} ({len(data) / 2**20:.1f} MiB)"
-            self._connection.push(data, part, mode=mode, stage=stage, timeout_s=limit_s)
-            self._ask(
-                f'case "$(sha256sum {part})" in {sha256}*) chmod {mode:o} {part} && '
-                f"mv {part} {path} ;; *) rm -f {part}; echo 'arrived damaged' >&2; exit 1 ;; esac",
-                stage,
-            )
-            self._stored.add(stored)
-        return path
+        """Return the path of a file with this content on the phone, pushing it if it is new."""
+        return self._store.put(data, name, mode=mode)
 
     def run_model(
         self,
@@ -245,6 +223,8 @@ class Bench:
         mask: str = "",
         files: Mapping[str, int] | None = None,
         nnapi_log: bool = False,
+        program: str = "",
+        copies: Mapping[str, str] | None = None,
     ) -> ToolRun:
         """Run the tool once.
 
@@ -254,14 +234,22 @@ class Bench:
             mask: Cores to pin it to, in hex; '' for any.
             files: Names of the files that it writes, with the most bytes each may have.
             nnapi_log: Let NNAPI log its choices, and return them as the file `log`.
+            program: Path on the phone of another tool to run, or '' for the benchmark tool.
+            copies: Files on the phone to copy into the folder before, by their names there.
 
         Raises:
             DeviceError: the phone went away, or the tool crashed, hung, failed or is no program.
             ConfigError: the tool does not know a flag.
         """
-        command = self._command(flags, mask=mask, files=list(files or ()), nnapi_log=nnapi_log)
+        command = self._command(
+            flags,
+            tool=device_state.pinned(program or self._tool_path, mask),
+            files=list(files or ()),
+            nnapi_log=nnapi_log,
+        )
+        command = "".join(_copying(name, path) for name, path in (copies or {}).items()) + command
         start = time.monotonic()
-        limit_s = self._limit_s + _SPARE_S
+        limit_s = self._limit_s + SPARE_S
         reply = self._connection.shell(command, stage=stage, timeout_s=limit_s)
         elapsed_s = time.monotonic() - start
         output = f"{reply.stdout}\n{reply.stderr}"
@@ -273,18 +261,17 @@ class Bench:
                 f"{RUN}/{name}",
                 most_bytes=most_bytes,
                 stage=f"{stage}: fetching {name}",
-                timeout_s=_SPARE_S + most_bytes / 2**20 / _PUSH_MIB_PER_S,
+                timeout_s=SPARE_S + most_bytes / 2**20 / PUSH_MIB_PER_S,
             )
             for name, most_bytes in wanted.items()
         }
         return ToolRun(output=output, elapsed_s=elapsed_s, files=found)
 
     def _command(
-        self, flags: Sequence[str], *, mask: str, files: Sequence[str], nnapi_log: bool
+        self, flags: Sequence[str], *, tool: str, files: Sequence[str], nnapi_log: bool
     ) -> str:
         """Return shell that runs the tool under a limit and leaves its exit code."""
         words = " ".join(shlex.quote(flag.replace("{run}", RUN)) for flag in flags)
-        tool = device_state.pinned(self._tool_path, mask)
         inner = shlex.quote(f'echo $$ >{RUN}/pid; {self._libraries()}exec {tool} "$@"')
         before, after = "", f"rm -f {RUN}/pid"
         if self._nnapi:
@@ -301,12 +288,18 @@ class Bench:
         )
 
     def _libraries(self) -> str:
-        """Return shell that lets an external delegate find the vendor's libraries."""
-        external = self._measuring.external
-        if external is None or "/" not in external.path:
+        """Return shell that lets the tool and its delegate find their libraries."""
+        if not self._folders:
             return ""
-        folder = shlex.quote(posixpath.dirname(external.path))
-        return f"export LD_LIBRARY_PATH={folder} ADSP_LIBRARY_PATH={folder}; "
+        return f"export LD_LIBRARY_PATH={self._folders} ADSP_LIBRARY_PATH={self._folders}; "
+
+    def _library_folders(self) -> str:
+        """Return the folders on the phone that libraries are looked for in, for the shell."""
+        external, libraries = self._measuring.external, self.tool.libraries()
+        folders = [self._store.folder(libraries)] if libraries else []
+        if external is not None and "/" in external.path:
+            folders.append(posixpath.dirname(external.path))
+        return ":".join(shlex.quote(folder) for folder in folders)
 
     def state(self, *, sentinel_mask: str | None = None) -> State:
         """Read the phone's state.
@@ -349,7 +342,8 @@ class Bench:
         stage = "asking the benchmark tool for its flags"
         kept = f"{self._tool_path}.help"
         reply = self._connection.shell(
-            f"cat {kept} 2>/dev/null || timeout -s 9 {_ASK_LIMIT_S:g} {self._tool_path} --help",
+            f"cat {kept} 2>/dev/null || {{ {self._libraries()}"
+            f"timeout -s 9 {_ASK_LIMIT_S:g} {self._tool_path} --help; }}",
             stage=stage,
             timeout_s=2 * _ASK_LIMIT_S,
         )
@@ -365,29 +359,24 @@ class Bench:
     def _check_exit(self, exit_code: int, output: str, stage: str, elapsed_s: float) -> None:
         if exit_code == 0:
             return
-        where = f"phone {self.serial}: {stage}: the benchmark tool"
-        lines = [line.strip() for line in output.splitlines() if line.strip()]
-        errors = [line for line in lines if "ERROR" in line or "rror:" in line or "Failed" in line]
-        said = "; ".join((errors or lines)[-3:])[-400:] or "it printed nothing"
-        if exit_code in (124, 137) and elapsed_s >= _HANG_SHARE * self._limit_s:
-            raise DeviceError(f"{where} hung and was stopped after {self._limit_s:g} s")
-        if exit_code in (126, 127) or "not executable" in output:
+        hung = elapsed_s >= _HANG_SHARE * self._limit_s
+        said = failures.explain(exit_code, output, hung_s=self._limit_s if hung else None)
+        if said.startswith(failures.CANNOT_BE_RUN):
             self.flags = frozenset()  # `enter` looks again at what the phone has
-            raise DeviceError(
-                f"{where} cannot be run ({said}); the phone runs "
-                f"{', '.join(self._identity.abis)}: fetch a build for that"
-            )
-        if exit_code > 128:
-            number = exit_code - 128
-            known = {int(s): s.name for s in signal.Signals}
-            name = known.get(number, f"signal {number}")
-            raise DeviceError(f"{where} or a driver in it crashed ({name}): {said}")
-        raise DeviceError(f"{where} failed with exit code {exit_code}: {said}")
+            said += f"; the phone runs {', '.join(self.identity.abis)}: fetch a build for that"
+        raise DeviceError(f"phone {self.serial}: {stage}: the benchmark tool {said}")
 
     def _check_flags(self, output: str) -> None:
         strange = benchmark_tool.unconsumed_flags(output)
         if strange:
             raise ConfigError(
-                f"{self._tool.path}: does not know {' '.join(strange)} and went on without; "
+                f"{self.tool.path}: does not know {' '.join(strange)} and went on without; "
                 "fetch a newer build"
             )
+
+
+def _copying(name: str, path: str) -> str:
+    """Return shell that copies a file on the phone into the folder of a run."""
+    target = shlex.quote(f"{RUN}/{name}")
+    folder = shlex.quote(posixpath.dirname(f"{RUN}/{name}"))
+    return f"mkdir -p {folder} && cp {shlex.quote(path)} {target} || exit 1; "

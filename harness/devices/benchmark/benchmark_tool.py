@@ -11,9 +11,11 @@ import itertools
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from harness.devices.benchmark import litert_tools
 from harness.errors import ConfigError, DeviceError
+from harness.profiles import GPU_FP32
 
 _COUNT_MAX = 1e9
 _NUMBER = r"[-+]?(?:\d[\d.]*(?:[eE][-+]?\d+)?|nan|inf)"
@@ -42,6 +44,14 @@ class Preset:
     threads: int = 4
     allow_fp16: bool = True
     pinned: bool = True
+
+    def on(self, delegate: str, *, float16_weights: bool) -> "Preset":
+        """Return how a model is run through a delegate.
+
+        On the CPU only an fp16 export is computed in fp16, through `gpu-fp32` none is.
+        """
+        half = delegate != GPU_FP32 and (delegate != "cpu" or float16_weights)
+        return replace(self, allow_fp16=self.allow_fp16 and half)
 
 
 MAX_SECS = 150.0
@@ -117,14 +127,18 @@ def lacking(flags: frozenset[str]) -> list[str]:
     """Return what a build cannot do, one sentence for each, best fetched newer."""
     needs = {
         "graph": "is no benchmark_model: it lists no --graph",
-        "output_filepath": "cannot write a model's output (--output_filepath): no fidelity",
-        "input_layer_value_files": "cannot read a frame (--input_layer_value_files): no fidelity",
         "model_runtime_info_output_file": "writes no runtime info: placement rests on its op "
         "profile, which cannot tell two delegates apart",
         "enable_op_profiling": "has no op profile: no share of time on the CPU",
         "result_file_path": "writes no result file: timings are read from its text, which in "
         "older builds has no percentiles, so that each timing takes 20 runs",
     }
+    if not litert_tools.is_litert_2(flags):  # whose run_model makes the pixels
+        needs |= {
+            "output_filepath": "cannot write a model's output (--output_filepath): no fidelity",
+            "input_layer_value_files": "cannot read a frame (--input_layer_value_files): no "
+            "fidelity",
+        }
     return [sentence for flag, sentence in needs.items() if flag not in flags]
 
 
@@ -145,7 +159,8 @@ def delegate_flags(
     """Return the flags that ask for a delegate.
 
     Args:
-        delegate: nnapi, gpu, cpu, hexagon, or any name with an external delegate's library.
+        delegate: nnapi, gpu, gpu-fp32, cpu, hexagon, or any name with an external delegate's
+            library.
         accelerator: NNAPI's name of the unit, such as `google-edgetpu`; '' lets NNAPI choose.
         allow_fp16: Let float32 models be computed in float16.
         external: The library to load; asks for it whatever the delegate is called.
@@ -163,10 +178,19 @@ def delegate_flags(
         wanted.append("disable_nnapi_cpu=true")
         if accelerator:
             wanted.append(f"nnapi_accelerator_name={accelerator}")
-    elif delegate == "gpu":
+    elif delegate in ("gpu", GPU_FP32):
         wanted = ["use_gpu=true", f"gpu_precision_loss_allowed={_flag(allow_fp16)}"]
+        if flags is not None and not allow_fp16:
+            wanted.append("gpu-precision=fp32")
+            if not flags & {"gpu_precision_loss_allowed", "gpu-precision", "allow_fp16"}:
+                raise ConfigError(
+                    "this benchmark tool cannot be told to compute in float32 on the GPU; fetch "
+                    "a newer build"
+                )
     elif delegate == "cpu":
-        wanted = ["use_xnnpack=true"]
+        wanted = [
+            "use_cpu=true" if flags and litert_tools.is_litert_2(flags) else "use_xnnpack=true"
+        ]
         if allow_fp16:
             wanted.append("xnnpack_force_fp16=true")
     elif delegate == "hexagon":
@@ -183,6 +207,11 @@ def delegate_flags(
             raise ConfigError(f"this benchmark tool has no flag --{name}; fetch a newer build")
         optional = [flag for flag in optional if flag.partition("=")[0] in flags]
     return tuple(f"--{flag}" for flag in (essential, *optional))
+
+
+def once(preset: Preset) -> Preset:
+    """Return a preset for a run whose output counts: one inference after one to warm up."""
+    return replace(preset, runs=1, warmup_runs=1)
 
 
 def run_flags(preset: Preset, *, flags: frozenset[str] | None = None) -> tuple[str, ...]:

@@ -10,13 +10,14 @@ from harness.evidence import sha256_of
 
 VARIABLE = "HARNESS_BENCHMARK_TOOL"
 _WHERE = (
-    "fetch a prebuilt `benchmark_model` for your phone's ABI (LiteRT: "
-    "storage.googleapis.com/litert/binaries/latest/android_arm64/benchmark_model; TensorFlow "
-    "Lite: the performance measurement guide lists nightly android_aarch64 builds) and name it "
-    f"with the ini key `benchmark_tool` or ${VARIABLE}"
+    "fetch a prebuilt `benchmark_model` for your phone's ABI (TensorFlow Lite: the performance "
+    "measurement guide lists nightly android_aarch64 builds) and name it with the ini key "
+    f"`benchmark_tool` or ${VARIABLE}; or LiteRT 2's with run_model beside it "
+    "(storage.googleapis.com/litert/binaries/latest/android_arm64/), their folder as `litert_tools`"
 )
 _MACHINES = {0xB7: "arm64-v8a", 0x28: "armeabi-v7a", 0x3E: "x86_64", 0x03: "x86"}
 """ABI by e_machine. Source: ELF specification, Android NDK ABI names."""
+_OF_NPUS = ("libLiteRtDispatch_", "libLiteRtCompilerPlugin_")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,14 +40,46 @@ class ToolFile:
                 f"{self.path}: built for {self.abi}, the phone runs {', '.join(abis)}; {_WHERE}"
             )
 
+    def libraries(self) -> Mapping[str, bytes]:
+        """Return LiteRT's own libraries that lie beside it, by name; those of NPUs are not."""
+        return {
+            path.name: path.read_bytes()
+            for path in sorted(self.path.parent.glob("libLiteRt*.so"))
+            if path.is_file() and not path.name.startswith(_OF_NPUS)
+        }
 
-def find(named: str = "", environ: Mapping[str, str] = os.environ) -> Path:
-    """Return the tool that the ini key names, else the one that the environment names.
+    def beside(self, name: str) -> "ToolFile | None":
+        """Return the tool of another name that lies beside it, or None.
+
+        Raises:
+            ConfigError: it is no program for Android.
+        """
+        path = self.path.parent / name
+        return load(path) if path.is_file() else None
+
+
+def find(
+    named: str = "",
+    environ: Mapping[str, str] = os.environ,
+    *,
+    litert: str = "",
+    delegate: str = "",
+) -> Path:
+    """Return the tool that measures through a delegate.
+
+    Args:
+        named: The tool that the ini key names; else the environment's counts.
+        environ: The environment.
+        litert: Folder of LiteRT 2's tools, or ''. They measure through `npu`, and through every
+            delegate where no other tool is named.
+        delegate: The delegate, or '' for any.
 
     Raises:
-        StackMissing: neither does, or there is no such file.
+        StackMissing: none is named, or there is no such file.
     """
     text = named or environ.get(VARIABLE, "")
+    if litert and (delegate == "npu" or not text):
+        text = str(Path(litert) / "benchmark_model")
     if not text:
         raise StackMissing(f"no benchmark tool is named; {_WHERE}")
     path = Path(text).expanduser()

@@ -10,7 +10,7 @@ import resource
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from harness.evidence import sha256_of
 from harness.graph import parse
 from harness.statistics import percentile
 
+LITERT_2 = "litert2"
 _BASE = (
     "num_runs=50", "min_secs=1", "max_secs=150", "num_threads=-1", "warmup_runs=1",
     "warmup_min_secs=0.5", "graph=", "input_layer=", "input_layer_shape=",
@@ -45,14 +46,17 @@ _SINCE_2025 = (
 )  # fmt: skip
 _LITERT_2 = (
     "num_runs=50", "min_secs=1", "max_secs=150", "num_threads=-1", "warmup_runs=1",
-    "warmup_min_secs=0.5", "graph=", "use_cpu=true", "use_gpu=false", "use_npu=false",
-    "result_file_path=", "model_runtime_info_output_file=", "require_full_delegation=false",
+    "warmup_min_secs=0.5", "graph=", "signature_to_run_for=", "use_cpu=true", "use_gpu=false",
+    "use_npu=false", "dispatch_library_path=", "compiler_plugin_library_path=",
+    "compiler_cache_path=", "allow_fp16=true", "gpu_backend=", "gpu-precision=auto",
+    "use_profiler=false", "result_file_path=", "model_runtime_info_output_file=",
+    "require_full_delegation=false", "mediatek_nerun_pilot_version=",
 )  # fmt: skip
 FLAGS: Mapping[str, Sequence[str]] = {
     "2020": _BASE,
     "2022": _BASE + _SINCE_2022,
     "2025": _BASE + _SINCE_2022 + _SINCE_2025,
-    "litert2": _LITERT_2,
+    LITERT_2: _LITERT_2,
 }
 _PROFILER_OVERHEAD = 1.1
 
@@ -71,6 +75,8 @@ def main(arguments: Sequence[str]) -> int:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     folder = Folder(Path(os.environ[ENVIRONMENT]))
     switches = folder.switches()
+    if arguments[:1] == [LITERT_2]:  # one of LiteRT 2's tools, whatever the build of the other
+        switches, arguments = replace(switches, tool_build=LITERT_2), arguments[1:]
     prefix = "" if switches.tool_build == "2020" else "INFO: "
     known = dict(flag.split("=", 1) for flag in FLAGS[switches.tool_build])
     if faults.take(folder, Fault.TOOL_WRONG_ABI):
@@ -92,7 +98,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _benchmark(folder: Folder, switches: Switches, flags: dict[str, str], prefix: str) -> int:
-    if _break(folder, switches):
+    if breaks(folder):
         return 1
     model = Path(flags["graph"]).read_bytes()
     graph = parse(model)
@@ -114,7 +120,7 @@ def _benchmark(folder: Folder, switches: Switches, flags: dict[str, str], prefix
     return 0
 
 
-def _break(folder: Folder, switches: Switches) -> bool:
+def breaks(folder: Folder) -> bool:
     """Do what is planted; return whether the tool fails."""
     if faults.take(folder, Fault.TOOL_ABORTS):
         print("F libc : Fatal signal 6 (SIGABRT) in vendor driver", file=sys.stderr, flush=True)
@@ -217,7 +223,7 @@ def _report(
     cut_off: bool,
 ) -> None:
     """Print the results as the build does, and write its result file."""
-    percentiles = switches.tool_build in ("2025", "litert2")
+    percentiles = switches.tool_build in ("2025", LITERT_2)
     init, warmup, timed = samples.init_us, samples.warmup_us, samples.timed_us
     lines = [
         f"The input model file size (MB): {model_bytes / 1e6:g}",
@@ -227,8 +233,12 @@ def _report(
         f"Running benchmark for at least {len(timed)} iterations",
     ]
     if not cut_off:
-        lines += [_count(timed, percentiles) + "\n", *_summary(switches, flags, samples)]
-    print("\n".join(prefix + line for line in lines))
+        lines.append(_count(timed, percentiles) + "\n")
+    summary = [] if cut_off else _summary(switches, flags, samples)
+    apart = switches.tool_build == LITERT_2  # through LiteRT's own log
+    print("\n".join(prefix + line for line in (lines if apart else lines + summary)))
+    if apart:
+        print("\n".join(prefix + line for line in summary), file=sys.stderr)
     if flags.get("result_file_path") and not cut_off:
         result = Timings(
             init_ms=init / 1e3,
@@ -253,11 +263,12 @@ def _summary(switches: Switches, flags: dict[str, str], samples: Samples) -> lis
             f"Average inference timings in us: Warmup: {average:g}, Init: {init:.0f}, "
             f"Inference: {mean:g}"
         ]
-    if switches.tool_build == "litert2":
+    if switches.tool_build == LITERT_2:
         return [
             "========== BENCHMARK RESULTS ==========",
             f"Model initialization: {init / 1e3:.2f} ms",
             f"Warmup (first):       {warmup[0] / 1e3:.2f} ms",
+            f"Warmup (avg):         {float(np.mean(warmup)) / 1e3:.2f} ms ({len(warmup)} runs)",
             f"Inference (avg):      {mean / 1e3:.2f} ms ({len(timed)} runs)",
         ]
     peak = []

@@ -4,6 +4,7 @@ FOLDER/root/     what the phone shows as /data, /sys and parts of /proc
 FOLDER/bin/      getprop, setprop, settings, dumpsys, logcat, taskset, cmd, input, date
 FOLDER/state/    properties, settings, logs, planted faults and switches, for them and a person
 FOLDER/benchmark_model      the tool to name as $HARNESS_BENCHMARK_TOOL
+FOLDER/litert/   LiteRT 2's tools, benchmark_model to name and run_model, with their libraries
 """
 
 import json
@@ -21,6 +22,8 @@ ENVIRONMENT = "HARNESS_FAKE_PHONE"
 """Name of the variable that tells the fake phone's programs where its folder is."""
 MARK = "ro.harness.fake"
 """Property that only a fake phone has."""
+LIBRARIES = ("libLiteRt.so", "libLiteRtClGlAccelerator.so")
+"""What LiteRT 2's tools load. Source: LiteRT, litert/tools."""
 _PATHS = re.compile(
     r"(?<![\w./-])/(?=(?:data|sys|vendor|proc/loadavg|proc/stat|proc/sys)(?![\w.-]))"
 )
@@ -61,6 +64,7 @@ class Folder:
         self.root = self.path / "root"
         self.state = self.path / "state"
         self.tool = self.path / "benchmark_model"
+        self.litert_tool = self.path / "litert/benchmark_model"
 
     def environment(self) -> dict[str, str]:
         """Return the environment of the phone's programs."""
@@ -195,10 +199,18 @@ def _write_programs(folder: Folder) -> None:
         path = programs / name
         path.write_text(f"#!/bin/sh\nS=${ENVIRONMENT}/state\n{text}")
         path.chmod(0o755)
-    folder.tool.write_text(
-        f'#!/bin/sh\nexec {sys.executable} -P -m harness.devices.fake_phone.benchmark_model "$@"\n'
-    )
-    folder.tool.chmod(0o755)
+    package = "harness.devices.fake_phone"
+    _write_tool(folder.tool, f'{package}.benchmark_model "$@"')
+    _write_tool(folder.litert_tool, f'{package}.benchmark_model litert2 "$@"')
+    _write_tool(folder.litert_tool.parent / "run_model", f'{package}.run_model "$@"')
+    for name in LIBRARIES:
+        (folder.litert_tool.parent / name).write_text("a library of the fake phone\n")
+
+
+def _write_tool(path: Path, module: str) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(f"#!/bin/sh\nexec {sys.executable} -P -m {module}\n")
+    path.chmod(0o755)
 
 
 _PROGRAMS: Mapping[str, str] = {

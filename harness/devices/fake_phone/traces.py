@@ -21,14 +21,20 @@ _DELEGATES = {
     "use_hexagon": ("Hexagon", "TfLiteHexagonDelegate"),
     "use_xnnpack": ("XNNPACK", _XNNPACK),
     "external_delegate_path": ("EXTERNAL", "TfLiteQnnDelegate"),
-    "use_npu": ("NPU", "DispatchDelegate"),
 }
+_LITERT_2 = {
+    "use_npu": ("NPU", "DispatchDelegate"),
+    "use_gpu": ("GPU", "LITERT_CL"),
+    "use_cpu": ("XNNPACK", _XNNPACK),
+}
+"""What LiteRT 2 asks in this order. Source: LiteRT, runtime/dispatch/dispatch_delegate.cc; device
+logs for LITERT_CL."""
 _STAMP = "11-24 01:02:03.456  4242  4242 I "
 
 
 def asked(flags: dict[str, str]) -> tuple[str, str]:
     """Return the label and the node name of the delegate that the flags ask for, or ('', '')."""
-    for flag, names in _DELEGATES.items():
+    for flag, names in (_LITERT_2 if "use_npu" in flags else _DELEGATES).items():
         if flags.get(flag, "") not in ("", "false"):
             return names
     return "", ""
@@ -52,8 +58,10 @@ def delegate(
             return False
     taken = _taken(switches, label, graph)
     if label:
+        _replacing(name, taken, graph)
+    if label and "use_npu" not in flags:
         print(f"{prefix}{label} delegate created.")
-        _log_lines(label, name, taken, graph, prefix)
+        _log_lines(label, taken, graph, prefix)
     if label == "NNAPI" and folder.getprop("debug.nn.vlog"):
         _driver_log(folder, switches, graph, taken, accelerator)
     path = flags.get("model_runtime_info_output_file", "")
@@ -71,15 +79,21 @@ def _taken(switches: Switches, label: str, graph: Graph) -> list[bool]:
     return [op.name not in switches.refused_ops for op in graph.ops]
 
 
-def _log_lines(label: str, name: str, taken: Sequence[bool], graph: Graph, prefix: str) -> None:
+def _replacing(name: str, taken: Sequence[bool], graph: Graph) -> None:
+    """Print what TensorFlow Lite's runtime prints whenever a delegate takes nodes."""
     partitions = partition(graph, taken)
-    kernels = sum(1 for ops in partitions if taken[ops[0]])
-    if kernels:
+    if any(taken):
         print(
             f"VERBOSE: Replacing {sum(taken)} out of {len(taken)} node(s) with delegate ({name}) "
             f"node, yielding {len(partitions)} partitions for subgraph 0 (main).",
             file=sys.stderr,
         )
+
+
+def _log_lines(label: str, taken: Sequence[bool], graph: Graph, prefix: str) -> None:
+    """Print what TensorFlow Lite's tool says of a delegate; LiteRT 2's says nothing."""
+    partitions = partition(graph, taken)
+    kernels = sum(1 for ops in partitions if taken[ops[0]])
     if len(partitions) == 1 and kernels:
         print(
             f"{prefix}Explicitly applied {label} delegate, and the model graph will be completely "

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness import estimate
+from harness import estimate, profiles
 from harness.errors import ConfigError, ModelError
 from harness.estimate.reference.draft import Draft
 from harness.evidence import Evidence
@@ -239,3 +239,15 @@ def test_an_op_whose_inputs_make_no_sense_is_a_model_error() -> None:
 
     with pytest.raises(ModelError, match="export the model again"):
         estimate.estimate_graph(broken, phones.place(broken), phones.target())
+
+
+def test_the_gpu_in_float32_is_estimated_as_a_ratio_only_with_the_reason() -> None:
+    shipped = profiles.load_all([profiles.SHIPPED])
+    half, whole = (
+        estimate.estimate_graph(net(), phones.place(net()), target)
+        for target in profiles.select(shipped, ["pixel4:gpu", "pixel4:gpu-fp32"])
+    )
+
+    assert half.absolute
+    assert not whole.absolute
+    assert "float32 takes the GPU longer by a factor not known" in whole.basis
