@@ -1,9 +1,10 @@
 """What a ruling is about, a variant on a phone at a resolution or frame; and the plan of a run."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from harness import baselines, goldens, samples, subjects, text
+from harness.earlier import Earlier
 from harness.errors import BlessedDataError, ConfigError
 from harness.images import Size
 from harness.keys import Key
@@ -23,6 +24,7 @@ class Case:
         withheld: Why the variant does not ship here though it is tested, or ''.
         revision: What an earlier variant is of, such as `origin/main`; '' for today's.
         before: The same variant as it was, where a change is judged against that; else None.
+        earlier: What an earlier run found of it, where a change is judged against that; else None.
     """
 
     target: Target
@@ -31,6 +33,7 @@ class Case:
     withheld: str = ""
     revision: str = ""
     before: "Case | None" = None
+    earlier: Earlier | None = field(default=None, repr=False)
 
     @property
     def key(self) -> Key:
@@ -61,6 +64,7 @@ class Case:
             withheld=self.withheld,
             revision=self.revision,
             before=self.before,
+            earlier=self.earlier,
             size=size,
         )
 
@@ -108,6 +112,7 @@ class Case:
                 withheld=self.withheld,
                 revision=self.revision,
                 before=self.before,
+                earlier=self.earlier,
                 size=size,
                 frame=name,
             )

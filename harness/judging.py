@@ -17,6 +17,7 @@ from types import ModuleType
 from harness import baselines, gate, gates, goldens, measures
 from harness.baselines import Baseline
 from harness.cases import Case, FrameCase, SizedCase
+from harness.earlier import Earlier
 from harness.errors import BlessedDataError, HarnessError, MeasurementError, StackMissing
 from harness.goldens import Golden
 from harness.keys import Key
@@ -31,7 +32,7 @@ from harness.verdict import Lack, Verdict
 
 NO_EVIDENCE = (MeasurementError, StackMissing)
 """Errors after which there is nothing to rule by: a void measurement, a stack not installed."""
-ASKED_SELDOM = frozenset({"further", "clip", "tiling", "before"})
+ASKED_SELDOM = frozenset({"further", "clip", "tiling", "before", "earlier"})
 """What a gate's test asks for that few cases have: further measures, clips, tiles, a change."""
 
 
@@ -132,6 +133,7 @@ def _verdicts(
         "check": lambda: check,
         "before": lambda: before(case),
         "subject_before": lambda: subject_before(case),
+        "earlier": lambda: earlier(case),
     }
     if isinstance(case, SizedCase):
         offered |= {
@@ -178,6 +180,8 @@ def expanded(case: Case, names: Collection[str], *, keys: Collection[str] = ()) 
         case.before is None or case.before.variant.sha256 == case.variant.sha256
     ):
         return ()
+    if "earlier" in names and case.earlier is None:
+        return ()
     if "further" in names and not measures.asks(case.variant.limits):
         return ()
     if "clip" in names and not any(one.role is Role.STATE for one in case.subject.inputs):
@@ -203,6 +207,12 @@ def subject_before(case: Case) -> Subject:
     """Return the subject of a case as it was before a change; `expanded` gives no others."""
     assert case.before is not None
     return case.before.subject
+
+
+def earlier(case: Case) -> Earlier:
+    """Return what an earlier run found of a case; `expanded` gives no others."""
+    assert case.earlier is not None
+    return case.earlier
 
 
 def further(case: Case, own: Mapping[str, Measured]) -> tuple[Measure, ...]:

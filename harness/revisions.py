@@ -234,17 +234,18 @@ def _weaker(
     for part in dataclasses.fields(was):
         before, after = getattr(was, part.name), getattr(now, part.name)
         if isinstance(before, int | float):
-            yield from _one(part.name, before, after, at_least=part.name in _AT_LEAST)
+            yield from looser(part.name, before, after, at_least=part.name in _AT_LEAST)
     if not (isinstance(was, Limits) and isinstance(now, Limits)):
         return
     for name, limit in was.own.items():
         for end in ("at_least", "at_most"):
             before, after = getattr(limit, end), getattr(now.own.get(name), end, None)
             if before is not None:
-                yield from _one(f"own.{name}", before, after, at_least=end == "at_least")
+                yield from looser(f"own.{name}", before, after, at_least=end == "at_least")
 
 
-def _one(name: str, before: float, after: float | None, *, at_least: bool) -> Iterator[str]:
+def looser(name: str, before: float, after: float | None, *, at_least: bool) -> Iterator[str]:
+    """Yield a line where a limit allows more than it did, or is gone."""
     if after is None:
         yield f"{name} {before:g} -> no limit"
     elif (after < before) if at_least else (after > before):
@@ -259,7 +260,7 @@ def _compare_scaling(was: Subject, now: Subject, add: Callable[[str], None]) -> 
         return
     for name in ("exponent", "cliff_ratio"):
         before, after = getattr(was.scaling, name), getattr(now.scaling, name)
-        for what in _one(name, before, after, at_least=False):
+        for what in looser(name, before, after, at_least=False):
             add(f"scaling {what} in {SUBJECT_FILE}")
     for gone in sorted(set(was.scaling.resolutions) - set(now.scaling.resolutions)):
         add(f"scaling no longer asks for {gone}")
@@ -301,9 +302,9 @@ def _baselines(was: Subject, now: Subject) -> Iterator[str]:
             continue
         other = after[key]
         at_least = _SENSES.get(one.metric) is Sense.AT_LEAST
-        for what in _one(label, one.value, other.value, at_least=at_least):
+        for what in looser(label, one.value, other.value, at_least=at_least):
             yield f"{what} because {other.because!r}"
-        yield from _one(f"{label}: spread", one.spread, other.spread, at_least=False)
+        yield from looser(f"{label}: spread", one.spread, other.spread, at_least=False)
 
 
 def _by_key(subject: Subject) -> Mapping[tuple[str, ...], baselines.Baseline]:

@@ -27,6 +27,7 @@ from harness.gate.pixels import (
     worst_tile,
 )
 from harness.gate.ruling import Check, inconclusive, rule
+from harness.gate.since import image_since, since
 from harness.gate.sizes import file_size, memory
 from harness.gate.times import first_inference, latency, scaling
 from harness.gate.units import describe_fallbacks, residency
@@ -42,6 +43,7 @@ __all__ = [
     "file_size",
     "finite",
     "first_inference",
+    "image_since",
     "in_range",
     "inconclusive",
     "latency",
@@ -61,6 +63,7 @@ __all__ = [
     "rule",
     "scaling",
     "seam",
+    "since",
     "unobserved",
     "worst_tile",
 ]

@@ -26,12 +26,13 @@ _ROUNDING_DB = 58.92
 Source: an error that is uniform over one step of 255 has the mean square step^2 / 12.
 """
 _USUAL = ChangeAllowance()
-_OUTCOMES = {
+OUTCOMES = {
     Change.BETTER: Outcome.PASS,
     Change.EQUAL: Outcome.PASS,
     Change.WORSE: Outcome.FAIL,
     Change.UNDECIDED: Outcome.INCONCLUSIVE,
 }
+"""What the gate rules on a change."""
 _CHANGES = {
     Ruling.SLOWER: Change.WORSE,
     Ruling.FASTER: Change.BETTER,
@@ -81,7 +82,7 @@ def against(
         limit=before + allowed if metric.sense is Sense.AT_MOST else before - allowed,
         sense=metric.sense,
         unit=metric.unit,
-        outcome=Outcome.PASS if kept else _OUTCOMES[change],
+        outcome=Outcome.PASS if kept else OUTCOMES[change],
         provenance=provenance,
         cause="; ".join(filter(None, (why, cause if change is Change.WORSE else ""))),
         change=change,
@@ -116,7 +117,7 @@ def latency_against(fact: Pairs | EstimatePair, allowance: ChangeAllowance = _US
         observed=comparison.ratio,
         limit=1 + plan.margin_share,
         sense=metrics.LATENCY_RATIO.sense,
-        outcome=_OUTCOMES[change],
+        outcome=OUTCOMES[change],
         provenance=fact.provenance,
         cause=f"{change.value}; {sequential.describe(comparison, plan)}",
         lacks=Lack.PRECISION if change is Change.UNDECIDED else None,
@@ -211,7 +212,7 @@ def _apart(between: Fidelity, provenance: Provenance, closer: Verdict | None) ->
         observed=between.psnr_db,
         sense=metrics.PIXELS_DB.sense,
         unit=metrics.PIXELS_DB.unit,
-        outcome=_OUTCOMES[change],
+        outcome=OUTCOMES[change],
         provenance=provenance,
         cause=cause,
         lacks=Lack.TARGET if change is Change.UNDECIDED else None,

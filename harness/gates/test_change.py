@@ -1,14 +1,19 @@
 """Rule on a change (C): a variant against what it was, where `--against` names the earlier one."""
 
+import itertools
+
 import numpy as np
 
-from harness import fidelity, gate, metrics, samples, verdict
+from harness import fidelity, gate, metrics, observations, samples, verdict
 from harness.cases import Case, FrameCase, SizedCase
-from harness.evidence import Provenance
+from harness.earlier import Earlier
+from harness.evidence import Evidence, Provenance
 from harness.goldens import Expected, Golden
-from harness.images import Size
+from harness.images import Output, Size
 from harness.inputs import Values
 from harness.lab import DeviceUnderTest
+from harness.placement import describe_moves
+from harness.placement import moved as moved_ops
 from harness.requests import Request, Verb
 from harness.roles import Role
 from harness.subjects import Subject, Variant
@@ -17,10 +22,25 @@ from harness.verdict import Lack, Verdict
 GATE = verdict.CHANGE
 _INSTRUCTIONS_NOISE_SHARE = 0.005
 """Source: measured under QEMU, where repeats spread by 0.15 %."""
+_PSNR_NOISE_DB = 0.01
+"""As `harness bless` has it."""
+_CHANGED = {metric.name: metric for metric in metrics.ALL if metric.gate == GATE}
+_PLACED = (metrics.CPU_OPS.name, metrics.PARTITIONS.name)
+_NOISE = {metrics.INSTRUCTIONS.name: 1.0, metrics.QUALITY_DB.name: 1.0}
+"""Of which numbers the spread is noise: an estimate has none, a phone's has an interval."""
+_ALLOWED = {metrics.LATENCY_MS.name: 1.0, metrics.INSTRUCTIONS.name: 1.0}
+"""Which numbers may grow by the share of cost that subject.toml allows."""
 
 
 def asks(case: SizedCase) -> list[Request]:
-    """Return what a case will ask of both versions: on a frame pixels, else what it costs."""
+    """Return what a case will ask of both versions: on a frame pixels, else what it costs.
+
+    Of a run there is no earlier version to ask.
+    """
+    if case.earlier is not None and isinstance(case, FrameCase):
+        return observations.runs(case, samples.load(case.subject, case.frame))
+    if case.earlier is not None:
+        return observations.asks(case)
     if case.before is None:
         return []
     both: tuple[Case, ...] = (case, case.before)
@@ -78,6 +98,103 @@ def test_pixels_are_no_worse_than_before(
     was = device.feed(before, golden.inputs, golden.size)
 
     same_network = subject.reference.sha256 == subject_before.reference.sha256
+    check(*_beside(golden, now, was, same_network=same_network))
+
+
+def test_nothing_costs_more_than_the_run_measured(
+    device: DeviceUnderTest,
+    subject: Subject,
+    variant: Variant,
+    earlier: Earlier,
+    size: Size,
+    check: gate.Check,
+) -> None:
+    """C6: latency, CPU ops, partitions, instructions, quality and file size, against a run's."""
+    placement = device.place(variant, subject.run_size(size))
+    was = earlier.placements.get(str(subject.run_size(size)))
+    moved = moved_ops(was, placement) if was is not None else ()
+    verdicts = [
+        gate.since(
+            _CHANGED[one.metric.name],
+            one.value,
+            earlier.number(one.metric.name, str(size), one.provenance.evidence),
+            one.provenance,
+            run=earlier.run,
+            low=one.low,
+            high=one.high,
+            within=_NOISE.get(one.metric.name, 0.0) * one.spread,
+            allowed_share=_ALLOWED.get(one.metric.name, 0.0) * subject.change.cost_share,
+            cause=describe_moves(moved) if one.metric.name in _PLACED else "",
+            moved=moved if one.metric.name == metrics.CPU_OPS.name else (),
+        )
+        for one in observations.of(device, subject, variant, size)
+    ]
+    check(*verdicts, *_file_since(variant, earlier, size, subject))
+
+
+def _file_since(variant: Variant, earlier: Earlier, size: Size, subject: Subject) -> list[Verdict]:
+    """Judge the size of a file that is another than the run's; of the same file there is none."""
+    model = variant.model()
+    if model.sha256 in {
+        n.provenance.file_sha256 for n in itertools.chain(*earlier.numbers.values())
+    }:
+        return []
+    metric = metrics.CHANGED_FILE_SIZE_MIB
+    made = Provenance(
+        evidence=Evidence.RULES, device="", variant_sha256=model.sha256, file_sha256=model.sha256
+    )
+    was = earlier.number(metric.name, str(size), made.evidence)
+    share = subject.change.file_size_share
+    mib = len(model.data) / 2**20
+    return [gate.since(metric, mib, was, made, run=earlier.run, allowed_share=share)]
+
+
+def test_pixels_are_no_worse_than_the_run_made(
+    device: DeviceUnderTest,
+    subject: Subject,
+    variant: Variant,
+    earlier: Earlier,
+    golden: Golden,
+    check: gate.Check,
+) -> None:
+    """C7: the output is as close to the truth as the run's, and told apart from it."""
+    now = observations.made(device, subject, variant, golden)
+    was = earlier.image(str(golden.size), golden.inputs.sha256)
+    same_network = subject.reference.sha256 == earlier.reference_sha256
+    kind = now.provenance.evidence
+    if was is None and same_network:
+        check(*_psnr_since(golden, now, earlier))
+    elif was is None:
+        why = f"keeps no image of frame {golden.name}, and tested no such FP32 file"
+        check(gate.image_since(metrics.PIXELS_DB, earlier, Lack.FACT, why))
+    elif was.provenance.evidence is not kind:
+        why = (
+            f"made its image on {was.provenance.evidence.value} evidence, this one on {kind.value}"
+        )
+        check(gate.image_since(metrics.PIXELS_DB, earlier, Lack.FACT, why))
+    else:
+        check(*_beside(golden, now, was, same_network=same_network))
+
+
+def _psnr_since(golden: Golden, now: Output, earlier: Earlier) -> list[Verdict]:
+    """Judge the PSNR against one FP32 golden, where the run keeps numbers and no images."""
+    verdicts: list[Verdict] = []
+    for ours, expected in golden.paired(now.values):
+        spec, kind = expected.spec, now.provenance.evidence
+        if spec.role is not Role.IMAGE:
+            continue
+        name = "/".join(filter(None, (spec.name and spec.file_name, metrics.PSNR_DB.name)))
+        was = earlier.number(name, str(golden.size), kind, frame=golden.name)
+        db = fidelity.compare(ours, expected.fp32, output_range=expected.output_range).psnr_db
+        ruled = gate.since(
+            metrics.CHANGED_PSNR_DB, db, was, now.provenance, run=earlier.run, within=_PSNR_NOISE_DB
+        )
+        verdicts += gate.named([ruled], spec)
+    return verdicts
+
+
+def _beside(golden: Golden, now: Output, was: Output, *, same_network: bool) -> list[Verdict]:
+    """Judge each image of two outputs."""
     verdicts: list[Verdict] = []
     for (ours, expected), (theirs, _) in zip(
         golden.paired(now.values), golden.paired(was.values), strict=True
@@ -88,7 +205,7 @@ def test_pixels_are_no_worse_than_before(
     if not verdicts:
         why = f"frame {golden.name} has no output that is an image"
         verdicts = [gate.inconclusive(metrics.PIXELS_DB, Lack.FACT, why)]
-    check(*verdicts)
+    return verdicts
 
 
 def _pixels(

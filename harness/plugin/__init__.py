@@ -33,6 +33,7 @@ FIXTURES = frozenset(
         "further",
         "before",
         "subject_before",
+        "earlier",
         "tiling",
     }
 )
@@ -84,7 +85,7 @@ _INI: dict[str, dict[str, Any]] = {
         "default": [],
     },
     "history": {"help": "SQLite file or postgresql://... that takes each run in", "default": ""},
-    "against": {"help": "git revision or folder of subjects to judge against", "default": ""},
+    "against": {"help": "git revision, folder of subjects or run to judge against", "default": ""},
     "nightly": {
         "help": "options of `harness nightly`, one a line",
         "type": "linelist",
@@ -165,9 +166,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption(
         "--harness-against",
-        metavar="REV",
+        metavar="REV|RUN",
         help="judge a change: only variants that differ from a git revision or folder of subjects, "
-        "each beside what it was; default the ini key against, else none",
+        "each beside what it was; or every variant beside what a run found, by its id or results "
+        "file; default the ini key against, else none",
     )
     group.addoption(
         "--harness-shard",

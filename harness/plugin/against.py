@@ -1,13 +1,17 @@
-"""Judge a change: the subjects as they were, beside today's, for `--against`."""
+"""Judge a change: the subjects as they were, or an earlier run, beside today's, for `--against`."""
 
 import contextlib
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from harness import cases, revisions, subjects
 from harness.cases import Plan
 from harness.errors import ConfigError
 from harness.subjects import SUBJECT_FILE, Subject
+
+if TYPE_CHECKING:
+    from harness.earlier_runs import EarlierRun
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,8 +19,8 @@ class Against:
     """What a change is judged against.
 
     Attributes:
-        revision: A git revision or a folder, as it was typed.
-        plan: The cases that differ, each with what it was.
+        revision: A git revision or a folder, as it was typed; or a run.
+        plan: The cases that are judged, each with what it was.
         unchanged: How many cases do not differ and are not judged.
         loosened: What the change made easier to pass, one line each.
         new: Names of the subjects that it did not have, judged by their limits alone.
@@ -29,12 +33,66 @@ class Against:
     new: tuple[str, ...] = ()
 
 
-def read(folder: Path, revision: str, plan: Plan, stack: contextlib.ExitStack) -> Against:
-    """Read the subjects as they were; their files stay for as long as the stack is open.
+@dataclass(frozen=True, kw_only=True)
+class Where:
+    """Where a change's other side is looked for.
+
+    Attributes:
+        golden_dir: The folder of today's subjects.
+        root: The folder whose `.results` holds the runs.
+        history: Address of the history, or ''.
+    """
+
+    golden_dir: Path
+    root: Path
+    history: str
+
+
+def read(named: str, where: Where, plan: Plan, stack: contextlib.ExitStack) -> Against:
+    """Read what a change is judged against: a folder, a run, or a git revision.
+
+    Args:
+        named: A folder of subjects, a results file, the id of a run, or a git revision.
+        where: Where that is looked for.
+        plan: Today's cases.
+        stack: For as long as it is open, files of a revision stay.
 
     Raises:
-        ConfigError: there is no such revision or folder.
+        ConfigError: there is no such folder, run or revision.
     """
+    if Path(named).is_dir():
+        return _of_revision(where.golden_dir, named, plan, stack)
+    from harness import earlier_runs  # only where a change may be judged against a run
+
+    if (run := earlier_runs.in_results(where.root, named)) is not None:
+        return _of_run(run, plan)
+    try:
+        return _of_revision(where.golden_dir, named, plan, stack)
+    except ConfigError as error:
+        run = earlier_runs.in_history(where.root, named, where.history)
+        if run is not None:
+            return _of_run(run, plan)
+        raise ConfigError(
+            f"--against={named}: no folder, no results file, no run of .results or of the history, "
+            f"and no git revision: {error}"
+        ) from None
+
+
+def _of_run(run: "EarlierRun", plan: Plan) -> Against:
+    """Return every case beside what a run found of it: it keeps no limits to tell what differs."""
+    judged = tuple(replace(case, earlier=run.of(case)) for case in plan.cases)
+    known = {case.subject.name for case in judged if case.earlier is not None}
+    return Against(
+        revision=run.name,
+        plan=replace(plan, cases=judged),
+        unchanged=0,
+        loosened=tuple(dict.fromkeys(run.loosened(plan.cases))),
+        new=tuple(sorted({case.subject.name for case in judged} - known)),
+    )
+
+
+def _of_revision(folder: Path, revision: str, plan: Plan, stack: contextlib.ExitStack) -> Against:
+    """Return the cases that differ from a revision or folder, each beside what it was there."""
     was = stack.enter_context(revisions.earlier(folder, revision))
     earlier: dict[str, Subject] = {}
     for path in sorted(was.glob(f"*/{SUBJECT_FILE}")):

@@ -17,7 +17,7 @@ from harness.images import Size
 from harness.judging import Goldens
 from harness.lab import DeviceUnderTest, Facts, Lab, choose
 from harness.plugin import FIXTURES, GATES, against, estimate_pairs, ini, option
-from harness.plugin.against import Against
+from harness.plugin.against import Against, Where
 from harness.profiles import Target
 from harness.requests import Fact, Request
 from harness.results import Record
@@ -120,7 +120,12 @@ def open_session(config: pytest.Config) -> Session:
         if (revision := option(config, "against") or ini(config, "against")) and found:
             stack = contextlib.ExitStack()
             config.add_cleanup(stack.close)
-            change = against.read(folder, revision, planned, stack)
+            where = Where(
+                golden_dir=folder,
+                root=config.rootpath,
+                history=option(config, "history") or ini(config, "history"),
+            )
+            change = against.read(revision, where, planned, stack)
             planned = change.plan
         if named := option(config, "shard"):
             planned = shards.share(planned, Shard.parse(named))

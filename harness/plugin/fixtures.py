@@ -7,6 +7,7 @@ import pytest
 from harness import gate, judging, measures
 from harness.baselines import Baseline
 from harness.cases import Case, FrameCase, SizedCase
+from harness.earlier import Earlier
 from harness.errors import GateError, InconclusiveError
 from harness.goldens import Golden
 from harness.images import Size
@@ -51,6 +52,12 @@ def before(harness_case: Case) -> Variant:
 def subject_before(harness_case: Case) -> Subject:
     """Return the model as it was before the change, likewise."""
     return judging.subject_before(harness_case)
+
+
+@pytest.fixture
+def earlier(harness_case: Case) -> Earlier:
+    """Return what an earlier run found, where `--against` names that."""
+    return judging.earlier(harness_case)
 
 
 @pytest.fixture

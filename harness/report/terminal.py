@@ -78,9 +78,10 @@ def change(
         new: Subjects that this did not have.
     """
     same = (
-        f"{text.counted(unchanged, 'case')} did not change and {'is' if unchanged == 1 else 'are'}"
+        f"{text.counted(unchanged, 'case')} did not change and "
+        f"{'is' if unchanged == 1 else 'are'} not judged"
     )
-    lines = [f"Against {text.line(against)}: {same} not judged."]
+    lines = [f"Against {text.line(against)}: {same if unchanged else 'every case is judged'}."]
     lines += [ruling.new_subjects(against, new)] if new else []
     if loosened:
         lines.append("This change makes it easier to pass:")

@@ -8,6 +8,7 @@ pytest.importorskip("sqlalchemy", reason="the extra 'history' is not installed")
 
 from harness import results
 from harness.history.store import Store
+from harness.verdict import Change
 
 pytestmark = pytest.mark.history
 
@@ -39,3 +40,20 @@ def test_a_history_that_cannot_be_reached_is_one_line_and_changes_no_ruling(
     done.stdout.fnmatch_lines(["history: the run is not in it, *does not answer*"])
     assert done.ret == 0
     assert results.load(results.latest(pytester.path)).end is not None
+
+
+def test_a_run_that_only_the_history_has_is_judged_against(
+    pytester: pytest.Pytester, golden_dir: Path
+) -> None:
+    common = ("--device=pixel4", f"-ogolden_dir={golden_dir}", "--history=runs.db")
+    pytester.runpytest_subprocess(*common, "--harness-run-id=kept-1")
+    results.latest(pytester.path).unlink()
+
+    done = pytester.runpytest_subprocess(*common, "--against=kept-1", "test_change.py")
+
+    found = results.load(results.latest(pytester.path))
+    ruled = {r.verdict.metric: r.verdict.change for r in found.records if r.variant == "int8_ptq"}
+    assert done.ret == 0
+    assert ruled == dict.fromkeys(
+        ("latency_ms", "cpu_ops", "partitions", "quality_db", "psnr_db"), Change.EQUAL
+    )

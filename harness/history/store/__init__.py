@@ -76,6 +76,11 @@ class Store:
         with engines.reading(self.engine) as connection:
             return queries.newest_against_before(connection, host)
 
+    def run(self, name: str) -> RunEntry | None:
+        """Return the run of an id with its facts, or None where there is none."""
+        with engines.reading(self.engine) as connection:
+            return queries.run_of(connection, name)
+
     def runs(self, *, days: int | None = None) -> Iterator[RunEntry]:
         """Yield every run with its facts, oldest first; those of the newest days if given."""
         with engines.reading(self.engine) as connection:

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, case, delete, func, insert, select
+from sqlalchemy import Connection, Row, Select, case, delete, func, insert, select
 
 from harness.errors import ConfigError
 from harness.history.entries import FactEntry, RunEntry, SeriesKey
@@ -129,6 +129,13 @@ def newest_against_before(
     return name, name_before, tuple(sorted(found, key=lambda change: change.series.parts))
 
 
+def run_of(connection: Connection, name: str) -> RunEntry | None:
+    """Return the run of an id with its facts, or None where there is none."""
+    run = tables.run
+    head = connection.execute(select(run).where(run.c.name == name)).first()
+    return _run(connection, head) if head is not None else None
+
+
 def runs(connection: Connection, since: datetime | None) -> Iterator[RunEntry]:
     """Yield every run since a time with its facts, oldest first, one at a time."""
     run = tables.run
@@ -137,13 +144,17 @@ def runs(connection: Connection, since: datetime | None) -> Iterator[RunEntry]:
         wanted = wanted.where(run.c.time_utc >= since)
     heads = connection.execute(wanted).all()
     for head in heads:
-        yield RunEntry(
-            id=head.name,
-            time_utc=head.time_utc.isoformat(),
-            commit=head.commit,
-            host=head.host,
-            facts=_facts(connection, head.id),
-        )
+        yield _run(connection, head)
+
+
+def _run(connection: Connection, head: Row[Any]) -> RunEntry:
+    return RunEntry(
+        id=head.name,
+        time_utc=head.time_utc.isoformat(),
+        commit=head.commit,
+        host=head.host,
+        facts=_facts(connection, head.id),
+    )
 
 
 def latest_time(connection: Connection) -> datetime | None:
