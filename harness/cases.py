@@ -4,12 +4,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from harness import baselines, goldens, samples, subjects, text
+from harness.budgets import Budget
 from harness.earlier import Earlier
 from harness.errors import BlessedDataError, ConfigError
 from harness.images import Size
 from harness.keys import Key
 from harness.profiles import Target
-from harness.subjects import Budget, Subject, Variant
+from harness.subjects import Subject, Variant
 from harness.text import counted
 
 

@@ -16,8 +16,8 @@ import numpy as np
 from harness import extras, fidelity, metrics
 from harness.errors import ConfigError, MeasurementError, ModelError, StackMissing
 from harness.images import UNIT_RANGE, Pixels
+from harness.limits import Limits
 from harness.metrics import Metric
-from harness.subjects import Limits
 from harness.text import meant
 from harness.verdict import FIDELITY, Sense
 

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness import baselines, child, evidence, files, goldens, metrics, subjects
+from harness.budgets import Budget, ChangeAllowance
 from harness.errors import ConfigError
-from harness.subjects import SUBJECT_FILE, Budget, ChangeAllowance, Limits, Subject, Variant
+from harness.limits import Limits
+from harness.subjects import SUBJECT_FILE, Subject, Variant
 from harness.text import line
 from harness.verdict import Sense
 

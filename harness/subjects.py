@@ -4,15 +4,16 @@ import enum
 import fnmatch
 import functools
 import math
-from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
 
 from harness import files, schema
+from harness.budgets import Budget, ChangeAllowance, ScalingBudget, Shipping, Tiling
 from harness.errors import BlessedDataError, ConfigError
 from harness.graph import Graph
 from harness.images import UNIT_RANGE, Size
+from harness.limits import Limits, LimitsOn
 from harness.model import Model
 from harness.roles import InputSpec, OutputSpec, Role
 from harness.text import meant
@@ -29,116 +30,6 @@ class Precision(enum.StrEnum):
     INT8_QAT = "int8_qat"
     INT8_DYNAMIC = "int8_dynamic"
     INT16_PTQ = "int16_ptq"
-
-
-@dataclass(frozen=True, kw_only=True)
-class OwnLimit:
-    """A limit of a measure that the team wrote itself: one of its two ends.
-
-    Attributes:
-        at_least: Least value.
-        at_most: Largest value.
-        unit: Such as `dB`, or ''.
-    """
-
-    at_least: float | None = None
-    at_most: float | None = None
-    unit: str = ""
-
-    def __post_init__(self) -> None:
-        """Refuse a limit with no end, or with two."""
-        if (self.at_least is None) is (self.at_most is None):
-            raise ValueError("give one of at_least and at_most")
-
-
-@dataclass(frozen=True, kw_only=True)
-class OutputLimits:
-    """How far one output may drift from its FP32 golden.
-
-    An image has the limits of its variant where these are absent; a tensor is judged by those
-    that are here.
-
-    Attributes:
-        name: The output's.
-        psnr_db: Of an image, least PSNR.
-        worst_tile_psnr_db: Of an image, least PSNR of the worst 32 x 32 tile.
-        relative_l2: Largest relative L2 distance (ratio).
-        cosine_similarity: Of a tensor, least cosine similarity (-1..1).
-        top1_agreement: Of a tensor, least share of positions whose largest class is the same.
-        iou: Of a tensor, least intersection over union of the class maps (0..1).
-        first_relative_l2: Of a subject without an FP32 variant, largest relative L2 distance from
-            its first outputs.
-    """
-
-    name: str
-    psnr_db: float | None = None
-    worst_tile_psnr_db: float | None = None
-    relative_l2: float | None = None
-    cosine_similarity: float | None = None
-    top1_agreement: float | None = None
-    iou: float | None = None
-    first_relative_l2: float | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """How far a variant may drift. A limit that is absent rules INCONCLUSIVE, never PASS.
-
-    Attributes:
-        source: Why these limits: what was measured, when, with which margin.
-        psnr_db: Least PSNR against the FP32 golden.
-        relative_l2: Largest relative L2 distance from the FP32 golden (ratio).
-        worst_tile_psnr_db: Least PSNR of the worst 32 x 32 tile against the FP32 golden.
-        quality_drop_db: Most PSNR that may be lost against the sharp target.
-        ssim: Least structural similarity (0..1); this and those below are asked for only where
-            they are set.
-        ms_ssim: Least structural similarity over five scales (0..1).
-        delta_e_2000: Largest mean colour difference, CIEDE2000.
-        shift_px: Farthest that the whole image may be moved.
-        lpips: Largest perceptual distance.
-        own: Limits of the team's own measures, by name.
-        drift_db: Of a clip, most PSNR that its last frame may have less than its first.
-        seam_db: Of a photograph in tiles, most PSNR that its seams may have less than the rest.
-        first_relative_l2: Of a subject without an FP32 variant, largest relative L2 distance from
-            its first outputs, those that its first variant made when they were blessed.
-        outputs: Limits of single outputs, where the subject describes several.
-    """
-
-    source: str
-    psnr_db: float | None = None
-    relative_l2: float | None = None
-    worst_tile_psnr_db: float | None = None
-    quality_drop_db: float | None = None
-    ssim: float | None = None
-    ms_ssim: float | None = None
-    delta_e_2000: float | None = None
-    shift_px: float | None = None
-    lpips: float | None = None
-    own: Mapping[str, OwnLimit] = field(default_factory=dict)
-    drift_db: float | None = None
-    seam_db: float | None = None
-    first_relative_l2: float | None = None
-    outputs: tuple[OutputLimits, ...] = ()
-
-    def of(self, output: str) -> OutputLimits:
-        """Return the limits of one output; none of its own where nothing is said of it."""
-        for one in self.outputs:
-            if one.name == output:
-                return one
-        return OutputLimits(name=output)
-
-
-@dataclass(frozen=True, kw_only=True)
-class LimitsOn:
-    """Limits that take the place of a variant's own on some delegates.
-
-    Attributes:
-        delegates: Delegates; patterns allowed.
-        limits: The limits there, such as fp16 ones on an NPU that runs FP32 models in fp16.
-    """
-
-    delegates: tuple[str, ...]
-    limits: Limits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,7 +57,7 @@ class Variant:
     def on(self, delegate: str) -> Self:
         """Return the variant with the limits that count on a delegate."""
         for other in self.limits_on:
-            if _any_match(delegate, other.delegates):
+            if other.covers(delegate):
                 return replace(self, limits=other.limits)
         return self
 
@@ -230,161 +121,6 @@ def precision_of(graph: Graph) -> Precision:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Where:
-    """Variants on devices through delegates.
-
-    Attributes:
-        devices: Profile names; patterns allowed.
-        delegates: Delegates; patterns allowed.
-        variants: Variant names; patterns allowed.
-    """
-
-    devices: tuple[str, ...]
-    delegates: tuple[str, ...]
-    variants: tuple[str, ...]
-
-    def covers(self, device: str, delegate: str, variant: str) -> bool:
-        """Return whether this entry speaks of the triple."""
-        return (
-            _any_match(device, self.devices)
-            and _any_match(delegate, self.delegates)
-            and _any_match(variant, self.variants)
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Shipping(Where):
-    """Variants that ship to devices, or are withheld from them, and why.
-
-    Attributes:
-        because: The reason, for a person.
-    """
-
-    because: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Budget(Where):
-    """What variants may cost on devices through delegates at one resolution.
-
-    Attributes:
-        resolution: Such as `1280x720`.
-        source: Who set it and why.
-        latency_ms: Most milliseconds of the median inference.
-        p95_ms: Most milliseconds of the 95th percentile.
-        cpu_ops_allowed: Most ops that may fall back to the CPU.
-        partitions_max: Most partitions, those on the CPU included.
-        cpu_time_share: Most of the latency that may be spent on the CPU (0..1).
-        peak_memory_mib: Most memory at the peak of an inference.
-        weights_mib: Most memory of all constants.
-        file_size_mib: Largest exported file.
-        first_inference_ms: Most milliseconds of loading, preparing and the first inference.
-    """
-
-    resolution: str
-    source: str
-    latency_ms: float | None = None
-    p95_ms: float | None = None
-    cpu_ops_allowed: int = 0
-    partitions_max: int = 1
-    cpu_time_share: float | None = None
-    peak_memory_mib: float | None = None
-    weights_mib: float | None = None
-    file_size_mib: float | None = None
-    first_inference_ms: float | None = None
-
-    def sets(self, keys: Collection[str]) -> bool:
-        """Return whether this sets a limit for any of some keys.
-
-        Raises:
-            ConfigError: a budget has no such key.
-        """
-        known = vars(self)
-        for key in keys:
-            if key not in known:
-                raise ConfigError(f"a budget has no key {key!r}; known: {', '.join(known)}")
-        return any(known[key] is not None for key in keys)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Tiling:
-    """How a photograph is cut into tiles for the model, as phones do.
-
-    Attributes:
-        resolution: Of a tile, such as `512x512`.
-        overlap_px: What neighbours share.
-    """
-
-    resolution: str
-    overlap_px: int = 0
-
-    def __post_init__(self) -> None:
-        """Refuse an overlap of half a tile or more.
-
-        Raises:
-            ValueError: so, or it is negative.
-        """
-        size = Size.parse(self.resolution)
-        if not 0 <= 2 * self.overlap_px < min(size.width_px, size.height_px):
-            raise ValueError(f"overlap_px is less than half of a tile of {self.resolution}")
-
-    @property
-    def size(self) -> Size:
-        """Return the resolution of a tile."""
-        return Size.parse(self.resolution)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ScalingBudget:
-    """How latency may grow with resolution.
-
-    Attributes:
-        resolutions: Such as `256x256`; with fewer than two there is no growth to ask about.
-        exponent: Largest growth exponent; 1 is linear in pixels.
-        cliff_ratio: Largest ratio of ms per megapixel between neighbouring resolutions.
-        source: Who set it and why.
-    """
-
-    resolutions: tuple[str, ...]
-    exponent: float
-    cliff_ratio: float
-    source: str
-
-    @property
-    def sizes(self) -> tuple[Size, ...]:
-        """Return the resolutions in order of pixels."""
-        return tuple(sorted((Size.parse(r) for r in self.resolutions), key=lambda s: s.megapixels))
-
-
-@dataclass(frozen=True, kw_only=True)
-class ChangeAllowance:
-    """How much worse a change may make what repeats before its gate fails; it is told all the same.
-
-    Attributes:
-        file_size_share: Of the exported file; a new exporter rewrites its metadata.
-        cost_share: Of the estimated latency, the MACs and the instructions.
-        source: Who set it and why.
-
-    Source: choices. 2 % is the margin within which the test of measured pairs rules nothing
-    slower; 1 % of a file is more than metadata and padding, and less than a layer.
-    """
-
-    file_size_share: float = 0.01
-    cost_share: float = 0.02
-    source: str = ""
-
-    def __post_init__(self) -> None:
-        """Refuse a share that is negative, or that allows anything.
-
-        Raises:
-            ValueError: it is.
-        """
-        for name in ("file_size_share", "cost_share"):
-            if not 0.0 <= getattr(self, name) <= 1.0:
-                raise ValueError(f"{name} is a share, 0 to 1")
-
-
-@dataclass(frozen=True, kw_only=True)
 class Subject:
     """A restoration model and all that a person has set for it.
 
@@ -424,7 +160,7 @@ class Subject:
     budgets: tuple[Budget, ...] = ()
     scaling: ScalingBudget | None = None
     tiles: Tiling | None = None
-    change: ChangeAllowance = ChangeAllowance()
+    change: ChangeAllowance = field(default_factory=ChangeAllowance)
     frames: Path = Path("frames")
     frame_names: tuple[str, ...] = ()
     references: Path = Path("references")
@@ -608,7 +344,3 @@ def wanted(variant: str, pattern: str) -> tuple[bool, bool]:
     if not dot:
         return True, False
     return fnmatch.fnmatchcase(variant, variant_pattern), variant == variant_pattern
-
-
-def _any_match(name: str, patterns: Sequence[str]) -> bool:
-    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)

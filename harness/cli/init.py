@@ -24,10 +24,11 @@ from harness.errors import ConfigError, HarnessError, ModelError
 from harness.evidence import sha256_of
 from harness.images import Pixels, Size
 from harness.inputs import Values
+from harness.limits import Limits
 from harness.profiles import Target
 from harness.roles import InputSpec, OutputSpec, Role
 from harness.stacks import xnnpack
-from harness.subjects import SUBJECT_FILE, Limits, Precision, Subject, Variant
+from harness.subjects import SUBJECT_FILE, Precision, Subject, Variant
 
 _FRAMES_MAX = 8
 _LEAST_DARK_SHARE = 0.05

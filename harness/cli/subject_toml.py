@@ -5,8 +5,9 @@ from collections.abc import Iterator, Sequence
 
 from harness import schema
 from harness.images import Size
+from harness.limits import Limits
 from harness.roles import Role, TensorSpec
-from harness.subjects import Limits, Subject, Variant
+from harness.subjects import Subject, Variant
 
 _SOURCE = "your own model; say here where it and its training data come from"
 _LIMITS = (

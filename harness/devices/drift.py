@@ -18,11 +18,12 @@ from harness.errors import HarnessError
 from harness.evidence import now_utc
 from harness.goldens import Golden
 from harness.inputs import Inputs, Values
+from harness.limits import Limits, LimitsOn, OutputLimits
 from harness.profiles import Target
 from harness.roles import Role
 from harness.samples import Sample
 from harness.stacks import xnnpack
-from harness.subjects import Limits, LimitsOn, OutputLimits, Precision, Subject, Variant
+from harness.subjects import Precision, Subject, Variant
 
 _FLOAT_WEIGHTS = (Precision.FP32, Precision.INT8_DYNAMIC)
 """Computed in float32 on a CPU, and in float16 by most accelerators."""

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 
 from harness import metrics, placement, sequential
+from harness.budgets import ChangeAllowance
 from harness.evidence import Evidence, Provenance
 from harness.fidelity import Fidelity
 from harness.gate.ruling import inconclusive
@@ -13,7 +14,6 @@ from harness.metrics import Metric
 from harness.model import Model
 from harness.placement import Placement
 from harness.sequential import Ruling
-from harness.subjects import ChangeAllowance
 from harness.verdict import Change, Lack, MovedOp, Outcome, Sense, Verdict
 
 _SAME = 1e-9

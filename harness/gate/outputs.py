@@ -10,9 +10,9 @@ from harness.evidence import Provenance
 from harness.gate.pixels import fidelity, finite_values, in_range
 from harness.gate.ruling import inconclusive, rule
 from harness.inputs import Values
+from harness.limits import Limits, OutputLimits
 from harness.metrics import Metric
 from harness.roles import OutputSpec, Role
-from harness.subjects import Limits, OutputLimits
 from harness.verdict import Lack, Verdict
 
 _NO_FP32 = "the subject has no FP32 variant, so nobody knows what its other arithmetic costs"

@@ -6,8 +6,8 @@ from harness.evidence import Provenance
 from harness.fidelity import Fidelity
 from harness.gate.ruling import inconclusive, rule
 from harness.images import OUT_OF_RANGE_SHARE_MAX, Pixels
+from harness.limits import Limits
 from harness.measures import Measure
-from harness.subjects import Limits
 from harness.tiles import Seam
 from harness.verdict import Lack, Verdict
 

@@ -1,11 +1,11 @@
 """Rule on memory and on the size of the file."""
 
 from harness import metrics
+from harness.budgets import Budget
 from harness.evidence import Evidence, Provenance
 from harness.gate.ruling import rule
 from harness.memory import Memory
 from harness.model import Model
-from harness.subjects import Budget
 from harness.verdict import Verdict
 
 

@@ -4,10 +4,10 @@ import itertools
 from dataclasses import replace
 
 from harness import metrics
+from harness.budgets import Budget, ScalingBudget
 from harness.gate.ruling import inconclusive, rule
 from harness.latency import Estimate, Latency
 from harness.scaling import Scaling
-from harness.subjects import Budget, ScalingBudget
 from harness.verdict import Lack, Outcome, Verdict
 
 

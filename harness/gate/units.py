@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 
 from harness import metrics
+from harness.budgets import Budget
 from harness.gate.ruling import inconclusive, rule
 from harness.placement import NodePlacement, Placement
-from harness.subjects import Budget
 from harness.verdict import Lack, Verdict
 
 

@@ -1,11 +1,12 @@
 """Rule on CPU fallback (P)."""
 
 from harness import gate, verdict
+from harness.budgets import Budget
 from harness.cases import SizedCase
 from harness.images import Size
 from harness.lab import DeviceUnderTest
 from harness.requests import Request, Verb
-from harness.subjects import Budget, Subject, Variant
+from harness.subjects import Subject, Variant
 
 GATE = verdict.FALLBACK
 

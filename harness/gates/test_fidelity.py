@@ -14,6 +14,7 @@ from harness import (
     tiles,
     verdict,
 )
+from harness.budgets import Tiling
 from harness.cases import FrameCase
 from harness.goldens import Golden
 from harness.images import Output
@@ -22,7 +23,7 @@ from harness.lab import DeviceUnderTest
 from harness.measures import Measure
 from harness.requests import Request
 from harness.roles import Role
-from harness.subjects import Subject, Tiling, Variant
+from harness.subjects import Subject, Variant
 from harness.verdict import Lack, Verdict
 
 GATE = verdict.FIDELITY

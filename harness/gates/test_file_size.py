@@ -1,7 +1,8 @@
 """Rule on the size of the exported file (M)."""
 
 from harness import gate, verdict
-from harness.subjects import Budget, Variant
+from harness.budgets import Budget
+from harness.subjects import Variant
 
 GATE = verdict.FILE_SIZE
 ASKED_BY = ("file_size_mib",)

@@ -1,12 +1,13 @@
 """Rule on latency budgets (L)."""
 
 from harness import gate, observations, verdict
+from harness.budgets import Budget
 from harness.cases import SizedCase
 from harness.images import Size
 from harness.lab import DeviceUnderTest
 from harness.latency import in_turn
 from harness.requests import Request, Verb
-from harness.subjects import Budget, Subject, Variant
+from harness.subjects import Subject, Variant
 
 GATE = verdict.LATENCY
 

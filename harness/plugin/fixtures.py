@@ -6,6 +6,7 @@ import pytest
 
 from harness import gate, judging, measures
 from harness.baselines import Baseline
+from harness.budgets import Budget, Tiling
 from harness.cases import Case, FrameCase, SizedCase
 from harness.earlier import Earlier
 from harness.errors import GateError, InconclusiveError
@@ -17,7 +18,7 @@ from harness.measures import Measure, Measured
 from harness.plugin.collection import Session, case_of
 from harness.profiles import Target
 from harness.results import Record
-from harness.subjects import Budget, Subject, Tiling, Variant
+from harness.subjects import Subject, Variant
 from harness.verdict import Outcome, Verdict, worst
 
 SESSION = pytest.StashKey[Session]()

@@ -9,16 +9,17 @@ from hypothesis import strategies as st
 
 from harness import gate, metrics
 from harness.baselines import Baseline
+from harness.budgets import Budget, ScalingBudget
 from harness.evidence import Evidence, Provenance
 from harness.fidelity import Fidelity
 from harness.images import Size
 from harness.latency import Estimate, Latency
+from harness.limits import Limits
 from harness.memory import Memory
 from harness.metrics import Metric
 from harness.model import Model
 from harness.placement import CPU, UNKNOWN, NodePlacement, Placement
 from harness.scaling import Cliff, Point, Scaling
-from harness.subjects import Budget, Limits, ScalingBudget
 from harness.verdict import Lack, Outcome, Sense, Verdict
 
 PASS, FAIL, OPEN = Outcome.PASS, Outcome.FAIL, Outcome.INCONCLUSIVE

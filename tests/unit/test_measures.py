@@ -11,9 +11,9 @@ from harness import extras, gate, measures, subjects
 from harness.errors import ConfigError, ModelError, StackMissing
 from harness.evidence import Evidence, Provenance
 from harness.images import Pixels
+from harness.limits import Limits, OwnLimit
 from harness.model import Model
 from harness.stacks import xnnpack
-from harness.subjects import Limits, OwnLimit
 from harness.verdict import Lack, Outcome, Sense
 from tests import models, needs, tiny
 
