@@ -3,15 +3,16 @@
 import argparse
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from harness import api, quantization, schema
-from harness.cli import shared
+from harness import api, profiles, quantization, schema
+from harness.cli import inspect_pixels, shared
+from harness.cli.inspect_pixels import Match
 from harness.graph import Graph
 from harness.latency import Estimate
 from harness.placement import CPU, UNKNOWN, NodePlacement, Placement
@@ -43,8 +44,13 @@ def run(options: argparse.Namespace) -> int:
     graph = model.graph
     found = api.inspect(model, options.device, profiles=options.profiles)
     placements, estimates = found.placements, found.estimates
+    matches: Mapping[str, Match | str] = {}
+    if options.device:
+        known = profiles.of_project(options.profiles)
+        targets = profiles.select(known, profiles.every_delegate(options.device))
+        matches = inspect_pixels.known(options.model, targets, model.size)
     if options.json:
-        print(json.dumps(_as_json(graph, placements, estimates), indent=1))
+        print(json.dumps(_as_json(graph, placements, estimates, matches), indent=1))
         return 0
     console = shared.console()
     console.print(_headline(options.model, graph))
@@ -55,7 +61,9 @@ def run(options: argparse.Namespace) -> int:
     else:
         console.print(_matrix(placements))
     if estimates:
-        console.print(_latencies(estimates))
+        console.print(_figures(estimates, matches))
+        for note in _pixels_note(matches):
+            console.print(note, style="dim")
     return 0
 
 
@@ -144,15 +152,18 @@ def _matrix(placements: Mapping[str, Placement | str]) -> Table:
     return table
 
 
-def _latencies(estimates: Mapping[str, Estimate | str]) -> Table:
-    """Return one row per target: milliseconds, their 90 % interval, and where they go."""
+def _figures(estimates: Mapping[str, Estimate | str], matches: Mapping[str, Match | str]) -> Table:
+    """Return one row per target: milliseconds, their 90 % interval, PSNR, and where time goes."""
     table = Table(box=None, pad_edge=False)
-    for column in ("device", "estimated ms", "90 % interval"):
+    for column in ("device", "estimated ms", "90 % interval", *(["PSNR dB"] if matches else [])):
         table.add_column(column, no_wrap=True)
     table.add_column(f"the {_COSTLY} most costly ops, ms", overflow="fold", min_width=24)
     for target, found in estimates.items():
+        match = matches.get(target)
+        seen = f"{match.psnr_db:.3g} {match.evidence.value}" if isinstance(match, Match) else None
+        pixels = [seen or "unknown"] if matches else []
         if not isinstance(found, Estimate):
-            table.add_row(target, "unknown", "", str(found), style="red")
+            table.add_row(target, "unknown", "", *pixels, str(found), style="red")
             continue
         ops = {label: share for label, share in found.shares.items() if "#" in label}
         costly = sorted(ops.items(), key=lambda item: -item[1])[:_COSTLY]
@@ -160,9 +171,21 @@ def _latencies(estimates: Mapping[str, Estimate | str]) -> Table:
             target,
             f"{found.estimate_ms:.3g}{'' if found.absolute else ' (relative)'}",
             f"{found.low_ms:.3g} to {found.high_ms:.3g}",
+            *pixels,
             ", ".join(f"{label} {share * found.estimate_ms:.2g}" for label, share in costly),
         )
     return table
+
+
+def _pixels_note(matches: Mapping[str, Match | str]) -> Iterator[str]:
+    """Yield what the PSNR is of, or why there is none."""
+    frames = {match.frames for match in matches.values() if isinstance(match, Match)}
+    if frames:
+        frame = counted(max(frames), "golden frame")
+        yield f"PSNR: against the blessed FP32 output, the worst of {frame} of this size."
+    for target, match in matches.items():
+        if isinstance(match, str):
+            yield f"PSNR of {target}: {match}"
 
 
 def _reason(node: NodePlacement | None) -> str:
@@ -176,6 +199,7 @@ def _as_json(
     graph: Graph,
     placements: Mapping[str, Placement | str],
     estimates: Mapping[str, Estimate | str],
+    matches: Mapping[str, Match | str],
 ) -> dict[str, Any]:
     return {
         "macs": graph.macs,
@@ -202,5 +226,9 @@ def _as_json(
         "estimates": {
             target: {"error": found} if isinstance(found, str) else schema.dump(found)
             for target, found in estimates.items()
+        },
+        "fidelity": {
+            target: {"error": match} if isinstance(match, str) else schema.dump(match)
+            for target, match in matches.items()
         },
     }

@@ -3,9 +3,12 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from harness import api, goldens, subjects
 from harness.stacks import qnn
+from harness.subjects import Subject
 from tests import models, tiny
 
 _MODELS = {
@@ -162,3 +165,66 @@ def test_wrong_input_is_one_line_and_exit_code_2(
     assert code == 2
     assert message in err
     assert len(err.splitlines()) == 1
+
+
+def test_a_blessed_variant_shows_its_worst_psnr_to_the_fp32_goldens(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    folder = tiny.subject(tmp_path / "golden", tmp_path / "work")
+    file = folder / "int8_ptq.tflite"
+    wanted = min(_psnr_db(file, subjects.load(folder), frame) for frame in tiny.FRAMES)
+    capsys.readouterr()
+
+    tiny.command("inspect", file, "--device=pixel4:cpu", "--json")
+    said = json.loads(capsys.readouterr().out)["fidelity"]["pixel4:cpu"]
+    tiny.command("inspect", file, "--device=pixel4:cpu")
+    *_, row, note = capsys.readouterr().out.splitlines()
+
+    assert said["psnr_db"] == pytest.approx(wanted, abs=1e-6)
+    assert said["frames"] == len(tiny.FRAMES)
+    assert f"{wanted:.3g} HOST" in row
+    assert "the worst of 2 golden frames" in note
+
+
+def _psnr_db(file: Path, subject: Subject, frame: str) -> float:
+    golden = goldens.load(subject, frame)
+    with api.connect("pixel4:cpu") as phone:
+        output = phone.run(api.load(file), golden.inputs).pixels
+    black, white = subject.image_range  # of random weights, not 0 to 1
+    made, wanted = (
+        np.clip(values.astype(np.float64), black, white)
+        for values in (output, golden.expected[0].fp32)
+    )
+    error = np.mean((made - wanted) ** 2)
+    return float(10 * np.log10((white - black) ** 2 / error))
+
+
+def test_a_file_that_nobody_blessed_or_of_another_size_has_no_psnr(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    folder = tiny.subject(tmp_path / "golden", tmp_path / "work")
+    (tmp_path / "alone.tflite").write_bytes((folder / "fp32.tflite").read_bytes())
+    capsys.readouterr()
+
+    tiny.command("inspect", tmp_path / "alone.tflite", "--device=pixel4:cpu")
+    alone = capsys.readouterr().out
+    tiny.command("inspect", folder / "fp32.tflite", "--device=pixel4:cpu", "--size=32x32")
+    smaller = capsys.readouterr().out
+
+    assert "PSNR" not in alone
+    assert "PSNR of pixel4:cpu: no golden frame has this resolution" in smaller
+
+
+def test_a_broken_subject_beside_a_model_is_said_and_ends_nothing(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "subject.toml").write_text("name = ", encoding="utf-8")
+
+    code = tiny.command("inspect", folder / "portable.tflite", "--device=pixel4:cpu")
+
+    out = capsys.readouterr().out
+    assert code == 0
+    assert "PSNR of pixel4:cpu: " in out
+    assert "subject.toml" in out
