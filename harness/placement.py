@@ -108,21 +108,21 @@ class Placement:
         return len(self.fallbacks)
 
 
-def moved(before: Placement, now: Placement) -> tuple[MovedOp, ...]:
+def moved(before: Sequence[NodePlacement], now: Sequence[NodePlacement]) -> tuple[MovedOp, ...]:
     """Return the ops that both placements have and that run on another unit now.
 
     Ops of two files are matched by their names in order; what only one of them has did not move.
 
     Args:
-        before: The earlier placement.
-        now: Today's.
+        before: The nodes of the earlier placement.
+        now: Those of today's.
     """
-    pairs = _matched([n.op for n in before.nodes], [n.op for n in now.nodes])
+    pairs = _matched([node.op for node in before], [node.op for node in now])
     return tuple(
         MovedOp(
             index=new.index, op=new.op, was=old.unit, now=new.unit, reason=new.reason or old.reason
         )
-        for old, new in ((before.nodes[i], now.nodes[j]) for i, j in pairs)
+        for old, new in ((before[i], now[j]) for i, j in pairs)
         if old.unit != new.unit and UNKNOWN not in (old.unit, new.unit)
     )
 

@@ -132,7 +132,7 @@ def placement_against(now: Placement, before: Placement) -> tuple[Verdict, ...]:
         lacks = Lack.STACK if p.evidence.repeats else Lack.FACT
         why = "ops could not be attributed to a unit"
         return (inconclusive(metrics.CHANGED_CPU_OPS, lacks, f"{why} ({p.note})"),)
-    moves = placement.moved(before, now)
+    moves = placement.moved(before.nodes, now.nodes)
     fallbacks = describe_fallbacks(now) if now.fallbacks else ""
     cause = placement.describe_moves(moves) or fallbacks
     return (

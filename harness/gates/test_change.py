@@ -112,7 +112,7 @@ def test_nothing_costs_more_than_the_run_measured(
     """C6: latency, CPU ops, partitions, instructions, quality and file size, against a run's."""
     placement = device.place(variant, subject.run_size(size))
     was = earlier.placements.get(str(subject.run_size(size)))
-    moved = moved_ops(was, placement) if was is not None else ()
+    moved = moved_ops(was.nodes, placement.nodes) if was is not None else ()
     verdicts = [
         gate.since(
             _CHANGED[one.metric.name],

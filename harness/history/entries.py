@@ -97,6 +97,8 @@ class FactEntry:
         outcome: PASS, FAIL or INCONCLUSIVE, or '' where nothing judged it.
         attempt: 0; 1 and more for measurements taken again in the same run.
         provenance: What is needed to take the fact again, as JSON text, or ''.
+        placement: Of a count of ops, which op ran where: JSON text of [index, op, unit, reason] for
+            each; else None. It is no part of what tells two runs apart.
     """
 
     series: SeriesKey
@@ -106,6 +108,7 @@ class FactEntry:
     outcome: str = ""
     attempt: int = 0
     provenance: str = ""
+    placement: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse what is no finite number.
@@ -120,8 +123,9 @@ class FactEntry:
             raise ConfigError(f"{self.series}: outcome {self.outcome!r:.80}; {_OUTCOMES[1:]}")
         if not 0 <= self.attempt <= 32_767:
             raise ConfigError(f"{self.series}: attempt {self.attempt} is not in 0 to 32,767")
-        if len(self.provenance) > _BLOB_MAX:
-            raise ConfigError(f"{self.series}: provenance is longer than {_BLOB_MAX >> 20} MiB")
+        for name, blob in (("provenance", self.provenance), ("placement", self.placement or "")):
+            if len(blob) > _BLOB_MAX:
+                raise ConfigError(f"{self.series}: {name} is longer than {_BLOB_MAX >> 20} MiB")
 
 
 @dataclass(frozen=True, kw_only=True)

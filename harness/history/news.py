@@ -12,12 +12,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from harness import changes, metrics
+from harness import changes, metrics, placement
 from harness.changes import Night, Reading
 from harness.evidence import Evidence, sha256_of
 from harness.history.entries import FactEntry, RunEntry, SeriesKey
 from harness.history.rows import Acknowledged
-from harness.verdict import Outcome, Sense
+from harness.placement import NodePlacement
+from harness.verdict import MovedOp, Outcome, Sense
 
 _SENSES = {metric.name: metric.sense for metric in metrics.ALL}
 _COUNTS = frozenset({"cpu_ops", "partitions", "placement_changes", "non_finite_values"})
@@ -51,6 +52,7 @@ class Moved:
         now: Its value, or level, now.
         outcome_was: What was ruled before, or ''.
         outcome_now: What is ruled now, or ''.
+        ops: Of a count of ops, those that run on another unit now.
     """
 
     series: SeriesKey
@@ -58,21 +60,23 @@ class Moved:
     now: float
     outcome_was: str = ""
     outcome_now: str = ""
+    ops: tuple[MovedOp, ...] = ()
 
     @property
     def worse(self) -> bool:
         """Return whether the change is for the worse, in value or in ruling."""
         if self.now == self.was:
-            return self.outcome_was == Outcome.PASS.value
+            return self.outcome_was == Outcome.PASS.value != self.outcome_now
         grows = self.now > self.was
         return grows is (sense_of(self.series.metric) is Sense.AT_MOST)
 
     def __str__(self) -> str:
-        """Return the change as one line."""
+        """Return the change as one line, with the first of the ops that moved."""
         ratio = f" ({self.now / self.was - 1:+.1%})" if self.was > 0 else ""
         ruled = dict.fromkeys(filter(None, (self.outcome_was, self.outcome_now)))
         outcome = f", {' -> '.join(ruled)}" if len(ruled) > 1 else ""
-        return f"{self.series}: {self.was:.5g} -> {self.now:.5g}{ratio}{outcome}"
+        ops = f"; {placement.describe_moves(self.ops)}" if self.ops else ""
+        return f"{self.series}: {self.was:.5g} -> {self.now:.5g}{ratio}{outcome}{ops}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -235,7 +239,26 @@ def _exact(runs: Sequence[RunEntry]) -> Iterator[News]:
 
 
 def _same(before: FactEntry, now: FactEntry) -> bool:
-    return before.value == now.value and before.outcome == now.outcome
+    alike = before.value == now.value and before.outcome == now.outcome
+    return alike and not _moved_ops(before, now)
+
+
+def _moved_ops(before: FactEntry, now: FactEntry) -> tuple[MovedOp, ...]:
+    if before.placement == now.placement:
+        return ()
+    return placement.moved(_nodes(before.placement), _nodes(now.placement))
+
+
+def _nodes(text: str | None) -> tuple[NodePlacement, ...]:
+    """Return the nodes of a placement; none where there is none, or it is none of ours."""
+    try:
+        data: Any = json.loads(text or "[]")
+        return tuple(
+            NodePlacement(index=int(index), op=str(op), unit=str(unit), reason=str(reason))
+            for index, op, unit, reason in data
+        )
+    except (ValueError, TypeError, RecursionError):
+        return ()
 
 
 def _moved(before: FactEntry, now: FactEntry) -> Moved:
@@ -245,6 +268,7 @@ def _moved(before: FactEntry, now: FactEntry) -> Moved:
         now=now.value,
         outcome_was=before.outcome,
         outcome_now=now.outcome,
+        ops=_moved_ops(before, now),
     )
 
 
@@ -258,7 +282,8 @@ def _cause(before: _Known, now: _Known) -> str:
     ]
     label = f"{now.fact.series.subject}.{now.fact.series.variant}"
     differ = [f"{label}: {one}" if one.startswith("model ") else one for one in differ]
-    if before.fact.value == now.fact.value and not differ:
+    ruled_otherwise = before.fact.outcome != now.fact.outcome
+    if before.fact.value == now.fact.value and ruled_otherwise and not differ:
         differ = ["the limit or what is required"]
     if not differ and before.run.commit != now.run.commit:
         differ = [

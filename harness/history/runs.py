@@ -6,12 +6,17 @@ from collections.abc import Iterator
 
 from harness import schema
 from harness.evidence import Provenance
+from harness.fact_lines import answer_of
 from harness.history.entries import FactEntry, RunEntry, SeriesKey
+from harness.metrics import CPU_OPS
+from harness.placement import Placement
 from harness.results import Record, Results
 from harness.verdict import CHANGE, worst
 
 _OF_THE_RUN = ("time_utc", "git_commit")
 """Parts of a provenance that every run has anew; they are left to the run."""
+_PLACEMENT_MAX = 1 << 19
+"""Characters of a placement beyond which a run goes into the history without it."""
 
 
 def entry(results: Results) -> RunEntry:
@@ -41,8 +46,24 @@ def entry(results: Results) -> RunEntry:
         time_utc=run.time_utc,
         commit=run.git_commit,
         host=run.host,
-        facts=tuple(_facts(found)),
+        facts=tuple(_facts(found, _placements(results))),
     )
+
+
+def _placements(results: Results) -> dict[tuple[str, ...], str]:
+    """Return which op ran where, as text, by the parts of the series of the count of CPU ops."""
+    found: dict[tuple[str, ...], str] = {}
+    for taken in results.facts:
+        if taken.kind != Placement.__name__ or taken.revision:
+            continue
+        placed = answer_of(taken, where=taken.request[:12])
+        assert isinstance(placed, Placement)
+        about = (taken.subject, taken.variant, taken.device, taken.delegate, taken.resolution)
+        nodes = [[node.index, node.op, node.unit, node.reason] for node in placed.nodes]
+        text = json.dumps(nodes, separators=(",", ":"))
+        if len(text) <= _PLACEMENT_MAX:
+            found[*about, placed.provenance.evidence.value] = text
+    return found
 
 
 def series_of(record: Record, provenance: Provenance) -> SeriesKey:
@@ -61,8 +82,12 @@ def series_of(record: Record, provenance: Provenance) -> SeriesKey:
     )
 
 
-def _facts(found: dict[SeriesKey, list[tuple[float, list[Record]]]]) -> Iterator[FactEntry]:
+def _facts(
+    found: dict[SeriesKey, list[tuple[float, list[Record]]]], placed: dict[tuple[str, ...], str]
+) -> Iterator[FactEntry]:
     for key, attempts in found.items():
+        names = (key.subject, key.variant, key.profile, key.delegate, key.size, key.evidence)
+        nodes = placed.get(names) if key.metric == CPU_OPS.name else None
         for attempt, (value, records) in enumerate(attempts):
             ruled = records[0].verdict
             ends = (ruled.low, ruled.high)
@@ -76,6 +101,7 @@ def _facts(found: dict[SeriesKey, list[tuple[float, list[Record]]]]) -> Iterator
                 outcome=outcome.value,
                 attempt=attempt,
                 provenance=_provenance(ruled.provenance),
+                placement=nodes if attempt == 0 else None,
             )
 
 

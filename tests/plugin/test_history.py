@@ -26,6 +26,7 @@ def test_a_run_is_in_the_history_at_its_end(pytester: pytest.Pytester, golden_di
         (kept,) = store.runs()
     ruled = [record for record in run.records if record.verdict.observed is not None]
     assert kept.id == run.run.id
+    assert {fact.series.metric for fact in kept.facts if fact.placement} == {"cpu_ops"}
     assert {fact.series.metric for fact in kept.facts} == {one.verdict.metric for one in ruled}
     assert not (pytester.path / "other.db").exists()
 

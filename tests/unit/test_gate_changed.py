@@ -13,14 +13,11 @@ from harness.verdict import Change, Lack, Outcome
 MADE = Provenance(evidence=Evidence.RULES, device="d", variant_sha256="")
 
 
-def placed(*nodes: tuple[str, str]) -> Placement:
-    return Placement(
-        nodes=tuple(
-            NodePlacement(index=i, op=op, unit=unit, reason="refused" if unit == CPU else "")
-            for i, (op, unit) in enumerate(nodes)
-        ),
-        partitions=1, provenance=MADE,
-    )  # fmt: skip
+def placed(*nodes: tuple[str, str]) -> tuple[NodePlacement, ...]:
+    return tuple(
+        NodePlacement(index=i, op=op, unit=unit, reason="refused" if unit == CPU else "")
+        for i, (op, unit) in enumerate(nodes)
+    )
 
 
 def match(psnr_db: float) -> Fidelity:
@@ -54,7 +51,9 @@ def test_ops_that_moved_are_named_and_kept_as_data() -> None:
     before = placed(("CONV_2D", "npu"), ("PRELU", "npu"), ("ADD", CPU))
     now = placed(("CONV_2D", "npu"), ("PRELU", CPU), ("ADD", CPU))
 
-    cpu_ops, _ = gate.placement_against(now, before)
+    cpu_ops, _ = gate.placement_against(
+        *(Placement(nodes=nodes, partitions=1, provenance=MADE) for nodes in (now, before))
+    )
 
     (moved,) = cpu_ops.moved
     assert (moved.index, moved.op, moved.was, moved.now) == (1, "PRELU", "npu", CPU)

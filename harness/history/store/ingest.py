@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Connection, Table, select
+from sqlalchemy import Connection, Table, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 
@@ -70,21 +70,32 @@ def _add_facts(connection: Connection, run_id: int, entry: RunEntry) -> None:
         tables.provenance,
         {
             sha256_of(blob.encode()): {"sha256": sha256_of(blob.encode()), "blob": blob}
-            for blob in {one.provenance for one in entry.facts} - {""}
+            for blob in {t for one in entry.facts for t in (one.provenance, one.placement) if t}
         },
     )
+    placed = [
+        {
+            "run_id": run_id,
+            "series_id": series[one.series.digest],
+            "blob_id": blobs[sha256_of(one.placement.encode())],
+        }
+        for one in entry.facts
+        if one.placement and one.attempt == 0
+    ]
+    if placed:
+        connection.execute(insert(tables.placement), placed)
     rows = _rows(run_id, entry, series, blobs)
     if connection.dialect.name == "postgresql":
         _copy(connection, rows)
         return
     marks = ", ".join("?" * len(_FACT_COLUMNS))
-    insert = f"insert into fact ({', '.join(_FACT_COLUMNS)}) values ({marks})"
+    statement = f"insert into fact ({', '.join(_FACT_COLUMNS)}) values ({marks})"
     time = tables.fact.c.time_utc.type.dialect_impl(connection.dialect)
     bind = time.bind_processor(connection.dialect)
     text = bind(entry.time()) if bind else entry.time()
     facts = [(*row[:3], text, *row[4:]) for row in rows]
     if facts:
-        connection.exec_driver_sql(insert, facts)
+        connection.exec_driver_sql(statement, facts)
 
 
 def _rows(
@@ -140,8 +151,8 @@ def _ids(connection: Connection, table: Table, wanted: dict[str, dict[str, Any]]
         found |= _known(connection, table, chunk)
         missing = [wanted[digest] for digest in chunk if digest not in found]
         if missing:
-            insert = _insert(connection, table).values(missing)
-            connection.execute(insert.on_conflict_do_nothing(index_elements=["sha256"]))
+            added = _insert(connection, table).values(missing)
+            connection.execute(added.on_conflict_do_nothing(index_elements=["sha256"]))
             found |= _known(connection, table, [one["sha256"] for one in missing])
     return found
 

@@ -187,7 +187,8 @@ def _key(row: Sequence[Any]) -> SeriesKey:
 
 def _facts(connection: Connection, run_id: int) -> tuple[FactEntry, ...]:
     """Return the facts of a run, by series and attempt."""
-    fact, blob = tables.fact, tables.provenance
+    fact, blob, placed = tables.fact, tables.provenance, tables.placement
+    nodes = blob.alias("nodes")
     rows = connection.execute(
         select(
             *_KEY,
@@ -197,8 +198,19 @@ def _facts(connection: Connection, run_id: int) -> tuple[FactEntry, ...]:
             fact.c.high,
             fact.c.outcome,
             blob.c.blob,
+            nodes.c.blob.label("placement"),
         )
-        .select_from(fact.join(tables.series).outerjoin(blob))
+        .select_from(
+            fact.join(tables.series)
+            .outerjoin(blob, blob.c.id == fact.c.provenance_id)
+            .outerjoin(
+                placed,
+                (placed.c.run_id == fact.c.run_id)
+                & (placed.c.series_id == fact.c.series_id)
+                & (fact.c.attempt == 0),
+            )
+            .outerjoin(nodes, nodes.c.id == placed.c.blob_id)
+        )
         .where(fact.c.run_id == run_id)
     )
     facts = [
@@ -210,6 +222,7 @@ def _facts(connection: Connection, run_id: int) -> tuple[FactEntry, ...]:
             outcome=OUTCOMES[row.outcome],
             attempt=row.attempt,
             provenance=row.blob or "",
+            placement=row.placement,
         )
         for row in rows
     ]

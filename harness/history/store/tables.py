@@ -100,6 +100,17 @@ fact = Table(
 )
 """The primary key finds a run; the index finds a series."""
 
+placement = Table(
+    "placement",
+    meta,
+    Column("run_id", _ID, ForeignKey("run.id"), primary_key=True),
+    Column("series_id", _ID, ForeignKey("series.id"), primary_key=True),
+    Column("blob_id", _ID, ForeignKey("provenance.id"), nullable=False),
+    sqlite_with_rowid=False,
+)
+"""Which op ran where, of the first attempts of counts of ops; the texts lie with the provenances,
+each once."""
+
 acknowledged = Table(
     "acknowledged",
     meta,

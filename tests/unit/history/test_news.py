@@ -1,5 +1,6 @@
 """Tell what the latest runs changed."""
 
+import dataclasses
 import json
 from datetime import UTC, datetime, timedelta
 
@@ -114,6 +115,42 @@ def test_the_same_value_under_another_limit_is_news_of_the_limit():
     (found,) = news.look_back(runs)
 
     assert (found.cause, found.counts) == ("the limit or what is required", True)
+
+
+def placed(value, *units, outcome="PASS", series=None, op="CONV_2D"):
+    nodes = [[at, op, unit, "refused" if unit == "cpu" else ""] for at, unit in enumerate(units)]
+    one = series or key(metric="cpu_ops", evidence="RULES")
+    given = fact(value, one, outcome=outcome)
+    return dataclasses.replace(given, placement=json.dumps(nodes))
+
+
+def test_a_placement_that_changed_names_the_ops_that_moved():
+    before, after = placed(0, *["npu"] * 9), placed(7, *["cpu"] * 7, "npu", "npu", outcome="FAIL")
+
+    (found,) = news.look_back([run(0, before), run(1, after)])
+
+    (move,) = found.moves
+    assert [(op.index, op.was, op.now) for op in move.ops] == [(i, "npu", "cpu") for i in range(7)]
+    said = str(found)
+    assert "7 ops moved: #0 CONV_2D npu -> cpu (refused)" in said
+    assert said.endswith("; and 3 more")
+
+
+def test_ops_that_changed_places_are_news_though_their_number_is_the_same():
+    (found,) = news.look_back([run(0, placed(1, "cpu", "npu")), run(1, placed(1, "npu", "cpu"))])
+
+    assert not found.worse
+    assert "2 ops moved" in str(found)
+    assert found.cause == "nothing that was recorded differs"
+
+
+@pytest.mark.parametrize("damaged", ["[", "{}", "[[1]]", "[[1, 2, 3, 4, 5]]", "7"])
+def test_a_placement_that_is_none_of_ours_tells_of_no_ops(damaged):
+    before = dataclasses.replace(placed(0, "npu"), placement=damaged)
+
+    (found,) = news.look_back([run(0, before), run(1, placed(1, "cpu"))])
+
+    assert found.moves[0].ops == ()
 
 
 def test_a_series_that_a_run_left_out_is_compared_with_the_last_run_that_had_it():

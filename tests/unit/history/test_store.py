@@ -178,9 +178,9 @@ def newer_harness(tmp_path, monkeypatch):
     """A harness whose schema is one migration ahead, from here on."""
     folder = tmp_path / "migrations"
     shutil.copytree(engines.MIGRATIONS, folder, ignore=shutil.ignore_patterns("__pycache__"))
-    (folder / "versions" / "0003_note.py").write_text(
+    (folder / "versions" / "0004_note.py").write_text(
         "import sqlalchemy as sa\nfrom alembic import op\n"
-        "revision, down_revision = '0003', '0002'\n"
+        "revision, down_revision = '0004', '0003'\n"
         "def upgrade():\n"
         "    op.add_column('run', sa.Column('note', sa.Text))\n"
     )
@@ -192,12 +192,12 @@ def test_an_older_schema_is_refused_with_the_command_that_migrates_it(address, n
         store.add(run())
     newer_harness()
 
-    with pytest.raises(ConfigError, match=r"schema is 0002, .* needs 0003.*harness history migr"):
+    with pytest.raises(ConfigError, match=r"schema is 0003, .* needs 0004.*harness history migr"):
         Store.open(address)
     with Store.open(address, migrate=True) as store:
         assert list(store.runs()) == [run()]
         with store.engine.connect() as connection:
-            assert engines.revision(connection) == "0003"
+            assert engines.revision(connection) == "0004"
 
 
 def test_a_newer_schema_is_refused(address, newer_harness, monkeypatch):
@@ -206,8 +206,19 @@ def test_a_newer_schema_is_refused(address, newer_harness, monkeypatch):
         Store.open(address).close()
     monkeypatch.undo()
 
-    with pytest.raises(ConfigError, match="0003 is of a newer harness"):
+    with pytest.raises(ConfigError, match="0004 is of a newer harness"):
         Store.open(address, migrate=True)
+
+
+def test_which_op_ran_where_is_kept_beside_a_count_and_is_no_part_of_what_tells_runs_apart(address):
+    placement = '[[0,"CONV_2D","npu",""]]'
+    placed = run(placement=placement)
+    with Store.open(address) as store:
+        store.add(placed)
+
+        assert [fact.placement for fact in store.run(placed.id).facts] == [placement] * 3
+        assert store.add(run()) is False
+        assert store.run("another") is None
 
 
 def test_a_table_of_something_else_is_left_alone(address):
