@@ -181,6 +181,11 @@ class Subject:
         """Return what its outputs are, those that nobody described included."""
         return self.outputs or (OutputSpec(name="", range=self.output_range),)
 
+    @property
+    def judged_specs(self) -> tuple[OutputSpec, ...]:
+        """Return the outputs that are judged: all but fed-back states."""
+        return tuple(spec for spec in self.output_specs if spec.role is not Role.STATE)
+
     def run_size(self, size: Size) -> Size:
         """Return the resolution at which the model runs for a photograph of another: a tile's."""
         if self.tiles is None:

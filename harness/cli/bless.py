@@ -13,6 +13,7 @@ from rich.table import Table
 from harness import (
     agreement,
     baselines,
+    blessed_outputs,
     cases,
     fidelity,
     files,
@@ -101,7 +102,7 @@ def run(options: argparse.Namespace) -> int:
         return 1
     _rewrite_hashes(subject.folder / SUBJECT_FILE, hashes)
     for one in references.values():
-        goldens.store(subject, one.sample, one.outputs, one.last)
+        blessed_outputs.store(subject, one.sample, one.outputs, one.last)
     goldens.store_list(subject)
     path = baselines.store(subject, [*kept, *accepted])
     console.print(f"Blessed {subject.name}: {len(references)} goldens, {path.name}.")
@@ -115,7 +116,7 @@ def _bytes(path: Path) -> bytes:
 def _reference(subject: Subject, name: str) -> Reference:
     """Return a sample and what the FP32 variant makes of it on this host."""
     made = drift.reference(subject, name)
-    goldens.refuse_unusable(subject, name, made.outputs)  # now, before anything is written
+    blessed_outputs.refuse_unusable(subject, name, made.outputs)  # now, before anything is written
     return made
 
 
@@ -145,11 +146,11 @@ def _kept(subject: Subject, today: Mapping[str, Reference]) -> dict[str, Referen
 
 def _change(subject: Subject, name: str, outputs: Sequence[Values]) -> str:
     """Return how far today's outputs are from the blessed ones, whatever made those."""
-    blessed = goldens.blessed_outputs(subject, name)
+    blessed = blessed_outputs.known(subject, name)
     if blessed is None or len(blessed) != len(outputs):
         return "new"
     shown = []
-    for output, before, spec in zip(outputs, blessed, goldens.judged_specs(subject), strict=True):
+    for output, before, spec in zip(outputs, blessed, subject.judged_specs, strict=True):
         if before.shape != output.shape:
             return f"was of shape {list(before.shape)}, replaced"
         if spec.role is Role.IMAGE:
@@ -179,9 +180,7 @@ def _own_failures(
     for one in references.values():
         output = device.feed(variant, one.sample.inputs, one.sample.size)
         made = goldens.judged(subject.output_specs, output.values)
-        for spec, values, reference in zip(
-            goldens.judged_specs(subject), made, one.outputs, strict=True
-        ):
+        for spec, values, reference in zip(subject.judged_specs, made, one.outputs, strict=True):
             for verdict in gate.output(
                 values, reference, spec, limits, output.provenance, of_fp32=subject.has_fp32
             ):

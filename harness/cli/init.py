@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from harness import goldens, graph, images, ini, resizing, subjects
+from harness import blessed_outputs, goldens, graph, images, ini, resizing, subjects
 from harness.cli import init_frames, init_original, init_samples, role_guesses, shared, subject_toml
 from harness.cli.init_frames import Frames
 from harness.cli.init_samples import Samples
@@ -329,7 +329,7 @@ def _write(
     made = {name: _reference(subject, name) for name in frames.names}
     subject, notes = _with_ranges(subject, [one.outputs for one in made.values()], options)
     for one in made.values():
-        goldens.store(subject, one.sample, one.outputs, one.last)
+        blessed_outputs.store(subject, one.sample, one.outputs, one.last)
     goldens.store_list(subject)
     measured = []
     for variant in subject.variants:
@@ -361,7 +361,7 @@ def _with_ranges(
         chosen, notes = _output_range([one for (one,) in made], options.output_range)
         return replace(subject, output_range=chosen), notes
     specs, notes = list(subject.outputs), []
-    for position, judged in enumerate(goldens.judged_specs(subject)):
+    for position, judged in enumerate(subject.judged_specs):
         if judged.role is Role.IMAGE and judged.range == images.UNIT_RANGE:
             outputs = [outputs[position] for outputs in made]
             chosen, said = _output_range(outputs, options.output_range)

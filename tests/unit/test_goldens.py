@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from harness import baselines, goldens, samples, subjects
+from harness import baselines, blessed_outputs, goldens, samples, subjects
 from harness.baselines import Baseline
 from harness.errors import BlessedDataError, ConfigError
 from harness.evidence import Evidence
@@ -35,7 +35,7 @@ def test_what_is_stored_is_read_back_to_16_bits_and_clipped(subject: Subject) ->
     output[0, 0, 0] = high + 0.5
     sample = samples.load(subject, "a")
 
-    goldens.store(subject, sample, [output])
+    blessed_outputs.store(subject, sample, [output])
 
     again = goldens.load(subject, "a").fp32_output
     step = (high - low) / 65535
@@ -49,7 +49,7 @@ def test_a_dark_output_is_stored_as_finely_as_a_bright_one(
     output = np.random.default_rng(1).uniform(0, brightness, (1, 64, 64, 3)).astype(np.float32)
     sample = samples.load(subject, "a")
 
-    goldens.store(subject, sample, [output])
+    blessed_outputs.store(subject, sample, [output])
 
     again = goldens.load(subject, "a").fp32_output
     np.testing.assert_allclose(again, output, atol=0.51 * brightness / 65535)
@@ -82,7 +82,7 @@ def test_an_output_that_its_range_would_cut_off_is_not_blessed(subject: Subject)
     before = (subject.references / "a.npz").read_bytes()
 
     with pytest.raises(BlessedDataError, match=r"100\.0% of the FP32 output .* output_range in"):
-        goldens.store(subject, samples.load(subject, "a"), [output])
+        blessed_outputs.store(subject, samples.load(subject, "a"), [output])
     assert (subject.references / "a.npz").read_bytes() == before
 
 
@@ -93,7 +93,7 @@ def test_an_output_that_is_not_finite_is_not_blessed(subject: Subject, bad: floa
     before = (subject.references / "a.npz").read_bytes()
 
     with pytest.raises(BlessedDataError, match="not finite"):
-        goldens.store(subject, samples.load(subject, "a"), [output])
+        blessed_outputs.store(subject, samples.load(subject, "a"), [output])
     assert (subject.references / "a.npz").read_bytes() == before
 
 
