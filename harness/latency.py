@@ -146,6 +146,22 @@ class EstimatePair:
     provenance: Provenance
 
 
+def both_in_turn(pair: Pairs | EstimatePair, count: int) -> Pairs | EstimatePair:
+    """Return the latencies of several inferences of both models; measured pairs give a ratio."""
+    if isinstance(pair, Pairs):
+        return pair
+    return replace(pair, before=_times(pair.before, count), now=_times(pair.now, count))
+
+
+def _times(one: Estimate, count: int) -> Estimate:
+    return replace(
+        one,
+        estimate_ms=one.estimate_ms * count,
+        low_ms=one.low_ms * count,
+        high_ms=one.high_ms * count,
+    )
+
+
 def in_turn(one: Latency | Estimate, count: int) -> Latency | Estimate:
     """Return the latency of several inferences, one after the other.
 
@@ -154,12 +170,7 @@ def in_turn(one: Latency | Estimate, count: int) -> Latency | Estimate:
     if count == 1:
         return one
     if isinstance(one, Estimate):
-        return replace(
-            one,
-            estimate_ms=one.estimate_ms * count,
-            low_ms=one.low_ms * count,
-            high_ms=one.high_ms * count,
-        )
+        return _times(one, count)
     return replace(
         one,
         median_ms=one.median_ms * count,

@@ -4,15 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness import fidelity, goldens, metrics, roles, samples, scaling, tiles
-from harness.cases import SizedCase
+from harness.cases import Case, SizedCase
 from harness.evidence import Provenance
 from harness.goldens import Golden
 from harness.images import Output, Size
-from harness.inputs import Inputs
+from harness.inputs import Inputs, Values, matched
 from harness.lab import DeviceUnderTest
 from harness.latency import Estimate, Latency, in_turn
 from harness.metrics import Metric
 from harness.requests import Request, Verb
+from harness.roles import Layout
 from harness.samples import Sample
 from harness.scaling import Point, Scaling
 from harness.subjects import Subject, Variant
@@ -61,9 +62,19 @@ def parts(subject: Subject, sample: Sample | Golden) -> dict[Tile, Inputs]:
     """Return what the model is given for each tile of a photograph; nothing where it has none."""
     if subject.tiles is None or subject.run_size(sample.size) == sample.size:
         return {}
-    tile = subject.tiles.size
-    cut = tiles.cut(sample.size, tile, subject.tiles.overlap_px)
-    return {one: Inputs.of(tiles.part(sample.frame, one, tile)) for one in cut}
+    size = subject.tiles.size
+    axes = {spec.name: spec.axes for spec in subject.inputs}
+    usual = roles.axes_of(Layout.NHWC)
+
+    def shown(name: str, values: Values, tile: Tile) -> Values:
+        along = axes.get(name, usual)
+        return values if along is None else tiles.part(values, tile, size, sample.size, along)
+
+    cut = tiles.cut(sample.size, size, subject.tiles.overlap_px)
+    return {
+        tile: Inputs({name: shown(name, values, tile) for name, values in sample.inputs.items()})
+        for tile in cut
+    }
 
 
 def made(
@@ -75,15 +86,22 @@ def made(
         return device.feed(variant, sample.inputs, sample.size)
     size = subject.run_size(sample.size)
     outputs = {tile: device.feed(variant, given, size) for tile, given in cut.items()}
-    whole = tiles.joined({tile: one.pixels for tile, one in outputs.items()}, subject.scale)
     last = list(outputs.values())[-1]
-    return Output(values={"": whole}, provenance=last.provenance)
+    names, specs = tuple(last.values), subject.output_specs
+    order = matched([spec.name for spec in specs], names, what="outputs")
+    axes = {names[position]: spec.axes for position, spec in zip(order, specs, strict=True)}
+    whole = {
+        name: tiles.joined({tile: o.values[name] for tile, o in outputs.items()}, size, along)
+        for name, along in axes.items()
+        if along is not None
+    }
+    return Output(values={name: whole[name] for name in names}, provenance=last.provenance)
 
 
-def runs(case: SizedCase, sample: Sample) -> list[Request]:
-    """Return the requests behind what `made` returns."""
+def runs(case: SizedCase, sample: Sample, *, before: Case | None = None) -> list[Request]:
+    """Return the requests behind what `made` returns, of a case or of what it was before."""
     given = list(parts(case.subject, sample).values()) or [sample.inputs]
-    return [Request.of(case, Verb.RUN, case.run_size, inputs=one) for one in given]
+    return [Request.of(before or case, Verb.RUN, case.run_size, inputs=one) for one in given]
 
 
 def asks(case: SizedCase) -> list[Request]:
@@ -189,20 +207,23 @@ def _spill_mib(device: DeviceUnderTest, variant: Variant, size: Size) -> float |
     return device.memory(variant, size).spill_mib
 
 
-def sweep(device: DeviceUnderTest, variant: Variant, sizes: Sequence[Size]) -> Scaling:
-    """Return latency and placement of a variant at several sizes."""
+def sweep(
+    device: DeviceUnderTest, subject: Subject, variant: Variant, sizes: Sequence[Size]
+) -> Scaling:
+    """Return latency and placement of a variant at several sizes, of all tiles if there are any."""
     points = []
     provenances = []
     for size in sizes:
-        latency = device.time(variant, size)
-        placement = device.place(variant, size)
+        run_size = subject.run_size(size)
+        latency = in_turn(device.time(variant, run_size), tiles_of(subject, size))
+        placement = device.place(variant, run_size)
         points.append(
             Point(
                 size=size,
                 ms=latency.ms,
                 partitions=placement.partitions,
                 cpu_ops=placement.cpu_ops,
-                spill_mib=_spill_mib(device, variant, size),
+                spill_mib=_spill_mib(device, variant, run_size),
                 off_chip_share=(latency.off_chip_share if isinstance(latency, Estimate) else None),
             )
         )

@@ -274,8 +274,13 @@ def check_described(subject: Subject) -> None:
                 f"{path}: input {spec.name!r} is fed back from {spec.of!r}, which is no "
                 "[[outputs]] of role 'state'"
             )
-    if subject.inputs and subject.tiles is not None:
-        raise ConfigError(f"{path}: [tiles] is for one RGB image in; describe no [[inputs]]")
+    for output in subject.outputs if subject.tiles is not None else ():
+        if output.role is not Role.IMAGE:
+            raise ConfigError(
+                f"{path}: [tiles] puts images together, and output {output.name!r} is a "
+                f"{output.role.value}; a plane of values may be an image with channels = 'luma' or "
+                "'planes', else leave [tiles] out"
+            )
     if subject.inputs and not any(spec.role is Role.IMAGE for spec in subject.inputs):
         raise ConfigError(f"{path}: no [[inputs]] is an image; the harness tests images")
 

@@ -10,7 +10,10 @@ import numpy as np
 from harness import fidelity
 from harness.errors import ModelError
 from harness.images import Pixels, Size
+from harness.inputs import Values
+from harness.roles import Axes, Layout, axes_of
 
+_LAST = axes_of(Layout.NHWC)
 SEAM_PX = 2
 """How far from a border between tiles a pixel of the input counts as part of the seam."""
 
@@ -84,29 +87,72 @@ def _spans(length: int, tile: int, overlap: int) -> Iterator[Span]:
         yield Span(start=start, kept=kept, end=end)
 
 
-def part(photograph: Pixels, tile: Tile, size: Size) -> Pixels:
-    """Return what a tile of a size shows of a photograph [1, H, W, C]."""
-    top, left = tile.rows.start, tile.columns.start
-    shown = photograph[:, top : top + size.height_px, left : left + size.width_px]
-    return np.ascontiguousarray(shown)
+def part(values: Values, tile: Tile, size: Size, photograph: Size, axes: Axes = _LAST) -> Values:
+    """Return what a tile shows of an input of a photograph.
+
+    Args:
+        values: Of four axes; a map may be smaller or larger than the photograph.
+        tile: Where it lies on the photograph.
+        size: Of the tile.
+        photograph: Its size.
+        axes: Along which height and width run.
+
+    Raises:
+        ModelError: the tile begins or ends within a pixel of the input.
+    """
+    cuts = [slice(None)] * values.ndim
+    for axis, start, length, whole in (
+        (axes.height, tile.rows.start, size.height_px, photograph.height_px),
+        (axes.width, tile.columns.start, size.width_px, photograph.width_px),
+    ):
+        own = values.shape[axis]
+        cuts[axis] = slice(_times(start, own, whole), _times(start + length, own, whole))
+    return np.ascontiguousarray(values[tuple(cuts)])
 
 
-def joined(made: Mapping[Tile, Pixels], scale: int) -> Pixels:
-    """Return the photograph that tiles make, each [1, h, w, C], enlarged `scale` times."""
-    height = scale * max(tile.rows.end for tile in made)
-    width = scale * max(tile.columns.end for tile in made)
-    channels = next(iter(made.values())).shape[3]
-    whole = np.empty((1, height, width, channels), np.float32)
-    for tile, pixels in made.items():
-        rows, columns = tile.rows, tile.columns
-        whole[
-            :, scale * rows.kept : scale * rows.end, scale * columns.kept : scale * columns.end
-        ] = pixels[
-            :,
-            scale * (rows.kept - rows.start) : scale * (rows.end - rows.start),
-            scale * (columns.kept - columns.start) : scale * (columns.end - columns.start),
-        ]
+def joined(made: Mapping[Tile, Values], size: Size, axes: Axes = _LAST) -> Values:
+    """Return the output of a photograph from those of its tiles.
+
+    Args:
+        made: What the model makes of each tile, of any scale.
+        size: Of a tile of the input.
+        axes: Along which height and width run.
+
+    Raises:
+        ModelError: two tiles meet within a pixel of the output.
+    """
+    first = next(iter(made.values()))
+    own = first.shape[axes.height], first.shape[axes.width]
+    shape = list(first.shape)
+    shape[axes.height] = _times(max(t.rows.end for t in made), own[0], size.height_px)
+    shape[axes.width] = _times(max(t.columns.end for t in made), own[1], size.width_px)
+    whole = np.empty(shape, np.float32)
+    for tile, values in made.items():
+        to = [slice(None)] * values.ndim
+        of = [slice(None)] * values.ndim
+        for axis, span, pixels, edge in (
+            (axes.height, tile.rows, own[0], size.height_px),
+            (axes.width, tile.columns, own[1], size.width_px),
+        ):
+            start, kept, end = (_times(n, pixels, edge) for n in (span.start, span.kept, span.end))
+            to[axis], of[axis] = slice(kept, end), slice(kept - start, end - start)
+        whole[tuple(to)] = values[tuple(of)]
     return whole
+
+
+def _times(position: int, pixels: int, of: int) -> int:
+    """Return a position of a photograph in an input or output that has `pixels` for its `of`.
+
+    Raises:
+        ModelError: that is no whole number.
+    """
+    if position * pixels % of:
+        raise ModelError(
+            f"a tile that begins or ends at {position} px does so within a pixel of an input or "
+            f"output that has {pixels} px for {of} of the photograph; make photograph, tile and "
+            f"overlap_px multiples of {of // math.gcd(pixels, of)}, the overlap twice that"
+        )
+    return position * pixels // of
 
 
 def seam(
@@ -114,7 +160,7 @@ def seam(
     reference: Pixels,
     found: Sequence[Tile],
     *,
-    scale: int,
+    photograph: Size,
     output_range: tuple[float, float],
 ) -> Seam:
     """Compare the errors of a photograph at its seams with those elsewhere.
@@ -123,7 +169,7 @@ def seam(
         pixels: The photograph, put together, [1, H, W, C].
         reference: What it should be.
         found: Its tiles.
-        scale: Output edge over input edge.
+        photograph: Size of what was cut; the output may be larger or smaller.
         output_range: The values for black and white.
 
     Raises:
@@ -137,10 +183,14 @@ def seam(
     squared = np.square(got - wanted).mean(axis=(0, 3))
     at_seam = np.zeros(squared.shape, bool)
     for tile in found:
-        for span, axis in ((tile.rows, 0), (tile.columns, 1)):
+        for span, axis, edge in (
+            (tile.rows, 0, photograph.height_px),
+            (tile.columns, 1, photograph.width_px),
+        ):
             if span.kept:
-                first = scale * (span.kept - SEAM_PX)
-                band = slice(first, scale * (span.kept + SEAM_PX))
+                scale = squared.shape[axis] / edge
+                first = math.floor(scale * (span.kept - SEAM_PX))
+                band = slice(first, math.ceil(scale * (span.kept + SEAM_PX)))
                 at_seam[(band, slice(None)) if axis == 0 else (slice(None), band)] = True
     if not at_seam.any() or at_seam.all():
         raise ModelError("a photograph of one tile has no seams; take a larger one")

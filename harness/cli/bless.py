@@ -178,7 +178,7 @@ def _own_failures(
     further = list(measures.asked(here, own, output_range=subject.image_range))
     found: dict[str, str] = {}
     for one in references.values():
-        output = device.feed(variant, one.sample.inputs, one.sample.size)
+        output = observations.made(device, subject, variant, one.sample)
         made = goldens.judged(subject.output_specs, output.values)
         for spec, values, reference in zip(subject.judged_specs, made, one.outputs, strict=True):
             for verdict in gate.output(
@@ -193,7 +193,7 @@ def _own_failures(
                         found.setdefault(verdict.metric, str(verdict))
     budgets = subject.budgets_of(device.profile.name, device.delegate, variant.name)
     for budget in budgets:
-        placement = device.place(variant, Size.parse(budget.resolution))
+        placement = device.place(variant, subject.run_size(Size.parse(budget.resolution)))
         for verdict in gate.residency(placement, budget):
             if verdict.outcome is Outcome.FAIL:
                 found.setdefault(f"{verdict.metric} {budget.resolution}", str(verdict))

@@ -12,6 +12,7 @@ from harness.goldens import Expected, Golden
 from harness.images import Output, Size
 from harness.inputs import Values
 from harness.lab import DeviceUnderTest
+from harness.latency import both_in_turn
 from harness.placement import describe_moves
 from harness.placement import moved as moved_ops
 from harness.requests import Request, Verb
@@ -46,11 +47,11 @@ def asks(case: SizedCase) -> list[Request]:
     both: tuple[Case, ...] = (case, case.before)
     if isinstance(case, FrameCase):
         sample = samples.load(case.subject, case.frame)
-        return [Request.of(one, Verb.RUN, case.size, inputs=sample.inputs) for one in both]
-    earlier = case.before.variant.model()
+        return [one for of in both for one in observations.runs(case, sample, before=of)]
+    earlier, size = case.before.variant.model(), case.run_size
     return [
-        Request.of(case, Verb.COMPARE, case.size, before=earlier),
-        *(Request.of(one, verb, case.size) for verb in (Verb.PLACE, Verb.COUNT) for one in both),
+        Request.of(case, Verb.COMPARE, size, before=earlier),
+        *(Request.of(one, verb, size) for verb in (Verb.PLACE, Verb.COUNT) for one in both),
     ]
 
 
@@ -62,9 +63,14 @@ def test_nothing_costs_more_than_before(
     size: Size,
     check: gate.Check,
 ) -> None:
-    """C1 to C4: latency, CPU ops, partitions, size, MACs and instructions are no worse."""
+    """C1 to C4: latency, CPU ops, partitions, size, MACs and instructions are no worse.
+
+    Both files are cut into the tiles of today's subject, and latency is that of all of them.
+    """
+    tiles, size = observations.tiles_of(subject, size), subject.run_size(size)
+    compared = both_in_turn(device.compare(variant, before, size), tiles)
     verdicts = [
-        gate.latency_against(device.compare(variant, before, size), subject.change),
+        gate.latency_against(compared, subject.change),
         *gate.placement_against(device.place(variant, size), device.place(before, size)),
         *gate.file_against(variant.model().at(size), before.model().at(size), subject.change),
     ]
@@ -94,8 +100,8 @@ def test_pixels_are_no_worse_than_before(
     check: gate.Check,
 ) -> None:
     """C5: the output is as close to the truth as the earlier file's, and told apart from it."""
-    now = device.feed(variant, golden.inputs, golden.size)
-    was = device.feed(before, golden.inputs, golden.size)
+    now = observations.made(device, subject, variant, golden)
+    was = observations.made(device, subject, before, golden)
 
     same_network = subject.reference.sha256 == subject_before.reference.sha256
     check(*_beside(golden, now, was, same_network=same_network))

@@ -1,6 +1,6 @@
 """Each kind of model that people export: from the file to verdicts, as a user goes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -269,20 +269,29 @@ def test_the_examples_of_the_guide_are_these_models() -> None:
         assert (folder / f"{name}.tflite").read_bytes() == build()
 
 
-def tiled(folder: Path, data: bytes, overlap_px: int) -> Path:
-    """Make a subject of photographs of 48x48 in tiles of 24x24; return the folder of subjects."""
+def tiled(
+    folder: Path,
+    data: bytes,
+    overlap_px: int,
+    *,
+    write: Callable[[Path], None] = flat,
+    arguments: Sequence[str] = (),
+    tile: str = "24x24",
+) -> Path:
+    """Make a subject of photographs of 48x48 in tiles; return the folder of subjects."""
     (folder / "frames").mkdir(parents=True)
-    flat(folder / "frames")
+    write(folder / "frames")
     (folder / "whole.tflite").write_bytes(data)
     golden = folder / "golden"
     code = tiny.command(
-        "init", folder / "whole.tflite", "--frames", folder / "frames", "--golden-dir", golden
-    )
+        "init", folder / "whole.tflite", "--frames", folder / "frames", "--golden-dir", golden,
+        *arguments,
+    )  # fmt: skip
     assert code == 0
     path = golden / "whole" / "subject.toml"
     text = path.read_text().replace("# latency_ms = 50.0", "latency_ms = 1000.0")
     text = text.replace("[variants.limits]\n", "[variants.limits]\nseam_db = 3.0\n")
-    path.write_text(f'{text}\n[tiles]\nresolution = "24x24"\noverlap_px = {overlap_px}\n')
+    path.write_text(f'{text}\n[tiles]\nresolution = "{tile}"\noverlap_px = {overlap_px}\n')
     return golden
 
 
@@ -305,3 +314,46 @@ def test_the_latency_of_a_photograph_is_that_of_all_its_tiles(tmp_path: Path) ->
     observed = next(one.verdict.observed for one in ruled if one.verdict.metric == "latency_ms")
     tile = subject.reference.model().at("24x24")
     assert observed == pytest.approx(4 * harness.connect("pixel4:cpu").time(tile).ms)
+
+
+@pytest.mark.parametrize(
+    ("kind", "size_px", "tile"),
+    [
+        ("burst", 48, "24x24"),
+        ("luma", 48, "24x24"),
+        ("nchw", 48, "24x24"),
+        ("raw", 24, "12x12"),
+        ("noise_map", 48, "24x24"),
+        ("exposure", 48, "24x24"),
+    ],
+)
+def test_photographs_of_each_kind_are_put_together_from_tiles(
+    kind: str, size_px: int, tile: str, tmp_path: Path
+) -> None:
+    build, write, arguments = KINDS[kind]
+    golden = tiled(tmp_path, build(size_px=size_px), 4, write=write, arguments=arguments, tile=tile)
+
+    ruled = [one.verdict for one in fidelity(golden, "pixel4:cpu")]
+
+    failed = [one for one in ruled if one.outcome is Outcome.FAIL]
+    assert not failed
+    assert {one.outcome for one in ruled if one.metric.endswith("seam_db")} == {Outcome.PASS}
+    assert {one.outcome for one in ruled if one.metric.endswith("/psnr_db")} == {Outcome.PASS}
+
+
+def test_an_output_that_is_no_image_cannot_be_put_together_from_tiles(tmp_path: Path) -> None:
+    subject = subjects.load(made(tmp_path, "two_outputs") / "two_outputs")
+    in_tiles = replace(subject, tiles=subjects.Tiling(resolution="24x24"))
+
+    with pytest.raises(ConfigError, match=r"output 'mask' is a tensor"):
+        subjects.check_described(in_tiles)
+
+
+def test_the_growth_of_a_photograph_in_tiles_is_that_of_their_number(tmp_path: Path) -> None:
+    golden = tiled(tmp_path, models.restorer(size_px=48), 0)
+    tiny.edit(golden / "whole" / "subject.toml", '["24x24", "48x48"]', '["48x48", "96x96"]')
+
+    ruled = list(harness.judge(golden, "pixel4:cpu", jobs=1))
+
+    growth = next(one.verdict for one in ruled if one.verdict.metric == "scaling_exponent")
+    assert growth.observed == pytest.approx(1.0)

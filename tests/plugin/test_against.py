@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
+import harness
 from harness import results
 from harness.evidence import sha256_of
 from harness.report import markdown, ruling
 from harness.results import Results
 from harness.verdict import Change, Outcome
-from tests import models, tiny
+from tests import kinds, models, tiny
 
 
 def _newest(project: pytest.Pytester) -> Results:
@@ -61,6 +62,27 @@ def test_a_costlier_file_is_worse_and_the_cheaper_one_it_was_is_better(
     assert ruled["golden"]["cpu_ops"] is Change.EQUAL
     assert ruled["earlier"]["macs"] is Change.BETTER
     assert ruled["earlier"]["latency_ms"] is Change.BETTER
+
+
+def test_a_change_of_a_photograph_in_tiles_is_judged_of_all_of_them(
+    project: pytest.Pytester,
+) -> None:
+    golden = project.path / "golden"
+    toml, file = golden / tiny.NAME / "subject.toml", golden / tiny.NAME / "int8_ptq.tflite"
+    toml.write_text(f'{toml.read_text()}\n[tiles]\nresolution = "32x32"\n', encoding="utf-8")
+    shutil.copytree(golden, project.path / "earlier")
+    other = kinds.scaled(file.read_bytes(), 0.9)
+    tiny.edit(toml, sha256_of(file.read_bytes()), sha256_of(other))
+    file.write_bytes(other)
+
+    project.runpytest("--device=pixel4:cpu", "--against=earlier", "test_change.py")
+
+    found = _newest(project)
+    ruled = {one.verdict.metric: one.verdict for one in found.records}
+    one_ms = harness.connect("pixel4:cpu").time(harness.load(file).at("32x32")).ms
+    assert ruled["latency_ms"].observed == pytest.approx(4 * one_ms)
+    assert ruled["pixels_db"].change is not Change.EQUAL
+    assert {fact.resolution for fact in found.facts} == {"32x32"}
 
 
 def test_a_loosened_limit_is_judged_again_and_shown_first(

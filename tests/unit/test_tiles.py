@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness import tiles
+from harness import roles, tiles
 from harness.errors import ModelError
 from harness.images import Size
 
@@ -20,22 +20,47 @@ def test_what_is_cut_and_not_changed_is_put_together_as_it_was(
     tile = Size(width_px=8, height_px=8)
     whole = np.random.default_rng(0).random((1, height, width, 3)).astype(np.float32)
 
-    cut = tiles.cut(Size(width_px=width, height_px=height), tile, overlap)
-    parts = {one: tiles.part(whole, one, tile).repeat(scale, 1).repeat(scale, 2) for one in cut}
+    size = Size(width_px=width, height_px=height)
+    cut = tiles.cut(size, tile, overlap)
+    shown = {one: tiles.part(whole, one, tile, size) for one in cut}
+    parts = {one: part.repeat(scale, 1).repeat(scale, 2) for one, part in shown.items()}
 
     assert all(part.shape == (1, 8 * scale, 8 * scale, 3) for part in parts.values())
     expected = whole.repeat(scale, 1).repeat(scale, 2)
-    np.testing.assert_array_equal(tiles.joined(parts, scale), expected)
+    np.testing.assert_array_equal(tiles.joined(parts, tile), expected)
+
+
+def test_a_plane_of_half_the_size_with_its_channels_first_is_cut_beside_its_photograph() -> None:
+    size, tile = Size(width_px=24, height_px=16), Size(width_px=12, height_px=8)
+    plane = np.random.default_rng(0).random((1, 2, 8, 12)).astype(np.float32)
+    first = roles.axes_of(roles.Layout.NCHW)
+
+    cut = tiles.cut(size, tile, 4)
+    parts = {one: tiles.part(plane, one, tile, size, first) for one in cut}
+
+    assert {part.shape for part in parts.values()} == {(1, 2, 4, 6)}
+    np.testing.assert_array_equal(tiles.joined(parts, tile, first), plane)
+
+
+def test_a_tile_that_begins_within_a_pixel_of_another_input_is_refused() -> None:
+    size, tile = Size(width_px=24, height_px=16), Size(width_px=12, height_px=8)
+    plane = np.zeros((1, 8, 12, 2), np.float32)
+
+    cut = tiles.cut(size, tile, 1)
+
+    with pytest.raises(ModelError, match="multiples of 2"):
+        _ = [tiles.part(plane, one, tile, size) for one in cut]
 
 
 def test_errors_where_tiles_meet_are_told_from_others() -> None:
-    cut = tiles.cut(Size(width_px=16, height_px=8), Size(width_px=8, height_px=8), 0)
+    size = Size(width_px=16, height_px=8)
+    cut = tiles.cut(size, Size(width_px=8, height_px=8), 0)
     right = np.full((1, 8, 16, 3), 0.5, np.float32)
     wrong = right.copy()
     wrong[:, :, 7:9] += 0.1
     wrong[:, :, :2] += 0.001
 
-    found = tiles.seam(wrong, right, cut, scale=1, output_range=(0.0, 1.0))
+    found = tiles.seam(wrong, right, cut, photograph=size, output_range=(0.0, 1.0))
 
     assert found.seam_psnr_db == pytest.approx(10 * np.log10(1 / (0.01 / 2)), abs=0.01)
     assert found.drop_db > 30.0
