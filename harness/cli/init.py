@@ -6,25 +6,30 @@ import shlex
 import shutil
 import sys
 import tempfile
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from harness import blessed_outputs, goldens, graph, images, ini, resizing, subjects
-from harness.cli import init_frames, init_original, init_samples, role_guesses, shared, subject_toml
+from harness import blessed_outputs, goldens, images, ini, subjects
+from harness.cli import (
+    init_exports,
+    init_frames,
+    init_original,
+    init_samples,
+    role_guesses,
+    shared,
+    subject_toml,
+)
 from harness.cli.init_frames import Frames
 from harness.cli.init_samples import Samples
 from harness.cli.role_guesses import Described
 from harness.devices import drift
 from harness.devices.drift import Reference
 from harness.errors import ConfigError, HarnessError, ModelError
-from harness.evidence import sha256_of
 from harness.images import Pixels, Size
 from harness.inputs import Values
-from harness.limits import Limits
 from harness.profiles import Target
 from harness.roles import InputSpec, OutputSpec, Role
 from harness.stacks import xnnpack
@@ -85,14 +90,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar=("BLACK", "WHITE"),
         help="values of the model's output for black and white, default read from its outputs",
     )
-    for option, what in (("--input", "an input"), ("--output", "an output")):
-        parser.add_argument(
-            option,
-            action="append",
-            default=[],
-            metavar="NAME=ROLE",
-            help=f"what {what} is, default guessed from the file: {role_guesses.SYNTAX}",
-        )
+    role_guesses.add_arguments(parser)
     shared.add_golden_dir(parser)
     shared.add_profile_dirs(parser)
 
@@ -112,21 +110,21 @@ def _run(options: argparse.Namespace, models: Sequence[Path]) -> int:
     folder: Path = options.golden_dir / name
     if folder.exists():
         raise ConfigError(f"{folder}: exists already; choose another --name or remove it")
-    exports = _read_models(models)
+    exports = init_exports.read(models)
     first = next((one for one in exports if one.precision is Precision.FP32), exports[0])
     described = _described(first, exports, options)
     frames: Frames | Samples
     if described.is_plain:
-        size, scale = _shape(first, options.size)
+        size, scale = init_exports.shape(first, options.size)
         for export in exports:
-            _refuse_other_shape(export, first, size, scale, options.size)
+            init_exports.refuse_other_shape(export, first, size, scale, options.size)
         frames = init_frames.choose(options.frames, size, scale, options.frames_max)
         subject = Subject(name=name, task="restore", scale=scale, variants=exports, source="")
     else:
         subject = _described_subject(name, exports, described, options.size)
         size = subject.reference.model().asked(options.size).size
         for export in subject.variants:
-            _refuse_other_inputs(export, subject.reference, size)
+            init_exports.refuse_other_inputs(export, subject.reference, size)
         frames = _samples(subject, options)
     subject = replace(subject, source=init_original.source(options, first))
     known = shared.load_profiles(options)
@@ -155,63 +153,6 @@ def _next(golden_dir: Path, name: str) -> str:
     if len(list(golden_dir.glob(f"*/{SUBJECT_FILE}"))) > 1:
         words.append(f"--subject={name}")
     return shlex.join(words)
-
-
-def _read_models(paths: Sequence[Path]) -> tuple[Variant, ...]:
-    """Return the files as variants, named by precision, or by file where two have the same."""
-    found = [(path, graph.read(path), precision_of(path)) for path in paths]
-    count = Counter(precision for _, _, precision in found)
-    exports: dict[str, Variant] = {}
-    for path, data, precision in found:
-        name = precision.value
-        if count[precision] > 1:
-            name = re.sub(r"[^A-Za-z0-9_]+", "_", path.stem)
-        if name in exports:
-            raise ConfigError(f"{path}: a second file named {name}; give each a name of its own")
-        exports[name] = Variant(
-            name=name,
-            precision=precision,
-            path=path,
-            sha256=sha256_of(data),
-            limits=Limits(source="not measured yet"),
-        )
-    return tuple(exports.values())
-
-
-def precision_of(path: Path) -> Precision:
-    """Tell the arithmetic of a model file; training for 8 bits shows in its name only.
-
-    Raises:
-        ModelError: it cannot be read as a model.
-    """
-    found = subjects.precision_of(graph.load(path))
-    if found is Precision.INT8_PTQ and "qat" in path.name.lower():
-        return Precision.INT8_QAT
-    return found
-
-
-def _shape(export: Variant, asked: str | None) -> tuple[Size, int]:
-    """Return the input's size, and the output's edge over the input's.
-
-    Raises:
-        ModelError: the model does not make an RGB image of an RGB image.
-    """
-    parsed = export.model().asked(asked).graph
-    try:
-        given = resizing.image_shape(parsed)
-    except ModelError as error:
-        raise ModelError(f"{export.path}: {error}") from None
-    made = parsed.tensors[parsed.outputs[0]].shape
-    wanted = "frames are RGB, [1, height, width, 3]"
-    if given[3] != 3 or given[0] != 1:
-        raise ModelError(f"{export.path}: takes {given[3]} channels, {list(given)}; {wanted}")
-    scale = made[1] // given[1] if len(made) == 4 else 0
-    if scale < 1 or made != (1, scale * given[1], scale * given[2], 3):
-        raise ModelError(
-            f"{export.path}: gives {list(made)} for {list(given)}; the harness judges images: "
-            "RGB of the input's size or a whole multiple, [1, height, width, 3]"
-        )
-    return Size(width_px=given[2], height_px=given[1]), scale
 
 
 def _described(
@@ -272,35 +213,6 @@ def _samples(subject: Subject, options: argparse.Namespace) -> Samples:
     others = [spec for spec in subject.inputs if spec.role is not Role.IMAGE]
     found = init_samples.places(specs, shapes)
     return init_samples.choose(options.frames, found, others, options.frames_max)
-
-
-def _refuse_other_inputs(export: Variant, first: Variant, size: Size) -> None:
-    """Refuse a file that is no export of the FP32 model, by its inputs and outputs."""
-    try:
-        graph = export.model().at(size).graph
-    except ModelError as error:
-        raise ModelError(f"{export.path}: is to be an export of {first.path}: {error}") from None
-    if len(graph.outputs) != len(first.model().graph.outputs):
-        raise ModelError(f"{export.path}: has {len(graph.outputs)} outputs, unlike {first.path}")
-
-
-def _refuse_other_shape(
-    export: Variant, first: Variant, size: Size, scale: int, asked: str | None
-) -> None:
-    """Refuse a file that is no export of the FP32 model, by its shapes."""
-    own_size, own_scale = _shape(export, asked)
-    if own_scale != scale:
-        raise ModelError(
-            f"{export.path}: enlarges {own_scale} times and {first.path} {scale} times; give "
-            "exports of one model"
-        )
-    if own_size != size:
-        try:
-            export.model().at(size)
-        except ModelError as error:
-            raise ModelError(
-                f"{export.path}: takes {own_size}, {first.path} {size}, and {error}"
-            ) from None
 
 
 def _write(

@@ -1,5 +1,6 @@
 """Guess what a model's inputs and outputs are from its file, and say why."""
 
+import argparse
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -23,6 +24,18 @@ SYNTAX = (
     "tensor"
 )
 """How a person says what a tensor is."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options by which a person says what inputs and outputs are."""
+    for option, what in (("--input", "an input"), ("--output", "an output")):
+        parser.add_argument(
+            option,
+            action="append",
+            default=[],
+            metavar="NAME=ROLE",
+            help=f"what {what} is, default guessed from the file: {SYNTAX}",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

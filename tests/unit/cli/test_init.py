@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from harness import goldens, samples, subjects
-from harness.cli import init
+from harness.cli import init_exports
 from harness.subjects import Precision
 from tests import models, tiny
 
@@ -168,7 +168,7 @@ def test_the_arithmetic_of_a_model_is_told_from_its_tensors(
     path = tmp_path / f"{name}.tflite"
     path.write_bytes(data)
 
-    assert init.precision_of(path) is precision
+    assert init_exports.precision_of(path) is precision
 
 
 class TestOfWhatIsRefused:
