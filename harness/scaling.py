@@ -77,20 +77,29 @@ def describe(points: Sequence[Point], *, provenance: Provenance) -> Scaling:
         raise MeasurementError(
             "scaling needs positive, finite latencies at two or more resolutions"
         )
-    steps = list(itertools.pairwise(ordered))
     return Scaling(
         points=tuple(ordered),
         exponent=_slope(
             [math.log(p.size.megapixels) for p in ordered], [math.log(p.ms) for p in ordered]
         ),
-        worst_step=max((_step(a, b) for a, b in steps), key=lambda cliff: cliff.ratio),
+        worst_step=max(steps(ordered), key=lambda cliff: cliff.ratio),
         placement_changes=tuple(
             f"{b.size}: {_placement(a)} -> {_placement(b)}"
-            for a, b in steps
+            for a, b in itertools.pairwise(ordered)
             if _placement(a) != _placement(b)
         ),
         provenance=provenance,
     )
+
+
+def steps(points: Sequence[Point]) -> tuple[Cliff, ...]:
+    """Return the step from each size to the next larger one, with what is known to change there.
+
+    Args:
+        points: Of different sizes and positive, finite latencies.
+    """
+    ordered = sorted(points, key=lambda point: point.size.megapixels)
+    return tuple(_step(below, above) for below, above in itertools.pairwise(ordered))
 
 
 def _slope(x: Sequence[float], y: Sequence[float]) -> float:

@@ -16,6 +16,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "newer counts",
     )  # fmt: skip
     parser.add_argument(
+        "--against", type=Path, action="append", default=[], metavar="RUN",
+        help="an earlier run to compare with; may be given several times",
+    )  # fmt: skip
+    parser.add_argument(
         "--out", type=Path, default=Path("report.html"), metavar="FILE",
         help="default %(default)s",
     )  # fmt: skip
@@ -32,6 +36,7 @@ def run(options: argparse.Namespace) -> int:
     rendering.write(
         [results.load(path) for path in paths],
         options.out,
+        against=[results.load(path) for path in options.against],
         golden_dir=options.golden_dir,
         whole=options.originals,
     )

@@ -1,5 +1,6 @@
 """The page of a report in a real browser: of a real run that fails, and of hostile names."""
 
+import dataclasses
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ import pytest
 from harness.placement import NodePlacement
 from harness.report.page import rendering
 from harness.verdict import FALLBACK, FIDELITY, LATENCY, Outcome
-from tests import needs
+from tests import large_runs, needs, tiny
 from tests.unit.report import pages
 
 pytest.importorskip("playwright")
@@ -50,6 +51,21 @@ def failing(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )  # fmt: skip
     assert done.returncode == 1, done.stdout + done.stderr
     return folder / "out.html"
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the page of a run in which a variant is slower and leaves the accelerator."""
+    folder = tmp_path_factory.mktemp("compared")
+    shape = large_runs.Shape(subjects=2, variants=3, phones=2, frames=1, edge_px=64)
+    large_runs.golden(folder / "golden", shape)
+    was = large_runs.run(folder, shape, name="20260101T000000Z")
+    changed = dataclasses.replace(shape, slower=1.4, fallback=True)
+    now = large_runs.run(folder, changed, name="20260102T000000Z")
+    page = folder / "out.html"
+    words = (now, "--against", was, "--out", page, "--golden-dir", folder / "golden")
+    assert tiny.command("report", *words) == 0
+    return page
 
 
 class _Opened:
@@ -96,6 +112,59 @@ def test_nothing_is_complained_of_asked_for_or_wider_than_the_screen(
     assert wide <= width_px
     assert [v["id"] for v in found if v["impact"] in ("serious", "critical")] == []
     opened.page.close()
+
+
+@pytest.mark.parametrize("width_px", [360, 1280])
+def test_two_runs_above_each_other_are_complained_of_nowhere(
+    browser: Browser, compared: Path, width_px: int
+) -> None:
+    opened = _Opened(browser, compared, width_px=width_px, scheme="light")
+
+    opened.draw_all()
+
+    found = Axe().run(opened.page).response["violations"]
+    assert opened.complaints == []
+    assert opened.page.evaluate("document.documentElement.scrollWidth") <= width_px
+    assert [v["id"] for v in found if v["impact"] in ("serious", "critical")] == []
+    opened.page.close()
+
+
+def test_a_change_is_said_first_listed_first_and_can_be_filtered(
+    browser: Browser, compared: Path
+) -> None:
+    opened = _Opened(browser, compared, width_px=1280, scheme="light")
+    page = opened.page
+
+    assert page.locator("h1").inner_text() == (
+        "net00.int8_ptq leaves the accelerator on 1 of 2 phones since this change."
+    )
+    assert page.locator("h2").first.inner_text() == "What changed"
+    rows = page.locator(".changes tbody tr")
+    assert {rows.nth(at).locator("td").first.inner_text() for at in range(rows.count())} == {
+        "worse"
+    }
+    whole = page.locator(".matrix button.cell:visible").count()
+    page.get_by_role("combobox", name="Change").select_option("worse")
+    assert rows.count() == page.locator(".matrix button.cell:not(.out):visible").count() < whole
+    page.locator(".changes button").first.click()
+    assert "Before: PASS" in page.locator("dialog[open]").inner_text()
+    page.close()
+
+
+def test_an_arrow_and_two_strips_show_where_a_variant_was(browser: Browser, compared: Path) -> None:
+    opened = _Opened(browser, compared, width_px=1280, scheme="light")
+    opened.draw_all()
+    page = opened.page
+
+    strips = page.locator(".strip").filter(has=page.locator(".said", has_text="now"))
+    assert strips.first.locator(".said").all_inner_texts() == ["before", "now", "as before"]
+    blocks = strips.first.locator(".blocks")
+    assert [blocks.nth(at).locator("g.unit-cpu").count() for at in (0, 1)] == [0, 2]
+    moved = page.locator("figure", has_text="arrows lead from the run before")
+    still = page.locator("figure", has_text="nothing moved since")
+    paths = [one.first.locator(".chart path").count() for one in (moved, still)]
+    assert paths[0] > paths[1]
+    page.close()
 
 
 def test_a_violation_of_the_policy_would_be_seen(browser: Browser, failing: Path) -> None:
@@ -178,7 +247,8 @@ def test_a_fallback_on_a_strip_says_its_reason_when_it_is_reached(
     opened = _Opened(browser, failing, width_px=1280, scheme="light")
     opened.draw_all()
     strip = opened.page.locator(".strip").first
-    assert strip.locator("g[tabindex]").count() == 3
+    blocks = strip.locator(".blocks")
+    assert [blocks.nth(at).locator("g[tabindex]").count() for at in range(3)] == [3, 3, 3]
 
     strip.locator("g[tabindex]").first.focus()
 

@@ -5,6 +5,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -14,21 +15,29 @@ from markupsafe import Markup
 
 from harness import text
 from harness.errors import HarnessError
-from harness.evidence import Evidence, Provenance
-from harness.report.page import charts, story
+from harness.report.page import data, story
 from harness.report.page.cells import Cell, Class, cells
+from harness.report.page.charts import Chart
+from harness.report.page.comparing import Comparison, Stack, compare, stacks
+from harness.report.page.growths import growths
 from harness.report.page.merging import Merged, merge
-from harness.report.page.pictures import ERROR_WHITE, Frame, gallery
+from harness.report.page.pictures import ERROR_WHITE, Gallery, gallery
+from harness.report.page.placements import placements, spills
+from harness.report.page.planes import planes
 from harness.report.page.strips import Strip, strips
 from harness.report.page.timings import timings
-from harness.results import Record, Results
+from harness.results import Results
 from harness.verdict import Outcome
+
+_CHANGES_SHOWN = 100
+"""Most changed cells that the page lists above the matrix."""
 
 
 def write(
     results: Sequence[Results],
     path: Path,
     *,
+    against: Sequence[Results] = (),
     golden_dir: Path = Path("golden"),
     whole: bool = False,
 ) -> None:
@@ -37,6 +46,7 @@ def write(
     Args:
         results: At least one run.
         path: The file.
+        against: Earlier runs; the page says what changed since.
         golden_dir: Folder of the subjects, for the images that outputs are shown beside.
         whole: Whether to scale no image, however large the page becomes.
 
@@ -44,7 +54,7 @@ def write(
         ConfigError: a fact's fields are not those of its kind.
         HarnessError: the file cannot be written.
     """
-    page = render(results, golden_dir=golden_dir, whole=whole)
+    page = render(results, against=against, golden_dir=golden_dir, whole=whole)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(page, encoding="utf-8")
@@ -53,13 +63,18 @@ def write(
 
 
 def render(
-    results: Sequence[Results], *, golden_dir: Path = Path("golden"), whole: bool = False
+    results: Sequence[Results],
+    *,
+    against: Sequence[Results] = (),
+    golden_dir: Path = Path("golden"),
+    whole: bool = False,
 ) -> str:
     """Return the page of one or several runs.
 
     Args:
         results: At least one run; of two rulings of one test the newer counts.
-        golden_dir: As for `write`.
+        against: As for `write`.
+        golden_dir: Likewise.
         whole: Likewise.
 
     Raises:
@@ -67,45 +82,98 @@ def render(
     """
     merged = merge(results)
     found = cells(merged.records, merged.unrecorded)
-    timed = timings(merged.facts)
-    planes = charts.planes(merged, timed)
-    growths = charts.by_resolution(merged, timed)
-    placed = strips(merged.facts, timed)
+    comparison = compare(found, against) if against else None
+    drawn = _draw(merged, comparison)
     shown = gallery(merged, golden_dir, whole=whole)
-    cards = _Cards(merged)
-    data = {
-        "cells": [cards.card(cell) for cell in found],
-        "provenances": cards.provenances,
-        "charts": [chart.option for chart in (*planes, *growths)],
-        "strips": [_drawing(strip) for strip in placed],
-        "frames": [_viewed(frame) for frame in shown.frames],
-    }
     styles = Markup(_static("page.css"))
     scripts = [Markup(_static(name)) for name in ("echarts.common.min.js", "page.js")]
     return _environment().get_template("page.html.j2").render(
         merged=merged,
-        headline=story.headline(found),
+        comparison=comparison,
+        changes_shown=_CHANGES_SHOWN,
+        headline=(
+            story.change_headline(comparison, found) if comparison else story.headline(found)
+        ),
         strength=story.strength(merged.records),
         ground=story.ground(merged.records),
         cells=found,
-        classes=[kind for kind in Class if any(cell.kind is kind for cell in found)],
-        matrix=_matrix(found, merged),
+        classes=_classes(found, comparison),
+        matrix=_matrix(found, merged, comparison),
         targets=list(dict.fromkeys(cell.target for cell in found)),
-        known_by=_ground,
+        known_by=data.ground,
         gates=list(dict.fromkeys(record.verdict.gate for record in merged.records)),
         counts=_counts(merged),
         failures=story.failures(merged),
-        planes=planes,
-        growths=growths,
-        strips=placed,
+        drawn=drawn,
         gallery=shown,
         error_white=ERROR_WHITE,
         styles=styles,
         scripts=scripts,
         policy=policy(styles=[styles], scripts=scripts),
-        data=Markup(_json(data)),
+        data=Markup(_json(_given(found, merged, comparison, drawn, shown))),
         images=Markup(_json([Markup(image) for image in shown.images])),
     )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Drawn:
+    """The drawings of a page.
+
+    Attributes:
+        planes: Quality against latency.
+        growths: Latency against resolution.
+        stacks: Placement strips.
+    """
+
+    planes: tuple[Chart, ...]
+    growths: tuple[Chart, ...]
+    stacks: tuple[Stack, ...]
+
+    @property
+    def charts(self) -> tuple[Chart, ...]:
+        """Return all charts in the order of their numbers."""
+        return (*self.planes, *self.growths)
+
+    @property
+    def strips(self) -> tuple[Strip, ...]:
+        """Return all strips in the order of their numbers."""
+        return tuple(strip for stack in self.stacks for _, strip in stack.strips)
+
+
+def _draw(merged: Merged, comparison: Comparison | None) -> _Drawn:
+    timed = timings(merged.facts)
+    placed = placements(merged.facts)
+    return _Drawn(
+        planes=planes(merged, timed, comparison),
+        growths=growths(merged, timed, placed, spills(merged.facts)),
+        stacks=stacks(strips(placed, timed), comparison),
+    )
+
+
+def _given(
+    found: Sequence[Cell],
+    merged: Merged,
+    comparison: Comparison | None,
+    drawn: _Drawn,
+    shown: Gallery,
+) -> dict[str, Any]:
+    """Return what the script of the page is given."""
+    cards = data.Cards(merged)
+    before = comparison.by_number if comparison else {}
+    return {
+        "cells": [cards.card(cell, before.get(at)) for at, cell in enumerate(found)],
+        "provenances": cards.provenances,
+        "charts": [chart.option for chart in drawn.charts],
+        "strips": [data.drawing(strip) for strip in drawn.strips],
+        "frames": [data.viewed(frame) for frame in shown.frames],
+    }
+
+
+def _classes(found: Sequence[Cell], comparison: Comparison | None) -> list[Class]:
+    """Return the classes of cells now and before, in the order of their legend."""
+    earlier = [one.was for one in comparison.news if one.was] if comparison else []
+    kinds = {cell.kind for cell in (*found, *earlier)}
+    return [kind for kind in Class if kind in kinds]
 
 
 def policy(*, styles: Sequence[str], scripts: Sequence[str]) -> str:
@@ -153,22 +221,22 @@ def _printable(value: object) -> object:
     return text.line(value)
 
 
-def _json(data: object) -> str:
+def _json(given: object) -> str:
     """Return data for a script element: printable texts, and no character that could end it."""
-    dumped = json.dumps(_cleaned(data), separators=(",", ":"), allow_nan=False)
+    dumped = json.dumps(_cleaned(given), separators=(",", ":"), allow_nan=False)
     return dumped.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def _cleaned(data: Any) -> Any:
-    if isinstance(data, Markup):
-        return str(data)  # of this package's own making, and longer than a line
-    if isinstance(data, str):
-        return text.line(data)
-    if isinstance(data, Mapping):
-        return {text.line(str(key)): _cleaned(value) for key, value in data.items()}
-    if isinstance(data, (list, tuple)):
-        return [_cleaned(value) for value in data]
-    return data
+def _cleaned(given: Any) -> Any:
+    if isinstance(given, Markup):
+        return str(given)  # of this package's own making, and longer than a line
+    if isinstance(given, str):
+        return text.line(given)
+    if isinstance(given, Mapping):
+        return {text.line(str(key)): _cleaned(value) for key, value in given.items()}
+    if isinstance(given, (list, tuple)):
+        return [_cleaned(value) for value in given]
+    return given
 
 
 def _counts(merged: Merged) -> dict[str, int]:
@@ -177,13 +245,18 @@ def _counts(merged: Merged) -> dict[str, int]:
 
 
 def _matrix(
-    found: Sequence[Cell], merged: Merged
+    found: Sequence[Cell], merged: Merged, comparison: Comparison | None
 ) -> list[tuple[str, str, list[tuple[int, Cell] | str]]]:
-    """Return rows of name, resolution and, for each phone, a numbered cell or why there is none."""
+    """Return rows of name, resolution and, for each phone, a numbered cell or why there is none.
+
+    Rows in which a cell changed come first, what is worse before the rest.
+    """
     targets = list(dict.fromkeys(cell.target for cell in found))
     withheld = {(one.variant, one.target): one.because for one in merged.withheld}
     at = {(c.name, c.about.resolution, c.target): (i, c) for i, c in enumerate(found)}
-    rows = dict.fromkeys((cell.name, cell.about.resolution) for cell in found)
+    news = comparison.news if comparison else ()
+    changed = [one.now for one in news if one.now]
+    rows = dict.fromkeys((cell.name, cell.about.resolution) for cell in (*changed, *found))
     return [
         (
             name,
@@ -195,105 +268,3 @@ def _matrix(
         )
         for name, resolution in rows
     ]
-
-
-def _drawing(strip: Strip) -> dict[str, Any]:
-    """Return a strip as the page's script draws it."""
-    return {
-        "width": strip.width_px,
-        "height": strip.height_px,
-        "says": strip.summary,
-        "crossings": strip.crossings,
-        "blocks": [
-            [block.x_px, block.width_px, block.letter, block.style, block.fallback, block.says]
-            for block in strip.blocks
-        ],
-    }
-
-
-def _viewed(frame: Frame) -> dict[str, Any]:
-    """Return a frame as the page's script shows it."""
-    return {
-        "title": f"{frame.subject} {frame.name}",
-        "given": frame.degraded,
-        "fp32": frame.fp32,
-        "reference": "FP32" if frame.of_fp32 else "first output",
-        "sharp": frame.sharp,
-        "looks": [
-            {
-                "name": f"{look.variant} on {', '.join(look.targets)}",
-                "image": look.image,
-                "error": look.error,
-                "tile": look.worst_tile,
-                "figures": look.figures,
-                "sharp": look.to_sharp,
-            }
-            for look in frame.looks
-        ],
-    }
-
-
-class _Cards:
-    """The cards of cells as data; provenances that many rulings share are held once."""
-
-    def __init__(self, merged: Merged) -> None:
-        self._merged = merged
-        self._numbers: dict[str, int] = {}
-        self.provenances: list[list[list[str]]] = []
-
-    def card(self, cell: Cell) -> dict[str, Any]:
-        first = cell.records[0].test if cell.records else cell.unrecorded[0]
-        worst = next((r.test for r in cell.records if r.verdict.outcome is cell.outcome), first)
-        run = self._merged.run_of[worst]
-        names = dict.fromkeys(record.test for record in cell.records)
-        tests = {name: number for number, name in enumerate(names)}
-        return {
-            "title": f"{cell.name} on {cell.target}",
-            "at": cell.about.resolution,
-            "kind": cell.kind.name,
-            "letter": cell.kind.letter,
-            "words": cell.kind.words,
-            "target": cell.target,
-            "outcome": cell.outcome.value,
-            "evidence": _ground(cell.evidence),
-            "gates": {gate: [o.value, _ground(e)] for gate, (o, e) in cell.by_gate().items()},
-            "command": story.command(worst, cell.target, run),
-            "tests": list(tests),
-            "verdicts": [self._row(record, tests[record.test]) for record in cell.records],
-            "unrecorded": list(cell.unrecorded),
-        }
-
-    def _row(self, record: Record, test: int) -> list[str | int]:
-        verdict = record.verdict
-        gate = verdict.gate + (f" ({record.frame})" if record.frame else "")
-        return [
-            verdict.outcome.value, gate, verdict.compared or f"{verdict.metric} unknown",
-            verdict.cause, verdict.remedy, _ground(verdict.evidence),
-            self._number(verdict.provenance), test,
-        ]  # fmt: skip
-
-    def _number(self, provenance: Provenance | None) -> int:
-        """Return the number of a provenance among those held."""
-        pairs: list[list[str]] = []
-        if provenance is not None:
-            pairs += [
-                ["evidence", provenance.evidence.value],
-                ["device", provenance.device],
-                ["file SHA-256", provenance.variant_sha256],
-                *([name, version] for name, version in provenance.runtime.items()),
-                ["harness", provenance.harness_version],
-                ["commit", provenance.git_commit or "not known"],
-                ["taken", provenance.time_utc],
-                *([name, str(value)] for name, value in provenance.device_state.items()),
-                ["note", provenance.note],
-            ]
-        pairs = [pair for pair in pairs if pair[1]]
-        key = json.dumps(pairs)
-        if key not in self._numbers:
-            self._numbers[key] = len(self.provenances)
-            self.provenances.append(pairs)
-        return self._numbers[key]
-
-
-def _ground(evidence: Evidence | None) -> str:
-    return evidence.value if evidence else "no evidence"

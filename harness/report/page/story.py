@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from harness.evidence import Evidence
 from harness.report.page.cells import Cell, Class
+from harness.report.page.comparing import Comparison, Turn
 from harness.report.page.merging import Merged
 from harness.results import Record, Run
 from harness.text import counted
@@ -58,10 +59,36 @@ def headline(cells: Sequence[Cell]) -> str:
     return f"{who} every limit on {where}"
 
 
+def change_headline(comparison: Comparison, cells: Sequence[Cell]) -> str:
+    """Return the one sentence about a change, `int8_ptq leaves ... on 3 of 7 phones since it`.
+
+    What newly fails is said first, then what is no longer decided, then what is better.
+    """
+    turns = Counter(one.turn for one in comparison.changed)
+    both = sum(turns.values()) - turns[Turn.NEW] - turns[Turn.GONE]
+    if not both:
+        return "No cell was tested in both runs"
+    for kind in _GRAVEST:
+        found = [one.now for one in comparison.changed if one.kind is kind and one.now]
+        if found:
+            return f"{_failing(kind, found, cells)} since this change"
+    fail = sum(cell.outcome is Outcome.FAIL for cell in cells)
+    new = [one.now for one in comparison.changed if one.turn is Turn.NEW and one.now]
+    failing = sum(cell.outcome is Outcome.FAIL for cell in new)
+    still = f"; {counted(fail - failing, 'cell')} failed before too" if fail > failing else ""
+    still += f"; {failing} of {counted(len(new), 'new cell')} failing" if failing else ""
+    if turns[Turn.WORSE]:
+        cell = counted(turns[Turn.WORSE], "cell")
+        return f"{cell} of {both} no longer decided as well as before this change{still}"
+    if turns[Turn.BETTER]:
+        better = counted(turns[Turn.BETTER], "cell")
+        return f"Nothing is worse since this change; {better} of {both} better{still}"
+    return f"No verdict of {counted(both, 'cell')} is another since this change{still}"
+
+
 def _failing(kind: Class, found: Sequence[Cell], cells: Sequence[Cell]) -> str:
-    subjects = Counter(
-        subject for subject, _ in {(cell.about.subject, cell.target) for cell in found}
-    )
+    places = dict.fromkeys((cell.about.subject, cell.target) for cell in found)
+    subjects = Counter(subject for subject, _ in places)
     subject = subjects.most_common(1)[0][0]
     here = [cell for cell in found if cell.about.subject == subject]
     names = list(dict.fromkeys(cell.about.variant for cell in here))

@@ -5,13 +5,9 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from harness import schema
-from harness.fact_lines import Taken
 from harness.keys import Key
 from harness.placement import CPU, ON_CPU, UNKNOWN, NodePlacement, Placement
-from harness.report.page.cells import names, pixels
 from harness.report.page.timings import Timing
-from harness.requests import Verb
 
 _LEAST_PX, _SHARED_PX, _HEIGHT_PX, _GAP_PX = 13.0, 700.0, 34.0, 7.0
 """Width that every block has, width that all share by their time, height, room at a hand-over."""
@@ -93,19 +89,19 @@ class Strip:
     height_px: float = _HEIGHT_PX
 
 
-def strips(facts: Sequence[Taken], timings: Sequence[Timing]) -> tuple[Strip, ...]:
+def strips(placements: Mapping[Key, Placement], timings: Sequence[Timing]) -> tuple[Strip, ...]:
     """Return a strip for each placement; equal ones at several resolutions are one.
 
-    Raises:
-        ConfigError: a fact's fields are not those of its kind.
+    Args:
+        placements: By what they are about, small resolutions first.
+        timings: Latencies; what an estimate says of the ops makes blocks wide.
     """
     shares = {timing.about: dict(timing.shares) for timing in timings}
     groups: dict[tuple[str, str, str, tuple[NodePlacement, ...]], list[tuple[Key, Placement]]] = {}
-    for fact in sorted(facts, key=lambda one: pixels(one.resolution)):
-        if fact.verb == Verb.PLACE.value and fact.kind == Placement.__name__:
-            found = schema.parse(Placement, fact.answer, where=f"fact {fact.request[:12]}")
-            key = (f"{fact.device}:{fact.delegate}", fact.subject, fact.variant, found.nodes)
-            groups.setdefault(key, []).append((names(fact), found))
+    for about, found in placements.items():
+        target = f"{about.device}:{about.delegate}"
+        key = (target, about.subject, about.variant, found.nodes)
+        groups.setdefault(key, []).append((about, found))
     made = [
         _strip(target, f"{subject}.{variant}", group, shares.get(group[0][0], {}))
         for (target, subject, variant, _), group in groups.items()

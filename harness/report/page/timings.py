@@ -25,6 +25,7 @@ class Timing:
         relative: Whether only ratios between such estimates mean anything.
         basis: What an estimate rests on, or ''.
         shares: Share of the estimate by op or kernel (0..1).
+        off_chip_share: Share of it in kernels that do not fit on chip (0..1), or None.
     """
 
     about: Key
@@ -35,6 +36,7 @@ class Timing:
     relative: bool = False
     basis: str = ""
     shares: tuple[tuple[str, float], ...] = ()
+    off_chip_share: float | None = None
 
 
 def timings(facts: Sequence[Taken]) -> tuple[Timing, ...]:
@@ -63,7 +65,7 @@ def timings(facts: Sequence[Taken]) -> tuple[Timing, ...]:
                     about=names(fact), ms=told.estimate_ms, low_ms=told.low_ms,
                     high_ms=told.high_ms, evidence=told.provenance.evidence,
                     relative=not told.absolute, basis=told.basis,
-                    shares=tuple(told.shares.items()),
+                    shares=tuple(told.shares.items()), off_chip_share=told.off_chip_share,
                 )
             )  # fmt: skip
     return tuple(sorted(found, key=lambda timing: pixels(timing.about.resolution)))

@@ -5,6 +5,7 @@ import hashlib
 import html.parser
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from harness.errors import ConfigError, HarnessError
 from harness.placement import NodePlacement
 from harness.report.page import rendering
-from harness.verdict import FALLBACK, FIDELITY, LATENCY, Outcome
+from harness.verdict import FALLBACK, FIDELITY, LATENCY, Outcome, Verdict
 from tests.unit.report.pages import estimate, placement, record, run
 
 HOSTILE = (
@@ -55,7 +56,13 @@ def _page(name: str) -> str:
         estimate(name, name, "512x512", 9.0),
         placement(name, name, "256x256", nodes),
     ]
-    return rendering.render([run(*records, facts=facts, planned=[name], command=["pytest", name])])
+    now = run(*records, facts=facts, planned=[name], command=["pytest", name])
+    was = run(*(replace(one, verdict=_passed(one.verdict)) for one in records), facts=facts[1:])
+    return rendering.render([now], against=[was])
+
+
+def _passed(verdict: Verdict) -> Verdict:
+    return replace(verdict, outcome=Outcome.PASS)
 
 
 @pytest.mark.parametrize("name", HOSTILE)

@@ -45,7 +45,8 @@
     kind.append(words);
     const command = make("pre", cell.command, "scroll");
     command.tabIndex = 0;
-    body.replaceChildren(title, kind, make("p", "Again:", "again"), command);
+    body.replaceChildren(title, kind, ...(cell.before ? [make("p", "Before: " + cell.before, "at")] : []),
+      make("p", "Again:", "again"), command);
     for (const test of cell.unrecorded) body.append(make("p", "Did not run: " + test));
     const rank = { FAIL: 0, INCONCLUSIVE: 1, PASS: 2 };
     body.append(...[...cell.verdicts].sort((a, b) => rank[a[0]] - rank[b[0]]).map(verdict(cell.tests)));
@@ -63,7 +64,7 @@
   const matches = (cell, want) => {
     const [outcome, evidence] = want.gate ? cell.gates[want.gate] || ["", ""] : [cell.outcome, cell.evidence];
     return (!want.target || cell.target === want.target) && (!want.outcome || outcome === want.outcome)
-      && (!want.evidence || evidence === want.evidence) && (!want.gate || outcome !== "");
+      && (!want.turn || cell.turn === want.turn) && (!want.evidence || evidence === want.evidence) && (!want.gate || outcome !== "");
   };
   const filter = () => {
     const want = Object.fromEntries(new FormData(form));
@@ -114,7 +115,7 @@
   const drawStrip = place => {
     drawn.set(place, null);
     const strip = data.strips[place.dataset.strip];
-    const says = place.nextElementSibling;
+    const says = place.closest(".strip").querySelector(".says");
     const root = svg("svg", { width: strip.width, height: strip.height, role: "group", "aria-label": strip.says });
     for (const x of strip.crossings)
       root.append(svg("line", { class: "crossing", x1: x, x2: x, y1: 0, y2: strip.height }));

@@ -1,0 +1,246 @@
+"""The planes of the page: quality against latency, and how far each variant went on them."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from harness.keys import Key
+from harness.report.page import charts
+from harness.report.page.cells import names
+from harness.report.page.charts import SYMBOLS, Chart, drawn_line, drawn_ms
+from harness.report.page.comparing import Comparison
+from harness.report.page.merging import Merged
+from harness.report.page.timings import Timing
+from harness.results import Record
+from harness.verdict import FIDELITY, LATENCY
+
+_FIDELITY_MAX_DB = 60.0
+"""PSNR to FP32 from which a difference is not drawn: at 60 dB it is a quarter of an 8-bit step."""
+_SPAN_LEAST_DB = 1.0
+"""Least height of the plane: a difference of hundredths of a decibel must not look like one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Point:
+    """A variant on the plane of quality and latency.
+
+    Attributes:
+        name: The variant.
+        timing: Its latency.
+        quality_db: Its quality.
+        style: Colour and symbol.
+        was: The point of an earlier run, or None.
+    """
+
+    name: str
+    timing: Timing
+    quality_db: float
+    style: tuple[str, str] = ("--series0", SYMBOLS[0])
+    was: "Point | None" = None
+
+    @property
+    def moved(self) -> bool:
+        """Return whether the table shows another latency or quality than before."""
+        return self.was is not None and _figures(self) != _figures(self.was)
+
+
+def pareto(points: Sequence[Point]) -> tuple[Point, ...]:
+    """Return the points that no other beats in both latency and quality, the fastest first."""
+    front: list[Point] = []
+    for point in sorted(points, key=lambda p: (p.timing.ms, -p.quality_db)):
+        if not front or point.quality_db > front[-1].quality_db:
+            front.append(point)
+    return tuple(front)
+
+
+def _figures(point: Point) -> tuple[str, str]:
+    """Return latency in ms and quality in dB as the table has them."""
+    return f"{point.timing.ms:.3g}", f"{point.quality_db:.2f}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Known:
+    """What runs know of latency and quality, by what it is about."""
+
+    timings: Mapping[Key, Timing]
+    sharp: Mapping[Key, float]
+    exact: Mapping[Key, float]
+
+    def point(self, about: Key, style: tuple[str, str], *, sharp: bool) -> Point | None:
+        """Return a point in one of the two qualities, or None where it is not known."""
+        known = self.sharp if sharp else self.exact
+        if about not in known or about not in self.timings:
+            return None
+        return Point(
+            name=about.variant, timing=self.timings[about], quality_db=known[about], style=style
+        )
+
+
+def _known(merged: Merged, timings: Sequence[Timing]) -> _Known:
+    return _Known(
+        timings={timing.about: timing for timing in timings},
+        sharp=_quality(merged.records, "", "quality_db"),
+        exact=_quality(merged.records, FIDELITY, "psnr_db"),
+    )
+
+
+def planes(
+    merged: Merged, timings: Sequence[Timing], before: Comparison | None = None
+) -> tuple[Chart, ...]:
+    """Return quality against latency, one chart for each phone, subject and resolution.
+
+    Args:
+        merged: What the runs know.
+        timings: Their latencies.
+        before: Earlier runs; an arrow leads from a point of theirs.
+    """
+    looks = charts.styles(merged)
+    now = _known(merged, timings)
+    earlier = _known(before.merged, before.timings) if before else None
+    budgets = {
+        names(record): record.verdict.limit
+        for record in merged.records
+        if (record.verdict.gate, record.verdict.metric) == (LATENCY, "latency_ms")
+    }
+    groups: dict[tuple[str, str, str], list[Key]] = {}
+    for timing in timings:
+        about = timing.about
+        if about in now.sharp or about in now.exact:
+            target = f"{about.device}:{about.delegate}"
+            groups.setdefault((target, about.subject, about.resolution), []).append(about)
+    found = []
+    for (target, subject, resolution), group in groups.items():
+        sharp = all(about in now.sharp for about in group)
+        points = []
+        for about in group:
+            style = looks[about.subject, about.variant]
+            point = now.point(about, style, sharp=sharp)
+            was = earlier.point(about, style, sharp=sharp) if earlier else None
+            points += [_after(point, was)] if point else []
+        limits = {budgets.get(about) for about in group} - {None}
+        budget = limits.pop() if len(limits) == 1 else None
+        title = f"{subject} on {target} at {resolution}"
+        found.append(_plane(target, title, points, budget=budget, sharp=sharp, two=bool(earlier)))
+    return tuple(found)
+
+
+def _after(point: Point, was: Point | None) -> Point:
+    """Return a point with the earlier one, unless their latencies are known in different ways."""
+    if was is None or was.timing.evidence is not point.timing.evidence:
+        return point
+    return replace(point, was=was)
+
+
+def _quality(records: Sequence[Record], gate: str, metric: str) -> dict[Key, float]:
+    """Return the worst value of a metric over the frames, by what it is about."""
+    found: dict[Key, float] = {}
+    for record in records:
+        verdict = record.verdict
+        if verdict.metric != metric or gate not in ("", verdict.gate) or verdict.observed is None:
+            continue
+        about = names(record)
+        found[about] = min(verdict.observed, found.get(about, verdict.observed))
+    return found
+
+
+def _span(heights: Sequence[float]) -> dict[str, float]:
+    """Return the ends of an axis in dB that shows all heights with a margin."""
+    margin = max(_SPAN_LEAST_DB, (max(heights) - min(heights)) * 1.2) / 2
+    middle = (max(heights) + min(heights)) / 2
+    return {"min": round(middle - margin, 1), "max": round(middle + margin, 1)}
+
+
+def _budget_line(budget: float) -> dict[str, Any]:
+    return {
+        "symbol": "none", "silent": True, "data": [{"xAxis": budget}],
+        "lineStyle": {"color": "--fail", "width": 1.5, "type": "solid"},
+        "label": {"formatter": f"budget {budget:g} ms", "color": "--fail"},
+    }  # fmt: skip
+
+
+def _plane(
+    target: str,
+    title: str,
+    points: Sequence[Point],
+    *,
+    budget: float | None,
+    sharp: bool,
+    two: bool,
+) -> Chart:
+    """Return the chart of points; `two` where earlier ones were looked for."""
+    front = pareto(points)
+    axis = "PSNR to the sharp target, dB" if sharp else "PSNR to FP32, dB, worst frame"
+
+    def place(point: Point) -> list[float]:
+        db = point.quality_db if sharp else min(point.quality_db, _FIDELITY_MAX_DB)
+        return [drawn_ms(point.timing.ms), round(db, 3)]
+
+    bars: list[list[float | str]] = []
+    for point in points:
+        ends = (point.timing.low_ms, point.timing.high_ms)
+        if ends[0] is not None and ends[1] is not None:
+            bars += [[drawn_ms(end), place(point)[1]] for end in ends if end is not None]
+            bars.append(["-", "-"])
+    moved = [point for point in points if point.moved]
+    series: list[dict[str, Any]] = [
+        drawn_line("interval", bars, colour="--muted", width=1.5, symbol="rect", size=[2, 9]),
+        drawn_line("Pareto front", [place(p) for p in front], colour="--ok", width=2,
+                   step="end", dashed=True),
+        *(_dot(point, place) for point in points),
+        *(_arrow(point, place) for point in moved),
+    ]  # fmt: skip
+    if budget is not None:
+        series[0]["markLine"] = _budget_line(budget)
+    option = charts.option(
+        series, x=("latency, ms", "value"), y=(axis, "value"), legend=[p.name for p in points]
+    )
+    option["xAxis"]["min"] = 0
+    earlier = [point.was for point in moved if point.was]
+    option["yAxis"] |= _span([place(point)[1] for point in (*points, *earlier)])
+    says = ["" if sharp else f"drawn up to {_FIDELITY_MAX_DB:g} dB"]
+    if two:
+        says.append("arrows lead from the run before" if moved else "nothing moved since")
+    return Chart(
+        target=target,
+        title=title,
+        option=option,
+        head=("variant", "latency ms", "interval ms", "dB", "Pareto", "evidence",
+              *(("before: ms", "before: dB") if two else ())),
+        rows=tuple(_row(point, point in front, two=two) for point in points),
+        note=charts.note([p.timing for p in points], "; ".join(filter(None, says))),
+    )  # fmt: skip
+
+
+def _row(point: Point, best: bool, *, two: bool) -> tuple[str, ...]:
+    before = _figures(point.was) if point.was else ("not known", "not known")
+    ms, db = _figures(point)
+    return (
+        point.name, ms, charts.interval(point.timing), db, "yes" if best else "no",
+        point.timing.evidence.value, *(before if two else ()),
+    )  # fmt: skip
+
+
+def _dot(point: Point, place: Callable[[Point], list[float]]) -> dict[str, Any]:
+    colour, symbol = point.style
+    return {
+        "type": "scatter", "name": point.name, "symbolSize": 14, "symbol": symbol,
+        "itemStyle": {"color": colour, "borderColor": "--back", "borderWidth": 1},
+        "data": [place(point)], "z": 5,
+    }  # fmt: skip
+
+
+def _arrow(point: Point, place: Callable[[Point], list[float]]) -> dict[str, Any]:
+    """Return the earlier point, hollow, and an arrow from it to where it is now."""
+    assert point.was is not None
+    colour, symbol = point.style
+    ends = [{"coord": place(point.was)}, {"coord": place(point)}]
+    return {
+        "type": "scatter", "name": f"{point.name} before", "symbolSize": 10, "symbol": symbol,
+        "itemStyle": {"color": "--back", "borderColor": colour, "borderWidth": 2},
+        "data": [place(point.was)], "z": 4,
+        "markLine": {
+            "symbol": ["none", "arrow"], "symbolSize": 10, "silent": True, "z": 6,
+            "label": {"show": False}, "data": [ends],
+            "lineStyle": {"color": "--text", "width": 1.5, "type": "solid"},
+        },
+    }  # fmt: skip
