@@ -65,6 +65,8 @@ class Planned:
         unchanged: Variants on phones that do not differ from that, and were not judged.
         loosened: What the change made easier to pass, one line each.
         new: Subjects that this did not have, and that nothing is compared with.
+        shard: Which part of a larger plan it is, such as `2/4`; '' for a whole plan.
+        whole: Hash of that larger plan: its cases and their files; or ''.
     """
 
     tests: tuple[str, ...]
@@ -74,6 +76,8 @@ class Planned:
     unchanged: int = 0
     loosened: tuple[str, ...] = ()
     new: tuple[str, ...] = ()
+    shard: str = ""
+    whole: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -143,6 +147,7 @@ class Results:
         records: Likewise.
         done: Tests that ruled nothing.
         end: Its end, or None where the run was cut short.
+        missing: Of several runs that are shards of one plan, the shards that are not there.
     """
 
     path: Path
@@ -152,6 +157,7 @@ class Results:
     records: tuple[Record, ...]
     done: tuple[Unruled, ...]
     end: End | None
+    missing: tuple[str, ...] = ()
 
     @property
     def planned(self) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from typing import Self
 
 from harness.cases import Case, Plan
 from harness.errors import ConfigError, HarnessError
+from harness.evidence import sha256_of
 from harness.requests import Request, Verb
 
 _PATTERN = re.compile(r"([1-9]\d{0,3})/([1-9]\d{0,3})")
@@ -39,6 +40,12 @@ class Shard:
     def __str__(self) -> str:
         """Return `2/4`."""
         return f"{self.number}/{self.of}"
+
+
+def whole_of(plan: Plan) -> str:
+    """Return a hash of a plan, by which its shards know each other: its cases and their files."""
+    lines = sorted(f"{case} {case.variant.sha256}" for case in plan.cases)
+    return sha256_of("\n".join(lines).encode())
 
 
 def share(plan: Plan, shard: Shard) -> Plan:

@@ -22,6 +22,7 @@ from harness.cli import (
     history,
     init,
     inspect,
+    keys,
     ledger,
     nightly,
     quantize,
@@ -34,7 +35,8 @@ from harness.errors import GateError, HarnessError
 
 COMMANDS = (
     devices, doctor, inspect, advise, bisect, init, bless, compare, calibrate, ledger, report,
-    ci_summary, history, nightly, verify, fake_phone, fake_lab, farm, train, build, quantize, study,
+    ci_summary, history, nightly, keys, verify, fake_phone, fake_lab, farm, train, build, quantize,
+    study,
 )  # fmt: skip
 
 EXAMPLES = {
@@ -51,6 +53,7 @@ EXAMPLES = {
     "report": "harness report --out report.html",
     "history": "harness history replay nights.csv.gz",
     "nightly": "harness nightly --device pixel4 --webhook 'slack env:SLACK_WEBHOOK' -- --strict",
+    "keys": "harness keys lab.key",
     "verify": "harness verify --key release.pub --commit 0123456789ab",
     "ci-summary": "harness ci-summary --against origin/main --annotations",
     "fake-phone": "harness fake-phone --port 5601",

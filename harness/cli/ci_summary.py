@@ -1,4 +1,4 @@
-"""Write what a run ruled for CI: Markdown, annotations, benchmark files. Ends as the run did.
+"""Write what runs ruled for CI: Markdown, annotations, benchmark files. Ends as the run did.
 
 Ends with 0 (PASS, or INCONCLUSIVE without --strict), 1 (a gate failed), 2 (wrong input) or 3
 (INCONCLUSIVE, with --strict).
@@ -11,7 +11,7 @@ from pathlib import Path
 from harness import files, limit_lines, results, revisions, subjects
 from harness.cli import shared
 from harness.errors import ConfigError
-from harness.report import benchmarks, markdown, ruling
+from harness.report import benchmarks, joining, markdown, ruling
 from harness.results import Record, Results
 from harness.verdict import REGRESSION, Outcome, Sense
 
@@ -23,8 +23,10 @@ _BASELINES = "baselines.json"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add options."""
     parser.add_argument(
-        "file", type=Path, nargs="?", metavar="RUN", help="a results file; default the newest"
-    )
+        "files", type=Path, nargs="*", metavar="RUN",
+        help="results files, default the newest; several are one, such as the shards of a plan, "
+        "of which a missing one is INCONCLUSIVE",
+    )  # fmt: skip
     parser.add_argument(
         "--against", default="", metavar="REV",
         help="git revision or folder of subjects: show first which limits, budgets, goldens and "
@@ -58,7 +60,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Write what was asked for."""
-    found = results.load(options.file or results.latest(Path()))
+    paths = options.files or [results.latest(Path())]
+    found = joining.join([results.load(path) for path in paths])
     before = results.load(options.before) if options.before else None
     recorded = tuple(one for plan in found.plans for one in plan.loosened)
     softer = _loosened(options) if options.against else tuple(dict.fromkeys(recorded))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from harness import text
 from harness.evidence import Evidence
 from harness.history.news import News, State
-from harness.report import ruling
+from harness.report import joining, ruling
 from harness.results import Results
 from harness.text import counted
 from harness.verdict import Outcome
@@ -117,6 +117,8 @@ def _news_line(one: News) -> str:
 def left_out(results: Results) -> tuple[str, ...]:
     """Return what a run planned and did not judge, and what it judged without a phone."""
     lines = []
+    if shard := joining.shard_of(results.plans):
+        lines.append(f"this is shard {shard} of a plan: the others are runs of their own")
     if results.end is None:
         lines.append("the run has no end: it was cut short")
     if missing := results.unrecorded:

@@ -44,6 +44,10 @@ class Session:
     """Facts that are not written down yet."""
     against: Against | None = None
     """What a change is judged against."""
+    shard: str = ""
+    """Which part of a larger plan it is, such as `2/4`; or ''."""
+    whole: str = ""
+    """Hash of that larger plan."""
     facts: Facts = field(init=False)
     goldens: Goldens = field(default_factory=Goldens)
 
@@ -127,7 +131,8 @@ def open_session(config: pytest.Config) -> Session:
             )
             change = against.read(revision, where, planned, stack)
             planned = change.plan
-        if named := option(config, "shard"):
+        whole, named = planned, option(config, "shard") or ""
+        if named:
             planned = shards.share(planned, Shard.parse(named))
         origin = Origin(option(config, "origin"))
         lab = _lab(config, origin)
@@ -138,6 +143,8 @@ def open_session(config: pytest.Config) -> Session:
         subjects=found,
         plan=planned,
         against=change,
+        shard=str(Shard.parse(named)) if named else "",
+        whole=shards.whole_of(whole) if named else "",
         origin=origin,
         lab=lab,
         root=config.rootpath,

@@ -190,6 +190,8 @@ class Reporter:
                 withheld=tuple(self._session.withheld),
                 resumes=resumed,
                 **self._change(),
+                shard=self._session.shard,
+                whole=self._session.whole,
             )
         )
         with progress.shown(session.config, wanted, self._session.facts) as facts:

@@ -40,6 +40,8 @@ def summary(
         head += [f"- {_safe(one)}" for one in loosened[:100]]
         head += [f"- and {len(loosened) - 100} more"] if len(loosened) > 100 else []
         head += [""]
+    if results.missing and ruled.outcome is Outcome.FAIL:
+        head += [f"**Shards that did not arrive:** {_safe(', '.join(results.missing))}", ""]
     new = dict.fromkeys(name for plan in results.plans for name in plan.new)
     if new:
         head += [_safe(ruling.new_subjects(results.plans[0].against, list(new))), ""]

@@ -68,6 +68,10 @@ def of(results: Results) -> Ruling:
     if results.end is not None and results.end.exit_code not in (0, 5):
         sentence = f"no verdict failed, but pytest ended with {results.end.exit_code}: see its log"
         return Ruling(outcome=Outcome.FAIL, sentence=sentence)
+    if results.missing:
+        shards = ", ".join(results.missing[:8]) + (" ..." if len(results.missing) > 8 else "")
+        sentence = f"nothing failed, but {shards} of the plan's shards did not arrive"
+        return Ruling(outcome=Outcome.INCONCLUSIVE, sentence=sentence)
     if results.end is None or results.unrecorded:
         lost = len(results.unrecorded)
         what = f"; {counted(lost, 'planned test')} did not run" if lost else ""

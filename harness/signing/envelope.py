@@ -5,6 +5,7 @@ Source: https://github.com/secure-systems-lab/dsse, protocol 1.0.
 
 import base64
 import hashlib
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -80,8 +81,33 @@ def private_key(path: Path) -> "Ed25519PrivateKey":
     except (ValueError, TypeError, UnsupportedAlgorithm):
         raise ConfigError(f"{path}: holds no private key in PEM without a password") from None
     if not isinstance(key, Ed25519PrivateKey):
-        raise ConfigError(f"{path}: is no Ed25519 key; `openssl genpkey -algorithm ed25519`")
+        raise ConfigError(f"{path}: is no Ed25519 key; `harness keys FILE` makes one")
     return key
+
+
+def make_pair(private: Path, public: Path) -> str:
+    """Write a new pair of keys in PEM, and return the fingerprint of the public one.
+
+    Raises:
+        ConfigError: one of the files is there already, or cannot be written.
+        StackMissing: the extra `sign` is not installed.
+    """
+    with _cryptography():
+        from cryptography.hazmat.primitives import serialization
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    for path in (private, public):
+        if path.exists() or path.is_symlink():
+            raise ConfigError(f"{path}: is there already; a key is never written over")
+    key, pem = Ed25519PrivateKey.generate(), serialization.Encoding.PEM
+    secret = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    shown = key.public_key().public_bytes(pem, serialization.PublicFormat.SubjectPublicKeyInfo)
+    for path, data, mode in ((private, secret, 0o600), (public, shown, 0o644)):
+        try:
+            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+                file.write(data)
+        except OSError as error:
+            raise ConfigError(f"{path}: cannot be written ({error.strerror})") from None
+    return fingerprint(key.public_key())
 
 
 def public_key(path: Path) -> "Ed25519PublicKey":

@@ -3,6 +3,7 @@
 import pytest
 
 from harness import results
+from tests import tiny
 
 DEVICES = "--device=pixel4,mate30pro"
 
@@ -44,3 +45,17 @@ def test_a_shard_that_cannot_be_is_refused_in_one_line(
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["ERROR: *shard*"])
+
+
+def test_the_records_of_shards_are_summed_up_as_one_and_a_lost_one_is_inconclusive(
+    project: pytest.Pytester, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in (1, 2):
+        project.runpytest("--device=pixel4", f"--shard={number}/2", "test_fallback.py")
+    paths = results.all_runs(project.path)
+    capsys.readouterr()
+
+    assert tiny.command("ci-summary", *paths) == 0
+    assert capsys.readouterr().out.startswith("**PASS**")
+    assert tiny.command("ci-summary", "--strict", paths[0]) == 3
+    assert "2/2 of the plan's shards did not arrive" in capsys.readouterr().out

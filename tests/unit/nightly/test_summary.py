@@ -1,5 +1,7 @@
 """Tests of what is said of a night."""
 
+import dataclasses
+
 from harness.cases import Withheld
 from harness.evidence import Evidence
 from harness.nightly import summary
@@ -47,3 +49,13 @@ def test_lines_of_others_are_printable_and_short() -> None:
 
     assert told.headline.isprintable()
     assert len(told.headline) < 500
+
+
+def test_which_shard_of_a_plan_it_was_is_said() -> None:
+    run = pages.run(pages.record(LATENCY, Outcome.PASS, evidence=Evidence.PHONE))
+    (plan,) = run.plans
+    run = dataclasses.replace(run, plans=(dataclasses.replace(plan, shard="2/4", whole="a"),))
+
+    assert summary.left_out(run) == (
+        "this is shard 2/4 of a plan: the others are runs of their own",
+    )

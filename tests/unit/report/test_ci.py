@@ -1,5 +1,6 @@
 """Tell CI what a run ruled: Markdown, annotations and benchmark files."""
 
+import dataclasses
 import json
 import math
 import shutil
@@ -9,8 +10,9 @@ import pytest
 
 from harness import limit_lines, results, subjects
 from harness.cli import main
+from harness.errors import ConfigError
 from harness.evidence import Evidence, Provenance
-from harness.report import benchmarks, markdown
+from harness.report import benchmarks, joining, markdown, ruling
 from harness.results import SCHEMA, End, Planned, Record, Results, Run, Unruled
 from harness.verdict import Outcome, Sense, Verdict
 
@@ -254,3 +256,63 @@ def test_the_command_writes_every_file_and_annotates_the_line(
     )
     assert json.loads((tmp_path / "bench" / "bigger.json").read_text(encoding="utf-8"))
     assert json.loads((tmp_path / "bench" / "smaller.json").read_text(encoding="utf-8")) == []
+
+
+def shard(number: int, *records: Record, whole: str = "plan", commit: str = "c", of: int = 3):
+    found = run(*records, planned=tuple(one.test for one in records))
+    (plan,) = found.plans
+    plan = dataclasses.replace(plan, shard=f"{number}/{of}", whole=whole)
+    head = dataclasses.replace(found.run, id=f"r{number}", git_commit=commit)
+    return dataclasses.replace(found, run=head, plans=(plan,))
+
+
+def about(test: str, outcome: Outcome = Outcome.PASS) -> Record:
+    return dataclasses.replace(record(outcome=outcome), test=test)
+
+
+def test_the_shards_of_a_plan_are_one_run() -> None:
+    parts = [shard(n, about(f"test_{n}")) for n in (1, 2, 3)]
+
+    joined = joining.join(parts)
+
+    assert (ruling.of(joined).outcome, joined.unrecorded) == (Outcome.PASS, ())
+    assert {one.test for one in joined.records} == {"test_1", "test_2", "test_3"}
+    assert "Run r1, r2, r3" in markdown.summary(joined)
+
+
+def test_a_shard_that_did_not_arrive_is_inconclusive_and_named() -> None:
+    joined = joining.join([shard(2, about("test_2"))])
+
+    assert ruling.of(joined).outcome is Outcome.INCONCLUSIVE
+    assert "1/3, 3/3 of the plan's shards did not arrive" in markdown.summary(joined)
+
+
+def test_a_failed_verdict_goes_before_a_shard_that_did_not_arrive_which_is_still_said() -> None:
+    joined = joining.join([shard(1, about("test_1", Outcome.FAIL)), shard(2, about("test_2"))])
+
+    assert ruling.of(joined).outcome is Outcome.FAIL
+    assert "**Shards that did not arrive:** 3/3" in markdown.summary(joined)
+
+
+def test_a_shard_that_was_cut_short_or_failed_speaks_for_all() -> None:
+    whole, cut = shard(1, about("test_1"), of=2), shard(2, about("test_2"), of=2)
+    broken = dataclasses.replace(cut, end=End(time_utc=cut.run.time_utc, exit_code=3))
+
+    lost = ruling.of(joining.join([whole, dataclasses.replace(cut, end=None)]))
+    assert lost.outcome is Outcome.INCONCLUSIVE
+    assert ruling.of(joining.join([whole, broken])).outcome is Outcome.FAIL
+
+
+@pytest.mark.parametrize("other", [{"whole": "another"}, {"commit": "d"}, {"of": 4}])
+def test_shards_of_two_plans_or_commits_are_refused(other: dict) -> None:
+    with pytest.raises(ConfigError, match="2 different"):
+        joining.join([shard(1, about("test_1")), shard(2, about("test_2"), **other)])
+
+
+def test_of_two_rulings_of_one_test_the_newer_counts() -> None:
+    old, new = run(record()), run(PASSED)
+    later = dataclasses.replace(new.run, time_utc="2026-01-02T00:00:00+00:00")
+
+    joined = joining.join([dataclasses.replace(new, run=later), old])
+
+    assert [one.verdict.outcome for one in joined.records] == [Outcome.PASS]

@@ -293,3 +293,23 @@ def test_a_key_of_another_kind_is_refused(tmp_path: Path) -> None:
         envelope.private_key(path)
     with pytest.raises(ConfigError, match="no public key"):
         envelope.public_key(path)
+
+
+def test_a_pair_of_keys_is_made_once_and_signs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    private, public = tmp_path / "lab.key", tmp_path / "lab.pub"
+
+    assert tiny.command("keys", private) == 0
+
+    assert private.stat().st_mode & 0o777 == 0o600
+    key = envelope.private_key(private)
+    name = envelope.fingerprint(envelope.public_key(public))
+    assert envelope.fingerprint(key.public_key()) == name
+    assert name in capsys.readouterr().out
+    kept = private.read_bytes(), public.read_bytes()
+    assert tiny.command("keys", private) == 2
+    private.unlink()
+    assert tiny.command("keys", private) == 2
+    assert "lab.pub: is there already" in capsys.readouterr().err
+    assert (private.exists(), public.read_bytes()) == (False, kept[1])
