@@ -2,7 +2,7 @@
 
 import argparse
 import importlib.util
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from rich.table import Table
 
@@ -33,21 +33,31 @@ def run(options: argparse.Namespace) -> int:
         arm64_sysroot.install(cache.root())
     elif options.install == "aihub":
         aihub_venv.install()
-    table = Table.grid(padding=(0, 1, 0, 0))
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
-    for ability, state, remedy in _abilities():
-        style = "yellow" if remedy else ""
-        table.add_row("lacks" if remedy else "has", f"{ability}: {state}", style=style)
-        if remedy:
-            table.add_row("", f"to add it: {remedy}")
     console = shared.console()
-    console.print(table)
+    console.print(listed(_abilities()))
     if options.serial:
         lacking = _examine(options)
         for line in lacking or ["the benchmark tool can do all that the harness asks of it"]:
             console.print(f"{options.serial}: {line}")
     return 0
+
+
+def listed(abilities: Iterable[tuple[str, str, str]]) -> Table:
+    """Return a list of what this host has and lacks.
+
+    Args:
+        abilities: What can be done, with which versions or that it is missing, and what adds it
+            or '' where nothing is missing.
+    """
+    table = Table.grid(padding=(0, 1, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for ability, state, remedy in abilities:
+        style = "yellow" if remedy else ""
+        table.add_row("lacks" if remedy else "has", f"{ability}: {state}", style=style)
+        if remedy:
+            table.add_row("", f"to add it: {remedy}")
+    return table
 
 
 def _examine(options: argparse.Namespace) -> list[str]:

@@ -178,16 +178,23 @@ def _status(options: argparse.Namespace) -> int:
             if options.json:
                 print(json.dumps(watching.plain(fleet), indent=2))
             else:
-                shared.console().print(_table(fleet))
+                shared.console().print(table_of(fleet))
             if not (options.live or options.metrics is not None):
                 return 0
             time.sleep(_LIVE_S)
 
 
-def _table(fleet: Fleet) -> Table:
-    table = Table(title=f"{len(fleet.hosts)} hosts, {len(fleet.stations)} stations")
-    for name in ("station", "phone", "state", "answered", "failed", "waiting"):
-        table.add_column(name)
+def table_of(fleet: Fleet) -> Table:
+    """Return who is there, what they do, and who is left alone."""
+    count = f"{text.counted(len(fleet.hosts), 'host')}, "
+    count += text.counted(len(fleet.stations), "station")
+    table = Table(
+        title=count, title_justify="left", title_style="bold", box=None, padding=(0, 1, 0, 0)
+    )
+    for name in ("station", "phone", "state"):
+        table.add_column(name, overflow="fold")
+    for name in ("answered", "failed", "waiting"):
+        table.add_column(name, justify="right")
     for one in sorted(fleet.stations.values(), key=lambda station: station.name):
         state = "idle" if one.busy_s is None else f"busy {one.busy_s:.0f} s"
         table.add_row(

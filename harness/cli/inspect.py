@@ -19,6 +19,8 @@ from harness.placement import CPU, UNKNOWN, NodePlacement, Placement
 from harness.text import counted
 
 _COSTLY = 3
+_REASON_COLUMNS = 24
+"""Least columns of a terminal that a reason has."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -117,12 +119,16 @@ def _print_placement(console: Console, target: str, placement: Placement | str) 
         partitions = counted(placement.partitions, "partition")
         line = f"{counts}; {partitions} [{placement.provenance.evidence.value}]"
     console.print(f"{target}: {line}")
+    table = Table.grid(padding=(0, 2, 0, 0))
+    for _ in range(3):
+        table.add_column(no_wrap=True)
+    table.add_column(overflow="fold", min_width=_REASON_COLUMNS)
     for node in placement.nodes:
         style = "yellow" if node.unit == CPU else ""
-        line = f"  #{node.index:<3} {node.op:<24} {node.unit}"
-        console.print(line + (f"  {node.reason}" if node.reason else ""), style=style)
+        table.add_row(f"  #{node.index}", node.op, node.unit, node.reason, style=style)
         if node.remedy:
-            console.print(f"       remedy: {node.remedy}", style=style)
+            table.add_row("", "", "", f"remedy: {node.remedy}", style=style)
+    console.print(table)
 
 
 def _matrix(placements: Mapping[str, Placement | str]) -> Table:

@@ -111,7 +111,7 @@ class _Row:
         )
 
 
-def brief(records: Sequence[Record]) -> Iterator[RenderableType]:
+def brief(records: Sequence[Record], *, width: int) -> Iterator[RenderableType]:
     """Yield a table for each subject: a line for each variant, at its worst resolution.
 
     What is equal is said once: evidence that a whole column shares is in its heading, gates that
@@ -119,9 +119,10 @@ def brief(records: Sequence[Record]) -> Iterator[RenderableType]:
 
     Args:
         records: The rulings of a run.
+        width: Columns of the terminal.
     """
     for subject, found in _grouped(records, lambda record: record.subject).items():
-        yield from _brief(subject or "tests", _rows(found))
+        yield from _brief(subject or "tests", _rows(found), narrow=width < _NARROW)
 
 
 def details(records: Sequence[Record], *, width: int) -> Iterator[RenderableType]:
@@ -145,7 +146,7 @@ def details(records: Sequence[Record], *, width: int) -> Iterator[RenderableType
         yield table
 
 
-def _brief(subject: str, found: Sequence[_Row]) -> Iterator[RenderableType]:
+def _brief(subject: str, found: Sequence[_Row], *, narrow: bool) -> Iterator[RenderableType]:
     sizes = _grouped(found, lambda row: (row.variant, row.target))
     rows = [min(of_one, key=lambda row: row.badness) for of_one in sizes.values()]
     gates = _gates(rows)
@@ -157,20 +158,22 @@ def _brief(subject: str, found: Sequence[_Row]) -> Iterator[RenderableType]:
     yield Text(f"{title}: {rows[0].finding}" if len(findings) == 1 else title, style="bold")
     table = _table()
     headings = [f"{_heading(gate)}\n{shared[gate]}".strip() for gate in shown]
-    wanted = {"phone": len(phones) > 1, "finding": len(findings) > 1}
+    apart = len(phones) > 1 and not narrow
+    wanted = {"phone": apart, "finding": len(findings) > 1}
     for heading in ("verdict", "variant", "phone", "worst at", *headings, "finding"):
         if wanted.get(heading, True):
             table.add_column(heading, overflow="fold")
     lines = []
     for row in rows:
         where = Text(_where(row, sizes[row.variant, row.target]))
-        cells = [_brief_cell(row, gate, alone=bool(shared[gate])) for gate in shown]
+        cells = [_brief_cell(row, g, alone=bool(shared[g]), narrow=narrow) for g in shown]
         last = [Text(row.finding, style=_STYLES[row.outcome])] if len(findings) > 1 else []
         lines.append(_Line(row.variant, row.target, (_word(row), where, *cells, *last)))
     for line in _folded(lines):
         word, *others = line.cells
-        phone = [Text(line.phone)] if len(phones) > 1 else []
-        table.add_row(word, Text(line.variant), *phone, *others)
+        names = [line.variant, line.phone] if len(phones) > 1 else [line.variant]
+        below = [Text("\n".join(names))]  # where there is no room for a column of phones
+        table.add_row(word, *([Text(name) for name in names] if apart else below), *others)
     yield table
     yield from _kept(rows, [gate for gate in gates if gate not in shown])
 
@@ -268,7 +271,7 @@ def _where(row: _Row, sizes: Sequence[_Row]) -> str:
     return f"{row.resolution}, {alike} of {len(sizes)}"
 
 
-def _brief_cell(row: _Row, gate: str, *, alone: bool) -> Text:
+def _brief_cell(row: _Row, gate: str, *, alone: bool, narrow: bool) -> Text:
     """Return value and limit on one line; the evidence where the heading does not have it."""
     worst = row.worst(gate)
     if worst is None:
@@ -276,7 +279,8 @@ def _brief_cell(row: _Row, gate: str, *, alone: bool) -> Text:
     head = HEADINGS.get(gate)
     other = worst.observed is not None and head is not None and worst.metric != head.name
     name = f"{worst.metric} " if other else ""
-    ground = "" if alone else f" {_ground(worst.evidence)}"
+    break_or_blank = "\n" if narrow else " "
+    ground = "" if alone else f"{break_or_blank}{_ground(worst.evidence, narrow=narrow)}"
     said = f"{_MARKS[worst.outcome]}{name}{_value(worst)}{ground}"
     return Text(said, style=_STYLES[worst.outcome])
 

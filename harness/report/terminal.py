@@ -46,7 +46,8 @@ def summary(
     console = open_console(io.StringIO(), width=width, color=color)
     if records:
         console.print(_headline(records, unrecorded))
-    for drawn in tables.details(records, width=width) if detailed else tables.brief(records):
+    draw = tables.details if detailed else tables.brief
+    for drawn in draw(records, width=width):
         console.print(drawn)
     named = None if detailed else _NAMED
     for group in lacking.groups(records, command):

@@ -50,7 +50,11 @@ def headline(cells: Sequence[Cell]) -> str:
     phones = len({cell.target for cell in cells})
     if unsure:
         kinds = Counter(cell.kind for cell in unsure)
-        why = ", ".join(f"{number} {kind.words}" for kind, number in kinds.most_common())
+        several = len(kinds) > 1
+        why = ", ".join(
+            f"{kind.words} ({count})" if several else kind.words
+            for kind, count in kinds.most_common()
+        )
         return f"Nothing fails; {len(unsure)} of {counted(len(cells), 'cell')} undecided: {why}"
     subjects = {cell.about.subject for cell in cells}
     of = f" of {subjects.pop()}" if len(subjects) == 1 else ""

@@ -126,7 +126,7 @@ def test_variants_and_phones_that_differ_in_nothing_share_a_line() -> None:
         for device in ("pixel4", "reno3")
     ]
 
-    lines = _lines(found, 80)
+    lines = _lines(found, 140)
 
     assert sum("~5<=20" in line for line in lines) == 1
     row = next(line for line in lines if "~5<=20" in line)
@@ -138,7 +138,7 @@ def test_evidence_that_differs_stands_beside_each_value() -> None:
     made = Provenance(evidence=Evidence.PHONE, device="d", variant_sha256="ab")
     other = replace(other, verdict=replace(other.verdict, provenance=made))
 
-    lines = _lines([_record(5.0), other], 80)
+    lines = _lines([_record(5.0), other], 140)
 
     assert any("~5<=20 MODEL" in line for line in lines)
     assert any("6<=20 PHONE" in line for line in lines)
