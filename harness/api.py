@@ -143,7 +143,7 @@ def judge(
         serial: The adb serial of one phone, or ''.
         lab: The lab to ask, as `--lab` has it, or several of one kind; none for this host, where
             the ini key `labs` is not read.
-        jobs: Emulated phones that are asked at one time; default the number of cores.
+        jobs: Cores that emulated phones are asked on, as many at one time; default all.
         profiles: More folders of device profiles.
         measures: Measures of your own by name, for `limits.own` of subject.toml.
 

@@ -7,7 +7,6 @@ it cannot be used, work goes on in a folder of this process, and `trouble` says 
 """
 
 import atexit
-import contextlib
 import functools
 import hashlib
 import io
@@ -23,7 +22,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from harness import schema
+from harness import files, schema
 from harness.errors import ConfigError
 from harness.evidence import sha256_of
 
@@ -136,22 +135,10 @@ def _arrays(data: bytes) -> Iterator[np.ndarray[Any, Any]]:
 def write(path: Path, data: bytes) -> None:
     """Write a file so that other processes see it whole or not at all; a full disk is no error."""
     try:
-        _write(path, data)
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        files.write_whole(path, data)
     except OSError as error:
         _say(f"{path.parent} takes no more entries ({error.strerror})")
-
-
-def _write(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    handle, name = tempfile.mkstemp(dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        os.replace(name, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(name)
-        raise
 
 
 def _packed(value: object) -> bytes:

@@ -11,8 +11,8 @@ import numpy as np
 
 from harness import files
 from harness.errors import ConfigError, HarnessError
-from harness.fact_lines import Taken, answer_of, output_names
-from harness.images import Output
+from harness.fact_lines import Taken, answer_of, output_hashes, output_names
+from harness.images import Output, sha256_of_pixels
 from harness.inputs import Values
 from harness.requests import Fact, Request
 from harness.results import FOLDER
@@ -26,7 +26,8 @@ def keep_image(fact: Fact, root: Path) -> Fact:
     """Write the image that a phone made below a folder of runs; return it as a map of that file.
 
     Other facts come back as they are. What repeats is in the cache; of an image that does, a copy
-    in 16 bits is written, for reports to show.
+    in 16 bits is written, for reports to show. Files are named by content: an image that is there
+    is not written again, and no run changes what another one wrote.
 
     Raises:
         HarnessError: it cannot be written.
@@ -35,18 +36,19 @@ def keep_image(fact: Fact, root: Path) -> Fact:
     if not isinstance(answer, Output):
         return fact
     if answer.provenance.evidence.repeats:
-        for position, values in enumerate(answer.values.values()):
-            _write_shown(_image_path(root, fact.request.key, position).with_suffix(".npz"), values)
+        for values in answer.values.values():
+            path = _image_path(root, sha256_of_pixels(values)).with_suffix(".npz")
+            if values.ndim == _IMAGE_AXES and not path.exists():
+                _write(path, _shown(values))
         return fact
     mapped = {}
-    for position, (name, values) in enumerate(answer.values.items()):
-        path = _image_path(root, fact.request.key, position)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            np.save(path, values, allow_pickle=False)
-            mapped[name] = np.load(path, mmap_mode="r", allow_pickle=False)
-        except OSError as error:
-            raise HarnessError(f"{path}: cannot be written ({error.strerror})") from None
+    for name, values in answer.values.items():
+        path = _image_path(root, sha256_of_pixels(values))
+        if not path.exists():
+            file = io.BytesIO()
+            np.save(file, values, allow_pickle=False)
+            _write(path, file.getbuffer())
+        mapped[name] = _mapped(path)
     return replace(fact, answer=replace(answer, values=mapped))
 
 
@@ -59,8 +61,7 @@ def shown_images(taken: Taken, root: Path) -> dict[str, Values] | None:
         ConfigError: the line names no outputs, or a stored image is too large.
     """
     found: dict[str, Values] = {}
-    for position, name in enumerate(output_names(taken, where="outputs")):
-        path = _image_path(root, taken.request, position)
+    for name, path in _image_paths(taken, root).items():
         values = _read_array(path) if path.exists() else _read_shown(path.with_suffix(".npz"))
         if values is None:
             return None
@@ -68,23 +69,35 @@ def shown_images(taken: Taken, root: Path) -> dict[str, Values] | None:
     return found
 
 
-def _write_shown(path: Path, values: Values) -> None:
-    """Write an image in 16 bits, in equal steps from its least to its greatest finite value."""
-    if values.ndim != _IMAGE_AXES:
-        return
+def _shown(values: Values) -> memoryview:
+    """Return an image in 16 bits, in equal steps from its least to its greatest finite value."""
     finite = np.isfinite(values)
     low, high = (float(end(values, where=finite, initial=start)) for end, start in _ENDS)
     low, high = (low, high) if low <= high else (0.0, 0.0)
-    levels = np.nan_to_num(values, nan=low, posinf=high, neginf=low).astype(np.float64) - low
+    known = values if finite.all() else np.nan_to_num(values, nan=low, posinf=high, neginf=low)
+    levels = np.subtract(known, low, dtype=np.float64)
     levels *= _LEVELS / ((high - low) or 1.0)
+    levels += 0.5
+    stored = levels.astype(np.uint16)
+    packed = io.BytesIO()
+    np.savez(packed, levels=stored, span=np.array([low, high]))  # compressed it keeps 97 % of that
+    return packed.getbuffer()
+
+
+def _write(path: Path, data: memoryview) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("wb") as file:
-            np.savez_compressed(
-                file, levels=np.round(levels).astype(np.uint16), span=np.array([low, high])
-            )
+        files.write_whole(path, data)
     except OSError as error:
         raise HarnessError(f"{path}: cannot be written ({error.strerror})") from None
+
+
+def _mapped(path: Path) -> Values:
+    try:
+        mapped: Values = np.load(path, mmap_mode="r", allow_pickle=False)
+    except OSError as error:
+        raise HarnessError(f"{path}: cannot be read ({error.strerror})") from None
+    return mapped
 
 
 def _read_shown(path: Path) -> Values | None:
@@ -127,10 +140,8 @@ def read(taken: Taken, request: Request, root: Path) -> Fact | None:
 
 
 def _read_images(taken: Taken, request: Request, root: Path) -> Fact | None:
-    names = output_names(taken, where="outputs")
     values: dict[str, Any] = {}
-    for position, name in enumerate(names):
-        path = _image_path(root, request.key, position)
+    for name, path in _image_paths(taken, root).items():
         if not path.exists():
             return None
         values[name] = _read_array(path)
@@ -147,11 +158,23 @@ def images(taken: Taken, root: Path) -> list[Path]:
     """
     if taken.kind != Output.__name__ or taken.error:
         return []
-    count = len(output_names(taken, where="outputs"))
-    paths = [_image_path(root, taken.request, position) for position in range(count)]
+    paths = _image_paths(taken, root).values()
     kept = (file for path in paths for file in (path, path.with_suffix(".npz")))
     return [path for path in kept if path.is_file()]
 
 
-def _image_path(root: Path, key: str, position: int) -> Path:
-    return root / FOLDER / "images" / f"{key}.{position}.npy"
+def _image_paths(taken: Taken, root: Path) -> dict[str, Path]:
+    """Return where the outputs of a line lie, by name.
+
+    Raises:
+        ConfigError: the line names no outputs.
+    """
+    names = output_names(taken, where="outputs")
+    hashes = output_hashes(taken, where="outputs")
+    if not hashes:  # written before files were named by content
+        hashes = tuple(f"{taken.request}.{position}" for position in range(len(names)))
+    return {name: _image_path(root, own) for name, own in zip(names, hashes, strict=True)}
+
+
+def _image_path(root: Path, name: str) -> Path:
+    return root / FOLDER / "images" / f"{name}.npy"

@@ -1,12 +1,14 @@
 """A fact as one line of plain data, as runs keep it and farms send it; pixels are not in it."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from harness import schema
+from harness.errors import ConfigError
 from harness.evidence import Provenance
-from harness.images import Output
+from harness.images import Output, sha256_of_pixels
 from harness.inputs import Values
 from harness.keys import Key
 from harness.latency import Estimate, EstimatePair, Instructions, Latency, Pairs
@@ -38,6 +40,7 @@ class Taken(Key):
     error_kind: str = ""
 
 
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 _KINDS: Mapping[str, type[Answer]] = {
     kind.__name__: kind
     for kind in (Latency, Estimate, Pairs, EstimatePair, Placement, Memory, Instructions)
@@ -74,11 +77,28 @@ def output_names(taken: Taken, *, where: str) -> tuple[str, ...]:
     return schema.parse(tuple[str, ...], taken.answer.get("outputs"), where=where)
 
 
+def output_hashes(taken: Taken, *, where: str) -> tuple[str, ...]:
+    """Return the content hash of each output of a line, or () where it states none.
+
+    Raises:
+        ConfigError: there is not one SHA-256 an output.
+    """
+    hashes = schema.parse(tuple[str, ...], taken.answer.get("outputs_sha256", []), where=where)
+    named = output_names(taken, where=where)
+    if hashes and (len(hashes) != len(named) or not all(map(_SHA256.fullmatch, hashes))):
+        raise ConfigError(f"{where}: outputs_sha256 is not one SHA-256 for each of the outputs")
+    return hashes
+
+
 def line(fact: Fact) -> Taken:
     """Return a fact as a line of a run; an image's pixels are not in it."""
     request, answer, error = fact.request, fact.answer, fact.error
     if isinstance(answer, Output):
-        fields = {"provenance": schema.dump(answer.provenance), "outputs": list(answer.values)}
+        fields = {
+            "provenance": schema.dump(answer.provenance),
+            "outputs": list(answer.values),
+            "outputs_sha256": [sha256_of_pixels(values) for values in answer.values.values()],
+        }
         if request.inputs is not None:
             fields["inputs_sha256"] = request.inputs.sha256
     else:

@@ -2,6 +2,7 @@
 
 import os
 import stat
+import threading
 from pathlib import Path
 
 from harness.errors import HarnessError
@@ -49,6 +50,21 @@ def read(path: Path, *, at_most_bytes: int, error: type[HarnessError]) -> bytes:
             "is read of such a file)"
         )
     return data
+
+
+def write_whole(path: Path, data: bytes | memoryview) -> None:
+    """Write a file so that other processes see it whole or not at all.
+
+    Raises:
+        OSError: it cannot be written; nothing is left of it.
+    """
+    part = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.part")
+    try:
+        part.write_bytes(data)
+        os.replace(part, path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
 
 
 def check_private(path: Path, *, error: type[HarnessError]) -> None:

@@ -33,6 +33,7 @@ class Model:
     data: bytes
     source_sha256: str = ""
     inputs: tuple[InputSpec, ...] = ()
+    _packed_here: bool = False
     _sizes: dict[Size, Self] = field(default_factory=dict, init=False)
 
     @functools.cached_property
@@ -42,7 +43,7 @@ class Model:
         Raises:
             ModelError: the bytes cannot be read as a model.
         """
-        return parse(self.data, name=self.name)
+        return parse(self.data, name=self.name, packed_here=self._packed_here)
 
     @functools.cached_property
     def sha256(self) -> str:
@@ -181,7 +182,11 @@ class Model:
         except ModelError as error:
             raise ModelError(f"{self.name}: {error}") from None
         return type(self)(
-            name=self.name, data=data, source_sha256=self.file_sha256, inputs=self.inputs
+            name=self.name,
+            data=data,
+            source_sha256=self.file_sha256,
+            inputs=self.inputs,
+            _packed_here=True,
         )
 
     def _shape_at(self, size: Size, index: int, axes: Axes) -> tuple[int, ...]:
@@ -236,6 +241,7 @@ class Model:
             "data": self.data,
             "source_sha256": self.source_sha256,
             "inputs": self.inputs,
+            "_packed_here": self._packed_here,
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -107,6 +107,7 @@ def connect(
     serial: str = "",
     phone_setup: PhoneSetup = PhoneSetup(),
     parallel: bool = False,
+    threads: int = 0,
 ) -> Device:
     """Return the device that answers for a target.
 
@@ -117,6 +118,7 @@ def connect(
             is taken only by its serial.
         phone_setup: How an attached phone is measured.
         parallel: Whether other processes of this run use the same phones.
+        threads: Of this host's CPU kernels where they stand in, or 0 for one a core.
 
     Raises:
         DeviceError: a phone was demanded and none can be used.
@@ -124,20 +126,20 @@ def connect(
         StackMissing: a phone is attached, but no benchmark tool is named.
     """
     if origin is Origin.EMULATED:
-        return Emulated(target)
+        return Emulated(target, threads=threads)
     from harness.devices import measured  # adbutils and protobuf: only where they are used
     from harness.devices.phone.adb import Server
 
     server = Server.from_environment()
     if origin is Origin.AUTO and not serial and not listens(server.host, server.port):
-        return Emulated(target)
+        return Emulated(target, threads=threads)
     fitting = measured.attached({target.profile.name: target.profile}, serial=serial)
     found = sorted(
         (one for one in fitting if serial or not one.identity.fake),
         key=lambda one: one.identity.serial,
     )
     if not found and origin is Origin.AUTO and not serial:
-        return Emulated(target)
+        return Emulated(target, threads=threads)
     if not found:
         others = ", ".join(measured.unusable())
         raise DeviceError(

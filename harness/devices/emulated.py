@@ -5,7 +5,7 @@ another CPU, published op rules, or a fitted estimate.
 """
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Self
@@ -30,9 +30,15 @@ _ATTACH = "attach the phone, with LiteRT 2's tools and the NPU's libraries"
 class Emulated:
     """The software of one phone through one delegate, on this host; implements Device."""
 
-    def __init__(self, target: Target) -> None:
-        """Stand in for a phone that a profile describes."""
+    def __init__(self, target: Target, *, threads: int = 0) -> None:
+        """Stand in for a phone that a profile describes.
+
+        Args:
+            target: The phone and the delegate.
+            threads: Of this host's CPU kernels, or 0 for one a core.
+        """
         self._target = target
+        self._threads = threads
 
     @property
     def target(self) -> Target:
@@ -57,7 +63,7 @@ class Emulated:
     def run(self, model: Model, given: Inputs | Pixels) -> Output:
         """Run a model on real values with the strongest arithmetic available here."""
         inputs = Inputs.of(given)
-        chosen = numerics.choose(self._target, model.graph)
+        chosen = numerics.choose(self._target, model.graph, threads=self._threads)
         key = cache.key_of(
             numerics.__name__,
             chosen.name,
@@ -97,14 +103,21 @@ class Emulated:
         if self._target.stack == "cpu":
             return xnnpack.place(model)
         if self._target.stack == "nnapi":
-            return nnapi.place(model, self._target)
+            return self._by_rules(nnapi.place, model)
         if self._target.stack == "gpu":
             if mldrift.missing() is None:
                 return mldrift.place(model, self._target)
-            return gpu_rules.place(model, self._target)
+            return self._by_rules(gpu_rules.place, model)
         if (missing := self._missing_npu()) is not None:
             return _unknown(model, self.fingerprint, missing)
         return qnn.place(model, self._target)
+
+    def _by_rules(self, place: Callable[[Model, Target], Placement], model: Model) -> Placement:
+        """Return what rules say of a model; they need not read its graph a second time."""
+        key = cache.key_of(place.__module__, model.sha256, self._target)
+        found = cache.remember("placement", key, lambda: place(model, self._target), kind=Placement)
+        made = replace(found.provenance, file_sha256=model.file_sha256, time_utc=now_utc())
+        return replace(found, provenance=made)
 
     def memory(self, model: Model) -> Memory:
         """Say what the graph needs, and on an NPU what spills from on-chip memory."""

@@ -37,21 +37,24 @@ class Numerics:
     note: str = ""
 
 
-def choose(target: Target, graph: Graph, *, in_fp16: bool = False) -> Numerics:
+def choose(target: Target, graph: Graph, *, in_fp16: bool = False, threads: int = 0) -> Numerics:
     """Return the strongest stand-in that is installed and quick enough for a gate.
 
     Args:
         target: Phone and delegate.
         graph: What is to run.
         in_fp16: Let CPU kernels compute float32 in fp16, as most accelerators do.
+        threads: Of this host's own CPU kernels, or 0 for one a core.
     """
     if target.stack == "qnn":
-        return _qnn(target) if qnn.missing() is None else _cpu(target, graph, qnn.missing, in_fp16)
+        if qnn.missing() is None:
+            return _qnn(target)
+        return _cpu(target, graph, qnn.missing, in_fp16, threads)
     if target.stack == "gpu":
         if mldrift.missing() is None and graph.macs <= _GPU_LIMIT_GMACS * 1e9:
             return _mldrift(target)
-        return _cpu(target, graph, mldrift.missing, in_fp16)
-    return _cpu(target, graph, None, in_fp16)
+        return _cpu(target, graph, mldrift.missing, in_fp16, threads)
+    return _cpu(target, graph, None, in_fp16, threads)
 
 
 def can_count(graph: Graph, target: Target) -> bool:
@@ -88,6 +91,7 @@ def _cpu(
     graph: Graph,
     wanted: Callable[[], str | None] | None,
     in_fp16: bool,
+    threads: int,
 ) -> Numerics:
     """Return CPU kernels: the Arm ones for fp16, where x86 is too optimistic, else x86."""
     fp16 = in_fp16 or graph.has_float16_weights
@@ -113,7 +117,7 @@ def _cpu(
     return Numerics(
         name="XNNPACK in fp16" if fp16 else "XNNPACK",
         evidence=Evidence.HOST,
-        run=functools.partial(xnnpack.execute, fp16=fp16),
+        run=functools.partial(xnnpack.execute, fp16=fp16, threads=threads),
         versions=xnnpack.versions(),
         note="; ".join(notes),
     )

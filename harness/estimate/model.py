@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from harness import evidence
+from harness import cache, evidence
 from harness import placement as placements
 from harness.errors import ModelError
 from harness.estimate import constants, interval, kernels, roofline, snapdragon, vendor, work
@@ -95,8 +95,22 @@ def estimate(model: Model, placement: Placement, target: Target) -> Estimate:
         StackMissing: the delegate is qnn and the `qualcomm` extra is not installed.
         DeviceError: the vendor's estimator crashed or gave no answer.
     """
-    found = estimate_graph(model.graph, placement, target)
-    made = replace(found.provenance, variant_sha256=model.sha256, file_sha256=model.file_sha256)
+    if target.delegate == snapdragon.DELEGATE:  # what the vendor's estimator says is remembered
+        found = estimate_graph(model.graph, placement, target)
+    else:
+        key = cache.key_of(__name__, model.sha256, placement.nodes, placement.partitions, target)
+        found = cache.remember(
+            "estimate",
+            key,
+            lambda: estimate_graph(model.graph, placement, target),
+            kind=Estimate,
+        )
+    made = replace(
+        found.provenance,
+        variant_sha256=model.sha256,
+        file_sha256=model.file_sha256,
+        time_utc=evidence.now_utc(),
+    )
     return replace(found, provenance=made)
 
 

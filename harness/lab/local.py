@@ -4,6 +4,8 @@ import contextlib
 import json
 import queue
 import threading
+import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 
 from harness import cache, schema
@@ -17,6 +19,9 @@ from harness.worker import Worker
 
 _LIMIT_S = 1200.0
 """Longest that one emulated request is waited for; the stacks behind it have shorter limits."""
+_REMEMBERED_S = 0.05
+"""What takes longer was not in the cache, and the rest is worth processes of its own, which take
+0.5 s to start."""
 
 
 class LocalLab:
@@ -30,6 +35,7 @@ class LocalLab:
         phone_setup: PhoneSetup | None = None,
         parallel: bool = False,
         jobs: int = 1,
+        remembered_s: float = _REMEMBERED_S,
     ) -> None:
         """Describe the lab; devices are connected when they are first asked.
 
@@ -38,13 +44,16 @@ class LocalLab:
             serial: The adb serial of one phone, or ''.
             phone_setup: How an attached phone is measured.
             parallel: Whether other processes of this run use the same phones.
-            jobs: Emulated requests answered at one time, each in a process of its own.
+            jobs: Cores that emulated requests are answered on, as many at one time.
+            remembered_s: An answer that took less was in the cache; as long as all are, no
+                process is started.
         """
         self._origin = origin
         self._serial = serial
         self._phone_setup = phone_setup or PhoneSetup()
         self._parallel = parallel
         self._jobs = jobs
+        self._remembered_s = remembered_s
         self._devices: dict[str, Device] = {}
         self._lost: dict[str, HarnessError] = {}
 
@@ -73,6 +82,7 @@ class LocalLab:
                     serial=self._serial,
                     phone_setup=self._phone_setup,
                     parallel=self._parallel,
+                    threads=self._jobs,
                 )
             except HarnessError as error:
                 self._lost[name] = error
@@ -85,13 +95,18 @@ class LocalLab:
 
     def answer(self, requests: Sequence[Request]) -> Iterator[Fact]:
         """Yield a fact for each request, in the order in which they are answered."""
-        emulated = [request for request in requests if self._is_emulated(request)]
-        if self._jobs < 2 or len(emulated) < 2:
-            yield from (self._direct(request) for request in requests)
+        emulated = deque(request for request in requests if self._is_emulated(request))
+        with_phones = [request for request in requests if request not in set(emulated)]
+        took_s = 0.0
+        while emulated and (self._jobs < 2 or len(emulated) < 2 or took_s < self._remembered_s):
+            began_s = time.monotonic()
+            yield self._direct(emulated.popleft())
+            took_s = time.monotonic() - began_s
+        if not emulated:
+            yield from (self._direct(request) for request in with_phones)
             return
-        pool = _Pool(emulated, min(self._jobs, len(emulated)))
+        pool = _Pool(emulated, self._jobs)
         try:
-            with_phones = [request for request in requests if request not in set(emulated)]
             for request in with_phones:
                 yield self._direct(request)
                 yield from pool.ready()
@@ -137,9 +152,10 @@ class _Pool:
         self._chunks: queue.Queue[list[Request]] = queue.Queue()
         for chunk in _chunks(requests):
             self._chunks.put(chunk)
-        self._workers = [_worker(number) for number in range(jobs)]
+        count = min(jobs, self._chunks.qsize())
+        self._workers = [_worker(number) for number in range(count)]
         self._threads = [
-            threading.Thread(target=self._feed, args=(worker,), daemon=True)
+            threading.Thread(target=self._feed, args=(worker, jobs // count), daemon=True)
             for worker in self._workers
         ]
         for thread in self._threads:
@@ -171,18 +187,19 @@ class _Pool:
         self._left -= 1
         return fact
 
-    def _feed(self, worker: Worker) -> None:
+    def _feed(self, worker: Worker, threads: int) -> None:
         with contextlib.suppress(queue.Empty):
             while True:
                 for request in self._chunks.get_nowait():
-                    self._facts.put(_ask(worker, request))
+                    self._facts.put(_ask(worker, request, threads))
 
 
-def _ask(worker: Worker, request: Request) -> Fact:
+def _ask(worker: Worker, request: Request, threads: int) -> Fact:
     try:
         found = worker.call(
             "answer",
             json.dumps(schema.dump(request.target)),
+            threads,
             request.verb,
             request.model,
             request.size,

@@ -15,9 +15,9 @@ from harness.worker import serve
 
 
 @functools.lru_cache(maxsize=64)
-def _device(target: str) -> Emulated:
+def _device(target: str, threads: int) -> Emulated:
     """Return the stand-in for a target, given as JSON; it remembers what it placed."""
-    return Emulated(schema.parse(Target, json.loads(target), where="target"))
+    return Emulated(schema.parse(Target, json.loads(target), where="target"), threads=threads)
 
 
 @functools.lru_cache(maxsize=32)
@@ -28,6 +28,7 @@ def _known(model: Model) -> Model:
 
 def answer(
     target: str,
+    threads: int,
     verb: Verb,
     model: Model,
     size: Size,
@@ -35,7 +36,7 @@ def answer(
     before: Model | None,
 ) -> Answer | None:
     """Answer one request on this host; the target comes as JSON."""
-    device = _device(target)
+    device = _device(target, threads)
     request = Request(
         target=device.target,
         verb=verb,

@@ -150,8 +150,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--harness-jobs",
         type=_jobs,
         metavar="N",
-        help="emulated phones that are asked at one time, each in a process of its own; default "
-        "the number of cores",
+        help="cores that emulated phones are asked on, as many at one time; default all",
     )
     group.addoption(
         "--harness-resume",

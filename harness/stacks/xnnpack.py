@@ -46,24 +46,27 @@ def run(model: Model, frame: Pixels, *, fp16: bool = False) -> Pixels:
     return execute(model, [frame], fp16=fp16)[0]
 
 
-def execute(model: Model, inputs: Sequence[Values], *, fp16: bool = False) -> tuple[Values, ...]:
+def execute(
+    model: Model, inputs: Sequence[Values], *, fp16: bool = False, threads: int = 0
+) -> tuple[Values, ...]:
     """Run real values through a model with any number of inputs; return every output.
 
     Args:
         model: Of the inputs' size.
         inputs: One for each of the model's, in its order.
         fp16: Force fp16 arithmetic, as for `run`.
+        threads: Threads to run with, or 0 for one a core; they change no bit of the output.
 
     Raises:
         ModelError: LiteRT refuses the model, or the values do not fit it.
         DeviceError: the kernels crashed, hung or ran out of memory.
     """
     stored = feeding.store(model.graph, inputs)
-    return feeding.read(model.graph, execute_stored(model, stored, fp16=fp16))
+    return feeding.read(model.graph, execute_stored(model, stored, fp16=fp16, threads=threads))
 
 
 def execute_stored(
-    model: Model, stored: Sequence[NDArray[Any]], *, fp16: bool = False
+    model: Model, stored: Sequence[NDArray[Any]], *, fp16: bool = False, threads: int = 0
 ) -> list[NDArray[Any]]:
     """Run values through a model as it stores them; return what its outputs store.
 
@@ -72,7 +75,7 @@ def execute_stored(
         DeviceError: the kernels crashed, hung or ran out of memory.
     """
     made: list[NDArray[Any]] = worker().call(
-        "execute", model.data, list(stored), fp16, timeout_s=RUN_LIMIT_S
+        "execute", model.data, list(stored), fp16, threads, timeout_s=RUN_LIMIT_S
     )
     return made
 

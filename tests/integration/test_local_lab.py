@@ -1,0 +1,84 @@
+"""The lab of this host: emulated requests on several cores, and those that the cache answers."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness import cache
+from harness.devices.connect import Origin
+from harness.images import Output, Size
+from harness.inputs import Inputs
+from harness.lab.local import LocalLab
+from harness.profiles import Target, load_all, select, shipped_folder
+from harness.requests import Fact, Request, Verb
+from tests import models, phones
+
+SIZES = (Size(width_px=32, height_px=32), Size(width_px=48, height_px=32))
+NEVER_S, ALWAYS_S = 0.0, 1e9
+
+
+def _target() -> Target:
+    (target,) = select(load_all([shipped_folder()]), ["pixel4"])
+    return target
+
+
+def _requests() -> list[Request]:
+    model = models.model(models.unet(size_px=32))
+    frames = [phones.frame(size) for size in SIZES]
+    runs = [
+        Request(target=_target(), verb=Verb.RUN, model=model, size=size, inputs=Inputs.of(frame))
+        for size, frame in zip(SIZES, frames, strict=True)
+    ]
+    others = [
+        Request(target=_target(), verb=verb, model=model, size=size)
+        for verb in (Verb.PLACE, Verb.TIME, Verb.MEMORY)
+        for size in SIZES
+    ]
+    return [*runs, *others]
+
+
+def _answers(folder: Path, *, jobs: int, remembered_s: float) -> dict[str, object]:
+    lab = LocalLab(origin=Origin.EMULATED, jobs=jobs, remembered_s=remembered_s)
+    try:
+        return {fact.request.key: _comparable(fact) for fact in lab.answer(_requests())}
+    finally:
+        lab.close()
+
+
+def _comparable(fact: Fact) -> object:
+    """Return what a fact says, without the time at which it was taken."""
+    answer = fact.value()
+    if isinstance(answer, Output):
+        return {name: values.tobytes() for name, values in answer.values.items()}
+    assert answer is not None
+    return replace(answer, provenance=replace(answer.provenance, time_utc=""))
+
+
+def _started() -> list[Path]:
+    return list((cache.root() / "logs").glob("lab-*.log"))
+
+
+def test_requests_on_several_cores_are_answered_as_on_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = []
+    for jobs, remembered_s in ((1, ALWAYS_S), (2, NEVER_S), (3, NEVER_S)):
+        monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / str(jobs)))
+        answers.append(_answers(tmp_path, jobs=jobs, remembered_s=remembered_s))
+        assert len(_started()) == (jobs if jobs > 1 else 0)
+
+    assert len(answers[0]) == len(_requests())
+    assert answers[0] == answers[1] == answers[2]
+
+
+def test_as_long_as_the_cache_answers_no_process_is_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HARNESS_CACHE", str(tmp_path))
+    first = _answers(tmp_path, jobs=1, remembered_s=ALWAYS_S)
+
+    again = _answers(tmp_path, jobs=2, remembered_s=ALWAYS_S)
+
+    assert again == first
+    assert not _started()
