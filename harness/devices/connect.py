@@ -47,12 +47,15 @@ class PhoneSetup:
             each as `DELEGATE PATH [OPTIONS]`, such as
             `qnn /data/local/tmp/libQnnTFLiteDelegate.so backend_type:htp`.
         litert_tools: Folder of LiteRT 2's tools, with run_model and libraries, or ''.
+        npu_libraries: Files and folders on this host with the dispatch and compiler plugin
+            libraries of LiteRT 2, and those of the NPU's vendor.
     """
 
     benchmark_tool: str = ""
     benchmark_preset: str = "standard"
     external_delegates: tuple[str, ...] = ()
     litert_tools: str = ""
+    npu_libraries: tuple[Path, ...] = ()
 
     @classmethod
     def of_project(cls) -> Self:
@@ -63,6 +66,7 @@ class PhoneSetup:
             benchmark_preset=said.text("benchmark_preset") or cls.benchmark_preset,
             external_delegates=said.lines("external_delegates"),
             litert_tools=said.text("litert_tools"),
+            npu_libraries=said.paths("npu_libraries"),
         )
 
     def tool(self, delegate: str) -> Path:
@@ -97,7 +101,11 @@ class PhoneSetup:
             name, path, *options = words
             if name == delegate:
                 external = ExternalDelegate(path=path, options="".join(options))
-        return Measuring(preset=presets[self.benchmark_preset], external=external)
+        return Measuring(
+            preset=presets[self.benchmark_preset],
+            external=external,
+            npu_libraries=self.npu_libraries,
+        )
 
 
 def connect(

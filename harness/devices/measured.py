@@ -4,22 +4,21 @@ One tool gives all three facts. What the phone's state makes void is not used, a
 traces do not show is not claimed: both are a MeasurementError, which gates rule INCONCLUSIVE.
 """
 
-import re
-import shlex
 import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
-from harness import latency, memory, text
+from harness import latency, memory
 from harness.devices.benchmark import benchmark_tool, running, timing, tool_file
-from harness.devices.benchmark.bench import Bench, Identity
+from harness.devices.benchmark.bench import Bench
 from harness.devices.benchmark.benchmark_tool import Preset
 from harness.devices.benchmark.measuring import Measuring
 from harness.devices.benchmark.stopwatch import Job, Stopwatch
 from harness.devices.phone.adb import AdbConnection, Server
 from harness.devices.phone.adb import attached as adb_attached
+from harness.devices.phone.identity import Identity, identify
 from harness.devices.traces import attribution, nnapi_log, op_profile, runtime_info
 from harness.devices.traces.attribution import Traces
 from harness.errors import ConfigError, DeviceError
@@ -30,14 +29,8 @@ from harness.latency import Latency, Pairs
 from harness.memory import Memory
 from harness.model import Model
 from harness.placement import Placement
-from harness.profiles import Profile
+from harness.profiles import GPU_FP32, Profile
 
-FAKE_PROPERTY = "ro.harness.fake"
-_IDENTITY = (
-    "ro.product.model", "ro.build.version.sdk", "ro.build.fingerprint", "ro.product.cpu.abilist",
-    FAKE_PROPERTY,
-)  # fmt: skip
-IDENTITY_COMMAND = "; ".join(f"getprop {shlex.quote(name)}" for name in _IDENTITY)
 _ASK_LIMIT_S = 15.0
 _MOST_TRACE_BYTES = 64 * 2**20
 
@@ -96,32 +89,6 @@ def unusable(server: Server | None = None) -> list[str]:
     """Return the serial and state of each attached phone that cannot be used."""
     phones = adb_attached(server or Server.from_environment())
     return [f"{phone.serial} ({phone.state})" for phone in phones if phone.state != "device"]
-
-
-def identify(connection: AdbConnection) -> Identity:
-    """Ask a phone what it is."""
-    stage = "asking what it is"
-    reply = connection.shell(IDENTITY_COMMAND, stage=stage, timeout_s=_ASK_LIMIT_S)
-    return parse_identity(connection.serial, reply.stdout)
-
-
-def parse_identity(serial: str, said: str) -> Identity:
-    """Return what a phone is, from what `IDENTITY_COMMAND` printed on it.
-
-    Raises:
-        DeviceError: it does not say.
-    """
-    lines = [line.strip() for line in said.splitlines()]
-    if len(lines) < len(_IDENTITY) or not re.fullmatch(r"[0-9]{1,4}", lines[1]):
-        raise DeviceError(f"phone {serial}: does not say what it is: {said.strip()[:200]!r}")
-    return Identity(
-        serial=serial,
-        model=text.line(lines[0], text.NAME),
-        android_api_level=int(lines[1]),
-        build=text.line(lines[2], text.NAME),
-        abis=tuple(text.line(lines[3], text.NAME).split(",")),
-        fake=lines[4] == "1",
-    )
 
 
 def _found(connection: AdbConnection, profiles: Mapping[str, Profile]) -> Found | None:
@@ -218,14 +185,17 @@ class Phone:
             files=files,
             nnapi_log=self._delegate == "nnapi",
         )
+        reached = "gpu" if self._delegate == GPU_FP32 else self._delegate
         with self._bench.named(stage):
             traces = Traces(
-                delegate=self._delegate,
+                delegate=reached,
                 accelerator=self._bench.accelerator,
-                delegation=attribution.parse_delegation(done.output, self._delegate),
+                delegation=attribution.parse_delegation(done.output, reached),
                 nodes=runtime_info.parse(done.files["info.pb"]) if files else (),
                 profile=op_profile.parse_text(done.output),
                 driver=nnapi_log.parse(done.files.get("log", b"").decode(errors="replace")),
+                output=done.output,
+                missing=self._bench.lacking(model.data),
             )
             found = attribution.attribute(model.graph, traces)
         return Placement(

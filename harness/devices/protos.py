@@ -49,14 +49,20 @@ _MESSAGES: dict[str, dict[str, tuple[int, str]]] = {
     },
     "RuntimeSubgraph": {
         "subgraph_id": (1, "int32"),
+        "edges": (2, "Edge*"),
         "nodes": (3, "Node*"),
         "execution_plan": (4, "int32*"),
         "name": (6, "string"),
+    },
+    "Edge": {
+        "id": (1, "int32"),
+        "name": (2, "string"),
     },
     "Node": {
         "id": (1, "int32"),
         "name": (2, "string"),
         "type": (3, "string"),
+        "outputs": (5, "int32*"),
         "delegate_node_details": (8, "DelegateNodeDetails"),
         "delegated_to_node_id": (9, "int32"),
     },

@@ -161,8 +161,8 @@ class Host:
 
     def _attached(self) -> dict[str, str]:
         """Return the profile of each phone that can be used, by serial."""
-        from harness.devices import measured
         from harness.devices.phone.adb import AdbConnection, Server, attached
+        from harness.devices.phone.identity import identify
 
         server, wanted = Server.from_environment(), self._settings.serials
         states = {phone.serial: phone.state for phone in attached(server)}
@@ -179,9 +179,9 @@ class Host:
                 found[serial] = self._seats[serial].profile
                 continue
             with contextlib.suppress(DeviceError):  # it went away again
-                identity = measured.identify(AdbConnection(serial, server))
-                fitting = [p for p in self._settings.profiles.values() if p.matches(identity.model)]
-                if fitting and (not identity.fake or serial in wanted):
+                phone = identify(AdbConnection(serial, server))
+                fitting = [p for p in self._settings.profiles.values() if p.matches(phone.model)]
+                if fitting and (not phone.fake or serial in wanted):
                     found[serial] = fitting[0].name
         return found
 

@@ -3,9 +3,9 @@
 import re
 from collections.abc import Callable, Iterator, Sequence
 
-from harness.devices import measured
 from harness.devices.connect import Origin, PhoneSetup
 from harness.devices.device import Device
+from harness.devices.phone import identity
 from harness.devices.phone.adb import AdbConnection, Server
 from harness.errors import ConfigError, DeviceError, HarnessError
 from harness.lab.lab import Lab
@@ -79,7 +79,7 @@ class AdbLab:
             connection = AdbConnection(serial, self._server)
             self._models[serial] = ""  # from here on it is disconnected at the end
             connection.wait_ready(timeout_s=_CONNECT_LIMIT_S)
-            self._models[serial] = measured.identify(connection).model
+            self._models[serial] = identity.identify(connection).model
 
     def device(self, target: Target) -> Device:
         """Return the phone that answers for a target.

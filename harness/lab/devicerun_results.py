@@ -5,19 +5,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from harness import memory
-from harness.devices import measured
 from harness.devices.benchmark import (
     benchmark_result,
     benchmark_tool,
     outputs,
     timing,
 )
-from harness.devices.benchmark.bench import Identity
 from harness.devices.benchmark.benchmark_tool import Timings
 from harness.devices.benchmark.measuring import Measuring
 from harness.devices.benchmark.timing import Effort
-from harness.devices.phone import device_state
+from harness.devices.phone import device_state, identity
 from harness.devices.phone.device_state import State
+from harness.devices.phone.identity import Identity
 from harness.devices.traces import attribution, nnapi_log, op_profile, runtime_info
 from harness.devices.traces.attribution import Traces
 from harness.errors import ConfigError, DeviceError, MeasurementError
@@ -77,7 +76,7 @@ class Left:
         Raises:
             DeviceError: it does not say.
         """
-        return measured.parse_identity(f"of session {self.session}", self.text("identity.txt"))
+        return identity.parse(f"of session {self.session}", self.text("identity.txt"))
 
     def states(self) -> list[State]:
         """Return the phone's states between the rounds.
@@ -98,12 +97,12 @@ def answer(left: Left, step: Step) -> Answer:
     """
     if left.text("script.txt").strip() != left.script.mark:
         raise DeviceError(f"devicerun: session {left.session}: its files are of another script")
-    identity, target = left.identity(), step.request.target
-    if not target.profile.matches(identity.model):
-        raise ConfigError(f"{target}: session {left.session} ran on a {identity.model!r}")
+    phone, target = left.identity(), step.request.target
+    if not target.profile.matches(phone.model):
+        raise ConfigError(f"{target}: session {left.session} ran on a {phone.model!r}")
     for run in step.runs:
         _check(left, run)
-    made = _provenance(left, step, identity)
+    made = _provenance(left, step, phone)
     match step.request.verb:
         case Verb.TIME:
             return _timed(left, step, made)
@@ -200,18 +199,18 @@ def _memory(left: Left, step: Step, made: Provenance) -> Memory:
     return replace(memory.of_graph(step.request.sized.graph, made), reported_peak_mib=peak_mib)
 
 
-def _provenance(left: Left, step: Step, identity: Identity) -> Provenance:
+def _provenance(left: Left, step: Step, phone: Identity) -> Provenance:
     delegate, model = step.request.target.delegate, step.request.sized
     preset = preset_of(step.request, left.measured_by[delegate])
     return Provenance(
-        evidence=Evidence.FAKE if identity.fake else Evidence.PHONE,
-        device=f"{identity.model} (a phone of Device Run, session {left.session}) {delegate}",
+        evidence=Evidence.FAKE if phone.fake else Evidence.PHONE,
+        device=f"{phone.model} (a phone of Device Run, session {left.session}) {delegate}",
         variant_sha256=model.sha256,
         file_sha256=model.file_sha256,
         runtime={
             "benchmark_model": left.tool_sha256[:12],
-            "build": identity.build,
-            "android_api_level": str(identity.android_api_level),
+            "build": phone.build,
+            "android_api_level": str(phone.android_api_level),
             "preset": f"{preset.name}: {preset.runs} runs, {preset.threads} threads",
             "delegate": delegate,
         },

@@ -9,11 +9,10 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from harness.devices import measured
 from harness.devices.benchmark import benchmark_tool
 from harness.devices.benchmark.benchmark_tool import Preset
 from harness.devices.benchmark.measuring import Measuring
-from harness.devices.phone import device_state
+from harness.devices.phone import device_state, identity
 from harness.evidence import sha256_of
 from harness.inputs import Inputs
 from harness.requests import Request, Verb
@@ -104,7 +103,7 @@ def build(requests: Sequence[Request], tool: bytes, measured_by: Mapping[str, Me
         ConfigError: the tool has no such delegate.
     """
     script = Script(files={"benchmark_model": tool})
-    script.lines.append(f"{{ {measured.IDENTITY_COMMAND}; }} >{OUT}/identity.txt 2>&1")
+    script.lines.append(f"{{ {identity.COMMAND}; }} >{OUT}/identity.txt 2>&1")
     script.lines.append("input keyevent KEYCODE_WAKEUP >/dev/null 2>&1")
     script.lines.append(f"./benchmark_model --help >{OUT}/help.txt 2>&1")
     timed: list[tuple[Step, str]] = []

@@ -61,13 +61,19 @@ Example: pytest --device=pixel4:gpu --subject=deblur_unet --strict
 --device, --origin, --serial, --lab, --yes, --subject, --jobs, --resume, --history, --report,
 --sign and --against are short for the options below, where the project has no option of that
 name. With --strict an INCONCLUSIVE ruling fails. Ini keys: golden_dir, profile_dirs,
-benchmark_tool, litert_tools, benchmark_preset, external_delegates, labs, lab_consent, history,
-nightly, against; with harness_ before the name where the project has a key of that name. Options"""
+benchmark_tool, litert_tools, npu_libraries, benchmark_preset, external_delegates, labs,
+lab_consent, history, nightly, against; with harness_ before the name where the project has a key
+of that name. Options"""
 _INI: dict[str, dict[str, Any]] = {
     "golden_dir": {"help": "folder of <subject>/subject.toml, default golden", "default": ""},
     "profile_dirs": {"help": "more folders of device profiles", "type": "paths", "default": []},
     "benchmark_tool": {"help": "TFLite benchmark_model for attached phones", "default": ""},
     "litert_tools": {"help": "folder of LiteRT 2's benchmark_model and run_model", "default": ""},
+    "npu_libraries": {
+        "help": "LiteRT 2's libraries of NPUs and their vendors', files and folders",
+        "type": "paths",
+        "default": [],
+    },
     "benchmark_preset": {"help": "standard, or paper (arXiv 2004.12599)", "default": "standard"},
     "external_delegates": {
         "help": "libraries on the phone, one `DELEGATE PATH [OPTIONS]` a line",

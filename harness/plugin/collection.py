@@ -168,6 +168,7 @@ def _lab(config: pytest.Config, origin: Origin) -> Lab:
             benchmark_preset=ini(config, "benchmark_preset"),
             external_delegates=tuple(ini(config, "external_delegates")),
             litert_tools=ini(config, "litert_tools"),
+            npu_libraries=tuple(ini(config, "npu_libraries")),
         ),
         consent=["all"] if option(config, "yes") else ini(config, "lab_consent"),
         resume=bool(option(config, "resume")),

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness import errors, graph, results, schema
-from harness.devices import measured
+from harness.devices.phone import identity
 from harness.devices.phone.lock import HOME
 from harness.errors import DeviceError, GateError, HarnessError
 from harness.evidence import Evidence, Provenance
@@ -96,9 +96,9 @@ def test_a_ruling_and_all_that_is_made_of_it() -> None:
 def test_what_a_phone_says_it_is(plugged: Plugged) -> None:
     (plugged.folder.state / "props" / "ro.product.model").write_text("\x1b]0;owned\x07\u202e")
 
-    identity = measured.identify(plugged.connection)
+    found = identity.identify(plugged.connection)
 
-    assert_harmless(str(identity))
+    assert_harmless(str(found))
 
 
 def test_the_owner_of_a_lock(plugged: Plugged) -> None:

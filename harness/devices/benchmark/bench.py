@@ -7,14 +7,16 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from harness.devices.benchmark import benchmark_tool, failures
+from harness.devices.benchmark import benchmark_tool, failures, npu
 from harness.devices.benchmark.benchmark_tool import Preset
 from harness.devices.benchmark.measuring import Measuring
+from harness.devices.benchmark.npu import Npu
 from harness.devices.benchmark.store import CLEAN, PUSH_MIB_PER_S, SPARE_S, Store
 from harness.devices.benchmark.tool_file import ToolFile
 from harness.devices.phone import device_state
 from harness.devices.phone.adb import AdbConnection
 from harness.devices.phone.device_state import State
+from harness.devices.phone.identity import Identity
 from harness.devices.phone.lock import RUN, STORE, PhoneLock, SettingChange
 from harness.errors import ConfigError, DeviceError, MeasurementError
 
@@ -27,36 +29,6 @@ input keyevent KEYCODE_WAKEUP >/dev/null 2>&1
 cmd power set-fixed-performance-mode-enabled false >/dev/null 2>&1; echo "power $?"
 ls {STORE}
 """
-
-
-@dataclass(frozen=True, kw_only=True)
-class Identity:
-    """What a phone is.
-
-    Attributes:
-        serial: Its serial as adb has it.
-        model: ro.product.model.
-        android_api_level: ro.build.version.sdk.
-        build: ro.build.fingerprint, which names the software it runs.
-        abis: What its processor runs, preferred first.
-        fake: Whether it is the fake phone that ships with the harness.
-    """
-
-    serial: str
-    model: str
-    android_api_level: int
-    build: str
-    abis: tuple[str, ...]
-    fake: bool
-
-    @property
-    def unit(self) -> str:
-        """Return the one phone, whatever software it runs: model and serial."""
-        return f"{self.model} ({self.serial})"
-
-    def __str__(self) -> str:
-        """Return the fingerprint: model, serial and build."""
-        return f"{self.unit} {self.build}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +59,7 @@ class Bench:
             connection: The phone.
             identity: What it is.
             tool: The user's benchmark tool.
-            delegate: nnapi, gpu, cpu, hexagon or the name of an external delegate.
+            delegate: nnapi, gpu, gpu-fp32, npu, cpu, hexagon or the name of an external delegate.
             accelerator: NNAPI's name of the unit, or ''.
             measuring: How to measure.
 
@@ -116,6 +88,8 @@ class Bench:
         self._tool_path = ""
         self.flags: frozenset[str] = frozenset()
         self._folders = ""
+        self._npu: Npu | None = None
+        self._npu_folder = ""
         self.fixed_performance = False
         self.best_sentinel = 0
 
@@ -200,6 +174,7 @@ class Bench:
         """
         known = self.flags
         graph = self.put(model, "model.tflite")
+        libraries = self.npu_flags(model, suffix="path")
         fixed = [
             f"--graph={graph}",
             *benchmark_tool.run_flags(preset, flags=known),
@@ -210,10 +185,33 @@ class Bench:
                 external=self._measuring.external,
                 flags=known,
             ),
+            *(flag for flag in libraries if flag[2:].partition("=")[0] in known),
         ]
         extra = {flag.partition("=")[0] for flag in flags}
         kept = [flag for flag in fixed if flag.partition("=")[0] not in extra]
-        return self.run([*kept, *flags], stage=stage, files=files, nnapi_log=nnapi_log, mask=mask)
+        with self.naming_libraries(model):
+            return self.run(
+                [*kept, *flags], stage=stage, files=files, nnapi_log=nnapi_log, mask=mask
+            )
+
+    def npu_flags(self, model: bytes, *, suffix: str) -> Sequence[str]:
+        """Return the flags that name an NPU's libraries; see `Npu.flags`."""
+        if self._npu is None or not self._npu_folder:
+            return ()
+        return self._npu.flags(model, self._npu_folder, suffix=suffix)
+
+    def lacking(self, model: bytes) -> str:
+        """Return which libraries of an NPU a model's run lacks, or ''."""
+        return self._npu.missing(model) if self._npu is not None else ""
+
+    @contextlib.contextmanager
+    def naming_libraries(self, model: bytes) -> Iterator[None]:
+        """Let an error of a run through an NPU name the libraries that are missing."""
+        try:
+            yield
+        except DeviceError as error:
+            lacking = self.lacking(model)
+            raise DeviceError(f"{error}; {lacking}" if lacking else str(error)) from None
 
     def run(
         self,
@@ -296,7 +294,14 @@ class Bench:
     def _library_folders(self) -> str:
         """Return the folders on the phone that libraries are looked for in, for the shell."""
         external, libraries = self._measuring.external, self.tool.libraries()
+        if self.delegate == "npu" and external is None:
+            wanted = npu.needs(self.identity.soc_model)
+            on_phone = self._ask(npu.look_command(wanted), "looking for the NPU's libraries")
+            at_hand = npu.index(self._measuring.npu_libraries)
+            self._npu = npu.choose(wanted, at_hand, on_phone.split())
+            libraries |= npu.read(self._npu.files)
         folders = [self._store.folder(libraries)] if libraries else []
+        self._npu_folder = folders[0] if self._npu is not None and self._npu.files else ""
         if external is not None and "/" in external.path:
             folders.append(posixpath.dirname(external.path))
         return ":".join(shlex.quote(folder) for folder in folders)

@@ -193,6 +193,13 @@ def delegate_flags(
         ]
         if allow_fp16:
             wanted.append("xnnpack_force_fp16=true")
+    elif delegate == "npu":
+        wanted = ["use_npu=true"]
+        if flags is not None and not litert_tools.is_litert_2(flags):
+            raise ConfigError(
+                "TensorFlow Lite's benchmark tool reaches no NPU; name the folder of LiteRT 2's "
+                "tools with the ini key `litert_tools`"
+            )
     elif delegate == "hexagon":
         wanted = ["use_hexagon=true"]
     else:

@@ -1,6 +1,7 @@
 """Say how a phone is measured: the tool's settings, the phone's state, effort and limits."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from harness.devices.benchmark import benchmark_tool
 from harness.devices.benchmark.benchmark_tool import ExternalDelegate, Preset
@@ -21,6 +22,7 @@ class Measuring:
         run_limit_s: Longest run of the tool.
         recover_s: Longest wait for a phone that went away.
         external: Delegate library for a delegate that the tool does not have itself.
+        npu_libraries: Files and folders on this host with libraries that LiteRT 2 reaches NPUs by.
         fixed_performance: Bound the clocks while measuring, where Android can.
         lock_owner: Who takes the phone's lock, in hex digits, or '' for this process alone.
         lock_wait_s: Longest wait for another harness to give the phone back.
@@ -33,6 +35,7 @@ class Measuring:
     run_limit_s: float = 300.0
     recover_s: float = 20.0
     external: ExternalDelegate | None = None
+    npu_libraries: tuple[Path, ...] = ()
     fixed_performance: bool = True
     lock_owner: str = ""
     lock_wait_s: float = 0.0

@@ -87,22 +87,21 @@ def _by_run_model(
         for position, i in enumerate(order)
     }
     stage = f"running {model.name}"
-    done = bench.run(
-        [
-            f"--graph={bench.put(model.data, 'model.tflite')}",
-            *litert_tools.accelerator_flags(bench.delegate, allow_fp16=preset.allow_fp16),
-            "--input_dir={run}/in",
-            "--dump_output_folder={run}/out",
-            f"--iterations={_INVOCATIONS}",
-        ],
-        stage=stage,
-        files=files,
-        program=_run_model(bench),
-        copies={
-            f"in/{_file_name(model, name)}.raw": path
-            for name, path in zip(names, _put(bench, graph, inputs), strict=True)
-        },
-    )
+    flags = [
+        f"--graph={bench.put(model.data, 'model.tflite')}",
+        *litert_tools.accelerator_flags(bench.delegate, allow_fp16=preset.allow_fp16),
+        *bench.npu_flags(model.data, suffix="dir"),
+        "--input_dir={run}/in",
+        "--dump_output_folder={run}/out",
+        f"--iterations={_INVOCATIONS}",
+    ]
+    copies = {
+        f"in/{_file_name(model, name)}.raw": path
+        for name, path in zip(names, _put(bench, graph, inputs), strict=True)
+    }
+    program = _run_model(bench)
+    with bench.naming_libraries(model.data):
+        done = bench.run(flags, stage=stage, files=files, program=program, copies=copies)
     parts = {i: done.files[name] for i, name in zip(order, files, strict=True)}
     for i, data in parts.items():
         if len(data) != graph.tensors[i].size_bytes:

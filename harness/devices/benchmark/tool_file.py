@@ -40,7 +40,7 @@ class ToolFile:
                 f"{self.path}: built for {self.abi}, the phone runs {', '.join(abis)}; {_WHERE}"
             )
 
-    def libraries(self) -> Mapping[str, bytes]:
+    def libraries(self) -> dict[str, bytes]:
         """Return LiteRT's own libraries that lie beside it, by name; those of NPUs are not."""
         return {
             path.name: path.read_bytes()

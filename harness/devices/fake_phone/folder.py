@@ -42,6 +42,7 @@ class Switches:
         latency_us: Microseconds of an inference by model (hex digits its SHA-256 begins with;
             '' is any), in place of the real ones; then the model runs once, for its output.
         noise_share: Spread of such latencies between runs of the tool (0..1).
+        npu_error: What LiteRT says of the NPU before it goes on without, or ''.
         sentinel: What the sentinel workload counts in a second; a slow phone counts less.
     """
 
@@ -52,6 +53,7 @@ class Switches:
     silent_fallback: bool = False
     latency_us: Mapping[str, float] = field(default_factory=dict)
     noise_share: float = 0.01
+    npu_error: str = ""
     sentinel: int = 1_000_000
 
 
@@ -156,6 +158,7 @@ def create(path: Path, *, model: str = "Pixel 4", api_level: int = 33) -> Folder
         "ro.product.cpu.abilist": "arm64-v8a,armeabi-v7a",
         "ro.product.cpu.abi": "arm64-v8a",
         "ro.build.version.sdk": str(api_level),
+        "ro.soc.model": "SM8150",
         "ro.build.fingerprint": f"fake/fake/{api_level}",
         "ro.serialno": path.name,
     }

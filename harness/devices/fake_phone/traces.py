@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness.devices import protos
-from harness.devices.fake_phone import faults
+from harness.devices.fake_phone import dispatch, faults
 from harness.devices.fake_phone.faults import Fault
 from harness.devices.fake_phone.folder import Folder, Switches
 from harness.devices.traces.attribution import nnapi_name
@@ -56,8 +56,11 @@ def delegate(
                 file=sys.stderr,
             )
             return False
+    if label == "NPU" and not dispatch.works(folder, flags, graph):
+        label, name = _LITERT_2["use_cpu"]
     taken = _taken(switches, label, graph)
-    if label:
+    compiled = label == "NPU" and not dispatch.was_compiled(graph)
+    if label and not compiled:
         _replacing(name, taken, graph)
     if label and "use_npu" not in flags:
         print(f"{prefix}{label} delegate created.")
@@ -66,7 +69,12 @@ def delegate(
         _driver_log(folder, switches, graph, taken, accelerator)
     path = flags.get("model_runtime_info_output_file", "")
     if path and flags.get("export_model_runtime_info", "true") == "true":
-        Path(path).write_bytes(_runtime_info(switches, graph, taken, name))
+        data = (
+            dispatch.runtime_info(graph, taken)
+            if compiled and any(taken)
+            else _runtime_info(switches, graph, taken, name)
+        )
+        Path(path).write_bytes(data)
     return True
 
 

@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from harness.devices.traces import dispatch
 from harness.devices.traces.nnapi_log import REFERENCE, DriverLog
 from harness.devices.traces.op_profile import ProfileRow, total_ms
 from harness.devices.traces.runtime_info import RuntimeNode
@@ -23,6 +24,7 @@ _OWN_NAMES = {
     "nnapi": ("TfLiteNnapiDelegate",),
     "gpu": ("TfLiteGpuDelegate", "TfLiteGpuDelegateV2", "LITERT_CL", "LITERT_WEBGPU"),
     "hexagon": ("TfLiteHexagonDelegate",),
+    "npu": (dispatch.DELEGATE,),
 }
 """Names under which each delegate's partitions appear. Source: LiteRT, tflite/delegates; device
 logs of LiteRT 2 for LITERT_*."""
@@ -34,6 +36,11 @@ _NNAPI_NAMES = {
     "SUM": "REDUCE_SUM",
 }
 """NNAPI's names of TFLite ops where they differ. Source: LiteRT, nnapi_delegate.cc (Map)."""
+
+_NPU_REMEDY = (
+    "add the folder that holds it to the ini key `npu_libraries`, or compile the model for the "
+    "chip when you export it (AOT)"
+)
 
 
 def nnapi_name(op: str) -> str:
@@ -112,6 +119,8 @@ class Traces:
         nodes: The runtime info, or () where the build cannot write it.
         profile: The op profile, or () where the build printed none.
         driver: The NNAPI log; empty for other delegates.
+        output: What the tool printed.
+        missing: Of an NPU, which libraries it lacks, or ''.
     """
 
     delegate: str
@@ -120,6 +129,12 @@ class Traces:
     nodes: tuple[RuntimeNode, ...] = ()
     profile: tuple[ProfileRow, ...] = ()
     driver: DriverLog = field(default_factory=DriverLog)
+    output: str = ""
+    missing: str = ""
+
+    def rewritten(self, graph: Graph) -> bool:
+        """Return whether a compiler plugin rewrote the graph before it ran."""
+        return self.delegate == "npu" and dispatch.was_rewritten(graph, self.nodes)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,25 +152,30 @@ def attribute(graph: Graph, traces: Traces) -> Attribution:
     Raises:
         MeasurementError: the traces contradict each other or leave a node unattributed.
     """
-    taken = _taken(graph, traces)
-    _cross_check(taken, traces)
+    taken, rewritten = _taken(graph, traces), traces.rewritten(graph)
+    if not rewritten:  # what is printed of it speaks of another graph
+        _cross_check(taken, traces)
+    remedy = _NPU_REMEDY if traces.missing and not any(taken) else ""
     nodes = tuple(
-        NodePlacement(index=op.index, op=op.name, unit=unit, reason=reason)
+        NodePlacement(index=op.index, op=op.name, unit=unit, reason=reason, remedy=remedy)
         for op, (unit, reason) in zip(graph.ops, _units(graph, taken, traces), strict=True)
     )
     found = partition(graph, [node.unit != CPU for node in nodes])
-    printed = traces.delegation.partitions
+    printed = None if rewritten else traces.delegation.partitions
     on_delegate = [unit != "" for unit in taken]
     resident = on_delegate == [node.unit != CPU for node in nodes]
+    pieces = dispatch.kernels(traces.nodes) if rewritten else 0
     return Attribution(
         nodes=nodes,
-        partitions=printed if printed is not None and resident else len(found),
+        partitions=printed if printed is not None and resident else max(len(found), pieces),
         cpu_time_share=_cpu_time_share(nodes, traces),
     )
 
 
 def _taken(graph: Graph, traces: Traces) -> list[str]:
     """Return the name of the delegate that took each node, '' for none or one of the CPU's."""
+    if traces.rewritten(graph):
+        return dispatch.taken(graph, traces.nodes, traces.output)
     if traces.nodes:
         ops = [node.op for node in traces.nodes]
         if ops != [op.name for op in graph.ops]:
@@ -238,6 +258,8 @@ def _units(graph: Graph, taken: Sequence[str], traces: Traces) -> list[tuple[str
         reason = f"the {traces.delegate} delegate did not take it"
         if refusers:
             reason = f"refused by driver {', '.join(repr(device) for device in refusers)}"
+        elif traces.delegate == "npu":
+            reason = _why_not_npu(taken, traces)
         elif not any(taken):
             reason = f"the {traces.delegate} delegate was created but took no node"
         units.append((CPU, reason))
@@ -246,6 +268,14 @@ def _units(graph: Graph, taken: Sequence[str], traces: Traces) -> list[tuple[str
     if traces.delegate == "nnapi" and any(taken):
         return _nnapi_units(graph, taken, units, traces)
     return units
+
+
+def _why_not_npu(taken: Sequence[str], traces: Traces) -> str:
+    """Return why a node is not on the NPU that was asked for."""
+    if any(taken):
+        return "the NPU's compiler did not take it"
+    why = traces.missing or dispatch.failure(traces.output) or "LiteRT does not say why"
+    return f"the NPU was asked for and XNNPACK ran it: {why}"
 
 
 def _nnapi_units(

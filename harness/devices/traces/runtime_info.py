@@ -13,11 +13,19 @@ from harness.errors import DeviceError
 
 @dataclass(frozen=True, kw_only=True)
 class RuntimeNode:
-    """One node of the original graph; `delegate` is the name of what took it, or ''."""
+    """One node of the original graph.
+
+    Attributes:
+        index: In the graph.
+        op: Its name.
+        delegate: Name of what took it, or ''.
+        output: Name of its first output tensor, or '' where the file does not say.
+    """
 
     index: int
     op: str
     delegate: str
+    output: str = ""
 
 
 def parse(data: bytes) -> tuple[RuntimeNode, ...]:
@@ -46,6 +54,7 @@ def parse(data: bytes) -> tuple[RuntimeNode, ...]:
             f"the benchmark tool's runtime info names delegate nodes {sorted(strays)} "
             "that it does not hold; the file is damaged"
         )
+    tensors = {edge.id: edge.name for edge in details.subgraphs[0].edges}
     return tuple(
         RuntimeNode(
             index=node.id,
@@ -53,6 +62,7 @@ def parse(data: bytes) -> tuple[RuntimeNode, ...]:
             delegate=names[node.delegated_to_node_id]
             if node.HasField("delegated_to_node_id")
             else "",
+            output=tensors.get(node.outputs[0], "") if node.outputs else "",
         )
         for node in sorted(nodes, key=lambda node: int(node.id))
         if node.id not in names
