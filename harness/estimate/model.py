@@ -95,7 +95,7 @@ def estimate(model: Model, placement: Placement, target: Target) -> Estimate:
         StackMissing: the delegate is qnn and the `qualcomm` extra is not installed.
         DeviceError: the vendor's estimator crashed or gave no answer.
     """
-    if target.delegate == snapdragon.DELEGATE:  # what the vendor's estimator says is remembered
+    if target.stack == snapdragon.DELEGATE:  # what the vendor's estimator says is remembered
         found = estimate_graph(model.graph, placement, target)
     else:
         key = cache.key_of(__name__, model.sha256, placement.nodes, placement.partitions, target)
