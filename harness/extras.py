@@ -2,8 +2,6 @@
 
 from importlib import metadata
 
-from packaging.requirements import Requirement
-
 _PACKAGE = "pytest-device-harness"
 
 
@@ -16,6 +14,8 @@ def install_command(extra: str) -> str:
     Args:
         extra: Such as `qualcomm`, `train` or `study`.
     """
+    from packaging.requirements import Requirement  # 30 ms; only where something is lacking
+
     try:
         wanted = [Requirement(line) for line in metadata.requires(_PACKAGE) or ()]
     except metadata.PackageNotFoundError:

@@ -121,11 +121,16 @@ def load(path: Path) -> Pixels:
     Raises:
         BlessedDataError: the file is missing or is not an image.
     """
+    return _decode(path, *_state(path))
+
+
+def _state(path: Path) -> tuple[int, int]:
+    """Return when a file was changed, in ns, and its bytes: what is read of it holds as long."""
     try:
         state = path.stat()
     except OSError:
         raise BlessedDataError(f"{path}: no such frame") from None
-    return _decode(path, state.st_mtime_ns, state.st_size)
+    return state.st_mtime_ns, state.st_size
 
 
 @functools.lru_cache(maxsize=16)
@@ -205,6 +210,11 @@ def size_of(path: Path) -> Size:
     Raises:
         BlessedDataError: the file is missing or is not an image.
     """
+    return _size(path, *_state(path))
+
+
+@functools.lru_cache(maxsize=1024)
+def _size(path: Path, _modified_ns: int, _size_bytes: int) -> Size:
     with opened(path) as image:
         return Size(width_px=image.width, height_px=image.height)
 

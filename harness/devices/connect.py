@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Self
 
 from harness import ini
 from harness.devices.device import Device
-from harness.devices.emulated import Emulated
 from harness.errors import ConfigError, DeviceError
 from harness.profiles import Target
 
@@ -133,6 +132,8 @@ def connect(
         ConfigError: a phone would be timed by several processes at once.
         StackMissing: a phone is attached, but no benchmark tool is named.
     """
+    from harness.devices.emulated import Emulated  # every stack: nothing that collecting needs
+
     if origin is Origin.EMULATED:
         return Emulated(target, threads=threads)
     from harness.devices import measured  # adbutils and protobuf: only where they are used

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 from harness import cache, schema
 from harness.devices.connect import Origin, PhoneSetup, connect
 from harness.devices.device import Device, ask
-from harness.devices.emulated import Emulated
 from harness.errors import DeviceError, HarnessError
 from harness.profiles import Target
 from harness.requests import Fact, Request, Verb
@@ -115,10 +114,13 @@ class LocalLab:
             pool.close()
 
     def _is_emulated(self, request: Request) -> bool:
+        from harness.devices.emulated import Emulated
+
         try:
-            return isinstance(self.device(request.target), Emulated)
+            device = self.device(request.target)
         except HarnessError:
             return False  # said when it is asked
+        return isinstance(device, Emulated)
 
     def _direct(self, request: Request) -> Fact:
         """Answer in this process."""

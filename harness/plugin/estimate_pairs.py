@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from harness import ledger
-from harness.devices.emulated import Emulated
 from harness.errors import HarnessError
 from harness.evidence import Evidence
 from harness.latency import Latency
@@ -17,12 +16,16 @@ def write(facts: Iterable[Fact], path: Path) -> None:
     An estimate that fails or is only relative, or a file that cannot be written, costs no
     measurement: the gates asked for that only.
     """
-    for fact in facts:
-        measured, request = fact.answer, fact.request
-        if not isinstance(measured, Latency):
-            continue
-        if measured.provenance.evidence is not Evidence.PHONE:
-            continue
+    timed = [
+        (fact.request, fact.answer)
+        for fact in facts
+        if isinstance(fact.answer, Latency) and fact.answer.provenance.evidence is Evidence.PHONE
+    ]
+    if not timed:
+        return
+    from harness.devices.emulated import Emulated
+
+    for request, measured in timed:
         try:
             estimated = Emulated(request.target).time(request.sized)
             if estimated.absolute:

@@ -4,15 +4,6 @@ import contextlib
 from collections.abc import Iterator, Sequence
 
 import pytest
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
 from harness.lab import Facts
 from harness.requests import Fact, Request
@@ -32,6 +23,16 @@ def shown(
         requests: What the plan asks for.
         facts: What takes each fact once.
     """
+    from rich.console import Console  # 60 ms, which collecting can do without
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
     capture = config.pluginmanager.getplugin("capturemanager")
     console = Console(stderr=True)
     count = len({request.key for request in requests if request.key not in facts})

@@ -4,13 +4,14 @@ from pathlib import Path
 
 from harness import results
 from harness.errors import HarnessError
-from harness.history import runs
-from harness.history.opening import open_store
 from harness.text import counted
 
 
 def take_in(path: Path, address: str) -> str:
     """Take the run of a results file into a history, and return a line on what came of it."""
+    from harness.history import runs  # only where a history is asked for
+    from harness.history.opening import open_store
+
     try:
         entry = runs.entry(results.load(path))
         with open_store(address) as store:

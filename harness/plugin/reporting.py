@@ -25,7 +25,6 @@ from harness.plugin import (
     stands_back,
 )
 from harness.plugin.collection import Session, case_of, golden_dir, requests, rules
-from harness.report import terminal
 from harness.requests import Request
 from harness.results import End, Line, Planned, Record, Unruled
 from harness.text import counted
@@ -262,6 +261,8 @@ class Reporter:
         self, terminalreporter: pytest.TerminalReporter
     ) -> Generator[None, None, None]:
         """Print the joined verdicts before pytest's own sections."""
+        from harness.report import terminal  # not where tests are only listed
+
         tw = terminalreporter._tw
         records = sorted(self._records, key=self._session.order)
         text = terminal.summary(
