@@ -1,10 +1,11 @@
-"""Draw runs as one self-contained HTML page."""
+"""Draw runs as one self-contained HTML page, as pictures or as a badge."""
 
 import argparse
 from pathlib import Path
 
-from harness import results
+from harness import results, text
 from harness.cli import shared
+from harness.report import badge, figures
 from harness.report.page import rendering
 
 
@@ -20,8 +21,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="an earlier run to compare with; may be given several times",
     )  # fmt: skip
     parser.add_argument(
-        "--out", type=Path, default=Path("report.html"), metavar="FILE",
-        help="default %(default)s",
+        "--out", type=Path, metavar="FILE",
+        help="the page; default report.html where neither --png nor --badge is asked for",
+    )  # fmt: skip
+    parser.add_argument(
+        "--png", type=Path, metavar="FOLDER",
+        help="write planes, placement strips and frames as PNG (extra study)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--badge", type=Path, metavar="FILE", help="write what was ruled as a small SVG",
     )  # fmt: skip
     parser.add_argument(
         "--originals", action="store_true",
@@ -31,14 +39,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Write the page and say where it is."""
-    paths = options.runs or [results.latest(Path())]
-    rendering.write(
-        [results.load(path) for path in paths],
-        options.out,
-        against=[results.load(path) for path in options.against],
-        golden_dir=options.golden_dir,
-        whole=options.originals,
-    )
-    print(f"report: {options.out}")
+    """Write what is asked for and say where it is."""
+    found = [results.load(path) for path in options.runs or [results.latest(Path())]]
+    page = options.out or (None if options.png or options.badge else Path("report.html"))
+    if options.badge is not None:
+        badge.write(found, options.badge)
+        print(f"badge: {options.badge}")
+    if options.png is not None:
+        pictures = figures.write(found, options.png, golden_dir=options.golden_dir)
+        print(f"pictures: {text.counted(len(pictures), 'file')} in {options.png}")
+    if page is not None:
+        rendering.write(
+            found,
+            page,
+            against=[results.load(path) for path in options.against],
+            golden_dir=options.golden_dir,
+            whole=options.originals,
+        )
+        print(f"report: {page}")
     return 0

@@ -1,6 +1,6 @@
 """The planes of the page: quality against latency, and how far each variant went on them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -42,6 +42,46 @@ class Point:
     def moved(self) -> bool:
         """Return whether the table shows another latency or quality than before."""
         return self.was is not None and _figures(self) != _figures(self.was)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plane:
+    """Variants of a subject on a phone at a resolution, by latency and quality.
+
+    Attributes:
+        target: Phone and delegate.
+        title: What it is about.
+        points: The variants.
+        budget_ms: Budget of latency that all of them share, or None.
+        sharp: Whether quality is PSNR to the sharp target; else to FP32.
+    """
+
+    target: str
+    title: str
+    points: tuple[Point, ...]
+    budget_ms: float | None
+    sharp: bool
+
+    @property
+    def quality(self) -> str:
+        """Return what the quality is, with its unit."""
+        return "PSNR to the sharp target, dB" if self.sharp else "PSNR to FP32, dB, worst frame"
+
+    def drawn_db(self, point: Point) -> float:
+        """Return the quality that a drawing shows: to FP32 no more than can be seen."""
+        return point.quality_db if self.sharp else min(point.quality_db, _FIDELITY_MAX_DB)
+
+    @property
+    def ends_db(self) -> tuple[float, float]:
+        """Return the ends of an axis in dB that shows all points with a margin, earlier ones too.
+
+        An earlier point counts where this one has moved from it.
+        """
+        earlier = [point.was for point in self.points if point.was and point.moved]
+        heights = [self.drawn_db(point) for point in (*self.points, *earlier)]
+        margin = max(_SPAN_LEAST_DB, (max(heights) - min(heights)) * 1.2) / 2
+        middle = (max(heights) + min(heights)) / 2
+        return round(middle - margin, 1), round(middle + margin, 1)
 
 
 def pareto(points: Sequence[Point]) -> tuple[Point, ...]:
@@ -94,6 +134,15 @@ def planes(
         timings: Their latencies.
         before: Earlier runs; an arrow leads from a point of theirs.
     """
+    return tuple(
+        _plane(found, two=before is not None) for found in found_in(merged, timings, before)
+    )
+
+
+def found_in(
+    merged: Merged, timings: Sequence[Timing], before: Comparison | None = None
+) -> Iterator[Plane]:
+    """Yield the planes of some runs; arguments as for `planes`."""
     looks = charts.styles(merged)
     now = _known(merged, timings)
     earlier = _known(before.merged, before.timings) if before else None
@@ -108,7 +157,6 @@ def planes(
         if about in now.sharp or about in now.exact:
             target = f"{about.device}:{about.delegate}"
             groups.setdefault((target, about.subject, about.resolution), []).append(about)
-    found = []
     for (target, subject, resolution), group in groups.items():
         sharp = all(about in now.sharp for about in group)
         points = []
@@ -119,9 +167,13 @@ def planes(
             points += [_after(point, was)] if point else []
         limits = {budgets.get(about) for about in group} - {None}
         budget = limits.pop() if len(limits) == 1 else None
-        title = f"{subject} on {target} at {resolution}"
-        found.append(_plane(target, title, points, budget=budget, sharp=sharp, two=bool(earlier)))
-    return tuple(found)
+        yield Plane(
+            target=target,
+            title=f"{subject} on {target} at {resolution}",
+            points=tuple(points),
+            budget_ms=budget,
+            sharp=sharp,
+        )
 
 
 def _after(point: Point, was: Point | None) -> Point:
@@ -143,13 +195,6 @@ def _quality(records: Sequence[Record], gate: str, metric: str) -> dict[Key, flo
     return found
 
 
-def _span(heights: Sequence[float]) -> dict[str, float]:
-    """Return the ends of an axis in dB that shows all heights with a margin."""
-    margin = max(_SPAN_LEAST_DB, (max(heights) - min(heights)) * 1.2) / 2
-    middle = (max(heights) + min(heights)) / 2
-    return {"min": round(middle - margin, 1), "max": round(middle + margin, 1)}
-
-
 def _budget_line(budget: float) -> dict[str, Any]:
     return {
         "symbol": "none", "silent": True, "data": [{"xAxis": budget}],
@@ -158,22 +203,13 @@ def _budget_line(budget: float) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _plane(
-    target: str,
-    title: str,
-    points: Sequence[Point],
-    *,
-    budget: float | None,
-    sharp: bool,
-    two: bool,
-) -> Chart:
-    """Return the chart of points; `two` where earlier ones were looked for."""
+def _plane(plane: Plane, *, two: bool) -> Chart:
+    """Return the chart of a plane; `two` where earlier points were looked for."""
+    points, sharp = plane.points, plane.sharp
     front = pareto(points)
-    axis = "PSNR to the sharp target, dB" if sharp else "PSNR to FP32, dB, worst frame"
 
     def place(point: Point) -> list[float]:
-        db = point.quality_db if sharp else min(point.quality_db, _FIDELITY_MAX_DB)
-        return [drawn_ms(point.timing.ms), round(db, 3)]
+        return [drawn_ms(point.timing.ms), round(plane.drawn_db(point), 3)]
 
     bars: list[list[float | str]] = []
     for point in points:
@@ -189,20 +225,19 @@ def _plane(
         *(_dot(point, place) for point in points),
         *(_arrow(point, place) for point in moved),
     ]  # fmt: skip
-    if budget is not None:
-        series[0]["markLine"] = _budget_line(budget)
-    option = charts.option(
-        series, x=("latency, ms", "value"), y=(axis, "value"), legend=[p.name for p in points]
-    )
+    if plane.budget_ms is not None:
+        series[0]["markLine"] = _budget_line(plane.budget_ms)
+    y = (plane.quality, "value")
+    option = charts.option(series, x=("latency, ms", "value"), y=y, legend=[p.name for p in points])
     option["xAxis"]["min"] = 0
-    earlier = [point.was for point in moved if point.was]
-    option["yAxis"] |= _span([place(point)[1] for point in (*points, *earlier)])
+    low_db, high_db = plane.ends_db
+    option["yAxis"] |= {"min": low_db, "max": high_db}
     says = ["" if sharp else f"drawn up to {_FIDELITY_MAX_DB:g} dB"]
     if two:
         says.append("arrows lead from the run before" if moved else "nothing moved since")
     return Chart(
-        target=target,
-        title=title,
+        target=plane.target,
+        title=plane.title,
         option=option,
         head=("variant", "latency ms", "interval ms", "dB", "Pareto", "evidence",
               *(("before: ms", "before: dB") if two else ())),
