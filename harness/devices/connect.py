@@ -2,6 +2,7 @@
 
 import enum
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -142,20 +143,11 @@ def connect(
     server = Server.from_environment()
     if origin is Origin.AUTO and not serial and not listens(server.host, server.port):
         return Emulated(target, threads=threads)
-    fitting = measured.attached({target.profile.name: target.profile}, serial=serial)
-    found = sorted(
-        (one for one in fitting if serial or not one.identity.fake),
-        key=lambda one: one.identity.serial,
-    )
+    found = measured.fitting(target.profile, serial=serial)
     if not found and origin is Origin.AUTO and not serial:
         return Emulated(target, threads=threads)
     if not found:
-        others = ", ".join(measured.unusable())
-        raise DeviceError(
-            f"{target}: no attached phone fits the profile's match "
-            f"{list(target.profile.match)}{f'; not usable: {others}' if others else ''}; "
-            f"attach one, {_OTHERWISE[origin]}"
-        )
+        raise _none_fits(target, origin, measured.unusable())
     if parallel:
         raise ConfigError(
             f"{target}: several processes would time one phone at once; leave out -n, or use "
@@ -166,6 +158,16 @@ def connect(
         target.delegate,
         tool=phone_setup.tool(target.delegate),
         measuring=phone_setup.measuring(target.delegate),
+    )
+
+
+def _none_fits(target: Target, origin: Origin, unusable: Sequence[str]) -> DeviceError:
+    """Return the error that no attached phone can be used."""
+    others = ", ".join(unusable)
+    return DeviceError(
+        f"{target}: no attached phone fits the profile's match "
+        f"{list(target.profile.match)}{f'; not usable: {others}' if others else ''}; "
+        f"attach one, {_OTHERWISE[origin]}"
     )
 
 

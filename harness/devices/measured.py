@@ -85,6 +85,20 @@ def attached(
     return phones
 
 
+def fitting(profile: Profile, *, serial: str = "") -> list[Found]:
+    """Find the attached phones of one profile, by serial; a fake one only where it is named.
+
+    Raises:
+        DeviceError: the adb server or the phone of that serial cannot be used.
+        ConfigError: the phone of that serial does not fit the profile.
+    """
+    found = attached({profile.name: profile}, serial=serial)
+    return sorted(
+        (one for one in found if serial or not one.identity.fake),
+        key=lambda one: one.identity.serial,
+    )
+
+
 def unusable(server: Server | None = None) -> list[str]:
     """Return the serial and state of each attached phone that cannot be used."""
     phones = adb_attached(server or Server.from_environment())

@@ -145,17 +145,10 @@ def calibrate(
     """
     families = families_of(samples)
     measured = [sample.measured_ms for sample in samples]
-    fused = [kernels.fuse(sample.graph, sample.placement) for sample in samples]
-    starts = [replace(start, channel_multiple=m) for m in channel_multiples] or [start]
-    tables = [_Table(samples, fused, one) for one in starts]
-
-    def train(rows: Sequence[int]) -> tuple[_Table, Rates]:
-        chosen = [measured[i] for i in rows]
-        found = [(table, table.fit(rows, chosen)) for table in tables]
-        return min(found, key=lambda one: fit.misfit(one[0].predict(rows, one[1]), chosen))
+    tables = _tables(samples, start, channel_multiples)
 
     def predict(rows: Sequence[int], test: Sequence[int]) -> NDArray[np.float64]:
-        table, rates = train(rows)
+        table, rates = _closest(tables, rows, measured)
         return table.predict(test, rates)
 
     predicted = fit.held_out(families, predict)
@@ -163,7 +156,7 @@ def calibrate(
     constants = EstimateConstants(
         delegate=delegate,
         precision=precision,
-        values=_rounded(train(range(len(samples)))[1]),
+        values=_rounded(_closest(tables, range(len(samples)), measured)[1]),
         rows=len(samples),
         error_share=round(result.median_error, 3),
         interval_ratio=round(interval.ratio(predicted.tolist(), measured), 3),
@@ -225,6 +218,24 @@ class _Table:
             return total
 
         return predict
+
+
+def _tables(
+    samples: Sequence[Sample], start: Rates, channel_multiples: Sequence[float]
+) -> list[_Table]:
+    """Return the kernels of all samples, a table for each multiple of channels."""
+    starts = [replace(start, channel_multiple=m) for m in channel_multiples] or [start]
+    fused = [kernels.fuse(sample.graph, sample.placement) for sample in samples]
+    return [_Table(samples, fused, start) for start in starts]
+
+
+def _closest(
+    tables: Sequence[_Table], rows: Sequence[int], measured_ms: Sequence[float]
+) -> tuple[_Table, Rates]:
+    """Fit each table to some samples; return the one that comes closest, with its rates."""
+    chosen = [measured_ms[row] for row in rows]
+    found = [(table, table.fit(rows, chosen)) for table in tables]
+    return min(found, key=lambda one: fit.misfit(one[0].predict(rows, one[1]), chosen))
 
 
 def _rounded(rates: Rates) -> dict[str, float]:

@@ -45,35 +45,18 @@ def calibrate_npu(
     measured = [sample.measured_ms for sample in samples]
     graphs = [snapdragon.as_run(sample.graph, soc_model=soc_model) for sample in samples]
     second = _roofline(samples, graphs, precision)
-    times = np.array(
-        [
-            vendor.estimate(graph, timeout_s=_TIMEOUT_S).time_ms + snapdragon.ports_ms(graph)
-            for graph in graphs
-        ]
+    answers = _Answers(graphs)
+    predicted = fit.held_out(
+        families, lambda rows, test: answers.predict(answers.fit(rows, measured), test)
     )
-    unseen = {
-        item: np.array([snapdragon.UNSEEN[item.name](graph) for graph in graphs])
-        for item in _UNSEEN
-    }
-    priced = {item: counts for item, counts in unseen.items() if counts.any()}
-    free = (*_FREE, *priced)
-
-    def predict(values: Mapping[str, float], rows: Sequence[int]) -> NDArray[np.float64]:
-        chosen = list(rows)
-        total: NDArray[np.float64] = values["floor_ms"] + values["vendor_ratio"] * times[chosen]
-        for item, counts in priced.items():
-            total += values[item.name] * counts[chosen]
-        return total
-
-    def train(rows: Sequence[int]) -> dict[str, float]:
-        return fit.fit(free, lambda values: predict(values, rows), [measured[i] for i in rows])
-
-    predicted = fit.held_out(families, lambda rows, test: predict(train(rows), test))
     result = fit.score(predicted, measured)
     constants = EstimateConstants(
         delegate=snapdragon.DELEGATE,
         precision=precision,
-        values={k: float(f"{v:.4g}") for k, v in train(range(len(samples))).items()},
+        values={
+            name: float(f"{value:.4g}")
+            for name, value in answers.fit(range(len(samples)), measured).items()
+        },
         rows=len(samples),
         error_share=round(result.median_error, 3),
         interval_ratio=round(interval.ratio(predicted.tolist(), measured), 3),
@@ -90,6 +73,42 @@ def calibrate_npu(
         macs_only=second.macs_only,
         second_ms=second.held_out_ms,
     )
+
+
+class _Answers:
+    """The vendor's estimates of some networks, ready to be corrected by any constants."""
+
+    def __init__(self, graphs: Sequence[Graph]) -> None:
+        """Ask the estimator about each graph, and count the ops that it does not see."""
+        self._times_ms = np.array(
+            [
+                vendor.estimate(graph, timeout_s=_TIMEOUT_S).time_ms + snapdragon.ports_ms(graph)
+                for graph in graphs
+            ]
+        )
+        unseen = {
+            item: np.array([snapdragon.UNSEEN[item.name](graph) for graph in graphs])
+            for item in _UNSEEN
+        }
+        self._priced = {item: counts for item, counts in unseen.items() if counts.any()}
+
+    def predict(self, values: Mapping[str, float], rows: Sequence[int]) -> NDArray[np.float64]:
+        """Return the milliseconds of some networks."""
+        chosen = list(rows)
+        total: NDArray[np.float64] = (
+            values["floor_ms"] + values["vendor_ratio"] * self._times_ms[chosen]
+        )
+        for item, counts in self._priced.items():
+            total += values[item.name] * counts[chosen]
+        return total
+
+    def fit(self, rows: Sequence[int], measured_ms: Sequence[float]) -> dict[str, float]:
+        """Return the constants that come closest to some networks."""
+        return fit.fit(
+            (*_FREE, *self._priced),
+            lambda values: self.predict(values, rows),
+            [measured_ms[row] for row in rows],
+        )
 
 
 def _roofline(samples: Sequence[Sample], graphs: Sequence[Graph], precision: str) -> Calibration:

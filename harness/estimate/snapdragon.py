@@ -153,17 +153,32 @@ def cost(part: Graph, profile: Profile) -> NpuCost:
     )
     # Ops without a cost make the estimate too small by an unknown amount: widen by their share.
     share = unpriced_ms / priced.total_ms if rates else len(found.uncosted) / max(1, len(run.ops))
-    ratio = (1.0 + share) * interval.widen(
-        entry.interval_ratio, macs=run.macs, fitted_gmacs_max=entry.fitted_gmacs_max
-    )
     # Some software runs a QUANTIZE at no cost, so that the low end is an answer without it.
     free_ms = correction.apart_ms * rescalings(run)
-    low_ms, high_ms = (priced.total_ms - free_ms) / ratio, priced.total_ms * ratio
-    alone = replace(priced, low_ms=low_ms, high_ms=high_ms)
+    alone = _widened(priced, run, entry, by_share=share, free_ms=free_ms)
     if rates is None or second is None or _agree(priced.total_ms, second.estimate_ms, entry):
         return alone
     culprit = second_opinion.culprit(run, rates, estimator_ratio=correction.vendor_ratio)
     return _holding(alone, second.estimate_ms, culprit, entry)
+
+
+def _widened(
+    priced: NpuCost, run: Graph, entry: EstimateConstants, *, by_share: float, free_ms: float
+) -> NpuCost:
+    """Return a cost with its interval.
+
+    Args:
+        priced: The cost.
+        run: What was costed.
+        entry: The phone's constants.
+        by_share: How much wider than the constants say.
+        free_ms: What of the cost may be none.
+    """
+    ratio = (1.0 + by_share) * interval.widen(
+        entry.interval_ratio, macs=run.macs, fitted_gmacs_max=entry.fitted_gmacs_max
+    )
+    total_ms = priced.total_ms
+    return replace(priced, low_ms=(total_ms - free_ms) / ratio, high_ms=total_ms * ratio)
 
 
 def _by_roofline(

@@ -58,15 +58,9 @@ def since(
     """
     if was is None:
         return _undecided(metric, Lack.FACT, f"{run} holds no {metric.name} of it")
-    kind, kind_was = provenance.evidence, was.provenance.evidence
-    if kind is not kind_was:
-        lacks = Lack.PHONE if kind_was is Evidence.PHONE else Lack.FACT
-        why = f"{run} knew it by {kind_was.value}, this one knows it by {kind.value}"
-        return _undecided(metric, lacks, f"{why}: the two are not compared")
-    if not kind.repeats and was.provenance.device != provenance.device:
-        why = f"{run} measured {was.provenance.device}, this one {provenance.device}"
-        return _undecided(metric, Lack.PHONE, f"{why}: another phone")
-    if not kind.repeats and metric is metrics.CHANGED_LATENCY_MS:
+    if reason := _incomparable(was.provenance, provenance, run=run):
+        return _undecided(metric, *reason)
+    if not provenance.evidence.repeats and metric is metrics.CHANGED_LATENCY_MS:
         return _measured(now, was, provenance, low=low, high=high)
     differs = "; ".join(_differences(was.provenance, provenance))
     return against(
@@ -79,6 +73,18 @@ def since(
         cause=cause or differs,
         moved=moved,
     )
+
+
+def _incomparable(was: Provenance, now: Provenance, *, run: str) -> tuple[Lack, str] | None:
+    """Return what is lacking to compare two numbers that were found so, and why; else None."""
+    kind, kind_was = now.evidence, was.evidence
+    if kind is not kind_was:
+        lacks = Lack.PHONE if kind_was is Evidence.PHONE else Lack.FACT
+        why = f"{run} knew it by {kind_was.value}, this one knows it by {kind.value}"
+        return lacks, f"{why}: the two are not compared"
+    if not kind.repeats and was.device != now.device:
+        return Lack.PHONE, f"{run} measured {was.device}, this one {now.device}: another phone"
+    return None
 
 
 def _measured(

@@ -48,7 +48,6 @@ def choose(
             origin=origin, serial=serial, phone_setup=phone_setup, parallel=parallel, jobs=jobs
         )
     kinds = {name.partition(":")[0] for name in names}
-    arguments = [name.partition(":")[2] for name in names]
     if len(kinds) > 1:
         raise ConfigError(f"--lab {', '.join(names)}: name labs of one kind in a run")
     if kinds == {"farm"} and not (serial or parallel):
@@ -61,10 +60,23 @@ def choose(
         raise ConfigError(f"--lab={names[0]} finds its phones; leave out --serial")
     if parallel:
         raise ConfigError(f"--lab={names[0]}: one process asks a lab; leave out -n")
-    match kinds.pop():
-        case "adb":
-            from harness.lab.adb import AdbLab  # adbutils and protobuf: only where they are used
+    return _of_phones(kinds.pop(), names, phone_setup=phone_setup, consent=consent, resume=resume)
 
+
+def _of_phones(
+    kind: str,
+    names: Sequence[str],
+    *,
+    phone_setup: PhoneSetup,
+    consent: Collection[str],
+    resume: bool,
+) -> Lab:
+    """Return a lab of phones elsewhere; the packages that it needs are loaded here, not before."""
+    match kind:
+        case "adb":
+            from harness.lab.adb import AdbLab
+
+            arguments = [name.partition(":")[2] for name in names]
             return AdbLab(arguments, phone_setup=phone_setup)
         case "devicerun":
             from harness.lab.devicerun import DeviceRunLab

@@ -32,19 +32,8 @@ def summary(
         key: In the hidden marker by which a comment is found again.
         at_most_bytes: Bytes that may not be exceeded; rows are left out and counted instead.
     """
-    ruled = ruling.of(results)
     marker = f"<!-- device-harness:{'-'.join(key.split()).replace('--', '-')} -->"
-    head = [f"**{ruled.outcome.value}**: {_safe(ruled.sentence)}", ""]
-    if loosened:
-        head += ["**This change makes it easier to pass:**", ""]
-        head += [f"- {_safe(one)}" for one in loosened[:100]]
-        head += [f"- and {len(loosened) - 100} more"] if len(loosened) > 100 else []
-        head += [""]
-    if results.missing and ruled.outcome is Outcome.FAIL:
-        head += [f"**Shards that did not arrive:** {_safe(', '.join(results.missing))}", ""]
-    new = dict.fromkeys(name for plan in results.plans for name in plan.new)
-    if new:
-        head += [_safe(ruling.new_subjects(results.plans[0].against, list(new))), ""]
+    head = _top(results, loosened)
     old = _by_key(before) if before is not None else {}
     records = ruling.worst_first(results)
     moved = (Change.BETTER, Change.WORSE)
@@ -72,6 +61,23 @@ def summary(
             table = [about, "", *table, "", "</details>"]
         lines += [*table, ""]
     return "\n".join([*lines, *foot]) + "\n"
+
+
+def _top(results: Results, loosened: Sequence[str]) -> list[str]:
+    """Return the lines above the verdicts: the ruling, what was loosened, what is new."""
+    ruled = ruling.of(results)
+    head = [f"**{ruled.outcome.value}**: {_safe(ruled.sentence)}", ""]
+    if loosened:
+        head += ["**This change makes it easier to pass:**", ""]
+        head += [f"- {_safe(one)}" for one in loosened[:100]]
+        head += [f"- and {len(loosened) - 100} more"] if len(loosened) > 100 else []
+        head += [""]
+    if results.missing and ruled.outcome is Outcome.FAIL:
+        head += [f"**Shards that did not arrive:** {_safe(', '.join(results.missing))}", ""]
+    new = dict.fromkeys(name for plan in results.plans for name in plan.new)
+    if new:
+        head += [_safe(ruling.new_subjects(results.plans[0].against, list(new))), ""]
+    return head
 
 
 def _table(rows: Sequence[str], room: int) -> tuple[list[str], int]:

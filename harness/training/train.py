@@ -150,27 +150,57 @@ def train(
     _cut_log(log, "step,l1,psnr_db", at_step=first)
     if validate is not None:
         _cut_log(held_out, "step,psnr_db", at_step=first)
+
+    def keep(done: int) -> None:
+        if validate is not None:
+            _append(held_out, done, f"{validate(model):.4f}")
+        save(model, checkpoint, Checkpoint(step=done))
+
     started = time.perf_counter()
-    waited = 0.0
-    source = _timed(ahead(batches, first=first, end=end))
     with _bar(progress) as bar:
-        task = bar.add_task("train", total=recipe.steps, completed=first, now="the first step")
-        for done, (batch, seconds) in zip(range(first + 1, end + 1), source, strict=True):
-            waited += seconds
-            model.optimizer.learning_rate = recipe.rate_at(done - 1)
-            loss, mse = (float(mean) for mean in model.train_on_batch(*batch))
-            decibels = -10.0 * math.log10(max(mse, 1e-12))
-            bar.update(task, completed=done, now=f"L1 {loss:.4f}  PSNR {decibels:.2f} dB")
-            if done % recipe.log_every_steps == 0:
-                _append(log, done, f"{loss:.6f}", f"{decibels:.3f}")
-                model.reset_metrics()
-            if done % recipe.checkpoint_every_steps == 0 or done == end:
-                if validate is not None:
-                    _append(held_out, done, f"{validate(model):.4f}")
-                save(model, checkpoint, Checkpoint(step=done))
+        waited = _steps(model, batches, recipe, range(first, end), log=log, bar=bar, keep=keep)
     seconds = time.perf_counter() - started
     share = waited / seconds if seconds else 0.0
     return Trained(model=model, seconds=seconds, data_share=share, first_step=first)
+
+
+def _steps(
+    model: keras.Model,
+    batches: Batches,
+    recipe: Recipe,
+    steps: range,
+    *,
+    log: Path,
+    bar: Progress,
+    keep: Callable[[int], None],
+) -> float:
+    """Take steps, and return the seconds that they waited for batches.
+
+    Args:
+        model: Compiled.
+        batches: Where patches come from.
+        recipe: Rates, and how often to log and to keep.
+        steps: Those to take, counted from 0.
+        log: Gets step, L1 and PSNR.
+        bar: Shows them.
+        keep: Called with the number of steps taken where the model is to be kept.
+    """
+    waited = 0.0
+    source = _timed(ahead(batches, first=steps.start, end=steps.stop))
+    task = bar.add_task("train", total=recipe.steps, completed=steps.start, now="the first step")
+    for step, (batch, seconds) in zip(steps, source, strict=True):
+        done = step + 1
+        waited += seconds
+        model.optimizer.learning_rate = recipe.rate_at(step)
+        loss, mse = (float(mean) for mean in model.train_on_batch(*batch))
+        decibels = -10.0 * math.log10(max(mse, 1e-12))
+        bar.update(task, completed=done, now=f"L1 {loss:.4f}  PSNR {decibels:.2f} dB")
+        if done % recipe.log_every_steps == 0:
+            _append(log, done, f"{loss:.6f}", f"{decibels:.3f}")
+            model.reset_metrics()
+        if done % recipe.checkpoint_every_steps == 0 or done == steps.stop:
+            keep(done)
+    return waited
 
 
 def restored_psnr_db(

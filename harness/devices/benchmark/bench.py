@@ -254,16 +254,17 @@ class Bench:
         self._check_exit(reply.exit_code, output, stage, elapsed_s)
         self._check_flags(output)
         wanted = dict(files or {}) | ({"log": 64 * 2**20} if nnapi_log else {})
-        found = {
-            name: self._connection.pull(
-                f"{RUN}/{name}",
-                most_bytes=most_bytes,
-                stage=f"{stage}: fetching {name}",
-                timeout_s=SPARE_S + most_bytes / 2**20 / PUSH_MIB_PER_S,
-            )
-            for name, most_bytes in wanted.items()
-        }
+        found = {name: self._fetch(name, most, stage=stage) for name, most in wanted.items()}
         return ToolRun(output=output, elapsed_s=elapsed_s, files=found)
+
+    def _fetch(self, name: str, most_bytes: int, *, stage: str) -> bytes:
+        """Return a file that a run of the tool wrote."""
+        return self._connection.pull(
+            f"{RUN}/{name}",
+            most_bytes=most_bytes,
+            stage=f"{stage}: fetching {name}",
+            timeout_s=SPARE_S + most_bytes / 2**20 / PUSH_MIB_PER_S,
+        )
 
     def _command(
         self, flags: Sequence[str], *, tool: str, files: Sequence[str], nnapi_log: bool

@@ -169,6 +169,24 @@ def delegate_flags(
     Raises:
         ConfigError: the delegate needs a library that is not named, or the build lacks it.
     """
+    wanted = _wanted(delegate, accelerator, allow_fp16, external, flags)
+    essential, optional = wanted[0], wanted[1:]
+    if flags is not None:
+        name = essential.partition("=")[0]
+        if name not in flags:
+            raise ConfigError(f"this benchmark tool has no flag --{name}; fetch a newer build")
+        optional = [flag for flag in optional if flag.partition("=")[0] in flags]
+    return tuple(f"--{flag}" for flag in (essential, *optional))
+
+
+def _wanted(
+    delegate: str,
+    accelerator: str,
+    allow_fp16: bool,
+    external: ExternalDelegate | None,
+    flags: frozenset[str] | None,
+) -> list[str]:
+    """Return flags as `NAME=VALUE`: first the one that asks for the delegate, then its settings."""
     if external is not None:
         wanted = [f"external_delegate_path={external.path}"]
         if external.options:
@@ -207,13 +225,7 @@ def delegate_flags(
             f"the benchmark tool has no delegate {delegate!r} of its own; name the delegate's "
             "library on the phone and its options, or use nnapi, gpu, cpu or hexagon"
         )
-    essential, optional = wanted[0], wanted[1:]
-    if flags is not None:
-        name = essential.partition("=")[0]
-        if name not in flags:
-            raise ConfigError(f"this benchmark tool has no flag --{name}; fetch a newer build")
-        optional = [flag for flag in optional if flag.partition("=")[0] in flags]
-    return tuple(f"--{flag}" for flag in (essential, *optional))
+    return wanted
 
 
 def once(preset: Preset) -> Preset:
