@@ -201,6 +201,32 @@ def int16(*, size_px: int = 48) -> bytes:
     return model.build([image], [restored])
 
 
+def sparse(*, size_px: int = 16) -> bytes:
+    """Build a net whose weights DENSIFY unpacks; every axis of them is stored whole."""
+    model = ModelBuilder()
+    image = model.activation((1, size_px, size_px, 3), name="image")
+    filters = np.zeros((3, 3, 3, 3))
+    filters[:, 1, 1, :] = np.eye(3)
+    packed = model.tensor(filters.shape, data=filters, name="packed")
+    unpacked = model.activation(filters.shape, name="unpacked")
+    model.op("DENSIFY", [packed], [unpacked])
+    restored = model.activation((1, size_px, size_px, 3), name="restored")
+    model.op(
+        "CONV_2D", [image, unpacked, model.tensor((3,), data=0)], [restored],
+        padding="SAME", stride_h=1, stride_w=1, dilation_h_factor=1, dilation_w_factor=1,
+    )  # fmt: skip
+    tree = flatbuffer.unpack(model.build([image], [restored]))
+    stored = schema.SparsityParametersT()
+    stored.traversalOrder = [0, 1, 2, 3]
+    stored.dimMetadata = []
+    for edge in filters.shape:
+        axis = schema.DimensionMetadataT()
+        axis.format, axis.denseSize = schema.DimensionType.DENSE, edge
+        stored.dimMetadata.append(axis)
+    tree.subgraphs[0].tensors[packed].sparsity = stored
+    return flatbuffer.pack(tree)
+
+
 QUANTIZED: dict[str, Callable[[], bytes]] = {
     **{f"{dtype}_io": functools.partial(stored_as, dtype) for dtype in IMAGES_AS},
     "old_uint8": old_uint8, "int16": int16,

@@ -14,6 +14,7 @@ from harness.images import Pixels
 from harness.profiles import CpuCluster, Profile, Target
 from harness.stacks import arm64, arm64_cpu, arm64_sysroot, arm64_worker, xnnpack
 from tests import kinds, models, needs
+from tests.integration.test_kinds_lanes import FILES, assert_alike, given, loaded
 
 pytestmark = pytest.mark.arm64
 
@@ -103,6 +104,13 @@ def test_two_inputs_and_two_outputs_agree_to_the_bit() -> None:
         for values, wanted in zip(emulated, xnnpack.execute(model, given), strict=True):
             assert np.ptp(wanted) > 10 * models.SCALE
             np.testing.assert_array_equal(values, wanted)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_kind_of_model_agrees_within_a_step(name: str) -> None:
+    model = loaded(name)
+
+    assert_alike(arm64.execute(model, PHONE, given(model)), model, steps=1)
 
 
 def test_an_int8_unet_agrees_to_the_bit() -> None:

@@ -199,6 +199,24 @@ def test_an_op_that_kills_the_accelerator_is_named_and_the_next_model_is_answere
     assert place(models.conv_net(depth=4)).cpu_ops == 0
 
 
+def test_sparse_weights_are_refused_by_the_name_of_their_op() -> None:
+    model = models.model(kinds.sparse(), "sparse.tflite")
+
+    with pytest.raises(ModelError, match=r"sparse\.tflite: op #0 DENSIFY .* dense weights"):
+        mldrift.place(model, PHONE)
+
+    (made,) = xnnpack.execute(model, [frame()])
+    np.testing.assert_allclose(made, frame(), atol=1e-6)
+
+
+def test_inputs_of_16_bits_are_refused_by_their_name() -> None:
+    model = models.model(kinds.stored_as("int16", size_px=16))
+
+    assert mldrift.place(model, PHONE).cpu_ops == 2
+    with pytest.raises(ModelError, match="'image' is int16"):
+        mldrift.execute(model, PHONE, [frame()])
+
+
 def test_a_frame_of_another_size_is_refused() -> None:
     model = models.conv_net(size_px=16)
 
