@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from harness import evidence, goldens, metrics, samples, schema, subjects
+from harness import blessed_outputs, evidence, goldens, metrics, samples, schema, subjects
 from harness.evidence import Evidence, Provenance
 from harness.fact_lines import Taken
 from harness.images import Pixels
@@ -97,7 +97,7 @@ def _subject(folder: Path, seed: int, shape: Shape, files: dict[str, bytes]) -> 
     for name in samples.names(subject):
         sample = samples.load(subject, name)
         target = next(iter(sample.targets.values()))
-        goldens.store(subject, sample, [np.clip(target * 0.98 + 0.01, 0, 1)])
+        blessed_outputs.store(subject, sample, [np.clip(target * 0.98 + 0.01, 0, 1)])
     goldens.store_list(subject)
 
 
@@ -220,6 +220,8 @@ def _images(
     folder: Path, subject: str, variant: str, phone: str, shape: Shape, seed: int
 ) -> Iterator[Taken]:
     """Yield what a phone made of each frame, and write it as a phone's image is kept."""
+    if not shape.frames:
+        return
     loaded = subjects.load(folder / "golden" / subject)
     for name in samples.names(loaded):
         blessed = goldens.load(loaded, name)

@@ -9,8 +9,8 @@ from harness import text
 from harness.cli import shared
 from harness.errors import ConfigError
 from harness.history import news
-from harness.history.entries import SeriesKey
-from harness.history.opening import open_store
+from harness.history.entries import RunEntry, SeriesKey
+from harness.history.opening import DEFAULT, open_store
 from harness.history.rows import Acknowledged, Point
 
 if TYPE_CHECKING:
@@ -91,6 +91,19 @@ def look_back(store: "Store", days: int, newest: int = 1) -> tuple[news.News, ..
         raise ConfigError("the history has no run; `harness history add FILE` takes one in")
     today = datetime.datetime.now(datetime.UTC).date().isoformat()
     return news.look_back(runs, newest=newest, acknowledged=store.acknowledged(), today=today)
+
+
+def past(address: str, days: int = DAYS) -> tuple[RunEntry, ...]:
+    """Return the runs of a history; none where no address is given and nothing lies in its place.
+
+    Raises:
+        StackMissing: the extra `history` is not installed.
+        ConfigError: the history cannot be read.
+    """
+    if not address and not DEFAULT.exists():
+        return ()
+    with open_store(address) as store:
+        return tuple(store.runs(days=days))
 
 
 def _ack(options: argparse.Namespace) -> int:

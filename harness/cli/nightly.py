@@ -8,6 +8,7 @@ night could not be done) or 3 (INCONCLUSIVE, with --strict). Options may stand i
 """
 
 import argparse
+import contextlib
 import os
 import secrets
 import socket
@@ -22,6 +23,7 @@ from harness import child, files, ini, results, text, web
 from harness.cli import history_news
 from harness.errors import ConfigError, DeviceError, HarnessError
 from harness.history import runs
+from harness.history.entries import RunEntry
 from harness.history.news import News
 from harness.history.opening import DEFAULT, open_store
 from harness.nightly import credentials, lock, mail, summary, webhook
@@ -126,7 +128,7 @@ def run(options: argparse.Namespace) -> int:
         told, found = _judge(settings, project.folder)
         if found is not None:
             told = _remember(told, found, settings, project)
-            told = _draw(told, found, settings.report)
+            told = _draw(told, found, settings, project)
         refused = _tell(told, receivers)
     print(told)
     for one in refused:
@@ -276,11 +278,15 @@ def _remember(
     return replace(told, news=summary.news(news), regressions=regressions)
 
 
-def _draw(told: Summary, found: Results, report: Path) -> Summary:
-    """Write the report; where it cannot be written, that is told."""
+def _draw(told: Summary, found: Results, settings: argparse.Namespace, project: ini.Ini) -> Summary:
+    """Write the report, over the history as far as it can be read; what fails is told."""
+    report = settings.report
+    past: tuple[RunEntry, ...] = ()
+    with contextlib.suppress(HarnessError):  # told already, when the run was taken in
+        past = history_news.past(settings.history or project.text("history"), settings.days)
     try:
         report.parent.mkdir(parents=True, exist_ok=True)
-        rendering.write([found], report, golden_dir=ini.golden_dir())
+        rendering.write([found], report, past=past, golden_dir=ini.golden_dir())
     except (HarnessError, OSError) as error:
         said = getattr(error, "strerror", None) or error
         return replace(told, troubles=(*told.troubles, f"report {report}: {said}"))

@@ -3,8 +3,10 @@
 import argparse
 from pathlib import Path
 
-from harness import results, text
+from harness import ini, results, text
 from harness.cli import shared
+from harness.cli.history_news import past
+from harness.history.opening import DEFAULT
 from harness.report import badge, figures
 from harness.report.page import rendering
 
@@ -19,6 +21,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--against", type=Path, action="append", default=[], metavar="RUN",
         help="an earlier run to compare with; may be given several times",
+    )  # fmt: skip
+    parser.add_argument(
+        "--history", metavar="URL",
+        help="SQLite file or postgresql://... for sparklines; default the ini key history, else "
+        f"{DEFAULT} where it is",
     )  # fmt: skip
     parser.add_argument(
         "--out", type=Path, metavar="FILE",
@@ -53,6 +60,7 @@ def run(options: argparse.Namespace) -> int:
             found,
             page,
             against=[results.load(path) for path in options.against],
+            past=past(options.history or ini.of_project().text("history")),
             golden_dir=options.golden_dir,
             whole=options.originals,
         )

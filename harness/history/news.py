@@ -153,8 +153,7 @@ def look_back(
     """
     ordered = list(runs)
     new = {run.id for run in ordered[max(0, len(ordered) - newest) :]}
-    found = [*_exact(ordered), *_of_phones(ordered)]
-    found.sort(key=lambda news: (news.time_utc, news.run, news.id))
+    found = everything(ordered)
     reasons = {one.finding: one for one in acknowledged}
     shown = []
     for news, ends in zip(found, _ends(found), strict=True):
@@ -168,6 +167,16 @@ def look_back(
             state = State.NEW  # what was acknowledged for a time comes back after it
         shown.append(replace(news, state=state))
     return tuple(sorted(shown, key=lambda news: (list(State).index(news.state), not news.worse)))
+
+
+def everything(runs: Sequence[RunEntry]) -> list[News]:
+    """Return all that changed in runs, oldest first, whether it is better, worse or gone.
+
+    Args:
+        runs: The runs to look at, oldest first.
+    """
+    found = [*_exact(runs), *_of_phones(runs)]
+    return sorted(found, key=lambda news: (news.time_utc, news.run, news.id))
 
 
 def _state(news: News, ends: Sequence[str], new: set[str]) -> State | None:

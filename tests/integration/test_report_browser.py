@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from harness import results
+from harness.history import runs
 from harness.placement import NodePlacement
 from harness.report.page import rendering
 from harness.verdict import FALLBACK, FIDELITY, LATENCY, Outcome
-from tests import large_runs, needs, tiny
+from tests import large_runs, needs
 from tests.unit.report import pages
 
 pytest.importorskip("playwright")
@@ -63,8 +65,14 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     changed = dataclasses.replace(shape, slower=1.4, fallback=True)
     now = large_runs.run(folder, changed, name="20260102T000000Z")
     page = folder / "out.html"
-    words = (now, "--against", was, "--out", page, "--golden-dir", folder / "golden")
-    assert tiny.command("report", *words) == 0
+    past = [runs.entry(results.load(one)) for one in (was, now)]
+    rendering.write(
+        [results.load(now)],
+        page,
+        against=[results.load(was)],
+        past=past,
+        golden_dir=folder / "golden",
+    )
     return page
 
 
@@ -92,7 +100,7 @@ class _Opened:
         """Draw every chart and strip, as before printing."""
         self.page.evaluate("dispatchEvent(new Event('beforeprint'))")
         assert self.page.evaluate(
-            "[...document.querySelectorAll('[data-chart], [data-strip]')]"
+            "[...document.querySelectorAll('[data-chart], [data-strip], [data-trend]')]"
             ".every(place => place.querySelector('svg'))"
         )
 
@@ -164,6 +172,32 @@ def test_an_arrow_and_two_strips_show_where_a_variant_was(browser: Browser, comp
     still = page.locator("figure", has_text="nothing moved since")
     paths = [one.first.locator(".chart path").count() for one in (moved, still)]
     assert paths[0] > paths[1]
+    page.close()
+
+
+def test_a_series_has_a_sparkline_pins_with_causes_and_a_table(
+    browser: Browser, compared: Path
+) -> None:
+    opened = _Opened(browser, compared, width_px=1280, scheme="dark")
+    page = opened.page
+    section = page.locator("section[aria-labelledby=history]")
+    changed = section.locator("figure").filter(has_text="256x256: latency_ms").first
+
+    changed.scroll_into_view_if_needed()
+    expect(changed.locator("svg text")).to_have_text("1")
+    assert "(+40.0%): " in changed.locator("li").inner_text()
+    changed.locator("summary").press("Enter")
+    expect(changed.locator("tbody tr")).to_have_count(2)
+    assert changed.locator("tbody tr").last.locator("td").nth(4).inner_text() == "1"
+
+    others = section.locator("[data-others]").first
+    others.locator("summary").first.press("Enter")
+    expect(others.locator("figure svg").first).to_be_visible()
+    others.locator("figure summary").first.press("Enter")
+    expect(others.locator("figure").first.locator("tbody tr")).to_have_count(2)
+    found = Axe().run(page).response["violations"]
+    assert [v["id"] for v in found if v["impact"] in ("serious", "critical")] == []
+    assert opened.complaints == []
     page.close()
 
 

@@ -15,6 +15,7 @@ from markupsafe import Markup
 
 from harness import text
 from harness.errors import HarnessError
+from harness.history.entries import RunEntry
 from harness.report.page import data, story
 from harness.report.page.cells import Cell, Class, cells
 from harness.report.page.charts import Chart
@@ -26,6 +27,7 @@ from harness.report.page.placements import placements, spills
 from harness.report.page.planes import planes
 from harness.report.page.strips import Strip, strips
 from harness.report.page.timings import timings
+from harness.report.page.trends import given, trends
 from harness.results import Results
 from harness.verdict import Outcome
 
@@ -38,6 +40,7 @@ def write(
     path: Path,
     *,
     against: Sequence[Results] = (),
+    past: Sequence[RunEntry] = (),
     golden_dir: Path = Path("golden"),
     whole: bool = False,
 ) -> None:
@@ -47,6 +50,7 @@ def write(
         results: At least one run.
         path: The file.
         against: Earlier runs; the page says what changed since.
+        past: The runs of a history, for sparklines of each number.
         golden_dir: Folder of the subjects, for the images that outputs are shown beside.
         whole: Whether to scale no image, however large the page becomes.
 
@@ -54,7 +58,7 @@ def write(
         ConfigError: a fact's fields are not those of its kind.
         HarnessError: the file cannot be written.
     """
-    page = render(results, against=against, golden_dir=golden_dir, whole=whole)
+    page = render(results, against=against, past=past, golden_dir=golden_dir, whole=whole)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(page, encoding="utf-8")
@@ -66,6 +70,7 @@ def render(
     results: Sequence[Results],
     *,
     against: Sequence[Results] = (),
+    past: Sequence[RunEntry] = (),
     golden_dir: Path = Path("golden"),
     whole: bool = False,
 ) -> str:
@@ -74,6 +79,7 @@ def render(
     Args:
         results: At least one run; of two rulings of one test the newer counts.
         against: As for `write`.
+        past: Likewise.
         golden_dir: Likewise.
         whole: Likewise.
 
@@ -84,6 +90,7 @@ def render(
     found = cells(merged.records, merged.unrecorded)
     comparison = compare(found, against) if against else None
     drawn = _draw(merged, comparison)
+    over_time = trends(results, past) if past else None
     shown = gallery(merged, golden_dir, whole=whole)
     styles = Markup(_static("page.css"))
     scripts = [Markup(_static(name)) for name in ("echarts.common.min.js", "page.js")]
@@ -105,12 +112,18 @@ def render(
         counts=_counts(merged),
         failures=story.failures(merged),
         drawn=drawn,
+        trends=over_time,
         gallery=shown,
         error_white=ERROR_WHITE,
         styles=styles,
         scripts=scripts,
         policy=policy(styles=[styles], scripts=scripts),
-        data=Markup(_json(_given(found, merged, comparison, drawn, shown))),
+        data=Markup(
+            _json(
+                _given(found, merged, comparison, drawn, shown)
+                | ({"trends": given(over_time)} if over_time else {})
+            )
+        ),
         images=Markup(_json([Markup(image) for image in shown.images])),
     )  # fmt: skip
 

@@ -100,13 +100,78 @@
     return value;
   };
   const drawn = new Map();
-  const drawChart = place => {
+  const drawOption = (place, option) => {
     const chart = echarts.init(place, null, { renderer: "svg" });
     drawn.set(place, chart);
-    const option = data.charts[place.dataset.chart];
     chart.setOption(colours(option));
     new ResizeObserver(() => chart.resize()).observe(place);
   };
+  const drawChart = place => drawOption(place, data.charts[place.dataset.chart]);
+
+  // The history: a sparkline and a table for each number, made when they are asked for.
+  const drawTrend = place => {
+    const { option, runs, series } = data.trends;
+    const one = series[place.dataset.trend];
+    const dates = one.runs.map(number => runs[number][0]);
+    const pins = one.turnings.map(([at], number) => ({
+      coord: [at, one.values[at]], label: { formatter: String(number + 1) } }));
+    const line = option.series[0];
+    drawOption(place, { ...option, xAxis: { ...option.xAxis, data: dates }, series: [{
+      ...line, name: one.title, data: one.values, markPoint: { ...line.markPoint, data: pins } }] });
+  };
+  const row = (tag, cells) => {
+    const made = make("tr");
+    for (const text of cells) {
+      const cell = make(tag, text);
+      if (tag === "th") cell.scope = "col";
+      made.append(cell);
+    }
+    return made;
+  };
+  const fillPoints = details => {
+    if (details.querySelector("table")) return;
+    const one = data.trends.series[details.dataset.points];
+    const box = make("div", "", "scroll");
+    Object.assign(box, { tabIndex: 0, ariaLabel: "Table: " + one.title });
+    box.setAttribute("role", "region");
+    const [table, head, rows] = [make("table"), make("thead"), make("tbody")];
+    head.append(row("th", ["run", "value", "interval", "verdict", "change", "commit"]));
+    rows.append(...one.runs.map((number, at) => {
+      const [time, , commit] = data.trends.runs[number];
+      const ends = one.ends && one.ends[at];
+      const turning = one.turnings.findIndex(turn => turn[0] === at) + 1;
+      return row("td", [time, String(one.values[at]), ends ? ends.join(" to ") : "", one.outcomes[at],
+        turning ? String(turning) : "", commit.slice(0, 12)]);
+    }));
+    table.append(head, rows);
+    box.append(table);
+    details.append(box);
+  };
+  const fillOthers = details => {
+    const place = details.querySelector(".charts");
+    if (place.childElementCount) return;
+    for (const number of details.dataset.others.split(" ")) {
+      const one = data.trends.series[number];
+      const figure = make("figure", "", "card");
+      figure.dataset.target = one.target;
+      const spark = make("div", "", "spark");
+      spark.dataset.trend = number;
+      const table = make("details");
+      table.dataset.points = number;
+      table.append(make("summary", "The same as a table"));
+      const marks = make("ol", "", "marks");
+      marks.append(...one.turnings.map(([, says, worse]) => make("li", says, worse ? "worse" : "")));
+      figure.append(make("figcaption", one.title), spark, ...(one.turnings.length ? [marks] : []), table);
+      place.append(figure);
+      watcher.observe(spark);
+    }
+    filter();
+  };
+  document.addEventListener("toggle", event => {
+    const details = event.target;
+    if (details.dataset.points) fillPoints(details);
+    if (details.dataset.others) fillOthers(details);
+  }, true);
   const svg = (tag, attributes) => {
     const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
     for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
@@ -228,9 +293,10 @@
     if (drawn.has(place)) return;
     if (place.dataset.frame) drawFrame(place);
     else if (place.dataset.chart) drawChart(place);
+    else if (place.dataset.trend) drawTrend(place);
     else drawStrip(place);
   };
-  const places = all("[data-chart], [data-strip], [data-frame]");
+  const places = all("[data-chart], [data-strip], [data-frame], [data-trend]");
   const watcher = new IntersectionObserver(
     seen => seen.forEach(one => { if (one.isIntersecting) draw(one.target); }), { rootMargin: "600px" });
   places.forEach(place => watcher.observe(place));
