@@ -5,6 +5,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 
 from harness import schema
@@ -33,6 +34,8 @@ class Baseline:
         low: Lower end of the interval of a measured value, or None.
         high: Upper end of it, or None.
         fingerprint: Of the phone without its build number; None for what no phone measured.
+        until: Last day on which a deviation may stay, ISO 8601; '' for the baseline itself.
+        run: Id of the run that measured it, where it was accepted from one; or ''.
     """
 
     variant: str
@@ -48,6 +51,8 @@ class Baseline:
     low: float | None = None
     high: float | None = None
     fingerprint: str | None = None
+    until: str = ""
+    run: str = ""
 
     def __post_init__(self) -> None:
         """Refuse a spread or an interval that would allow anything, or nothing."""
@@ -56,6 +61,7 @@ class Baseline:
         if self.low is not None and self.high is not None and self.low > self.high:
             raise ValueError(f"the interval ends at {self.high:g}, below its start {self.low:g}")
         Size.parse(self.resolution)
+        check_day(self.until)
 
     @property
     def about(self) -> Key:
@@ -77,7 +83,19 @@ class Baseline:
             self.resolution,
             self.evidence.value,
             self.metric,
+            self.fingerprint or "",
+            self.until,
         )
+
+
+def check_day(until: str) -> None:
+    """Refuse a last day that is none.
+
+    Raises:
+        ValueError: it is neither '' nor a day such as 2026-12-31.
+    """
+    if until and date.fromisoformat(until).isoformat() != until:
+        raise ValueError(f"until {until!r:.40} is no day; write it as 2026-12-31")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,6 +5,7 @@ subject states, in equal steps from its own darkest to its own brightest value. 
 the PSNR of a perfect output to about 107 dB, and to more where a frame is dark.
 """
 
+import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -121,6 +122,29 @@ def _unpacked(stored: Mapping[str, NDArray[Any]], spec: OutputSpec, key: str) ->
         output = (levels.astype(np.float64) * step + darkest).astype(np.float32)
     output.flags.writeable = False
     return output
+
+
+def pack(subject: Subject, outputs: Sequence[Values]) -> bytes:
+    """Return outputs as the bytes of a file, as `store` writes them, without what made them."""
+    stored: dict[str, Any] = {}
+    for (spec, key), values in zip(_keys(subject), outputs, strict=True):
+        stored |= _packed(spec, key, values)
+    file = io.BytesIO()
+    np.savez_compressed(file, **stored)
+    return file.getvalue()
+
+
+def unpack(subject: Subject, data: bytes, path: Path) -> tuple[Values, ...]:
+    """Return the outputs that `pack` made bytes of.
+
+    Raises:
+        BlessedDataError: they are damaged; the path says where.
+    """
+    try:
+        stored = arrays.members(data)
+        return tuple(_unpacked(stored, spec, key) for spec, key in _keys(subject))
+    except arrays.DAMAGE as error:
+        raise BlessedDataError(f"{path}: damaged ({error})") from None
 
 
 def store(

@@ -14,7 +14,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 
+from harness import accepted_outputs as other_outputs
 from harness import baselines, gate, gates, goldens, measures
+from harness.accepted_outputs import AcceptedOutput
 from harness.baselines import Baseline
 from harness.cases import Case, FrameCase, SizedCase
 from harness.earlier import Earlier
@@ -145,6 +147,7 @@ def _verdicts(
     if isinstance(case, FrameCase):
         offered["golden"] = offered["clip"] = lambda: read.of(case)
         offered["further"] = lambda: further(case, own)
+        offered["accepted_outputs"] = lambda: accepted_outputs(case)
         offered["tiling"] = lambda: case.subject.tiles
     try:
         trial.test(**{name: offered[name]() for name in inspect.signature(trial.test).parameters})
@@ -261,15 +264,34 @@ def accepted(case: SizedCase) -> tuple[Baseline, ...]:
     return tuple(b for b in found if b.about == about)
 
 
+def accepted_outputs(case: FrameCase) -> tuple[AcceptedOutput, ...]:
+    """Return what a person lets a variant make of a frame on a device, expired ones included.
+
+    Raises:
+        ConfigError: the list of a subject's accepted outputs is wrong.
+    """
+    key = case.key
+    about = (case.frame, key.variant, key.device, key.delegate)
+    return tuple(
+        one
+        for one in other_outputs.load(case.subject)
+        if (one.frame, one.variant, one.device, one.delegate) == about
+    )
+
+
 def baseline(case: SizedCase) -> Callable[[str, str], Baseline | None]:
-    """Return a look-up of what a person accepted for a case, by metric and evidence.
+    """Return a look-up of what a person blessed for a case, by metric and evidence.
+
+    Of several phones it gives one; deviations that may stay for a time are not among them.
 
     Raises:
         ConfigError: the baselines cannot be read.
     """
     about = _about(case)
     known = {
-        (b.metric, b.evidence.value): b for b in baselines.load(case.subject) if b.about == about
+        (b.metric, b.evidence.value): b
+        for b in baselines.load(case.subject)
+        if b.about == about and not b.until
     }
     return lambda metric, evidence: known.get((metric, evidence))
 

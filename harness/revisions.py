@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness import baselines, child, evidence, files, goldens, metrics, subjects
+from harness import accepted_outputs, baselines, child, evidence, files, goldens, metrics, subjects
 from harness.budgets import Budget, ChangeAllowance
 from harness.errors import ConfigError
 from harness.limits import Limits
@@ -125,7 +125,7 @@ def of_subject(was: Subject, now: Subject, targets: Sequence[tuple[str, str]]) -
     if was.output_range != now.output_range:
         add(f"output_range {list(was.output_range)} -> {list(now.output_range)} in {SUBJECT_FILE}")
     lines = [what + _where(places, len(targets)) for what, places in found.items()]
-    return [*lines, *_goldens(was, now), *_baselines(was, now)]
+    return [*lines, *_goldens(was, now), *_baselines(was, now), *_accepted_outputs(was, now)]
 
 
 def differences(was: Subject, now: Subject, variant: str, target: tuple[str, str]) -> list[str]:
@@ -164,6 +164,8 @@ def differences(was: Subject, now: Subject, variant: str, target: tuple[str, str
         found.append("goldens")
     if _accepted(was, variant, target) != _accepted(now, variant, target):
         found.append("baselines")
+    if any(_accepted_outputs(was, now)) or any(_accepted_outputs(now, was)):
+        found.append("accepted outputs")
     return found
 
 
@@ -289,6 +291,10 @@ def _hash(path: Path) -> str:
     return evidence.sha256_of(data)
 
 
+def _label(one: baselines.Baseline) -> str:
+    return f"baseline {one.variant} {one.device}:{one.delegate} {one.resolution} {one.metric}"
+
+
 def _baselines(was: Subject, now: Subject) -> Iterator[str]:
     """Yield each baseline that is gone, worse, or allows more."""
     try:
@@ -298,7 +304,9 @@ def _baselines(was: Subject, now: Subject) -> Iterator[str]:
         return
     after = _by_key(now)
     for key, one in before.items():
-        label = f"baseline {one.variant} {one.device}:{one.delegate} {one.resolution} {one.metric}"
+        label = _label(one)
+        if one.until:
+            continue  # what might stay for a time and may not is stricter
         if key not in after:
             yield f"{label} [{one.evidence.value}] is gone"
             continue
@@ -307,6 +315,26 @@ def _baselines(was: Subject, now: Subject) -> Iterator[str]:
         for what in looser(label, one.value, other.value, at_least=at_least):
             yield f"{what} because {other.because!r}"
         yield from looser(f"{label}: spread", one.spread, other.spread, at_least=False)
+    for key, one in after.items():
+        was_let = before.get(key)
+        if one.until and (was_let is None or was_let.value != one.value):
+            yield (
+                f"{_label(one)} {one.value:g} may stay until {one.until} because {one.because!r}"
+            )
+
+
+def _accepted_outputs(was: Subject, now: Subject) -> Iterator[str]:
+    """Yield each output that may stay now, and might not before."""
+    try:
+        before = {(*one.key, one.until) for one in accepted_outputs.load(was)}
+    except ConfigError:
+        before = set()
+    for one in accepted_outputs.load(now):
+        if (*one.key, one.until) not in before:
+            yield (
+                f"golden {one.frame}: {one.variant} on {one.device}:{one.delegate} may make "
+                f"another output until {one.until} because {one.because!r}"
+            )
 
 
 def _by_key(subject: Subject) -> Mapping[tuple[str, ...], baselines.Baseline]:

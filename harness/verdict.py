@@ -118,6 +118,7 @@ class Verdict:
         high: Upper end of the interval of the value, or None.
         change: Of the gate of change, how the value is beside what it was; None of the others.
         moved: Of the gate of change, the ops that run on another unit than before.
+        accepted: Of a PASS that rests on a deviation that a person let stay: until when and why.
     """
 
     gate: str
@@ -135,10 +136,11 @@ class Verdict:
     high: float | None = None
     change: Change | None = None
     moved: tuple[MovedOp, ...] = ()
+    accepted: str = ""
 
     def __post_init__(self) -> None:
         """Make what was quoted in the reason printable; a ruling of nothing lacks its fact."""
-        for name in ("unit", "cause", "remedy"):
+        for name in ("unit", "cause", "remedy", "accepted"):
             object.__setattr__(self, name, text.line(getattr(self, name)))
         if self.outcome is Outcome.INCONCLUSIVE:
             object.__setattr__(self, "lacks", self.lacks or Lack.FACT)
@@ -173,7 +175,8 @@ class Verdict:
         first = (": " if self.limit is not None else "; ").join(
             filter(None, (self.compared, self.cause))
         )
-        return text.line("; ".join(filter(None, (first, self.remedy))))
+        let = f"accepted {self.accepted}" if self.accepted else ""
+        return text.line("; ".join(filter(None, (first, self.remedy, let))))
 
     def __repr__(self) -> str:
         """Return the line that a person reads in a failure, bounded."""

@@ -2,7 +2,6 @@
 
 import argparse
 import contextlib
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -28,7 +27,7 @@ from harness import (
 )
 from harness.baselines import Baseline
 from harness.cases import SizedCase
-from harness.cli import shared
+from harness.cli import bless_triage, shared
 from harness.devices import drift
 from harness.devices.drift import Reference
 from harness.errors import BlessedDataError, ConfigError, HarnessError
@@ -68,6 +67,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of a subject without an FP32 variant: take today's outputs as the first ones, which "
         "are otherwise kept",
     )
+    parser.add_argument(
+        "--triage",
+        action="store_true",
+        help="list what a run (--from, else the newest) found amiss and what may stay until a day, "
+        "used, unused or expired; accept single ones with --accept",
+    )
+    parser.add_argument(
+        "--accept",
+        action="append",
+        default=[],
+        metavar="ID",
+        help="with --triage: let this deviation stay until --until; repeat it, or `all`",
+    )
+    parser.add_argument(
+        "--until", default="", metavar="DATE", help="last day of it, such as 2026-12-31"
+    )
     parser.add_argument("--because", default="", help="why; kept with each baseline")
     parser.add_argument("--yes", action="store_true", help="do not ask")
     shared.add_origin(parser)
@@ -77,6 +92,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Show what would change, ask, and write it."""
+    if options.triage:
+        return bless_triage.run(options)
+    if options.accept or options.until:
+        raise ConfigError("--accept and --until are for --triage")
     console = shared.console()
     subject = shared.load_subject(options)
     hashes = {v.sha256: sha256_of(_bytes(v.path)) for v in subject.variants}
@@ -97,7 +116,7 @@ def run(options: argparse.Namespace) -> int:
     changed = _print_baseline_changes(console, baselines.load(subject), accepted)
     if changed and not options.because:
         raise ConfigError(f"{changed} blessed numbers would change; say why with --because")
-    if not _confirmed(options.yes, subject.name):
+    if not shared.confirmed(options.yes, f"this for {subject.name}"):
         console.print("Nothing was written.")
         return 1
     _rewrite_hashes(subject.folder / SUBJECT_FILE, hashes)
@@ -284,14 +303,6 @@ def _print_baseline_changes(
         console.print(f"{about}: {text}{' (new)' if was is None else ''}")
     console.print(f"Baselines: {len(new)} taken, {changes} new or changed.")
     return replaced
-
-
-def _confirmed(yes: bool, name: str) -> bool:
-    if yes:
-        return True
-    if not sys.stdin.isatty():
-        raise ConfigError("no terminal to ask on; add --yes to accept what is shown above")
-    return input(f"Accept this for {name}? [y/N] ").strip().lower() in ("y", "yes")
 
 
 def _rewrite_hashes(path: Path, hashes: dict[str, str]) -> None:

@@ -25,6 +25,23 @@ def console() -> Console:
     return open_console()
 
 
+def confirmed(yes: bool, what: str) -> bool:
+    """Return whether a person accepts what was shown.
+
+    Args:
+        yes: Whether they have said so already.
+        what: What they are asked about.
+
+    Raises:
+        ConfigError: there is no terminal to ask on.
+    """
+    if yes:
+        return True
+    if not sys.stdin.isatty():
+        raise ConfigError("no terminal to ask on; add --yes to accept what is shown above")
+    return input(f"Accept {what}? [y/N] ").strip().lower() in ("y", "yes")
+
+
 def add_profile_dirs(parser: argparse.ArgumentParser) -> None:
     """Add `--profiles`, the command line's counterpart of the ini key `profile_dirs`."""
     parser.add_argument(

@@ -4,7 +4,7 @@ Each function returns verdicts that say what was seen, what the limit is, why, a
 known to help. Without evidence or without a limit a gate rules INCONCLUSIVE, never PASS.
 """
 
-from harness.gate.accepted import no_regression, unobserved
+from harness.gate.accepted import no_regression, or_accepted, regression, unobserved
 from harness.gate.changed import (
     against,
     file_against,
@@ -52,12 +52,14 @@ __all__ = [
     "memory",
     "named",
     "no_regression",
+    "or_accepted",
     "output",
     "pixels_against",
     "pixels_unranked",
     "placement_against",
     "psnr",
     "quality_drop",
+    "regression",
     "relative_l2",
     "residency",
     "rule",

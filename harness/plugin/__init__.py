@@ -29,6 +29,7 @@ FIXTURES = frozenset(
         "budget",
         "baseline",
         "accepted",
+        "accepted_outputs",
         "check",
         "further",
         "before",

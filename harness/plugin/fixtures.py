@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from harness import gate, judging, measures
+from harness.accepted_outputs import AcceptedOutput
 from harness.baselines import Baseline
 from harness.budgets import Budget, Tiling
 from harness.cases import Case, FrameCase, SizedCase
@@ -89,6 +90,12 @@ def clip(golden: Golden) -> Golden:
 def further(harness_case: FrameCase, request: pytest.FixtureRequest) -> tuple[Measure, ...]:
     """Return the measures that the variant's limits ask for beyond those of every variant."""
     return judging.further(harness_case, own_measures(request.config))
+
+
+@pytest.fixture
+def accepted_outputs(harness_case: FrameCase) -> tuple[AcceptedOutput, ...]:
+    """Return what a person lets the variant make of the frame on this device."""
+    return judging.accepted_outputs(harness_case)
 
 
 @pytest.fixture

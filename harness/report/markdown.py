@@ -42,6 +42,7 @@ def summary(
         for record in records
         if record.verdict.outcome is Outcome.FAIL
         or record.verdict.change in moved
+        or record.verdict.accepted
         or _changed(record, old)
     ]
     rest = [r for r in records if r not in shown]

@@ -49,6 +49,15 @@ def worse_and_allowed(records: Sequence[Record]) -> list[str]:
     ]
 
 
+def accepted(records: Sequence[Record]) -> list[str]:
+    """Return a line for each deviation that passes because a person lets it stay."""
+    return [
+        f"{where(record)}: {record.verdict.because}"
+        for record in records
+        if record.verdict.accepted
+    ]
+
+
 def worst_first(results: Results) -> list[Record]:
     """Return the records of a run, what failed first."""
     return sorted(results.records, key=lambda record: _WORST_FIRST.index(record.verdict.outcome))

@@ -55,8 +55,10 @@ def summary(
             console.print(line)
         if group.command:  # on one line, however long, so that it can be copied
             console.print(Text(f"    {group.command}", style="bold"), soft_wrap=True)
+    style = tables.style_of(Outcome.INCONCLUSIVE)
+    for line in ruling.accepted(records):
+        console.print(Text(f"Let stay: {text.line(line)}", style=style))
     for line in ruling.worse_and_allowed(records):
-        style = tables.style_of(Outcome.INCONCLUSIVE)
         console.print(Text(f"Worse, and allowed: {text.line(line)}", style=style))
     for line in (*_notes(records), *_unshipped(withheld, named)):
         console.print(line)

@@ -475,3 +475,45 @@ class TestRegression:
         assert ruling.outcome is OPEN
         assert ruling.lacks is Lack.BASELINE
         assert "`harness bless`" in ruling.because
+
+    @pytest.mark.parametrize(
+        ("phone", "observed", "outcome"),
+        [("d", 10.4, PASS), ("d", 15.0, FAIL), ("e", 15.0, PASS), ("f", 1.0, OPEN)],
+    )
+    def test_each_phone_of_a_profile_has_a_baseline_of_its_own(
+        self, phone: str, observed: float, outcome: Outcome
+    ) -> None:
+        both = (self.BASELINE, dataclasses.replace(self.BASELINE, fingerprint="e", value=20.0))
+
+        ruling = self.ruled(observed, both, phone)
+
+        assert ruling.outcome is outcome
+
+    @pytest.mark.parametrize(
+        ("today", "observed", "outcome"),
+        [
+            ("2026-06-30", 15.0, PASS),
+            ("2026-07-01", 15.0, FAIL),
+            ("2026-06-30", 16.0, FAIL),
+            ("2026-06-30", 10.0, PASS),
+        ],
+    )
+    def test_a_deviation_may_stay_up_to_its_last_day(
+        self, today: str, observed: float, outcome: Outcome
+    ) -> None:
+        let = dataclasses.replace(self.BASELINE, value=15.0, until="2026-06-30", because="a bug")
+
+        ruling = self.ruled(observed, (let, self.BASELINE), "d", today)
+
+        assert ruling.outcome is outcome
+        stays = outcome is PASS and observed > 11.0
+        assert ruling.accepted == ("until 2026-06-30: a bug" if stays else "")
+        assert ("15 could stay until 2026-06-30" in ruling.because) is (today > let.until)
+
+    def ruled(
+        self, observed: float, accepted: tuple[Baseline, ...], phone: str, today: str = "2026-01-01"
+    ) -> Verdict:
+        made = dataclasses.replace(MADE, device=phone)
+        return gate.regression(
+            metrics.BLESSED_LATENCY_MS, observed, accepted, made, file_sha256="ab", today=today
+        )
