@@ -2,6 +2,7 @@
 DEVICE ?= pixel4
 MUTANTS ?= 10000
 SEED ?= $(shell date +%s)
+CHAOS ?= 6x10x2000
 VENV   := .venv
 BIN    := $(VENV)/bin
 RELEASE := .cache/release
@@ -15,7 +16,7 @@ PLUGINS := $(addprefix pytest-,asyncio benchmark check clarity cov django env fo
 	httpserver instafail metadata mock order picked playwright randomly repeat rerunfailures \
 	socket split subtests sugar timeout xdist)
 
-.PHONY: gate gate-all test test-marked test-all check plugins bench plants soak fuzz stacks docs release-check clean
+.PHONY: gate gate-all test test-marked test-all check plugins bench plants soak fuzz chaos stacks docs release-check clean
 
 gate: $(VENV)/gate.stamp          ## Run the main job: every gate on one device.
 	$(BIN)/pytest --device=$(DEVICE)
@@ -62,6 +63,10 @@ soak: $(VENV)/dev.stamp           ## Inject 500 random faults into a fake phone,
 
 fuzz: $(VENV)/dev.stamp           ## Read and run models with random faults, others each time.
 	HARNESS_FUZZ_MUTANTS=$(MUTANTS) HARNESS_FUZZ_SEED=$(SEED) $(BIN)/pytest -s tests/adversarial/test_mutants.py
+
+chaos: $(VENV)/all.stamp          ## Break hosts, phones and scheduler of a large farm at random, others each time.
+	HARNESS_CHAOS_SEED=$(SEED) HARNESS_CHAOS_SIZE=$(CHAOS) HARNESS_CHAOS_ROUNDS=10 HARNESS_CHAOS_REQUEST_S=0.5 \
+	    HARNESS_CHAOS_LIMIT_S=3600 $(BIN)/pytest -s tests/integration/test_farm_chaos.py
 
 stacks: $(VENV)/all.stamp         ## Install every host stack this machine can run (Debian, root).
 	apt-get update -qq

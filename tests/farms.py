@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.devices.connect import Origin
+from harness.farm.engine import AwayError
 from harness.farm.fleet import Fleet
 from harness.farm.lab import FarmLab
 from harness.farm.links import Address
@@ -98,10 +99,13 @@ class Farm:
         """Wait until the scheduler knows of something; return what it knows."""
         deadline = time.monotonic() + limit_s
         with Watch(self.address, certs=self.certs) as watch:
-            while not is_so(fleet := watch.look()):
+            while True:
+                fleet = None
+                with contextlib.suppress(AwayError):  # it starts yet
+                    if is_so(fleet := watch.look()):
+                        return fleet
                 assert time.monotonic() < deadline, f"{fleet}\n{self.logs()}"
                 time.sleep(0.2)
-        return fleet
 
     def logs(self) -> str:
         """Return the end of all logs."""

@@ -41,6 +41,7 @@ class Policy:
         budget_s: Time after which nothing more is sent out; None for no end.
         stations: Most stations that one question is asked of.
         losses: Most workers that may be lost at one question.
+        returns: How often a question may come back that nobody has taken.
         pause_s: Time after a loss in which the question stays here; it grows with their number.
         crashes: Stations whose process a model may end before it is asked no more.
         patience_s: Longest that a run waits for a phone of a profile that had one, or for the
@@ -51,6 +52,7 @@ class Policy:
     budget_s: float | None = None
     stations: int = 3
     losses: int = 4
+    returns: int = 50
     pause_s: float = 1.0
     crashes: int = 2
     patience_s: float = 300.0
@@ -83,6 +85,8 @@ class _Work:
     kind: str
     failures: dict[str, HarnessError] = field(default_factory=dict)
     losses: int = 0
+    returns: int = 0
+    failed_s: float = float("-inf")
     not_before_s: float = float("-inf")
 
 
@@ -108,6 +112,7 @@ class Dispatcher:
         self._waiting: list[_Work] = []
         self._out: dict[str, _Work] = {}
         self._seen_s: dict[str, float] = {}
+        self._met_s: defaultdict[str, dict[str, float]] = defaultdict(dict)
         self._fences: dict[str, int] = {}
         self._crashes: defaultdict[tuple[str, str], dict[str, str]] = defaultdict(dict)
         self._bad_phones: Counter[str] = Counter()
@@ -115,6 +120,8 @@ class Dispatcher:
         self._sent = 0
         self.left = len(requests)
         """Facts that are still to come."""
+        self.spent_s: defaultdict[str, float] = defaultdict(float)
+        """Seconds that each station has said it was at requests."""
         for request in requests:
             self._plan(request, fleet, origin, now_s)
         self._waiting.sort(key=lambda work: -work.cost_s)
@@ -149,8 +156,8 @@ class Dispatcher:
             self._stop()
             return []
         for kind in {work.kind for work in self._waiting}:
-            if fleet.of(kind):
-                self._seen_s[kind] = now_s
+            for station in fleet.of(kind):
+                self._seen_s[kind] = self._met_s[kind][station.name] = now_s
         free = {
             kind: _WINDOW * len(fleet.of(kind)) - out
             for kind, out in self._counts({work.kind for work in self._waiting}).items()
@@ -163,8 +170,11 @@ class Dispatcher:
                 kept.append(work)
                 continue
             only = self._only(work, fleet)
-            if only is None:
-                self._fail(work)
+            if work.failures and not only:
+                if self._may_come(work, fleet, now_s):
+                    kept.append(work)
+                else:
+                    self._fail(work)
                 continue
             free[work.kind] -= 1
             found.append(self._send(work, only))
@@ -197,12 +207,20 @@ class Dispatcher:
             f"({next(iter(ended.values()))}); it is asked no more"
         )
 
-    def _only(self, work: _Work, fleet: Fleet) -> tuple[str, ...] | None:
-        """Return who may be asked, () for all of the kind, None where all have been."""
+    def _only(self, work: _Work, fleet: Fleet) -> tuple[str, ...]:
+        """Return who may be asked, () for all of the kind or nobody."""
         if not work.failures:
             return ()
-        fresh = [one.name for one in fleet.of(work.kind) if one.name not in work.failures]
-        return tuple(fresh) or None
+        return tuple(one.name for one in fleet.of(work.kind) if one.name not in work.failures)
+
+    def _may_come(self, work: _Work, fleet: Fleet, now_s: float) -> bool:
+        """Return whether a phone that has not been asked is only away for now."""
+        since_s = now_s - self._policy.patience_s
+        if work.failed_s < since_s:
+            return False
+        alone = {f"{one.host}/{one.serial}" for one in fleet.left_alone(work.kind)}
+        seen = {name for name, at_s in self._met_s[work.kind].items() if at_s >= since_s}
+        return bool((seen | alone) - set(work.failures))
 
     def _send(self, work: _Work, only: tuple[str, ...]) -> Sending:
         nonce = secrets.token_hex(12)
@@ -242,6 +260,7 @@ class Dispatcher:
         except ConfigError as error:
             self.lost(nonce, str(error))
             return None
+        self.spent_s[reply.station] += max(0.0, reply.seconds)
         self._fences[reply.station] = max(reply.fence, self._fences.get(reply.station, 0))
         del self._out[nonce]
         self._judge(work, reply, fact)
@@ -252,6 +271,7 @@ class Dispatcher:
             self._settle(work, fact=fact)
             return
         work.failures[reply.station] = fact.error
+        work.failed_s = self._now_s
         if reply.failure in ("crash", "hang"):
             key = (work.kind, work.request.model.sha256)
             self._crashes[key][reply.station] = str(fact.error)
@@ -260,9 +280,22 @@ class Dispatcher:
         else:
             self._waiting.insert(0, work)
 
-    def again(self, nonce: str) -> None:
-        """Put a question back that has to be sent again through no fault of anyone."""
-        self._waiting.insert(0, self._out.pop(nonce))
+    def again(self, nonce: str, why: str = "") -> None:
+        """Put a question back that nobody has taken.
+
+        Args:
+            nonce: Its name.
+            why: What was in the way, so that it waits a moment; '' where nothing was.
+        """
+        work = self._out.pop(nonce)
+        work.returns += 1
+        if work.returns >= self._policy.returns:
+            error = f"{work.request}: was sent out {work.returns} times for nothing, the last: "
+            self._settle(work, error=DeviceError(error + (why or "its host lacked a file")))
+            return
+        if why:
+            work.not_before_s = self._now_s + self._policy.pause_s
+        self._waiting.insert(0, work)
 
     def lost(self, nonce: str, why: str) -> None:
         """Take note that a question got no answer: its worker is lost, or what it said is none."""

@@ -1,8 +1,9 @@
 """A client of the engine, connected to a scheduler."""
 
+import asyncio
 import contextlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import Any
@@ -31,8 +32,7 @@ def connect(address: Address, certs: Path | None) -> Any:
     security = links.security(address, certs, "client")
     from distributed import Client
 
-    # What it logs when a host lies quotes the lie, and what it logs when it breaks is said here.
-    logging.getLogger("distributed").setLevel(logging.CRITICAL + 1)
+    _silence()
     try:
         return Client(
             str(address),
@@ -50,6 +50,44 @@ def connect(address: Address, certs: Path | None) -> Any:
             "with `harness farm scheduler`, and check that both sides have certificates of one "
             "authority"
         ) from None
+
+
+def _silence() -> None:
+    """Let the engine log nothing here.
+
+    What it logs when a host lies quotes the lie, and what it logs when it breaks is said by us.
+    """
+    for name in (*logging.Logger.manager.loggerDict, "distributed"):
+        if name.partition(".")[0] == "distributed":
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+
+
+NOTHING = object()
+"""What is fetched where there is no data."""
+
+
+def fetch(client: Any, key: str, then: Callable[[object], None]) -> None:
+    """Bring what a task answered, and hand it over in the client's thread; do not wait for it.
+
+    What is neither text, bytes nor numbers, or is not there any more, is NOTHING.
+
+    Raises:
+        AwayError: the connection to the scheduler broke.
+    """
+    scheduler = client.scheduler
+    if scheduler is None:
+        raise AwayError("the connection broke")
+
+    async def bring() -> None:
+        said: object = NOTHING
+        # An object is a TypeError or ValueError here: it is not unpickled.
+        with contextlib.suppress(OSError, TimeoutError, TypeError, ValueError, CancelledError):
+            asked = scheduler.gather(keys=[key])
+            reply = await asyncio.wait_for(asked, ASK_LIMIT_S)
+            said = reply["data"].get(key, NOTHING) if reply["status"] == "OK" else NOTHING
+        then(said)
+
+    client.loop.add_callback(bring)
 
 
 def look(client: Any) -> Fleet:

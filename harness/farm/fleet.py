@@ -22,6 +22,7 @@ class StationState:
         name: `HOST/SERIAL` or `HOST/emulated-N`.
         kind: Profile of its phone, or `emulated`.
         version: Of its harness, as `wire.VERSION`.
+        address: Of its process; another one after a restart.
         answered: Questions that it has answered since it was opened.
         failed: Questions that it has failed.
         busy_s: How long it has been at the present question; None if it is idle.
@@ -31,6 +32,7 @@ class StationState:
     name: str
     kind: str
     version: str
+    address: str = ""
     answered: int = 0
     failed: int = 0
     busy_s: float | None = None
@@ -60,12 +62,12 @@ class Fleet:
     Attributes:
         stations: By name.
         quarantined: Phones that are left alone.
-        hosts: Names of the hosts.
+        hosts: Address of the process of each host, by name.
     """
 
     stations: Mapping[str, StationState] = field(default_factory=dict)
     quarantined: tuple[Quarantined, ...] = ()
-    hosts: tuple[str, ...] = ()
+    hosts: Mapping[str, str] = field(default_factory=dict)
 
     def of(self, kind: str) -> tuple[StationState, ...]:
         """Return the stations of a kind that speak this version."""
@@ -98,13 +100,15 @@ class Fleet:
 
 def read(workers: Mapping[str, Any]) -> Fleet:
     """Read what the scheduler says of its workers; what is no station of ours is left out."""
-    stations, quarantined, hosts = {}, [], []
-    for info in workers.values():
+    stations: dict[str, StationState] = {}
+    quarantined: list[Quarantined] = []
+    hosts: dict[str, str] = {}
+    for address, info in workers.items():
         name = text.line(str(info.get("name", "")), text.NAME)
         said = (info.get("metrics") or {}).get("harness")
         said = said if isinstance(said, Mapping) else {}
         if said.get("kind") == _HOST:
-            hosts.append(name)
+            hosts[name] = address
             quarantined += _quarantined(name, said)
             continue
         offered = {
@@ -119,12 +123,13 @@ def read(workers: Mapping[str, Any]) -> Fleet:
                 name=name,
                 kind=text.line(kinds[0], text.NAME),
                 version=text.line(versions[0], text.NAME),
+                address=address,
                 answered=_number(said.get("answered")),
                 failed=_number(said.get("failed")),
                 busy_s=float(_number(said.get("busy_s"))) if said.get("busy") is True else None,
                 queued=_number((info.get("metrics") or {}).get("ready")),
             )
-    return Fleet(stations=stations, quarantined=tuple(quarantined), hosts=tuple(sorted(hosts)))
+    return Fleet(stations=stations, quarantined=tuple(quarantined), hosts=hosts)
 
 
 def _quarantined(host: str, said: Mapping[str, Any]) -> list[Quarantined]:

@@ -51,7 +51,7 @@ def plain(fleet: Fleet) -> dict[str, Any]:
     """Return a fleet as JSON can hold it, sorted by name."""
     stations = sorted(fleet.stations.values(), key=lambda one: one.name)
     return {
-        "hosts": list(fleet.hosts),
+        "hosts": sorted(fleet.hosts),
         "stations": schema.dump(stations),
         "quarantined": schema.dump(fleet.quarantined),
     }

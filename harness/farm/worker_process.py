@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import sys
+import threading
 from pathlib import Path
 
 from distributed import Worker, WorkerPlugin
@@ -18,6 +19,8 @@ from harness.farm.worker_settings import LOST, UNFIT, Settings
 
 _HANDOVER_S = 3.0
 """Time in which what was answered is fetched before a worker ends."""
+_LAST_S = 150.0
+"""Longest end of a worker: its phone is given back, or recovered, within a minute each."""
 
 
 class Plugin(WorkerPlugin):  # type: ignore[misc]
@@ -63,9 +66,11 @@ async def serve(settings: Settings) -> int:
     try:
         await worker
         code = await _until_over(worker, station, unfit)
+        _end_at_the_latest(code)
         if code != LOST:
+            nothing = dict.fromkeys(settings.resources, 0.0)
             with contextlib.suppress(OSError, TimeoutError):  # nothing more is sent here
-                await worker.set_resources(**dict.fromkeys(settings.resources, 0.0))
+                await asyncio.wait_for(worker.set_resources(**nothing), _HANDOVER_S)
         if code == UNFIT:
             await asyncio.sleep(_HANDOVER_S * settings.post.time_scale)
     except (OSError, TimeoutError):
@@ -73,6 +78,13 @@ async def serve(settings: Settings) -> int:
     await asyncio.to_thread(station.close)
     await worker.close(timeout=2, executor_wait=False)
     return _say_unfit(reasons[0]) if code == UNFIT else code
+
+
+def _end_at_the_latest(code: int) -> None:
+    """Let this process end after a while, whatever the phone or the engine still waits for."""
+    last = threading.Timer(_LAST_S, os._exit, [code])
+    last.daemon = True
+    last.start()
 
 
 def _say_unfit(why: str) -> int:

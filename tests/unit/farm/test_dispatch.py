@@ -34,7 +34,7 @@ def _request(width_px: int = 32, model: object = MODEL) -> Request:
 
 def _fleet(*serials: str, kind: str = "pixel4", version: str = wire.VERSION) -> Fleet:
     stations = [StationState(name=f"h/{one}", kind=kind, version=version) for one in serials]
-    return Fleet(stations={one.name: one for one in stations}, hosts=("h",))
+    return Fleet(stations={one.name: one for one in stations}, hosts={"h": "tcp://h"})
 
 
 def _dispatcher(
@@ -122,6 +122,45 @@ def test_what_every_phone_fails_is_said_of_the_model_with_all_their_names() -> N
     assert isinstance(fact.error, MeasurementError)
     assert "h/a, h/b" in str(fact.error)
     assert dispatcher.findings() == []
+
+
+def test_what_a_phone_fails_waits_for_another_that_is_only_away() -> None:
+    both, one = _fleet("a", "b"), _fleet("a")
+    dispatcher = _dispatcher([_request()], both, patience_s=300.0)
+    (first,) = dispatcher.sends(both, now_s=0.0)
+    dispatcher.take(first.nonce, _failure(first, DeviceError("the cable")))
+
+    while_away = dispatcher.sends(one, now_s=200.0)
+    (second,) = dispatcher.sends(both, now_s=250.0)
+
+    assert while_away == []
+    assert second.only == ("h/b",)
+    assert dispatcher.left == 1
+
+
+def test_what_a_phone_fails_waits_for_no_other_for_longer_than_patience() -> None:
+    both, one = _fleet("a", "b"), _fleet("a")
+    alone = Quarantined(host="h", serial="b", kind="pixel4", why="hot")
+    dispatcher = _dispatcher([_request()], both, patience_s=300.0)
+    (first,) = dispatcher.sends(both, now_s=0.0)
+    dispatcher.take(first.nonce, _failure(first, DeviceError("the cable")))
+
+    assert dispatcher.sends(replace(one, quarantined=(alone,)), now_s=299.0) == []
+    assert dispatcher.left == 1
+    assert dispatcher.sends(replace(one, quarantined=(alone,)), now_s=301.0) == []
+    assert "the cable" in str(_only(dispatcher).error)
+
+
+def test_a_question_that_nobody_takes_is_not_sent_out_without_end() -> None:
+    fleet = _fleet("a")
+    dispatcher = _dispatcher([_request()], fleet, returns=3)
+
+    for now_s in (0.0, 10.0, 20.0):
+        (sending,) = dispatcher.sends(fleet, now_s=now_s)
+        dispatcher.again(sending.nonce, "its host takes no files")
+
+    assert "3 times" in str(_only(dispatcher).error)
+    assert dispatcher.left == 0
 
 
 def test_no_more_phones_are_asked_than_was_agreed() -> None:
@@ -236,7 +275,7 @@ def test_a_profile_that_nobody_can_answer_for_is_an_error_at_once(
 
 def test_a_phone_in_quarantine_is_waited_for_and_named_when_patience_ends() -> None:
     ill = Quarantined(host="h", serial="a", kind="pixel4", why="battery 3 %")
-    fleet = Fleet(quarantined=(ill,), hosts=("h",))
+    fleet = Fleet(quarantined=(ill,), hosts={"h": "tcp://h"})
     dispatcher = _dispatcher([_request()], fleet, patience_s=60.0)
 
     assert dispatcher.sends(fleet, now_s=59.0) == []

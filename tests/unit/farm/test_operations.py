@@ -60,7 +60,7 @@ def _metrics() -> dict[str, object]:
             "h/b": StationState(name="h/b", kind="pixel4", version="v"),
         },
         quarantined=(Quarantined(host="h", serial="c", kind="pixel4", why="hot"),),
-        hosts=("h",),
+        hosts={"h": "tcp://h"},
     )
     samples = [sample for family in families(fleet) for sample in family.samples]
     return {f"{s.name}{sorted(s.labels.items())}": s.value for s in samples}
