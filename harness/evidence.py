@@ -5,7 +5,7 @@ import enum
 import functools
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from harness import __version__, child, text
@@ -75,6 +75,10 @@ class Provenance:
     device_state: Mapping[str, float | str] = field(default_factory=dict)
     note: str = ""
     lab: str = ""
+
+    def noting(self, more: str) -> "Provenance":
+        """Return the provenance with more for a reader to know, or itself where that is ''."""
+        return replace(self, note="; ".join(filter(None, (self.note, more)))) if more else self
 
     def __post_init__(self) -> None:
         """Make printable what a phone said of itself."""

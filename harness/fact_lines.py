@@ -64,7 +64,10 @@ def answer_of(
         return schema.parse(_KINDS[taken.kind], taken.answer, where=where)
     if taken.kind == Output.__name__ and values is not None:
         made = schema.parse(Provenance, taken.answer.get("provenance"), where=where)
-        return Output(values=values, provenance=made)
+        repeat = taken.answer.get("repeat_relative_l2")
+        if repeat is not None:
+            repeat = schema.parse(float, repeat, where=where)
+        return Output(values=values, provenance=made, repeat_relative_l2=repeat)
     return None
 
 
@@ -97,6 +100,7 @@ def line(fact: Fact) -> Taken:
         fields = {
             "provenance": schema.dump(answer.provenance),
             "outputs": list(answer.values),
+            "repeat_relative_l2": answer.repeat_relative_l2,
             "outputs_sha256": [sha256_of_pixels(values) for values in answer.values.values()],
         }
         if request.inputs is not None:

@@ -92,10 +92,13 @@ class Output:
     Attributes:
         values: Real values by name of the model's output, in its order, float32, unclipped.
         provenance: Where they come from.
+        repeat_relative_l2: Relative L2 distance of the first inference after loading from a later
+            one on the same inputs, the largest of the outputs'; None where only one was made.
     """
 
     values: Mapping[str, NDArray[np.float32]]
     provenance: Provenance
+    repeat_relative_l2: float | None = None
 
     @property
     def pixels(self) -> Pixels:

@@ -93,6 +93,11 @@ FIRST_RELATIVE_L2 = Metric(
     about="of a subject without an FP32 model, against the outputs that its first file made when "
     "they were blessed",
 )
+REPEAT_RELATIVE_L2 = Metric(
+    gate=FIDELITY,
+    name="repeat_relative_l2",
+    about="on a phone, the first inference against a later one of the same input",
+)
 SSIM = Metric(
     gate=FIDELITY,
     name="ssim",
@@ -236,6 +241,7 @@ ALL = (
     WORST_TILE_PSNR_DB,
     QUALITY_DROP_DB,
     FIRST_RELATIVE_L2,
+    REPEAT_RELATIVE_L2,
     SSIM,
     MS_SSIM,
     DELTA_E_2000,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from harness import fidelity, goldens, metrics, roles, samples, scaling, tiles
 from harness.cases import Case, SizedCase
+from harness.errors import ModelError
 from harness.evidence import Provenance
 from harness.goldens import Golden
 from harness.images import Output, Size
@@ -12,10 +13,12 @@ from harness.inputs import Inputs, Values, matched
 from harness.lab import DeviceUnderTest
 from harness.latency import Estimate, Latency, in_turn
 from harness.metrics import Metric
+from harness.profiles import GPU_FP32, Target
 from harness.requests import Request, Verb
 from harness.roles import Layout
 from harness.samples import Sample
 from harness.scaling import Point, Scaling
+from harness.stacks import known_failures
 from harness.subjects import Subject, Variant
 from harness.tiles import Tile
 
@@ -102,6 +105,32 @@ def runs(case: SizedCase, sample: Sample, *, before: Case | None = None) -> list
     """Return the requests behind what `made` returns, of a case or of what it was before."""
     given = list(parts(case.subject, sample).values()) or [sample.inputs]
     return [Request.of(before or case, Verb.RUN, case.run_size, inputs=one) for one in given]
+
+
+def unseen(device: DeviceUnderTest, subject: Subject, variant: Variant, size: Size) -> str:
+    """Return what a frame cannot show because it is smaller than what ships, or ''.
+
+    A sum over all pixels passes fp16's largest number only where there are enough of them.
+    """
+    target = Target(profile=device.profile, delegate=device.delegate)
+    budgets = subject.budgets_of(device.profile.name, device.delegate, variant.name)
+    model = variant.model()
+    if target.stack != "gpu" or target.delegate == GPU_FP32 or not budgets:
+        return ""
+    largest = Size.parse(budgets[-1].resolution)
+    if largest.megapixels <= size.megapixels or not known_failures.reduces(model.graph):
+        return ""
+    try:
+        shown, shipped = (model.at(subject.run_size(one)).graph for one in (size, largest))
+    except ModelError:  # a gate of that size says so
+        return ""
+    found = known_failures.hidden(shown, shipped)
+    if not found:
+        return ""
+    return (
+        f"a frame of {size} cannot show what {largest} may do: {found[0]}; add a bright frame of "
+        f"{largest}"
+    )
 
 
 def asks(case: SizedCase) -> list[Request]:

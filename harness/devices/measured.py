@@ -170,8 +170,12 @@ class Phone:
             DeviceError: the phone, the tool or the driver failed, or the outputs have a wrong
                 size.
         """
-        values = running.run(self._bench, model, Inputs.of(given), self._preset(model))
-        return Output(values=values, provenance=self._provenance(model, {}))
+        made = running.run(self._bench, model, Inputs.of(given), self._preset(model))
+        return Output(
+            values=made.values,
+            provenance=self._provenance(model, {}),
+            repeat_relative_l2=made.repeat_relative_l2,
+        )
 
     def place(self, model: Model) -> Placement:
         """Say which op ran where, from the traces of one run.

@@ -23,6 +23,7 @@ from harness.gate.pixels import (
     psnr,
     quality_drop,
     relative_l2,
+    repeated,
     seam,
     worst_tile,
 )
@@ -61,6 +62,7 @@ __all__ = [
     "quality_drop",
     "regression",
     "relative_l2",
+    "repeated",
     "residency",
     "rule",
     "scaling",

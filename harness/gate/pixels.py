@@ -5,7 +5,7 @@ from harness.errors import MeasurementError, ModelError, StackMissing
 from harness.evidence import Provenance
 from harness.fidelity import Fidelity
 from harness.gate.ruling import inconclusive, rule
-from harness.images import OUT_OF_RANGE_SHARE_MAX, Pixels
+from harness.images import OUT_OF_RANGE_SHARE_MAX, Output, Pixels
 from harness.limits import Limits
 from harness.measures import Measure
 from harness.tiles import Seam
@@ -21,6 +21,28 @@ def finite_values(values: int, provenance: Provenance) -> Verdict:
     """Judge that there is no value that is NaN or infinite (F0)."""
     cause = "the output holds NaN or infinite values"
     return rule(metrics.NON_FINITE_VALUES, values, 0, provenance, cause=cause)
+
+
+def repeated(output: Output, provenance: Provenance, *, at_most_ratio: float | None) -> Verdict:
+    """Judge that a phone makes the same of the same input twice (F0).
+
+    Args:
+        output: Of a device that made it twice.
+        provenance: Of the output.
+        at_most_ratio: The limit on the distance from the FP32 golden: what is kept of that must
+            be kept between two inferences too.
+    """
+    assert output.repeat_relative_l2 is not None
+    return rule(
+        metrics.REPEAT_RELATIVE_L2,
+        output.repeat_relative_l2,
+        at_most_ratio,
+        provenance,
+        cause="the first inference after loading and a later one differ on the same input, as with "
+        "a stale texture or a race in the driver",
+        remedy="upload the input again before each inference; compute in fp32 to see whether it "
+        "stays",
+    )
 
 
 def in_range(match: Fidelity, provenance: Provenance) -> Verdict:

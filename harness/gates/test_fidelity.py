@@ -52,6 +52,7 @@ def test_output_stays_close_to_the_fp32_golden(
     """
     output = observations.made(device, subject, variant, golden)
     hazard = quantization.clipping(variant.model().graph)
+    made = output.provenance.noting(observations.unseen(device, subject, variant, golden.size))
 
     def held_to(references: Sequence[Values]) -> list[Verdict]:
         return [
@@ -64,7 +65,7 @@ def test_output_stays_close_to_the_fp32_golden(
                 reference,
                 expected.spec,
                 variant.limits,
-                output.provenance,
+                made,
                 hazard=hazard,
                 of_fp32=golden.of_fp32,
             )
@@ -72,13 +73,15 @@ def test_output_stays_close_to_the_fp32_golden(
 
     today = evidence.now_utc()[:10]
     others = [one for one in accepted_outputs if one.fits(output.provenance)]
+    limit, twice = variant.limits.relative_l2, output.repeat_relative_l2 is not None
     check(
+        *([gate.repeated(output, made, at_most_ratio=limit)] if twice else []),
         *gate.or_accepted(
             held_to([expected.fp32 for expected in golden.expected]),
             others,
             lambda one: held_to(outputs_of(subject, one)),
             today=today,
-        )
+        ),
     )
 
 

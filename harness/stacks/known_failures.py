@@ -56,6 +56,20 @@ def find(graph: Graph) -> tuple[KnownFailure, ...]:
     )
 
 
+def hidden(graph: Graph, larger: Graph) -> tuple[KnownFailure, ...]:
+    """Return the overflows of fp16 that a graph meets only at a larger size of its input."""
+    small, large = (
+        {op.index: found for op in one.ops if (found := _fp16_overflow(one, op)) is not None}
+        for one in (graph, larger)
+    )
+    return tuple(found for index, found in large.items() if index not in small)
+
+
+def reduces(graph: Graph) -> bool:
+    """Return whether a graph holds an op that may sum over a whole image."""
+    return any(op.name in _REDUCTIONS for op in graph.ops)
+
+
 def mark(nodes: Sequence[NodePlacement], graph: Graph) -> tuple[tuple[NodePlacement, ...], str]:
     """Give nodes on the GPU that fit a known failure its reason and remedy.
 

@@ -223,6 +223,23 @@ def test_every_build_of_the_tool_gives_a_median(plugged: Plugged, variant: Model
     assert latency.p95_ms == pytest.approx(0.7, rel=0.05)
 
 
+@pytest.mark.parametrize("litert", [False, True])
+def test_the_output_is_made_twice_and_what_changes_between_inferences_is_measured(
+    plugged: Plugged, variant: Model, litert: bool
+):
+    model, frame = variant.at(SIZE), phones.frame()
+    tool = plugged.folder.litert_tool if litert else plugged.folder.tool
+    with plugged.phone("gpu", tool=tool) as device:
+        steady = device.run(model, frame)
+        plugged.folder.switch(later_error=0.25)
+        stale = device.run(model, frame)
+
+    assert steady.repeat_relative_l2 == 0.0
+    later = np.linalg.norm(stale.pixels)
+    expected = 0.25 * np.sqrt(stale.pixels.size) / later
+    assert stale.repeat_relative_l2 == pytest.approx(expected, rel=1e-3)
+
+
 @pytest.fixture
 def by_litert(plugged: Plugged) -> Iterator[Callable[[str], Phone]]:
     opened: list[Phone] = []

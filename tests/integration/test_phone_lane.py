@@ -43,6 +43,22 @@ def test_the_same_gates_measure_on_a_phone(plugged: Plugged, project: pytest.Pyt
     assert plugged.wait_until_quiet()
 
 
+def test_a_phone_that_makes_something_else_of_the_same_input_fails_fidelity(
+    plugged: Plugged, project: pytest.Pytester
+) -> None:
+    plugged.folder.switch(later_error=0.25)
+
+    project.runpytest_subprocess(
+        "--device=pixel4:gpu", f"--serial={plugged.serial}", "--subject=unet.fp32",
+        "test_fidelity.py",
+    )  # fmt: skip
+
+    verdicts = [record.verdict for record in load(latest(project.path)).records]
+    twice = [one for one in verdicts if one.metric == "repeat_relative_l2"]
+    assert {one.outcome.value for one in twice} == {"FAIL"}
+    assert "the first inference after loading and a later one differ" in twice[0].because
+
+
 @pytest.mark.slow
 def test_python_code_measures_on_a_phone(plugged: Plugged, golden_dir: Path) -> None:
     with harness.connect("pixel4:gpu", origin="phone", serial=plugged.serial) as phone:

@@ -12,7 +12,7 @@ from harness.baselines import Baseline
 from harness.budgets import Budget, ScalingBudget
 from harness.evidence import Evidence, Provenance
 from harness.fidelity import Fidelity
-from harness.images import Size
+from harness.images import Output, Size
 from harness.latency import Estimate, Latency
 from harness.limits import Limits
 from harness.memory import Memory
@@ -39,6 +39,18 @@ def budget(**limits: float | None) -> Budget:
 
 def outcomes(verdicts: tuple[Verdict, ...]) -> dict[str, Outcome]:
     return {verdict.metric: verdict.outcome for verdict in verdicts}
+
+
+@pytest.mark.parametrize(
+    ("seen", "limit", "outcome"),
+    [(0.0, 0.01, PASS), (0.02, 0.01, FAIL), (math.inf, 0.01, FAIL), (0.0, None, OPEN)],
+)
+def test_two_inferences_keep_the_limit_on_the_distance_from_the_golden(
+    seen: float, limit: float | None, outcome: Outcome
+) -> None:
+    output = Output(values={}, provenance=MADE, repeat_relative_l2=seen)
+
+    assert gate.repeated(output, MADE, at_most_ratio=limit).outcome is outcome
 
 
 class TestRule:

@@ -28,7 +28,7 @@ class Preset:
     Attributes:
         name: As it is recorded with every number.
         runs: Timed inferences of one run of the tool.
-        warmup_runs: Inferences before them, at least 1.
+        warmup_runs: Inferences before them, at least 1 where times are read.
         min_secs: The timed part goes on for at least this many seconds.
         warmup_min_secs: The warm-up goes on for at least this many seconds.
         threads: CPU threads, for ops that stay on the CPU.
@@ -226,11 +226,6 @@ def _wanted(
             "library on the phone and its options, or use nnapi, gpu, cpu or hexagon"
         )
     return wanted
-
-
-def once(preset: Preset) -> Preset:
-    """Return a preset for a run whose output counts: one inference after one to warm up."""
-    return replace(preset, runs=1, warmup_runs=1)
 
 
 def run_flags(preset: Preset, *, flags: frozenset[str] | None = None) -> tuple[str, ...]:

@@ -7,9 +7,11 @@ Source: LiteRT, litert/tools/run_model.cc: `--input_dir` holds NAME.raw for each
 signature, `--dump_output_folder` takes output_N.raw for each output, in float32.
 """
 
+import math
 import posixpath
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -24,12 +26,23 @@ from harness.stacks import feeding
 
 _READS = ("float32", "int8", "int16")
 """Dtypes that run_model reads. Source: LiteRT, litert/tools/tensor_utils.h."""
-_INVOCATIONS = 2
-"""Inferences of which the last is kept."""
 
 
-def run(bench: Bench, model: Model, inputs: Inputs, preset: Preset) -> Mapping[str, Values]:
-    """Return the real values of a model's outputs by name.
+@dataclass(frozen=True, kw_only=True)
+class Made:
+    """What a model made of its inputs twice.
+
+    Attributes:
+        values: Real values by name of the output, of an inference after one to warm up.
+        repeat_relative_l2: How far the first inference after loading is from it, as a ratio.
+    """
+
+    values: Mapping[str, Values]
+    repeat_relative_l2: float
+
+
+def run(bench: Bench, model: Model, inputs: Inputs, preset: Preset) -> Made:
+    """Run a model twice: once for its first inference, once for the one after it, which counts.
 
     Args:
         bench: The tool on the phone; it is entered.
@@ -43,13 +56,35 @@ def run(bench: Bench, model: Model, inputs: Inputs, preset: Preset) -> Mapping[s
         DeviceError: the phone, the tool or the driver failed, or the outputs have a wrong size.
     """
     bench.enter()
-    if litert_tools.is_litert_2(bench.flags):
-        return _by_run_model(bench, model, inputs, preset)
-    if "output_filepath" not in bench.flags:
+    by_litert = litert_tools.is_litert_2(bench.flags)
+    if not by_litert and "output_filepath" not in bench.flags:
         raise ConfigError(
             f"{bench.tool.path}: cannot write a model's output (no --output_filepath); fetch a "
             "newer build of TensorFlow Lite's benchmark_model, or LiteRT 2's tools"
         )
+    once = _by_run_model if by_litert else _by_benchmark_model
+    first = once(bench, model, inputs, preset, 1)
+    values = once(bench, model, inputs, preset, 2)
+    return Made(
+        values=values,
+        repeat_relative_l2=max(_relative_l2(first[name], values[name]) for name in values),
+    )
+
+
+def _relative_l2(one: Values, other: Values) -> float:
+    """Return the L2 norm of a difference over that of the second; infinite where NaN differ."""
+    if np.array_equal(one, other, equal_nan=True):
+        return 0.0
+    if not (np.isfinite(one).all() and np.isfinite(other).all()):
+        return math.inf
+    there = float(np.linalg.norm(other.astype(np.float64)))
+    apart = float(np.linalg.norm(one.astype(np.float64) - other.astype(np.float64)))
+    return apart / there if there else math.inf
+
+
+def _by_benchmark_model(
+    bench: Bench, model: Model, inputs: Inputs, preset: Preset, invocations: int
+) -> Mapping[str, Values]:
     graph = model.graph
     fed = [
         (graph.tensors[i].name, graph.tensors[i].shape, path)
@@ -58,7 +93,7 @@ def run(bench: Bench, model: Model, inputs: Inputs, preset: Preset) -> Mapping[s
     size_bytes = sum(graph.tensors[i].size_bytes for i in graph.outputs)
     done = bench.run_model(
         model.data,
-        benchmark_tool.once(preset),
+        replace(preset, runs=1, warmup_runs=invocations - 1),
         [
             *benchmark_tool.input_flags(fed, flags=bench.flags),
             "--output_filepath={run}/output.bin",
@@ -76,7 +111,7 @@ def _put(bench: Bench, graph: Graph, inputs: Inputs) -> Sequence[str]:
 
 
 def _by_run_model(
-    bench: Bench, model: Model, inputs: Inputs, preset: Preset
+    bench: Bench, model: Model, inputs: Inputs, preset: Preset, invocations: int
 ) -> Mapping[str, Values]:
     graph = model.graph
     _check_dtypes(bench, model)
@@ -93,7 +128,7 @@ def _by_run_model(
         *bench.npu_flags(model.data, suffix="dir"),
         "--input_dir={run}/in",
         "--dump_output_folder={run}/out",
-        f"--iterations={_INVOCATIONS}",
+        f"--iterations={invocations}",
     ]
     copies = {
         f"in/{_file_name(model, name)}.raw": path

@@ -71,7 +71,9 @@ def _run(folder: Folder, flags: dict[str, str]) -> int:
     where = Path(flags["dump_output_folder"])
     where.mkdir(parents=True, exist_ok=True)
     made = {
-        i: interpreter.get_tensor(details["index"])
+        i: benchmark_model.made(
+            folder.switches(), interpreter.get_tensor(details["index"]), int(flags["iterations"])
+        )
         for i, details in zip(graph.outputs, interpreter.get_output_details(), strict=True)
     }
     for position, i in enumerate(_order(graph)):
