@@ -4,6 +4,7 @@ No model is run. Each phone makes an image of its own of each frame, as ten kind
 so that no two images of a page are the same.
 """
 
+import functools
 import itertools
 import json
 from collections.abc import Iterator, Sequence
@@ -28,8 +29,7 @@ from tests import models
 VARIANTS = (
     "fp32", "fp16", "int8_ptq", "int8_qat", "int16_ptq", "pruned50", "pruned70", "pruned70_int8",
 )  # fmt: skip
-SIZES = ("256x256", "512x288", "1024x576", "1280x720")
-_MEGAPIXELS = (0.066, 0.147, 0.59, 0.922)
+_LARGER = ("512x288", "1024x576", "1280x720")
 _LIMITS = {
     metrics.PSNR_DB: 42.0, metrics.RELATIVE_L2: 0.02, metrics.WORST_TILE_PSNR_DB: 36.0,
     metrics.QUALITY_DROP_DB: 0.25, metrics.NON_FINITE_VALUES: 0.0,
@@ -57,6 +57,11 @@ class Shape:
     edge_px: int = 256
     slower: float = 1.0
     fallback: bool = False
+
+    @property
+    def sizes(self) -> tuple[str, ...]:
+        """Return the resolutions; frames are of the first."""
+        return f"{self.edge_px}x{self.edge_px}", *_LARGER
 
     def names(self) -> Iterator[tuple[str, str, str]]:
         """Yield subject, variant and phone."""
@@ -119,19 +124,26 @@ def run(folder: Path, shape: Shape, *, name: str = "20260101T000000Z") -> Path:
     for number, (subject, variant, phone) in enumerate(shape.names()):
         last = phone == "phone00" and variant == VARIANTS[shape.variants - 1]
         off = shape.fallback and last
-        for step, size in enumerate(SIZES):
+        for step, size in enumerate(shape.sizes):
             about = Key(
                 device=phone, delegate="nnapi", subject=subject, variant=variant, resolution=size
             )
-            cliff = 1.6 if step == len(SIZES) - 1 and number % 5 == 0 else 1.0
-            ms = 15.0 * (1 + number % 7) * _MEGAPIXELS[step] * cliff
+            cliff = 1.6 if step == len(_LARGER) and number % 5 == 0 else 1.0
+            ms = 15.0 * (1 + number % 7) * _megapixels(size) * cliff
             facts += _costs(about, ms * (shape.slower if last else 1.0), off=off)
             records += _ruled(about, facts[-2].answer["estimate_ms"], off=off)
         for frame in range(shape.frames):
-            records += _pixels(replace(about, resolution=SIZES[0], frame=f"frame{frame}"), number)
+            records += _pixels(
+                replace(about, resolution=shape.sizes[0], frame=f"frame{frame}"), number
+            )
         facts += _images(folder, subject, variant, phone, shape, number)
         records += _growth(replace(about, resolution=""), number)
     return _write(folder / FOLDER / f"{name}.jsonl", records, facts, name)
+
+
+def _megapixels(size: str) -> float:
+    width, _, height = size.partition("x")
+    return int(width) * int(height) / 1e6
 
 
 def _made(kind: Evidence, about: Key) -> Provenance:
@@ -161,11 +173,18 @@ def _costs(about: Key, ms: float, *, off: bool) -> list[Taken]:
     return [_taken(about, "time", estimate), _taken(about, "place", placement)]
 
 
+@functools.cache
+def _file_sha256(variant: str) -> str:
+    dtype = "int8" if "int8" in variant else "float32"
+    return evidence.sha256_of(models.unet(size_px=64, dtype=dtype))
+
+
 def _taken(about: Key, verb: str, answer: Estimate | Placement) -> Taken:
     request = f"{verb} {about.device} {about.subject} {about.variant} {about.resolution}"
     return Taken(
         **vars(about), request=evidence.sha256_of(request.encode()), verb=verb,
-        file_sha256="ab" * 32, kind=type(answer).__name__, answer=schema.dump(answer),
+        file_sha256=_file_sha256(about.variant), kind=type(answer).__name__,
+        answer=schema.dump(answer),
     )  # fmt: skip
 
 
@@ -229,10 +248,15 @@ def _images(
         made = _noisy(blessed.fp32_output, seed)
         np.save(folder / FOLDER / "images" / f"{request}.0.npy", made)
         about = Key(
-            device=phone, delegate="nnapi", subject=subject, variant=variant, resolution=SIZES[0]
+            device=phone,
+            delegate="nnapi",
+            subject=subject,
+            variant=variant,
+            resolution=shape.sizes[0],
         )
         yield Taken(
-            **vars(about), request=request, verb="run", file_sha256="ab" * 32, kind="Output",
+            **vars(about), request=request, verb="run", kind="Output",
+            file_sha256=_file_sha256(variant),
             answer={
                 "provenance": schema.dump(_made(Evidence.PHONE, about)), "outputs": [""],
                 "inputs_sha256": blessed.inputs.sha256,

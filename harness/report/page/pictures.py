@@ -14,6 +14,7 @@ from PIL import Image
 from harness import fact_files, fidelity, goldens, images, measures, samples, subjects
 from harness.errors import HarnessError, ModelError, StackMissing
 from harness.fact_lines import Taken
+from harness.fidelity import Fidelity
 from harness.goldens import Golden
 from harness.images import Output, Pixels
 from harness.report.page.merging import Merged
@@ -43,6 +44,7 @@ class Look:
         worst_tile: Left, top, width and height of the worst tile, as shares of the image.
         figures: Names and values of what it is from FP32.
         to_sharp: The same from the sharp target; empty where there is none.
+        sharp_db: PSNR to the sharp target, or None.
     """
 
     variant: str
@@ -53,6 +55,7 @@ class Look:
     worst_tile: tuple[float, float, float, float]
     figures: tuple[tuple[str, str], ...]
     to_sharp: tuple[tuple[str, str], ...]
+    sharp_db: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +65,7 @@ class Frame:
     Attributes:
         subject: Name of the subject.
         name: Name of the frame.
+        resolution: Its size.
         degraded: Number of the image that the model was given.
         fp32: Number of the blessed FP32 output, or of the first one where there is no FP32.
         sharp: Number of the sharp target, or None.
@@ -71,6 +75,7 @@ class Frame:
 
     subject: str
     name: str
+    resolution: str
     degraded: int
     fp32: int
     sharp: int | None
@@ -197,6 +202,7 @@ def _frame(
     return Frame(
         subject=subject,
         name=golden.name,
+        resolution=str(golden.size),
         degraded=store.add(_eight_bits(golden.inputs.single, images.UNIT_RANGE)),
         fp32=store.add(_eight_bits(golden.fp32_output, span)),
         sharp=None if golden.target is None else store.add(_eight_bits(golden.target, span)),
@@ -210,6 +216,9 @@ def _look(
 ) -> Look:
     span, reference = golden.output_range, golden.fp32_output
     match = fidelity.compare(pixels, reference, output_range=span)
+    target, sharp = golden.target, None
+    if target is not None:
+        sharp = fidelity.compare(pixels, target, output_range=span)
     got, wanted = fidelity.on_display(pixels, reference, span)
     error = np.abs(got - wanted).max(axis=3)[0] / ERROR_WHITE
     height, width = pixels.shape[1:3]
@@ -225,16 +234,18 @@ def _look(
             left / width, top / height,
             min(tile, width - left) / width, min(tile, height - top) / height,
         ),
-        figures=tuple(_figures(pixels, reference, span)),
-        to_sharp=() if golden.target is None else tuple(_figures(pixels, golden.target, span)),
+        figures=tuple(_figures(pixels, reference, span, match)),
+        to_sharp=() if target is None or sharp is None else tuple(
+            _figures(pixels, target, span, sharp)
+        ),
+        sharp_db=sharp.psnr_db if sharp is not None else None,
     )  # fmt: skip
 
 
 def _figures(
-    pixels: Pixels, reference: Pixels, span: tuple[float, float]
+    pixels: Pixels, reference: Pixels, span: tuple[float, float], match: Fidelity
 ) -> Iterator[tuple[str, str]]:
     """Yield PSNR, relative L2, the worst tile's PSNR, and SSIM where it can be had here."""
-    match = fidelity.compare(pixels, reference, output_range=span)
     yield "PSNR", f"{match.psnr_db:.2f} dB"
     yield "relative L2", f"{match.relative_l2:.3g}"
     edge = fidelity.TILE_PX

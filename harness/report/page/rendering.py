@@ -16,7 +16,7 @@ from markupsafe import Markup
 from harness import text
 from harness.errors import HarnessError
 from harness.history.entries import RunEntry
-from harness.report.page import data, story
+from harness.report.page import compression, data, story
 from harness.report.page.cells import Cell, Class, cells
 from harness.report.page.charts import Chart
 from harness.report.page.comparing import Comparison, Stack, compare, stacks
@@ -89,9 +89,9 @@ def render(
     merged = merge(results)
     found = cells(merged.records, merged.unrecorded)
     comparison = compare(found, against) if against else None
-    drawn = _draw(merged, comparison)
-    over_time = trends(results, past) if past else None
     shown = gallery(merged, golden_dir, whole=whole)
+    drawn = _draw(merged, comparison, shown, golden_dir)
+    over_time = trends(results, past) if past else None
     styles = Markup(_static("page.css"))
     scripts = [Markup(_static(name)) for name in ("echarts.common.min.js", "page.js")]
     return _environment().get_template("page.html.j2").render(
@@ -136,11 +136,18 @@ class _Drawn:
         planes: Quality against latency.
         growths: Latency against resolution.
         stacks: Placement strips.
+        compression: What each variant saves, and what it costs.
     """
 
     planes: tuple[Chart, ...]
     growths: tuple[Chart, ...]
     stacks: tuple[Stack, ...]
+    compression: tuple[compression.Row, ...]
+
+    @property
+    def variants(self) -> tuple[str, ...]:
+        """Return the variants that the rows of compression have, each once."""
+        return tuple(dict.fromkeys(name for row in self.compression for name in row.variants))
 
     @property
     def charts(self) -> tuple[Chart, ...]:
@@ -153,13 +160,16 @@ class _Drawn:
         return tuple(strip for stack in self.stacks for _, strip in stack.strips)
 
 
-def _draw(merged: Merged, comparison: Comparison | None) -> _Drawn:
+def _draw(
+    merged: Merged, comparison: Comparison | None, shown: Gallery, golden_dir: Path
+) -> _Drawn:
     timed = timings(merged.facts)
     placed = placements(merged.facts)
     return _Drawn(
         planes=planes(merged, timed, comparison),
         growths=growths(merged, timed, placed, spills(merged.facts)),
         stacks=stacks(strips(placed, timed), comparison),
+        compression=compression.rows(merged, timed, shown.frames, golden_dir),
     )
 
 
