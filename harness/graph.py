@@ -98,6 +98,7 @@ def _read_model(data: bytes) -> Graph:
         outputs=_integers(subgraph.OutputsAsNumpy()),
         size_bytes=len(data),
         signature=_read_signature(model),
+        name=text.line((subgraph.Name() or b"").decode("utf-8", errors="replace"), text.NAME),
     )
     _check_wiring(graph)
     if graph.weight_bytes > _SHARING_MAX * len(data):

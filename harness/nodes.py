@@ -96,6 +96,7 @@ class Graph:
         size_bytes: Of the file.
         believed: Ops whose output shapes no rule can tell; the file is believed there.
         signature: Names that the file's one signature gives to inputs and outputs, by tensor.
+        name: Name of the subgraph, or ''.
     """
 
     tensors: tuple[Tensor, ...]
@@ -105,6 +106,7 @@ class Graph:
     size_bytes: int
     believed: tuple[int, ...] = ()
     signature: Mapping[int, str] = field(default_factory=dict)
+    name: str = ""
 
     @functools.cached_property
     def input_names(self) -> tuple[str, ...]:

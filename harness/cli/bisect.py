@@ -11,7 +11,7 @@ import numpy as np
 from harness import culprit, images, resizing, samples, subjects
 from harness import model as models
 from harness.cli import shared
-from harness.culprit import Run
+from harness.culprit import Run, Search
 from harness.errors import ConfigError
 from harness.evidence import Evidence
 from harness.images import Pixels
@@ -54,30 +54,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print the error along the graph; ends with 1 if an op leaves the tolerance."""
     target = shared.one_target(shared.load_profiles(options), options.device)
-    model = models.load(options.model)
-    path, reference = options.model, model
-    if options.against == "fp32":
-        path = options.reference or _fp32_of(options.model)
-        reference = models.load(path)
-    arithmetic = _arithmetic(target)
-    if arithmetic.run is xnnpack.execute and model == reference:
-        raise ConfigError(_same(target, against_cpu=options.against == "cpu"))
-    found = culprit.search(
-        model,
-        reference,
-        _frame(options, model),
-        run=arithmetic.run,
-        run_reference=xnnpack.execute,
+    found = searched(
+        options.model,
+        target,
+        reference=options.model if options.against == "cpu" else options.reference,
+        frame=options.frame,
         tolerance_db=options.tolerance_db,
     )
-    print(f"{options.model.name}: {arithmetic.name} [{arithmetic.evidence.value}]")
-    print(f"reference, {path.name}: {_CPU_KERNELS}")
-    print("\n".join(culprit.lines(found)))
-    return 1 if found.culprit else 0
+    how = found.arithmetic
+    print(f"{options.model.name}: {how.name} [{how.evidence.value}]")
+    print(f"reference, {found.reference.name}: {_CPU_KERNELS}")
+    print("\n".join(culprit.lines(found.search)))
+    return 1 if found.search.culprit else 0
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Arithmetic:
+class Arithmetic:
     """What stands in for a phone's arithmetic.
 
     Attributes:
@@ -91,22 +83,77 @@ class _Arithmetic:
     run: Run
 
 
-def _arithmetic(target: Target) -> _Arithmetic:
+@dataclass(frozen=True, kw_only=True)
+class Searched:
+    """The error along a graph, and what it is held against.
+
+    Attributes:
+        search: The error of each op.
+        arithmetic: What stood in for the phone's.
+        reference: The file that says what is right.
+    """
+
+    search: Search
+    arithmetic: Arithmetic
+    reference: Path
+
+
+def searched(
+    path: Path,
+    target: Target,
+    *,
+    reference: Path | None = None,
+    frame: Path | None = None,
+    tolerance_db: float = culprit.TOLERANCE_DB,
+) -> Searched:
+    """Follow the error of a model along its graph by the strongest arithmetic of this host.
+
+    Args:
+        path: The model.
+        target: Whose arithmetic is in question.
+        reference: What is right, on the CPU kernels of this host; None for the FP32 variant of
+            the model's subject. The model itself compares two arithmetics.
+        frame: An image; None for the first frame of its subject, else noise.
+        tolerance_db: Least signal to error of an inner tensor.
+
+    Raises:
+        ConfigError: there is no reference, or a comparison would prove nothing.
+        ModelError: the two models have no ops in common, or one does not take the frame.
+        DeviceError: what runs them failed.
+    """
+    model = models.load(path)
+    right = reference or _fp32_of(path)
+    other = model if right == path else models.load(right)
+    arithmetic = _arithmetic(target)
+    if arithmetic.run is xnnpack.execute and model == other:
+        raise ConfigError(_same(target, against_cpu=right == path))
+    search = culprit.search(
+        model,
+        other,
+        _frame(path, frame, model),
+        run=arithmetic.run,
+        run_reference=xnnpack.execute,
+        tolerance_db=tolerance_db,
+    )
+    return Searched(search=search, arithmetic=arithmetic, reference=right)
+
+
+def _arithmetic(target: Target) -> Arithmetic:
     """Return what stands in for the phone's arithmetic."""
     if target.delegate == "qnn":
-        return _Arithmetic(
+        return Arithmetic(
             name=f"Qualcomm's HTP simulator for {target}",
             evidence=Evidence.VENDOR,
             run=functools.partial(_on, qnn.execute, target),
         )
     if target.delegate == "gpu":
-        return _Arithmetic(
+        return Arithmetic(
             name=f"LiteRT's GPU accelerator on software Vulkan for {target}",
             evidence=Evidence.VENDOR,
             run=functools.partial(_on, mldrift.execute, target),
         )
     stands_in = "" if target.delegate == "cpu" else f"; {target.delegate}'s own is not at hand"
-    return _Arithmetic(
+    return Arithmetic(
         name=f"{_CPU_KERNELS} for {target}{stands_in}",
         evidence=Evidence.HOST,
         run=xnnpack.execute,
@@ -157,16 +204,15 @@ def _fp32_of(model: Path) -> Path:
     return subject.reference.path
 
 
-def _frame(options: argparse.Namespace, model: Model) -> Pixels:
+def _frame(path: Path, frame: Path | None, model: Model) -> Pixels:
     """Return the frame to compare on, of the model's own size."""
     shape = resizing.image_shape(model.graph)
-    if options.frame is not None:
-        return _cut(images.load(options.frame), shape, str(options.frame))
-    if (options.model.resolve().parent / SUBJECT_FILE).exists():
-        subject = _subject_of(options.model)
+    if frame is not None:
+        return _cut(images.load(frame), shape, str(frame))
+    if (path.resolve().parent / SUBJECT_FILE).exists():
+        subject = _subject_of(path)
         for name in samples.names(subject):
-            frame = samples.load(subject, name).frame
-            return _cut(frame, shape, name)
+            return _cut(samples.load(subject, name).frame, shape, name)
     return np.random.default_rng(_SEED).random(shape).astype(np.float32)
 
 

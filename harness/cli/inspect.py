@@ -11,11 +11,13 @@ from rich.console import Console
 from rich.table import Table
 
 from harness import api, profiles, quantization, schema
-from harness.cli import inspect_pixels, shared
+from harness.cli import inspect_explorer, inspect_pixels, shared
 from harness.cli.inspect_pixels import Match
+from harness.errors import ConfigError
 from harness.graph import Graph
 from harness.latency import Estimate
 from harness.placement import CPU, UNKNOWN, NodePlacement, Placement
+from harness.profiles import Target
 from harness.text import counted
 
 _COSTLY = 3
@@ -34,23 +36,36 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="say where each op runs; `all` compares every delegate of every phone",
     )
     parser.add_argument("--size", metavar="WxH", help="resolution, default the model's own")
+    parser.add_argument(
+        "--model-explorer",
+        type=Path,
+        metavar="DIR",
+        help="write unit, reason, estimated ms and error of each op as node data for Google's "
+        "Model Explorer; wants --device",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
     shared.add_profile_dirs(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Print the model's ops, or its placement."""
+    if options.model_explorer is not None and not options.device:
+        raise ConfigError("--model-explorer wants --device=NAME: whose units and times to write")
     model = api.load(options.model)
     if options.size is not None or options.device:
         model = model.asked(options.size)
     graph = model.graph
     found = api.inspect(model, options.device, profiles=options.profiles)
     placements, estimates = found.placements, found.estimates
-    matches: Mapping[str, Match | str] = {}
+    targets: tuple[Target, ...] = ()
     if options.device:
         known = profiles.of_project(options.profiles)
         targets = profiles.select(known, profiles.every_delegate(options.device))
-        matches = inspect_pixels.known(options.model, targets, model.size)
+    if options.model_explorer is not None:
+        for line in inspect_explorer.write(options.model, found, targets, options.model_explorer):
+            shared.console().print(line, soft_wrap=True)
+        return 0
+    matches = inspect_pixels.known(options.model, targets, model.size) if targets else {}
     if options.json:
         print(json.dumps(_as_json(graph, placements, estimates, matches), indent=1))
         return 0

@@ -15,6 +15,7 @@ from PIL import Image
 
 from harness import extras, text
 from harness.errors import HarnessError, StackMissing
+from harness.report.colours import COLOURS
 from harness.report.page import planes
 from harness.report.page.charts import SYMBOLS
 from harness.report.page.merging import merge
@@ -32,13 +33,6 @@ if TYPE_CHECKING:
 _DPI = 110
 _MARKERS = dict(zip(SYMBOLS, "os^DPvh", strict=True))
 """Of matplotlib, by symbol of the page's charts."""
-_COLOURS = {
-    "--series0": "#0b61c4", "--series1": "#b34700", "--series2": "#7a3fd0", "--series3": "#1a7f37",
-    "--series4": "#b02a7a", "--series5": "#0f766e", "--series6": "#8a6100",
-    "unit-cpu": "#c11a23", "unit-xnnpack": "#8a6100", "unit-unknown": "#57606a",
-    "unit-acc0": "#1a7f37", "unit-acc1": "#0b61c4", "unit-acc2": "#7a3fd0", "unit-acc3": "#0f766e",
-}  # fmt: skip
-"""The page's colours in its light theme."""
 _LOOKS = 3
 """Most outputs of variants beside each other; those that are farthest from FP32."""
 _NAME = 80
@@ -119,7 +113,7 @@ def _plane(plane: Plane) -> "Figure":
         if timing.low_ms is not None and timing.high_ms is not None:
             ends = [[timing.ms - timing.low_ms], [timing.high_ms - timing.ms]]
         axes.errorbar(
-            timing.ms, height, xerr=ends, fmt=_MARKERS[symbol], color=_COLOURS[colour],
+            timing.ms, height, xerr=ends, fmt=_MARKERS[symbol], color=COLOURS[colour],
             markersize=8, elinewidth=1, capsize=3, label=text.brief(point.name),
         )  # fmt: skip
     front = planes.pareto(plane.points)
@@ -159,7 +153,7 @@ def _strip(axes: "Axes", strip: Strip, widest: float) -> None:
         corner, size = (block.x_px, 0.0), (block.width_px, strip.height_px)
         hatch = "///" if block.fallback else None
         axes.add_patch(
-            Rectangle(corner, *size, facecolor=_COLOURS[block.style], edgecolor="white",
+            Rectangle(corner, *size, facecolor=COLOURS[block.style], edgecolor="white",
                       hatch=hatch, linewidth=0.3)
         )  # fmt: skip
         axes.text(

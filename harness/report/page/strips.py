@@ -114,8 +114,8 @@ def _strip(
 ) -> Strip:
     placement = group[0][1]
     nodes = placement.nodes
-    times = _times(len(nodes), shares)
-    marks = _marks(nodes)
+    times = times_of(len(nodes), shares)
+    marks = marks_of(nodes)
     changes = sum(a.unit != b.unit for a, b in itertools.pairwise(nodes))
     gap = _GAP_PX + (shares.get(_CROSSINGS, 0.0) * _SHARED_PX / changes if changes and times else 0)
     blocks: list[Block] = []
@@ -162,7 +162,7 @@ def _block(
     )
 
 
-def _times(ops: int, shares: Mapping[str, float]) -> list[float]:
+def times_of(ops: int, shares: Mapping[str, float]) -> list[float]:
     """Return the share of time of each op; nothing where the shares name no ops."""
     times = [0.0] * ops
     for label, share in shares.items():
@@ -177,7 +177,7 @@ def _times(ops: int, shares: Mapping[str, float]) -> list[float]:
     return times if any(times) else []
 
 
-def _marks(nodes: Sequence[NodePlacement]) -> dict[str, tuple[str, str]]:
+def marks_of(nodes: Sequence[NodePlacement]) -> dict[str, tuple[str, str]]:
     """Return letter and class of each unit; no two units have the same letter."""
     marks: dict[str, tuple[str, str]] = {}
     letters = {"C", "X", "?"}

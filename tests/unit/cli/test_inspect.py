@@ -228,3 +228,50 @@ def test_a_broken_subject_beside_a_model_is_said_and_ends_nothing(
     assert code == 0
     assert "PSNR of pixel4:cpu: " in out
     assert "subject.toml" in out
+
+
+def test_node_data_for_model_explorer_is_a_file_for_each_phone_and_quantity(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tiny.subject(tmp_path / "golden", tmp_path / "work")
+    made = tmp_path / "new" / "data"
+
+    code = tiny.command(
+        "inspect", folder / "int8_ptq.tflite", "--device=pixel4,pixel4:cpu",
+        "--model-explorer", made,
+    )  # fmt: skip
+
+    assert code == 0
+    names = {path.name.removesuffix(".json") for path in made.iterdir()}
+    assert names - {"pixel4-cpu.reason"} == {
+        f"pixel4-{delegate}.{name}"
+        for delegate in ("cpu", "nnapi")
+        for name in ("error", "ms", "unit")
+    }
+    errors = json.loads((made / "pixel4-cpu.error.json").read_text(encoding="utf-8"))
+    assert all(one["value"] > 0 for one in errors["main"]["results"].values())
+    assert "--node_data_paths=" in capsys.readouterr().out
+
+
+def test_node_data_without_an_fp32_file_says_why_there_is_no_error(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = tiny.command(
+        "inspect", folder / "transposed.tflite", "--device=pixel4", "--model-explorer",
+        folder / "data",
+    )  # fmt: skip
+
+    assert code == 0
+    assert sorted(path.name for path in (folder / "data").iterdir()) == [
+        f"pixel4-nnapi.{name}.json" for name in ("ms", "reason", "unit")
+    ]
+    assert "no error per op: " in capsys.readouterr().out
+
+
+def test_node_data_without_a_phone_is_one_error(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = tiny.command("inspect", folder / "portable.tflite", "--model-explorer", folder / "data")
+
+    assert code == 2
+    assert "--model-explorer wants --device=NAME" in capsys.readouterr().err
