@@ -42,8 +42,8 @@ class Record:
 
     @property
     def logs(self) -> tuple[float, ...]:
-        """Return the logarithms of its values."""
-        return tuple(math.log(value) for value in self.values)
+        """Return the logarithms of its values over the first one: in any unit the same."""
+        return tuple(math.log(value / self.values[0]) for value in self.values)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -53,12 +53,16 @@ def test_a_check_of_nothing_is_inconclusive(project: pytest.Pytester) -> None:
     assert result.parseoutcomes() == {"inconclusive": 2}
 
 
-def test_an_own_gate_has_a_column_in_the_summary(project: pytest.Pytester) -> None:
+def test_an_own_gate_is_in_the_summary_and_has_a_column_in_the_whole_table(
+    project: pytest.Pytester,
+) -> None:
     path = project.makepyfile(_OWN.replace("LIMIT", "1.0"))
 
-    result = project.runpytest("--device=pixel4", path)
+    short = project.runpytest("--device=pixel4", path)
+    whole = project.runpytest("--device=pixel4", "-v", path)
 
-    result.stdout.fnmatch_lines(["unet on pixel4:nnapi*", "variant *colour *verdict*"])
+    short.stdout.fnmatch_lines(["unet on pixel4:nnapi*", "Also kept by all: colour*"])
+    whole.stdout.fnmatch_lines(["unet on pixel4:nnapi*", "*variant *colour*"])
 
 
 def test_a_fail_outweighs_an_inconclusive_and_both_are_named(project: pytest.Pytester) -> None:
