@@ -13,6 +13,8 @@ from harness import child, flatbuffer, graph
 from harness.errors import ModelError
 from tests.models import ModelBuilder
 
+pytestmark = pytest.mark.slow
+
 _MANY = 4_900
 
 

@@ -17,6 +17,8 @@ from harness.errors import DeviceError
 from tests import needs, phones
 from tests.phones import Plugged
 
+pytestmark = pytest.mark.slow
+
 _HEADER = struct.Struct("<4sIIIII")
 ADBS = [
     pytest.param(str(Path(adbutils.__file__).parent / "binaries" / "adb"), id="bundled"),

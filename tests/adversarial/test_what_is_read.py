@@ -16,6 +16,8 @@ from harness import child, files, goldens, graph, images, ledger, results, schem
 from harness.errors import BlessedDataError, ConfigError, HarnessError, ModelError
 from tests import tiny
 
+pytestmark = pytest.mark.slow
+
 
 @dataclass(frozen=True, kw_only=True)
 class _Table:

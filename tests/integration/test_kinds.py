@@ -18,6 +18,8 @@ from harness.stacks import qnn
 from harness.verdict import Outcome
 from tests import kinds, models, needs, tiny
 
+pytestmark = pytest.mark.slow
+
 EDGE_PX = 48
 BURST = {
     "first.png": 0.0, "second.png": 8.0,

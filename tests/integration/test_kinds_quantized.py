@@ -11,6 +11,8 @@ from harness.verdict import Lack, Outcome
 from tests import kinds, models, tiny
 from tests.integration.test_kinds import KINDS, exchange, flat, outcomes, photograph
 
+pytestmark = pytest.mark.slow
+
 
 def alone(folder: Path, data: bytes, name: str = "net") -> Path:
     """Make a subject of one file and two photographs; return the folder of subjects."""

@@ -22,6 +22,8 @@ from harness.results import latest, load
 from tests import phones, tiny
 from tests.phones import PIXEL_4, SIZE, Plugged
 
+pytestmark = pytest.mark.slow
+
 TARGET = Target(profile=PIXEL_4, delegate="gpu")
 
 

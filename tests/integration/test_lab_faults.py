@@ -33,6 +33,8 @@ from harness.requests import Fact, Request, Verb
 from tests import aihub, phones
 from tests.phones import PIXEL_4, SIZE
 
+pytestmark = pytest.mark.slow
+
 TARGET = Target(profile=PIXEL_4, delegate="gpu")
 PATIENCE = Patience(tries=3, wait_s=0.01, timeout_s=10.0, limit_s=10.0)
 LIMIT_S = 240.0

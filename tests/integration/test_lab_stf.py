@@ -29,6 +29,8 @@ from harness.results import latest, load
 from tests import phones
 from tests.phones import PIXEL_4, SIZE, Plugged
 
+pytestmark = pytest.mark.slow
+
 TARGET = Target(profile=PIXEL_4, delegate="gpu")
 PATIENCE = Patience(tries=4, wait_s=0.01, timeout_s=5.0)
 

@@ -3,6 +3,7 @@
 import pytest
 
 
+@pytest.mark.slow  # a phone that was unplugged has 15 s to come back
 def test_a_serial_that_is_not_attached_never_passes_where_a_phone_is_demanded(
     project: pytest.Pytester,
 ) -> None:

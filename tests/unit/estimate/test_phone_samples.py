@@ -19,6 +19,8 @@ from harness.model import Model
 from harness.placement import Placement
 from tests.unit.estimate import phones
 
+pytestmark = pytest.mark.slow
+
 TARGET = phones.target("nnapi", phones.constants("nnapi", "float"))
 
 
