@@ -85,7 +85,8 @@ class PhoneSetup:
         Raises:
             ConfigError: the preset is unknown, or a delegate's line cannot be read.
         """
-        from harness.devices.benchmark.benchmark_tool import PAPER, STANDARD, ExternalDelegate
+        from harness.devices.benchmark.benchmark_tool import PAPER, STANDARD
+        from harness.devices.benchmark.delegate_flags import ExternalDelegate
         from harness.devices.benchmark.measuring import Measuring
 
         presets = {preset.name: preset for preset in (STANDARD, PAPER)}
@@ -122,8 +123,7 @@ def connect(
     Args:
         target: The phone and the delegate.
         origin: Where facts may come from; AUTO starts no adb server.
-        serial: The adb serial of one phone, or '' for any that fits the profile. The fake phone
-            is taken only by its serial.
+        serial: Adb serial of one phone, or '' for any that fits; a fake one only by its serial.
         phone_setup: How an attached phone is measured.
         parallel: Whether other processes of this run use the same phones.
         threads: Of this host's CPU kernels where they stand in, or 0 for one a core.

@@ -7,23 +7,19 @@ finding. What a phone measures is noisy: `changes` says what is a lasting change
 
 import enum
 import json
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from harness import changes, metrics, placement
+from harness import changes, placement
 from harness.changes import Night, Reading
-from harness.evidence import Evidence, sha256_of
+from harness.evidence import sha256_of
+from harness.history import levels
 from harness.history.entries import FactEntry, RunEntry, SeriesKey
 from harness.history.rows import Acknowledged
 from harness.placement import NodePlacement
 from harness.verdict import MovedOp, Outcome, Sense
 
-_SENSES = {metric.name: metric.sense for metric in metrics.ALL}
-_COUNTS = frozenset({"cpu_ops", "partitions", "placement_changes", "non_finite_values"})
-_DB = 20.0
-"""Decibels of a tenfold amplitude: dB are a logarithm already, and the rule takes one."""
 _SHOWN = 3
 _NAMES = (
     ("variant_sha256", "model"),  # as it was run: another one at each size
@@ -68,7 +64,7 @@ class Moved:
         if self.now == self.was:
             return self.outcome_was == Outcome.PASS.value != self.outcome_now
         grows = self.now > self.was
-        return grows is (sense_of(self.series.metric) is Sense.AT_MOST)
+        return grows is (levels.sense_of(self.series.metric) is Sense.AT_MOST)
 
     def __str__(self) -> str:
         """Return the change as one line, with the first of the ops that moved."""
@@ -126,14 +122,6 @@ class News:
         if self.acknowledged:
             lines.append(f"  acknowledged: {self.acknowledged}")
         return "\n".join(lines)
-
-
-def sense_of(metric: str) -> Sense:
-    """Return the side on which a metric is better; of an unknown one, less is.
-
-    The name of an output may stand before the metric's, as in `mask/iou`.
-    """
-    return _SENSES.get(metric.rpartition("/")[2], Sense.AT_MOST)
 
 
 def look_back(
@@ -213,15 +201,6 @@ def _end(move: Moved, later: Sequence[News]) -> str:
     return ""
 
 
-def is_exact(series: SeriesKey) -> bool:
-    """Return whether the facts of a series should repeat to the last digit."""
-    try:
-        repeats = Evidence(series.evidence).repeats
-    except ValueError:
-        repeats = False
-    return series.metric in _COUNTS or repeats
-
-
 @dataclass(frozen=True, kw_only=True)
 class _Known:
     fact: FactEntry
@@ -234,7 +213,7 @@ def _exact(runs: Sequence[RunEntry]) -> Iterator[News]:
     for run in runs:
         by_cause: dict[str, list[Moved]] = {}
         for fact in run.facts:
-            if fact.attempt or not is_exact(fact.series):
+            if fact.attempt or not levels.is_exact(fact.series):
                 continue
             before = known.get(fact.series)
             known[fact.series] = _Known(fact=fact, run=run)
@@ -339,8 +318,8 @@ def _of_phones(runs: Sequence[RunEntry]) -> Iterator[News]:
     for run in runs:
         nights: dict[str, _OneNight] = {}
         for fact in run.facts:
-            level = _level(fact.series, fact.value)
-            if is_exact(fact.series) or level is None:
+            level = levels.of(fact.series, fact.value)
+            if levels.is_exact(fact.series) or level is None:
                 continue
             phone = " ".join(filter(None, (fact.series.profile, fact.series.fingerprint)))
             night = nights.setdefault(phone, _OneNight(run=run))
@@ -359,8 +338,8 @@ def _of_phone(phone: str, told: Sequence[_OneNight]) -> Iterator[News]:
         moves = [
             Moved(
                 series=series[one.series],
-                was=_value(series[one.series], one.before),
-                now=_value(series[one.series], one.after),
+                was=levels.value(series[one.series], one.before),
+                now=levels.value(series[one.series], one.after),
             )
             for one in finding.moves
         ]
@@ -386,9 +365,9 @@ def _night(phone: str, told: _OneNight) -> Night:
             for name, value in parts.items()
             if name not in ("model", "device", "delegate")
         }
-        levels = [level for fact in facts if (level := _level(key, fact.value)) is not None]
+        found = [level for fact in facts if (level := levels.of(key, fact.value)) is not None]
         readings.append(
-            Reading(series=str(key), values=tuple(levels[:1]), confirming=tuple(levels[1:]))
+            Reading(series=str(key), values=tuple(found[:1]), confirming=tuple(found[1:]))
         )
     return Night(
         date=told.run.time_utc,
@@ -396,19 +375,3 @@ def _night(phone: str, told: _OneNight) -> Night:
         readings=tuple(readings),
         conditions=tuple(sorted(conditions.items())),
     )
-
-
-def _level(series: SeriesKey, value: float) -> float | None:
-    """Return a value as the rule takes it: above 0, more is worse; None where it has none."""
-    if series.metric.endswith("_db"):
-        sign = 1.0 if sense_of(series.metric) is Sense.AT_MOST else -1.0
-        value = math.pow(10.0, sign * max(-2000.0, min(2000.0, value)) / _DB)
-    return value if value > 0 else None
-
-
-def _value(series: SeriesKey, level: float) -> float:
-    """Return a level as its metric has it."""
-    if not series.metric.endswith("_db"):
-        return level
-    sign = 1.0 if sense_of(series.metric) is Sense.AT_MOST else -1.0
-    return sign * _DB * math.log10(level)

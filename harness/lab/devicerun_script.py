@@ -9,7 +9,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from harness.devices.benchmark import benchmark_tool
+from harness.devices.benchmark import benchmark_tool, delegate_flags
 from harness.devices.benchmark.benchmark_tool import Preset
 from harness.devices.benchmark.measuring import Measuring
 from harness.devices.phone import device_state, identity
@@ -148,7 +148,7 @@ def _command(script: Script, request: Request, measuring: Measuring) -> str:
     flags = [
         f"--graph={script.put(model.data, 'tflite')}",
         *benchmark_tool.run_flags(preset),
-        *benchmark_tool.delegate_flags(
+        *delegate_flags.ask_for(
             delegate,
             accelerator=pinned[0] if pinned and delegate == "nnapi" else "",
             allow_fp16=preset.allow_fp16,

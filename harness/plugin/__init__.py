@@ -40,31 +40,120 @@ FIXTURES = frozenset(
 )
 """What a test that is written for the harness asks for."""
 
-_SHORT = (
-    "--device",
-    "--origin",
-    "--serial",
-    "--lab",
-    "--yes",
-    "--subject",
-    "--jobs",
-    "--resume",
-    "--history",
-    "--report",
-    "--sign",
-    "--against",
-    "--shard",
-)
 _ABOUT = """on-device models against the phones they ship to
 
 Example: pytest --device=pixel4:gpu --subject=deblur_unet --strict
 
 --device, --origin, --serial, --lab, --yes, --subject, --jobs, --resume, --history, --report,
---sign and --against are short for the options below, where the project has no option of that
-name. With --strict an INCONCLUSIVE ruling fails. Ini keys: golden_dir, profile_dirs,
+--sign, --against and --shard are short for the options below, where the project has no option of
+that name. With --strict an INCONCLUSIVE ruling fails. Ini keys: golden_dir, profile_dirs,
 benchmark_tool, litert_tools, npu_libraries, benchmark_preset, external_delegates, labs,
 lab_consent, history, nightly, against; with harness_ before the name where the project has a key
 of that name. Options"""
+
+
+def _jobs(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of processes, 1 or more")
+    return int(text)
+
+
+def _run_id(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9-]{1,64}", text):
+        raise argparse.ArgumentTypeError("an id is 1 to 64 letters, digits and dashes")
+    return text
+
+
+_OPTIONS: dict[str, dict[str, Any]] = {
+    "device": {
+        "action": "append",
+        "default": [],
+        "metavar": "NAME[:DELEGATE]",
+        "help": (
+            "phone to test, such as pixel4 or pixel4:gpu; repeat, separate by commas, or name "
+            "several with a pattern, such as 'galaxy_*', '*:cpu', `all` or all:cpu"
+        ),
+    },
+    "origin": {
+        "choices": ("auto", "phone", "emulated"),
+        "default": "auto",
+        "help": (
+            "where facts come from: a phone if one is attached (auto), only a phone, only this "
+            "host; default auto"
+        ),
+    },
+    "serial": {
+        "metavar": "SERIAL",
+        "help": "adb serial of the phone to use",
+    },
+    "lab": {
+        "action": "append",
+        "default": [],
+        "metavar": "NAME[:ARG]",
+        "help": (
+            "ask the phones of a lab: adb:HOST:PORT (repeatable), stf:URL, "
+            "devicerun:PROJECT/DEVICE, aihub; default the ini key labs, else this host"
+        ),
+    },
+    "yes": {
+        "action": "store_true",
+        "help": "agree to what a lab asks first, as the ini key lab_consent does",
+    },
+    "subject": {
+        "default": "*",
+        "metavar": "GLOB",
+        "help": (
+            "subjects to test, such as deblur_* or deblur_unet.int8_ptq; a variant that is "
+            "spelled out is tested even where it does not ship"
+        ),
+    },
+    "jobs": {
+        "type": _jobs,
+        "metavar": "N",
+        "help": "cores that emulated phones are asked on, as many at one time; default all",
+    },
+    "resume": {
+        "action": "store_true",
+        "help": "take over the facts of the last unfinished run of the same plan",
+    },
+    "history": {
+        "metavar": "URL",
+        "help": (
+            "take the run into a history at its end: SQLite file or postgresql://...; default "
+            "the ini key history, else none"
+        ),
+    },
+    "against": {
+        "metavar": "REV|RUN",
+        "help": (
+            "judge a change: only variants that differ from a git revision or folder of subjects, "
+            "each beside what it was; or every variant beside what a run found, by its id or "
+            "results file; default the ini key against, else none"
+        ),
+    },
+    "shard": {
+        "metavar": "N/COUNT",
+        "help": (
+            "judge one part of the plan, such as 2/4; the parts cost about the same, and together "
+            "they are the plan"
+        ),
+    },
+    "report": {
+        "metavar": "FILE",
+        "help": "draw the run as one self-contained HTML page at its end",
+    },
+    "sign": {
+        "metavar": "KEY",
+        "help": "sign the run at its end with an Ed25519 key in PEM; `harness verify` checks it",
+    },
+    "run-id": {
+        "type": _run_id,
+        "metavar": "ID",
+        "help": "id of the run in its records, for who must find it again; default one made up",
+    },
+}
+"""By their names without `--harness-`; those in `_SHORT` are understood without it too."""
+_SHORT = tuple(f"--{name}" for name in _OPTIONS if name != "run-id")
 _INI: dict[str, dict[str, Any]] = {
     "golden_dir": {"help": "folder of <subject>/subject.toml, default golden", "default": ""},
     "profile_dirs": {"help": "more folders of device profiles", "type": "paths", "default": []},
@@ -117,107 +206,15 @@ class Hooks:
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options; without `--device` they are all that this plugin adds."""
     group = parser.getgroup("device harness", f"device harness: {_ABOUT}")
-    group.addoption(
-        "--harness-device",
-        action="append",
-        default=[],
-        metavar="NAME[:DELEGATE]",
-        help="phone to test, such as pixel4 or pixel4:gpu; repeat, separate by commas, or name "
-        "several with a pattern, such as 'galaxy_*', '*:cpu', `all` or all:cpu",
-    )
-    group.addoption(
-        "--harness-origin",
-        choices=("auto", "phone", "emulated"),
-        default="auto",
-        help="where facts come from: a phone if one is attached (auto), only a phone, only this "
-        "host; default auto",
-    )
-    group.addoption("--harness-serial", metavar="SERIAL", help="adb serial of the phone to use")
-    group.addoption(
-        "--harness-lab",
-        action="append",
-        default=[],
-        metavar="NAME[:ARG]",
-        help="ask the phones of a lab: adb:HOST:PORT (repeatable), stf:URL, "
-        "devicerun:PROJECT/DEVICE, aihub; default the ini key labs, else this host",
-    )
-    group.addoption(
-        "--harness-yes",
-        action="store_true",
-        help="agree to what a lab asks first, as the ini key lab_consent does",
-    )
-    group.addoption(
-        "--harness-subject",
-        default="*",
-        metavar="GLOB",
-        help="subjects to test, such as deblur_* or deblur_unet.int8_ptq; a variant that is "
-        "spelled out is tested even where it does not ship",
-    )
-    group.addoption(
-        "--harness-jobs",
-        type=_jobs,
-        metavar="N",
-        help="cores that emulated phones are asked on, as many at one time; default all",
-    )
-    group.addoption(
-        "--harness-resume",
-        action="store_true",
-        help="take over the facts of the last unfinished run of the same plan",
-    )
-    group.addoption(
-        "--harness-history",
-        metavar="URL",
-        help="take the run into a history at its end: SQLite file or postgresql://...; default "
-        "the ini key history, else none",
-    )
-    group.addoption(
-        "--harness-against",
-        metavar="REV|RUN",
-        help="judge a change: only variants that differ from a git revision or folder of subjects, "
-        "each beside what it was; or every variant beside what a run found, by its id or results "
-        "file; default the ini key against, else none",
-    )
-    group.addoption(
-        "--harness-shard",
-        metavar="N/COUNT",
-        help="judge one part of the plan, such as 2/4; the parts cost about the same, and together "
-        "they are the plan",
-    )
-    group.addoption(
-        "--harness-report",
-        metavar="FILE",
-        help="draw the run as one self-contained HTML page at its end",
-    )
-    group.addoption(
-        "--harness-sign",
-        metavar="KEY",
-        help="sign the run at its end with an Ed25519 key in PEM; `harness verify` checks it",
-    )
-    group.addoption(
-        "--harness-run-id",
-        type=_run_id,
-        metavar="ID",
-        help="id of the run in its records, for who must find it again; default one made up",
-    )
+    for name, details in _OPTIONS.items():
+        group.addoption(f"--harness-{name}", **details)
     for name, details in _INI.items():
         parser.addini(f"harness_{name}", **details)
-
-
-def _run_id(text: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9-]{1,64}", text):
-        raise argparse.ArgumentTypeError("an id is 1 to 64 letters, digits and dashes")
-    return text
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
     """Add the hooks that a conftest may answer."""
     pluginmanager.add_hookspecs(Hooks)
-
-
-def _jobs(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of processes, 1 or more")
-    return int(text)
 
 
 @pytest.hookimpl(wrapper=True)

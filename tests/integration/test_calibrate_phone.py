@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.devices.benchmark.benchmark_tool import ExternalDelegate
+from harness.devices.benchmark.delegate_flags import ExternalDelegate
 from harness.devices.phone.adb import Server
 from harness.estimate import phone_samples
 from harness.estimate.calibrate import STARTS, Sample, calibrate

@@ -10,7 +10,8 @@ import pytest
 from harness import sequential
 from harness.devices import measured
 from harness.devices.benchmark import tool_file
-from harness.devices.benchmark.benchmark_tool import PAPER, ExternalDelegate
+from harness.devices.benchmark.benchmark_tool import PAPER
+from harness.devices.benchmark.delegate_flags import ExternalDelegate
 from harness.devices.measured import Phone
 from harness.devices.phone.device_state import Contract
 from harness.devices.phone.lock import HOME

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from harness.devices.benchmark import benchmark_tool, failures, npu
+from harness.devices.benchmark import benchmark_tool, delegate_flags, failures, npu
 from harness.devices.benchmark.benchmark_tool import Preset
 from harness.devices.benchmark.measuring import Measuring
 from harness.devices.benchmark.npu import Npu
@@ -178,7 +178,7 @@ class Bench:
         fixed = [
             f"--graph={graph}",
             *benchmark_tool.run_flags(preset, flags=known),
-            *benchmark_tool.delegate_flags(
+            *delegate_flags.ask_for(
                 self.delegate,
                 accelerator=self.accelerator,
                 allow_fp16=preset.allow_fp16,

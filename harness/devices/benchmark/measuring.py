@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.devices.benchmark import benchmark_tool
-from harness.devices.benchmark.benchmark_tool import ExternalDelegate, Preset
+from harness.devices.benchmark.benchmark_tool import Preset
+from harness.devices.benchmark.delegate_flags import ExternalDelegate
 from harness.devices.benchmark.timing import Effort
 from harness.devices.phone.device_state import Contract
 from harness.sequential import Plan

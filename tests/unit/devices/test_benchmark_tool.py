@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.devices.benchmark import benchmark_result, benchmark_tool
-from harness.devices.benchmark.benchmark_tool import ExternalDelegate, Preset, Timings
+from harness.devices.benchmark import benchmark_result, benchmark_tool, delegate_flags
+from harness.devices.benchmark.benchmark_tool import Preset, Timings
+from harness.devices.benchmark.delegate_flags import ExternalDelegate
 from harness.errors import ConfigError, DeviceError
 
 BUILD_2020 = """STARTING!
@@ -195,7 +196,7 @@ def test_flags_that_an_old_build_ignores_are_named():
 
 
 def test_nnapi_is_asked_for_by_accelerator_without_its_cpu():
-    flags = benchmark_tool.delegate_flags("nnapi", accelerator="google-edgetpu", allow_fp16=True)
+    flags = delegate_flags.ask_for("nnapi", accelerator="google-edgetpu", allow_fp16=True)
 
     assert flags == (
         "--use_nnapi=true", "--nnapi_allow_fp16=true",
@@ -206,15 +207,15 @@ def test_nnapi_is_asked_for_by_accelerator_without_its_cpu():
 def test_a_flag_that_the_build_lacks_is_left_out_but_its_delegate_is_an_error():
     old = frozenset({"use_nnapi"})
 
-    assert benchmark_tool.delegate_flags("nnapi", accelerator="", allow_fp16=True, flags=old) == (
+    assert delegate_flags.ask_for("nnapi", accelerator="", allow_fp16=True, flags=old) == (
         "--use_nnapi=true",
     )
     with pytest.raises(ConfigError, match="--use_xnnpack"):
-        benchmark_tool.delegate_flags("cpu", accelerator="", allow_fp16=False, flags=old)
+        delegate_flags.ask_for("cpu", accelerator="", allow_fp16=False, flags=old)
 
 
 def test_an_external_delegate_is_loaded_by_path_and_options():
-    flags = benchmark_tool.delegate_flags(
+    flags = delegate_flags.ask_for(
         "qnn",
         accelerator="",
         allow_fp16=True,
@@ -229,7 +230,7 @@ def test_an_external_delegate_is_loaded_by_path_and_options():
 
 def test_a_delegate_the_tool_does_not_know_needs_its_library():
     with pytest.raises(ConfigError, match="library"):
-        benchmark_tool.delegate_flags("qnn", accelerator="", allow_fp16=True)
+        delegate_flags.ask_for("qnn", accelerator="", allow_fp16=True)
 
 
 def test_the_papers_preset_is_ten_runs_on_four_threads_in_fp16():
