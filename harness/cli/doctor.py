@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from rich.table import Table
 
 from harness import cache, extras
-from harness.cli import shared
+from harness.cli import doctor_gpu, shared
 from harness.devices.connect import PhoneSetup
 from harness.errors import ConfigError, StackMissing
 from harness.lab import aihub_venv
@@ -24,11 +24,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--serial", default="", help="also run the benchmark tool on this phone and check its flags"
     )
+    parser.add_argument(
+        "--gpu",
+        action="store_true",
+        help="with --serial: run graphs that drivers are known to compute wrongly, and compare "
+        "the phone's GPU and NPU with its CPU",
+    )
     shared.add_profile_dirs(parser)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print what can be done here and what lacks, after installing what is asked for."""
+    """Print what can be done here and what lacks, after installing what is asked for.
+
+    Raises:
+        ConfigError: a phone's GPU is to be checked, and none is named.
+    """
+    if options.gpu:
+        if not options.serial:
+            raise ConfigError("--gpu checks a phone: name it with --serial")
+        return doctor_gpu.run(options)
     if options.install == "arm64":
         arm64_sysroot.install(cache.root())
     elif options.install == "aihub":

@@ -157,6 +157,11 @@ class Phone:
         return self._delegate
 
     @property
+    def tool_sha256(self) -> str:
+        """Return the hash of the benchmark tool."""
+        return self._tool.sha256
+
+    @property
     def fingerprint(self) -> str:
         """Return model, serial and build of the phone, and the delegate."""
         return f"{self.identity} {self._delegate}"

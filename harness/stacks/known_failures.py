@@ -192,7 +192,7 @@ def _division_before_convolution(graph: Graph, op: Op) -> KnownFailure | None:
     return _failure(
         op,
         pattern="a division of 3 channels that a convolution reads: the padded 4th becomes 0/0",
-        seen="GPU delegates of MediaTek phones",
+        seen="GPU delegates of MediaTek phones; LiteRT 2.3.0 (WebGPU), measured here",
         source="tensorflow issue 55606",
         remedy="multiply by the reciprocal, or pad to 4 channels yourself",
     )

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from harness import profiles
+from harness.devices.drivers import graphs
 from harness.devices.emulated import Emulated
 from harness.fidelity import image_psnr_db
+from harness.inputs import Inputs
 from harness.model import Model
 from harness.profiles import Target
 from harness.stacks import mldrift, xnnpack
@@ -84,3 +86,18 @@ def test_the_gpu_takes_all_and_computes_it_wrongly_and_the_remedy_is_right(
     assert "computed wrongly by LiteRT" in placement.provenance.note
     assert right > 100.0
     assert "computed wrongly" not in device.place(remedy).provenance.note
+
+
+def test_the_graphs_for_phones_show_what_ml_drift_gets_wrong_here():
+    """Four of the eleven; the others were wrong on other drivers, or only in fp16."""
+    target = pixel4_gpu().target
+    wrong = set()
+    for case in graphs.cases():
+        inputs = Inputs(case.inputs).of_graph(case.model.graph)
+        right = xnnpack.execute(case.model, inputs)
+        made = mldrift.execute(case.model, target, inputs)
+        for got, wanted in zip(made, right, strict=True):
+            if not np.allclose(got, wanted, rtol=1e-3, atol=1e-3):
+                wrong.add(case.name)
+
+    assert wrong == {"pad_rank_3", "add_constant_rank_2", "add_shown_and_summed", "div_then_conv"}

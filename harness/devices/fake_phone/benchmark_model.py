@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from harness.devices.benchmark import benchmark_result
 from harness.devices.benchmark.benchmark_tool import Timings
-from harness.devices.fake_phone import faults, traces
+from harness.devices.fake_phone import faults, traces, wrong_ops
 from harness.devices.fake_phone.faults import Fault
 from harness.devices.fake_phone.folder import ENVIRONMENT, Folder, Switches
 from harness.evidence import sha256_of
@@ -170,7 +170,13 @@ def _infer(
         (folder.state / "clock_offset_s").write_text("-3600")
         times[-1] -= 3.6e9
     outputs = [
-        made(switches, interpreter.get_tensor(one["index"]), warmup + runs)
+        wrong_ops.made(
+            switches,
+            parse(model),
+            made(switches, interpreter.get_tensor(one["index"]), warmup + runs),
+            accelerated=traces.asked(flags)[0] not in ("", "XNNPACK"),
+            fp16="false" not in (flags.get("gpu_precision_loss_allowed"), flags["allow_fp16"]),
+        )
         for one in interpreter.get_output_details()
     ]
     samples = Samples(init_us=init_us, warmup_us=times[:warmup], timed_us=times[warmup:])

@@ -42,6 +42,7 @@ class Switches:
         latency_us: Microseconds of an inference by model (hex digits its SHA-256 begins with;
             '' is any), in place of the real ones; then the model runs once, for its output.
         noise_share: Spread of such latencies between runs of the tool (0..1).
+        wrong_ops: TFLite ops that an accelerator computes wrongly; `OP:fp16` only in fp16.
         later_error: What each output is off by in every inference but the first after loading.
         npu_error: What LiteRT says of the NPU before it goes on without, or ''.
         sentinel: What the sentinel workload counts in a second; a slow phone counts less.
@@ -54,6 +55,7 @@ class Switches:
     silent_fallback: bool = False
     latency_us: Mapping[str, float] = field(default_factory=dict)
     noise_share: float = 0.01
+    wrong_ops: tuple[str, ...] = ()
     later_error: float = 0.0
     npu_error: str = ""
     sentinel: int = 1_000_000

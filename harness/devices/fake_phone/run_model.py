@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
-from harness.devices.fake_phone import benchmark_model, faults
+from harness.devices.fake_phone import benchmark_model, faults, wrong_ops
 from harness.devices.fake_phone.faults import Fault
 from harness.devices.fake_phone.folder import ENVIRONMENT, LIBRARIES, Folder
 from harness.graph import Graph, parse
@@ -71,8 +71,16 @@ def _run(folder: Folder, flags: dict[str, str]) -> int:
     where = Path(flags["dump_output_folder"])
     where.mkdir(parents=True, exist_ok=True)
     made = {
-        i: benchmark_model.made(
-            folder.switches(), interpreter.get_tensor(details["index"]), int(flags["iterations"])
+        i: wrong_ops.made(
+            folder.switches(),
+            graph,
+            benchmark_model.made(
+                folder.switches(),
+                interpreter.get_tensor(details["index"]),
+                int(flags["iterations"]),
+            ),
+            accelerated=flags["accelerator"] != "cpu",
+            fp16=flags["gpu_precision"] != "fp32",
         )
         for i, details in zip(graph.outputs, interpreter.get_output_details(), strict=True)
     }
