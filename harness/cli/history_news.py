@@ -109,6 +109,8 @@ def past(address: str, days: int = DAYS) -> tuple[RunEntry, ...]:
 def _ack(options: argparse.Namespace) -> int:
     """Keep an acknowledgement of a finding that the history gives."""
     one = Acknowledged(finding=options.finding, because=options.because, until=options.until)
+    if one.until < datetime.datetime.now(datetime.UTC).date().isoformat():
+        raise ConfigError(f"--until={one.until} is over; name a day to come")
     with open_store(options.history) as store:
         known = {found.id for found in look_back(store, DAYS)}
         if one.finding not in known:

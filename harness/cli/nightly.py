@@ -14,7 +14,7 @@ import secrets
 import socket
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
@@ -23,10 +23,10 @@ from harness import child, files, ini, results, text, web
 from harness.cli import history_news
 from harness.errors import ConfigError, DeviceError, HarnessError
 from harness.history import runs
-from harness.history.entries import RunEntry
+from harness.history.entries import RunEntry, SeriesKey
 from harness.history.news import News
 from harness.history.opening import DEFAULT, open_store
-from harness.nightly import credentials, lock, mail, summary, webhook
+from harness.nightly import confirming, credentials, lock, mail, summary, webhook
 from harness.nightly.summary import Summary
 from harness.report import ruling
 from harness.report.page import rendering
@@ -39,6 +39,7 @@ _LIMIT_H = 10.0
 _HOUR_S = 3600.0
 _STRICT = 3
 _LOG = "nightly.log"
+_AGAIN = "nightly-again.args"
 _LOG_TAIL_BYTES = 4000
 _DEFAULTS: dict[str, Any] = {
     "device": [],
@@ -125,9 +126,10 @@ def run(options: argparse.Namespace) -> int:
     settings = _settings(options, project)
     receivers = _receivers(settings)
     with lock.held(project.folder):
-        told, found = _judge(settings, project.folder)
+        deadline = time.monotonic() + settings.limit_h * _HOUR_S
+        told, found = _judge(settings, project.folder, deadline)
         if found is not None:
-            told = _remember(told, found, settings, project)
+            told = _remember(told, found, settings, project, deadline)
             told = _draw(told, found, settings, project)
         refused = _tell(told, receivers)
     print(told)
@@ -203,16 +205,17 @@ def _nothing(sentence: str, command: Sequence[str] = ()) -> Summary:
     )
 
 
-def _judge(settings: argparse.Namespace, root: Path) -> tuple[Summary, Results | None]:
+def _judge(
+    settings: argparse.Namespace, root: Path, deadline: float
+) -> tuple[Summary, Results | None]:
     """Run pytest to its end, with one more attempt where it broke off, and sum up the run."""
     asked = [f"--harness-device={name}" for name in settings.device] + settings.arguments
     night = f"nightly-{secrets.token_hex(6)}"
     log = root / FOLDER / _LOG
-    deadline = time.monotonic() + settings.limit_h * _HOUR_S
     why, found, resumed = "", None, ""
     for attempt in range(1, _ATTEMPTS + 1):
         run_id = f"{night}-{attempt}"
-        ours = [f"--rootdir={root}", f"--harness-run-id={run_id}", "--color=no"]
+        ours = _ours(root, run_id)
         ours += ["--harness-resume"] if resumed else []
         why = _pytest([*ours, *asked], log, deadline - time.monotonic())
         path = results.of_id(root, run_id)
@@ -236,6 +239,11 @@ def _judge(settings: argparse.Namespace, root: Path) -> tuple[Summary, Results |
         troubles=(why,) if why else (),
         link=settings.link,
     ), found
+
+
+def _ours(root: Path, run_id: str) -> list[str]:
+    """Return the arguments that every run of a night has; it is taken into the history later."""
+    return [f"--rootdir={root}", f"--harness-run-id={run_id}", "--color=no", "-ohistory="]
 
 
 def _pytest(arguments: Sequence[str], log: Path, limit_s: float) -> str:
@@ -264,18 +272,65 @@ def _from_here(path: Path) -> str:
 
 
 def _remember(
-    told: Summary, found: Results, settings: argparse.Namespace, project: ini.Ini
+    told: Summary,
+    found: Results,
+    settings: argparse.Namespace,
+    project: ini.Ini,
+    deadline: float,
 ) -> Summary:
-    """Take the run into the history and look for news; what cannot be done is told."""
+    """Take the run into the history and look for news; what cannot be done is told.
+
+    What a phone measured off its level is measured again before, so that a change is told tonight.
+    """
     news: tuple[News, ...] = ()
+    entry, address = runs.entry(found), settings.history or project.text("history")
     try:
-        with open_store(settings.history or project.text("history")) as store:
-            store.add(runs.entry(found))
+        with open_store(address) as store:
+            off = confirming.off_level(entry, store.runs(days=settings.days))
+        if off:
+            entry, said = _measure_again(entry, found, off, settings, project.folder, deadline)
+            told = replace(told, left_out=(*told.left_out, said))
+        with open_store(address) as store:
+            store.add(entry)
             news = history_news.look_back(store, settings.days)
     except HarnessError as error:
         return replace(told, troubles=(*told.troubles, f"history: {error}"))
     regressions = sum(one.counts for one in news)
     return replace(told, news=summary.news(news), regressions=regressions)
+
+
+def _measure_again(
+    entry: RunEntry,
+    found: Results,
+    off: Collection[SeriesKey],
+    settings: argparse.Namespace,
+    root: Path,
+    deadline: float,
+) -> tuple[RunEntry, str]:
+    """Run the tests again whose numbers are off their level; return the run with both, and a line.
+
+    Everything else of the plan is deselected, whatever was asked of pytest.
+    """
+    wanted = {
+        record.test
+        for record in found.records
+        if record.verdict.provenance is not None
+        and runs.series_of(record, record.verdict.provenance) in off
+    }
+    rest = [f"--deselect={test}" for test in found.planned if test not in wanted]
+    listed = root / FOLDER / _AGAIN
+    listed.write_text("\n".join(rest), encoding="utf-8")  # a command line has no room for a plan
+    run_id = f"{found.run.id}-again"
+    asked = [f"--harness-device={name}" for name in settings.device] + settings.arguments
+    ours = [*_ours(root, run_id), f"@{listed}"] if rest else _ours(root, run_id)
+    why = _pytest([*ours, *asked], root / FOLDER / _LOG, deadline - time.monotonic())
+    path = results.of_id(root, run_id)
+    count = text.counted(len(off), "number")
+    if path is None:
+        return entry, f"{count} off the level, and not measured again: {why or 'no run'}"
+    again = confirming.confirmed(entry, runs.entry(results.load(path)), off)
+    taken = len(again.facts) - len(entry.facts)
+    return again, f"{count} off the level: measured again tonight, {taken} taken (run {run_id})"
 
 
 def _draw(told: Summary, found: Results, settings: argparse.Namespace, project: ini.Ini) -> Summary:

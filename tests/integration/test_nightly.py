@@ -4,6 +4,8 @@ import hashlib
 import json
 import os
 import shutil
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -12,9 +14,10 @@ pytest.importorskip("sqlalchemy", reason="the extra 'history' is not installed")
 
 import harness
 from harness import results
+from harness.history.entries import RunEntry
 from harness.history.store import Store
 from harness.nightly import lock
-from tests import tiny
+from tests import phones, tiny
 from tests.servers import Answer, web_server
 
 pytestmark = pytest.mark.history
@@ -198,3 +201,46 @@ def test_a_run_that_takes_too_long_is_stopped_and_told(
     assert night("--limit-h=0.005") == 2
 
     assert "no answer within" in capsys.readouterr().out
+
+
+@pytest.mark.adb
+def test_what_a_phone_measured_off_its_level_is_measured_again_the_same_night(
+    lab: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with (
+        phones.default_server(lab) as server,
+        phones.with_tool(lab / "phone", server) as fake,
+    ):
+        asked = (
+            "--", f"--harness-serial={fake.serial}", "--harness-subject=unet.fp32",
+            "test_latency.py", "test_fallback.py",
+        )  # fmt: skip
+        tiny.command("nightly", "--history=kept.db", *asked)
+        with Store.open(str(lab / "kept.db")) as store:
+            (first,) = store.runs()
+        faster = [
+            replace(fact, value=fact.value / 2, low=None, high=None)
+            for fact in first.facts
+            if fact.series.metric == "latency_ms"
+        ]
+        assert faster
+        with Store.open(str(lab / "seeded.db")) as store:
+            for night in range(1, 4):
+                when = datetime.now(UTC) - timedelta(days=night)
+                entry = RunEntry(id=f"n{night}", time_utc=when.isoformat(), facts=tuple(faster))
+                store.add(entry)
+        capsys.readouterr()
+        tiny.command("nightly", "--history=seeded.db", *asked)
+
+    with Store.open(str(lab / "seeded.db")) as store:
+        tonight = list(store.runs())[-1]
+    again = [fact.series for fact in tonight.facts if fact.attempt > 0]
+    assert again == [fact.series for fact in faster]
+    path = results.of_id(lab, f"{tonight.id}-again")
+    assert path is not None
+    assert {record.test.split("::")[0] for record in results.load(path).records} == {
+        "test_latency.py"
+    }
+    said = capsys.readouterr().out
+    assert "1 number off the level: measured again tonight, 1 taken" in said
+    assert "worse" in said

@@ -266,6 +266,8 @@ def test_only_a_finding_that_there_is_can_be_acknowledged(history, capsys):
 
     assert harness("ack", "c0ffee", *more) == 2
     assert "no finding" in capsys.readouterr().err
+    assert harness("ack", "c0ffee", "--because", "x", "--until", "2001-01-01") == 2
+    assert "is over" in capsys.readouterr().err
 
 
 def test_a_series_is_drawn_and_several_are_listed(history, capsys):
