@@ -12,6 +12,16 @@ from ai_edge_litert import schema_py_generated as schema
 from harness import flatbuffer
 from harness.errors import ModelError
 
+_CALLERS = frozenset(
+    getattr(schema.BuiltinOperator, name)
+    for name in (
+        "CALL", "CALL_ONCE", "IF", "WHILE", "STABLEHLO_CASE", "STABLEHLO_COMPOSITE",
+        "STABLEHLO_REDUCE", "STABLEHLO_REDUCE_WINDOW", "STABLEHLO_SCATTER", "STABLEHLO_SORT",
+        "STABLEHLO_WHILE",
+    )
+)  # fmt: skip
+"""Ops that run subgraphs."""
+
 
 def cut(
     model: bytes,
@@ -20,15 +30,17 @@ def cut(
     inputs: Sequence[int],
     outputs: Sequence[int],
     names: Mapping[int, str] | None = None,
+    called: bool = True,
 ) -> bytes:
     """Write some ops of a model as a model of its own.
 
     Args:
-        model: A .tflite with one subgraph.
+        model: A .tflite; its first subgraph is cut.
         ops: Indices of the ops to keep, in execution order.
         inputs: Indices of the tensors that are fed.
         outputs: Indices of the tensors that are read back, at least one.
         names: New names of tensors, by their index in `model`; the others keep theirs.
+        called: Whether to keep the subgraphs that ops call; without them it cannot be run.
 
     Returns:
         The bytes of the new .tflite, with its inputs and outputs in the order given.
@@ -58,7 +70,17 @@ def cut(
     subgraph.inputs = np.array([places[i] for i in inputs], dtype=np.int32)
     subgraph.outputs = np.array([places[i] for i in outputs], dtype=np.int32)
     part.subgraphs = [subgraph]
+    if called and any(_calls(whole, op) for op in kept_ops):
+        others = whole.subgraphs[1:]  # keep their numbers, by which ops call them
+        _move_buffers(whole, part, [tensor for one in others for tensor in one.tensors])
+        part.subgraphs += others
     return flatbuffer.pack(part)
+
+
+def _calls(whole: Any, op: Any) -> bool:
+    """Return whether an op runs a subgraph of the model."""
+    code = whole.operatorCodes[op.opcodeIndex]
+    return max(code.builtinCode, code.deprecatedBuiltinCode) in _CALLERS
 
 
 def _prepare(tensors: Mapping[int, Any], names: Mapping[int, str], inputs: Sequence[int]) -> None:

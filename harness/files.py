@@ -52,6 +52,25 @@ def read(path: Path, *, at_most_bytes: int, error: type[HarnessError]) -> bytes:
     return data
 
 
+def read_model(path: Path, *, error: type[HarnessError]) -> bytes:
+    """Return the bytes of a .tflite; what is larger than one is refused with what to do.
+
+    Raises:
+        HarnessError: of the kind given, as `read`.
+    """
+    try:
+        size_bytes = path.stat().st_size
+    except (OSError, ValueError):
+        size_bytes = 0  # `read` says what is wrong with it
+    if size_bytes > MODEL_BYTES_MAX:
+        raise error(
+            f"{path}: has {size_bytes / 2**20:.0f} MiB, and a .tflite of 2048 MiB or more is not "
+            "read, wherever its weights lie in it: a model is held in memory whole; export it with "
+            "weights of 16 or 8 bits, or in parts that are smaller"
+        )
+    return read(path, at_most_bytes=MODEL_BYTES_MAX, error=error)
+
+
 def write_whole(path: Path, data: bytes | memoryview) -> None:
     """Write a file so that other processes see it whole or not at all.
 

@@ -51,7 +51,7 @@ def read(path: Path) -> bytes:
     Raises:
         ModelError: the file is missing, no regular file or larger than a .tflite can be.
     """
-    return files.read(path, at_most_bytes=files.MODEL_BYTES_MAX, error=ModelError)
+    return files.read_model(path, error=ModelError)
 
 
 def parse(data: bytes, *, name: str = "model", packed_here: bool = False) -> Graph:
@@ -162,6 +162,11 @@ def _read_tensor(model: Any, tensor: Any, index: int, file: memoryview) -> Tenso
         raise ModelError(
             f"tensor {name!r:.80} names buffer {tensor.Buffer()}, which does not exist"
         )
+    if tensor.ExternalBuffer():
+        raise ModelError(
+            f"tensor {name!r:.80} has its data in another file{_external_file(model, tensor)}, "
+            "which the harness does not read; export the model with its weights inside"
+        )
     buffer = model.Buffers(tensor.Buffer())
     constant = flatbuffer.data_of(buffer, file) if tensor.Buffer() > 0 else None
     if buffer.Offset() > 1:
@@ -186,6 +191,18 @@ def _read_tensor(model: Any, tensor: Any, index: int, file: memoryview) -> Tenso
             f"and its constant data are {len(read.constant)}; export the model again"
         )
     return read
+
+
+def _external_file(model: Any, tensor: Any) -> str:
+    """Return the name of the file that a tensor's data lie in, or '' where none is said."""
+    for k in range(model.ExternalBuffersLength()):
+        buffer = model.ExternalBuffers(k)
+        if buffer.Id() == tensor.ExternalBuffer() and (
+            buffer.Group() < model.ExternalBufferGroupsLength()
+        ):
+            name = model.ExternalBufferGroups(buffer.Group()).Name() or b""
+            return f", {text.brief(name.decode(errors='replace'))!r}"
+    return ""
 
 
 def _read_quantization(quantization: Any) -> Quantization | None:

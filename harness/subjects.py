@@ -96,7 +96,7 @@ def _read_model(
     path: Path, _modified_ns: int, _size_bytes: int, inputs: tuple[InputSpec, ...]
 ) -> Model:
     """Read a file once for as long as it stays as it is, with what is derived from it."""
-    data = files.read(path, at_most_bytes=files.MODEL_BYTES_MAX, error=BlessedDataError)
+    data = files.read_model(path, error=BlessedDataError)
     return Model(name=str(path), data=data, inputs=inputs)
 
 
@@ -104,10 +104,14 @@ _AS_FILED = {Precision.INT8_QAT: Precision.INT8_PTQ}
 """How a precision looks in a file, where that is not its own: training leaves no trace there."""
 
 
+_SMALL = ("int8", "int4", "uint4", "int2")
+
+
 def precision_of(graph: Graph) -> Precision:
     """Tell the arithmetic of a model from its weights and activations.
 
-    Weights of 8 bits beside activations of 32 are `int8_dynamic`, whatever the file is called.
+    Weights of 8 bits or fewer beside activations of 32 are `int8_dynamic`, whatever the file is
+    called.
     """
     dtypes = {tensor.dtype for op in graph.ops for tensor in graph.runtime_inputs(op)}
     if "int16" in dtypes:
@@ -115,7 +119,7 @@ def precision_of(graph: Graph) -> Precision:
     if dtypes & {"int8", "uint8"}:
         return Precision.INT8_PTQ
     weights = [tensor for tensor in graph.tensors if tensor.constant is not None]
-    if any(t.dtype in ("int8", "int4") and t.quantization is not None for t in weights):
+    if any(t.dtype in _SMALL and t.quantization is not None for t in weights):
         return Precision.INT8_DYNAMIC
     return Precision.FP16 if any(t.dtype == "float16" for t in weights) else Precision.FP32
 

@@ -129,7 +129,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _bytes(path: Path) -> bytes:
-    return files.read(path, at_most_bytes=files.MODEL_BYTES_MAX, error=BlessedDataError)
+    return files.read_model(path, error=BlessedDataError)
 
 
 def _reference(subject: Subject, name: str) -> Reference:

@@ -226,6 +226,7 @@ def _write(
     """Write the whole folder, and return what is to be said about it."""
     frames.write(folder / "frames")
     (folder / "references").mkdir()
+    source = subject.reference.path
     copies = []
     for variant in subject.variants:
         copy = folder / f"{variant.name}.tflite"
@@ -238,7 +239,7 @@ def _write(
         frames=folder / "frames",
         references=folder / "references",
     )
-    made = {name: _reference(subject, name) for name in frames.names}
+    made = {name: _reference(subject, name, source) for name in frames.names}
     subject, notes = _with_ranges(subject, [one.outputs for one in made.values()], options)
     for one in made.values():
         blessed_outputs.store(subject, one.sample, one.outputs, one.last)
@@ -258,11 +259,13 @@ def _write(
     return notes
 
 
-def _reference(subject: Subject, name: str) -> Reference:
+def _reference(subject: Subject, name: str, source: Path) -> Reference:
+    """Return a sample and what the reference makes of it; what fails names the person's file."""
     try:
         return drift.reference(subject, name)
     except ModelError as error:
-        raise ModelError(f"{subject.reference.path.name}: {error}") from None
+        said = str(error).removeprefix(f"{subject.reference.path}: ")
+        raise ModelError(f"{source}: {said}") from None
 
 
 def _with_ranges(

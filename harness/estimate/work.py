@@ -111,8 +111,8 @@ def work_of(graph: Graph, op: Op, *, on_cpu: bool) -> Work:
     if op.name in _MOVES:
         return Work(kind=MOVE, operations=0)
     raise ModelError(
-        f"op #{op.index} {op.name} has no rule in the latency model; "
-        "add one to harness/estimate/work.py"
+        f"op #{op.index} {op.name} has no rule in the latency model, so nothing is estimated; "
+        "measure the model on a phone"
     )
 
 

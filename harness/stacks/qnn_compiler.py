@@ -161,6 +161,7 @@ def _split(model: bytes, graph: Graph, soc_model: str) -> Split:
         inputs=graph.inputs,
         outputs=graph.outputs,
         names={tensor.index: f"t{tensor.index}" for tensor in graph.tensors},
+        called=False,
     )
     with tempfile.TemporaryDirectory(prefix="harness-qnn-") as folder:
         output = Path(folder) / "out.tflite"

@@ -8,17 +8,22 @@ from typing import Any
 from numpy.typing import NDArray
 
 from harness import cache, placement
+from harness.errors import ModelError
 from harness.evidence import Evidence, Provenance, now_utc
 from harness.images import Pixels
 from harness.model import Model
 from harness.placement import CPU, NodePlacement, Placement
 from harness.stacks import feeding
 from harness.stacks.feeding import Values
+from harness.text import brief
 from harness.worker import Worker
 
 RUN_LIMIT_S = 120.0
 """Longest inference that is waited for; 16x8 kernels take about 3 s for 5 GMAC."""
 _MEMORY_MIB = 12_288
+_CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV")
+_UNKNOWN_WEIGHTS = ("int2", "uint4", "bfloat16", "float8_e4m3fn", "float8_e5m2")
+"""Source: ai-edge-litert 2.3.0 runs CONV_2D with int2 weights and returns 1e31."""
 
 
 @functools.cache
@@ -74,6 +79,7 @@ def execute_stored(
         ModelError: LiteRT refuses the model.
         DeviceError: the kernels crashed, hung or ran out of memory.
     """
+    _refuse_wrong_weights(model)
     made: list[NDArray[Any]] = worker().call(
         "execute", model.data, list(stored), fp16, threads, timeout_s=RUN_LIMIT_S
     )
@@ -87,6 +93,7 @@ def place(model: Model) -> Placement:
         ModelError: LiteRT refuses the model.
         DeviceError: LiteRT crashed or hung.
     """
+    _refuse_wrong_weights(model)
     key = cache.key_of(__name__, model.sha256, versions())
     taken: tuple[bool, ...] = cache.remember(
         "placement",
@@ -119,6 +126,21 @@ def place(model: Model) -> Placement:
             time_utc=now_utc(),
         ),
     )
+
+
+def _refuse_wrong_weights(model: Model) -> None:
+    """Refuse convolutions of weights that LiteRT takes for others, and computes garbage with."""
+    graph = model.graph
+    for op in graph.ops:
+        if op.name not in _CONVOLUTIONS or len(op.inputs) < 2 or op.inputs[1] < 0:
+            continue
+        weights = graph.tensors[op.inputs[1]]
+        if weights.dtype in _UNKNOWN_WEIGHTS:
+            raise ModelError(
+                f"{model.name}: op #{op.index} {op.name} has weights {brief(weights.name)!r} in "
+                f"{weights.dtype}, which LiteRT's kernel takes for another type; export them as "
+                "float32, float16, int8 or int4"
+            )
 
 
 @functools.cache

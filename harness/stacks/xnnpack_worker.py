@@ -2,6 +2,7 @@
 
 import functools
 import os
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from harness.worker import serve
 
 _THREADS_MAX = 4
 """More threads than this gain little on the frames of a gate."""
+_CUSTOM = re.compile(r"Encountered unresolved custom op: ([^ ]{1,256})\. ")
 _FORCE_FP16 = 0x7
 """XNNPACK delegate flags QS8 | QU8 | FORCE_FP16. Source: LiteRT xnnpack_delegate.h."""
 
@@ -38,7 +40,7 @@ def execute(
         interpreter.invoke()
         return [interpreter.get_tensor(o["index"]) for o in interpreter.get_output_details()]
     except (ValueError, RuntimeError) as error:
-        raise ModelError(f"LiteRT cannot run the model: {error}") from None
+        raise ModelError(f"LiteRT cannot run the model: {_words(error)}") from None
 
 
 def delegated(model: bytes) -> list[bool]:
@@ -47,8 +49,12 @@ def delegated(model: bytes) -> list[bool]:
     The interpreter lists the original nodes and then one DELEGATE node per partition; what
     lies between a partition's inputs and outputs is inside it.
     """
-    details = _interpreter(model)._get_ops_details()
-    originals = [node for node in details if node["op_name"] != "DELEGATE"]
+    listed = _interpreter(model)._interpreter  # with dtypes, NumPy would have to know each
+    details = [
+        {"inputs": listed.NodeInputs(k), "outputs": listed.NodeOutputs(k), "op": listed.NodeName(k)}
+        for k in range(listed.NumNodes())
+    ]
+    originals = [node for node in details if node["op"] != "DELEGATE"]
     producers = {int(i): k for k, node in enumerate(originals) for i in node["outputs"]}
     inside = [False] * len(originals)
     for node in details[len(originals) :]:
@@ -71,8 +77,20 @@ def _interpreter(model: bytes, threads: int = 0) -> Any:
         interpreter = Interpreter(model_content=model, num_threads=used)
         interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
-        raise ModelError(f"LiteRT refuses the model: {error}") from None
+        raise ModelError(f"LiteRT refuses the model: {_words(error)}") from None
     return interpreter
+
+
+def _words(error: Exception) -> str:
+    """Return what LiteRT says in one line; of an op that it does not know, what to do."""
+    said = " ".join(str(error).split())
+    unknown = _CUSTOM.match(said)
+    if unknown is None:
+        return said
+    return (
+        f"it has no kernel for the custom op {unknown[1]}; export the model with builtin ops in "
+        "its place, or cut it off and judge the rest"
+    )
 
 
 def _execute_fp16(model: bytes, stored: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:

@@ -16,7 +16,7 @@ from harness.graph import Tensor
 from harness.inputs import Inputs, Values
 from harness.model import Model
 from harness.stacks import mldrift, qnn, xnnpack
-from tests import kinds, models, needs, phones
+from tests import exotic, kinds, models, needs, phones
 from tests.phones import Plugged
 
 OF_BOTH: dict[str, Callable[..., bytes]] = {
@@ -104,6 +104,25 @@ def test_a_qualcomm_npu_makes_what_this_hosts_cpu_does(name: str) -> None:
         )
     ]
     assert min(psnr) > 35.0
+
+
+@pytest.mark.parametrize("name", exotic.CALLING)
+@pytest.mark.parametrize(
+    "target",
+    [
+        pytest.param("pixel4:gpu", marks=pytest.mark.gpu),
+        pytest.param("galaxy_s24:qnn", marks=pytest.mark.qualcomm),
+    ],
+)
+def test_what_calls_a_subgraph_is_left_to_the_cpu_and_runs_there(target: str, name: str) -> None:
+    needs.installed(mldrift.missing() if target.endswith("gpu") else qnn.missing())
+    model = models.model(exotic.CALLING[name](), name)
+    with harness.connect(target) as phone:
+        (fallback,) = phone.place(model).fallbacks
+        made = phone.run(model, named(model))
+
+    assert fallback.reason
+    assert_alike(tuple(made.values.values()), model, steps=0)
 
 
 def named(model: Model) -> Inputs:
