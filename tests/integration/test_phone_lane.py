@@ -13,6 +13,7 @@ from harness.evidence import Evidence, sha256_of
 from harness.fact_lines import answer_of
 from harness.latency import Latency
 from harness.results import latest, load
+from harness.verdict import Change
 from tests import models, phones, tiny
 from tests.phones import Plugged
 
@@ -251,3 +252,23 @@ def test_a_change_is_timed_beside_what_it_was_in_a_b_b_a_order(
     ruled = {r.verdict.metric: r.verdict for r in run.records}
     assert pairs.kind == "Pairs"
     assert ruled["latency_ratio"].outcome.value == outcome
+
+
+def test_what_a_phone_measured_is_held_to_an_earlier_run_of_it_and_said_to_be_weaker(
+    plugged: Plugged, project: pytest.Pytester
+) -> None:
+    asked = ("--device=pixel4:gpu", f"--serial={plugged.serial}", "--subject=unet.fp32")
+    name = sha256_of((project.path / "golden" / "unet" / "fp32.tflite").read_bytes())[:12]
+    plugged.folder.switch(latency_us={name: 1000.0})
+    project.runpytest_subprocess(
+        *asked, "--harness-run-id=then", "test_regression.py", "test_fidelity.py"
+    )
+    plugged.folder.switch(latency_us={name: 3000.0})
+
+    project.runpytest_subprocess(*asked, "--against=then", "test_change.py")
+
+    ruled = {r.verdict.metric: r.verdict for r in load(latest(project.path)).records}
+    assert ruled["latency_ratio"].change is Change.WORSE
+    assert "not A B B A" in ruled["latency_ratio"].cause
+    assert ruled["cpu_ops"].change is Change.EQUAL
+    assert ruled["pixels_db"].change is Change.EQUAL

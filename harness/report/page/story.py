@@ -29,7 +29,10 @@ _SAYS = {
 """The verb for one variant and for several, and what they do, by class."""
 _NAMED = 2
 """Most variants that the sentence names; more are counted."""
-_KEPT = ("--origin", "--serial", "--strict", "--rootdir", "-o", "--override-ini", "-c")
+_KEPT = (
+    "--origin", "--serial", "--lab", "--against", "--strict", "--rootdir", "-o", "--override-ini",
+    "-c",
+)  # fmt: skip
 """Options of a run that change what it finds, and so are in the command that repeats a test."""
 _TAKES_VALUE = frozenset(_KEPT) - {"--strict"}
 

@@ -97,3 +97,11 @@ def test_a_cause_that_holds_on_several_phones_is_said_once() -> None:
 
     (reason,) = failure.reasons
     assert reason.places == ("a:nnapi 256x256", "b:nnapi 256x256")
+
+
+def test_a_command_that_repeats_a_test_keeps_the_lab_and_what_the_change_is_judged_against() -> (
+    None
+):
+    typed = ("pytest", "--device=pixel4", "--harness-against", "HEAD", "--lab=adb:h:1", "-q")
+
+    assert list(story.kept(typed)) == ["--harness-against", "HEAD", "--lab=adb:h:1"]
