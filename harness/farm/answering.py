@@ -162,9 +162,12 @@ def unfit(serial: str) -> str:
 def recover(post: str) -> None:
     """Clean up on a phone what an earlier process of this owner left there, if it left anything.
 
+    What the first question needs is imported, so that it does not wait for that.
+
     Raises:
         DeviceError: the phone is away, or another harness has it.
     """
+    from harness.devices import measured  # noqa: F401
     from harness.devices.phone.adb import AdbConnection, Server
     from harness.devices.phone.lock import PhoneLock
 
