@@ -39,6 +39,7 @@ from tests.phones import Plugged
 
 SIZE = Size(width_px=8, height_px=8)
 _MODELS = 10
+_LONG_S = 10.0
 _ZONE = "/sys/class/thermal/thermal_zone1/temp"
 _TOOL = r"""#!/bin/sh
 case $* in *--help*) printf '\t--%s\t\n' FLAGS >&2; exit 1 ;; esac
@@ -72,7 +73,6 @@ class Scale:
         requests: Asked in all.
         request_s: Sleep of the tool.
         seed: Of requests and of trouble.
-        every_s: Mean time between two troubles.
         rounds: How often each kind of trouble comes.
         limit_s: Longest that it may take.
     """
@@ -82,7 +82,6 @@ class Scale:
     requests: int = 40
     request_s: float = 0.1
     seed: int = 1
-    every_s: float = 1.5
     rounds: int = 1
     limit_s: float = 240.0
 
@@ -206,6 +205,8 @@ class Trouble:
     def __init__(self, site: Site) -> None:
         """Prepare; nothing is broken yet."""
         self._site = site
+        self.came = 0
+        """Facts so far; trouble comes evenly with them, or after a while without any."""
         self._random = random.Random(site.scale.seed)
         kinds = [
             self.kill_host, self.stop_host, self.unplug, self.unplug, self.hang, self.heat,
@@ -234,7 +235,8 @@ class Trouble:
             mend()
 
     def _go_on(self) -> None:
-        next_s = time.monotonic()
+        step = self._site.scale.requests / (len(self._plan) + 1)
+        last, last_s = 0, time.monotonic()
         while not self._over.wait(0.1):
             now_s = time.monotonic()
             for name, (until_s, mend) in list(self._broken.items()):
@@ -242,8 +244,8 @@ class Trouble:
                     del self._broken[name]
                     self._say(f"over: {name}")
                     mend()
-            if self._plan and now_s >= next_s:
-                next_s = now_s + self._random.expovariate(1 / self._site.scale.every_s)
+            if self._plan and (self.came - last >= step or now_s - last_s > _LONG_S):
+                last, last_s = self.came, now_s
                 kind = self._plan.pop(0)
                 if not kind():
                     self._plan.append(kind)  # its turn comes when what is broken is mended
@@ -372,17 +374,22 @@ class Outcome:
         )
 
 
-def ask(lab: FarmLab, asked: Sequence[Request], limit_s: float) -> list[tuple[float, Fact]]:
+def ask(
+    lab: FarmLab, asked: Sequence[Request], limit_s: float, trouble: Trouble
+) -> list[tuple[float, Fact]]:
     """Return the facts of some requests, each with the time when it came.
 
     Raises:
         AssertionError: they have not all come within the limit; says where it waits.
     """
     facts: list[tuple[float, Fact]] = []
-    thread = threading.Thread(
-        target=lambda: facts.extend((time.monotonic(), fact) for fact in lab.answer(asked)),
-        daemon=True,
-    )
+
+    def go_on() -> None:
+        for fact in lab.answer(asked):
+            facts.append((time.monotonic(), fact))
+            trouble.came = len(facts)
+
+    thread = threading.Thread(target=go_on, daemon=True)
     thread.start()
     thread.join(limit_s)
     if thread.is_alive():
@@ -399,7 +406,7 @@ def run(site: Site, *, calm: bool) -> Outcome:
     trouble = Trouble(site)
     start_s = time.monotonic()
     with contextlib.nullcontext() if calm else trouble:
-        facts = ask(lab, asked, site.scale.limit_s)
+        facts = ask(lab, asked, site.scale.limit_s, trouble)
     wall_s = time.monotonic() - start_s
     lab.close()
     return Outcome(
