@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from harness import files, text
+from harness import files, png16, text
 from harness.errors import BlessedDataError, ConfigError, ModelError
 from harness.evidence import Provenance, sha256_of
 from harness.graph import Tensor
@@ -47,8 +47,6 @@ Source: the outputs of golden/, of which 0.11 % at most lie farther out.
 """
 OUT_OF_RANGE_SHARE_MAX = 0.01
 """Most of an output that may lie outside its range: more is another range, or a broken model."""
-_WHITE_16 = 65535
-"""White of a 16-bit image."""
 
 
 @dataclass(frozen=True, kw_only=True, order=True)
@@ -119,7 +117,7 @@ class Output:
 
 
 def load(path: Path) -> Pixels:
-    """Read an image as float32 [1, H, W, 3] in [0, 1].
+    """Read an image as float32 [1, H, W, 3] in [0, 1]; colour PNG may have 16 bits.
 
     Raises:
         BlessedDataError: the file is missing or is not an image.
@@ -140,8 +138,9 @@ def _state(path: Path) -> tuple[int, int]:
 def _decode(path: Path, _modified_ns: int, _size_bytes: int) -> Pixels:
     """Decode an image once for as long as its file stays as it is; read-only."""
     with opened(path) as image:
-        stored = np.asarray(to_rgb(image), dtype=np.float32)
-    pixels = (stored / np.float32(255.0))[np.newaxis]
+        deep = png16.holds(image)
+        stored = np.asarray(png16.decode(image) if deep else to_rgb(image), dtype=np.float32)
+    pixels = (stored / np.float32(png16.WHITE if deep else 255.0))[np.newaxis]
     pixels.flags.writeable = False
     return pixels
 
@@ -155,9 +154,9 @@ def to_rgb(image: Image.Image) -> Image.Image:
     if not image.mode.startswith(("I", "F")):
         return image.convert("RGB")
     grey = np.asarray(image, dtype=np.float64)
-    if image.mode == "F" or grey.min() < 0.0 or grey.max() > _WHITE_16:
+    if image.mode == "F" or grey.min() < 0.0 or grey.max() > png16.WHITE:
         raise ValueError(f"pixels of kind {image.mode!r} state no white; save it as 8-bit PNG")
-    grey = np.round(grey * (255.0 / _WHITE_16))
+    grey = np.round(grey * (255.0 / png16.WHITE))
     return Image.fromarray(grey.astype(np.uint8)).convert("RGB")
 
 

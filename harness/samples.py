@@ -3,7 +3,7 @@
 A model of one image takes `<frame>.blurred.png`, beside which `<frame>.sharp.png` is the truth. One
 whose inputs are described has a folder for each sample, with a file for each tensor:
 
-    first.png                      8 bits, grey of 16 bits, or a Bayer mosaic for channels = "raw"
+    first.png                      8 or 16 bits, or a Bayer mosaic in grey for channels = "raw"
     first.plane0.png ...           one grey file a channel
     first.npy, first.npz           the tensor as the model takes it
     restored.sharp.png             what an output should be
@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from harness import arrays, images, roles
+from harness import arrays, images, png16, roles
 from harness.errors import BlessedDataError, ConfigError
 from harness.evidence import sha256_of
 from harness.images import Pixels, Size
@@ -29,7 +29,6 @@ from harness.subjects import Subject
 _SUFFIX = ".blurred.png"
 _ARRAYS = (".npy", ".npz")
 _GREY_MODES = ("1", "L", "I", "I;16", "I;16B", "I;16L")
-_WHITE_16 = 65535
 _PLANES_MAX = 64
 CLIP_FRAMES_MAX = 32
 """Most frames of a clip that are played."""
@@ -275,12 +274,9 @@ def _decoded(path: Path, _modified_ns: int, _size_bytes: int) -> Pixels:
     with images.opened(path) as image:
         if image.mode in _GREY_MODES:
             stored = np.asarray(image, dtype=np.float32)[..., np.newaxis]
-            white = {"1": 1, "L": 255}.get(image.mode, _WHITE_16)
-        elif any(";16" in str(tile) for tile in getattr(image, "tile", ())):
-            raise ValueError(
-                "colour of 16 bits, of which 8 would be read; save one grey file a channel as "
-                f"{path.stem}.plane0.png and so on, or a .npy"
-            )
+            white = {"1": 1, "L": 255}.get(image.mode, png16.WHITE)
+        elif png16.holds(image):
+            stored, white = png16.decode(image).astype(np.float32), png16.WHITE
         else:
             stored, white = np.asarray(images.to_rgb(image), dtype=np.float32), 255
     pixels = (stored / np.float32(white))[np.newaxis]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness import images
+from harness import images, png16
 from harness.errors import ConfigError
 from harness.images import Size
 from harness.roles import Channels, InputSpec, OutputSpec, Role
@@ -182,13 +182,17 @@ def cut(
 
     These are multiples of `step_px`, so that the cells of a Bayer mosaic stay whole.
 
-    It is never scaled, so that its sharpness stays what it is. Grey of 16 bits stays so.
+    It is never scaled, so that its sharpness stays what it is, and 16 bits stay 16 bits.
     """
     with images.opened(source) as image:
         left, top = corner or (
             (image.width - size.width_px) // 2 // step_px * step_px,
             (image.height - size.height_px) // 2 // step_px * step_px,
         )
+        if png16.holds(image):
+            shown = slice(top, top + size.height_px), slice(left, left + size.width_px)
+            png16.write(to, png16.decode(image)[shown])
+            return left, top
         box = (left, top, left + size.width_px, top + size.height_px)
         kept = image if image.mode in ("L", "I;16") else images.to_rgb(image)
         kept.crop(box).save(to)

@@ -46,31 +46,9 @@ def test_an_array_is_the_tensor_as_the_model_takes_it(tmp_path: Path) -> None:
     np.testing.assert_allclose(RGB.encode(image), tensor, atol=1e-6)
 
 
-def test_colour_of_16_bits_is_refused_rather_than_read_in_8(tmp_path: Path) -> None:
-    (tmp_path / "x.png").write_bytes(png_of_16_bit_colour())
-
-    with pytest.raises(BlessedDataError, match="16 bits"):
-        samples.read_image(tmp_path, RGB)
-
-
 def test_a_missing_file_is_named_with_what_may_stand_there(tmp_path: Path) -> None:
     with pytest.raises(BlessedDataError, match=r"x\.png.*x\.plane0\.png"):
         samples.read_image(tmp_path, RGB)
-
-
-def png_of_16_bit_colour() -> bytes:
-    """Return a PNG of 2x1 pixels, colour type 2, 16 bits."""
-    import struct
-    import zlib
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return (
-            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-        )
-
-    head = struct.pack(">IIBBBBB", 2, 1, 16, 2, 0, 0, 0)
-    rows = zlib.compress(b"\0" + bytes(12))
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
 
 
 def pickled() -> bytes:
