@@ -10,10 +10,8 @@ from pathlib import Path
 from harness import files, schema
 from harness.errors import ConfigError
 from harness.evidence import Evidence
-from harness.images import Size
 from harness.keys import Key
 from harness.latency import Estimate, Latency
-from harness.profiles import Target
 
 _ENTRIES_MIN = 5
 """Pairs below which nothing is said of drift: fewer cannot tell drift from chance."""
@@ -75,13 +73,19 @@ class Account:
     warning: str
 
 
-def pair(target: Target, size: Size, *, estimated: Estimate, measured: Latency) -> Entry:
+def pair(about: Key, *, estimated: Estimate, measured: Latency) -> Entry:
     """Put an estimate beside the measurement of the same file.
+
+    Args:
+        about: The names of what was measured.
+        estimated: What was estimated of it.
+        measured: What a phone measured.
 
     Raises:
         ConfigError: the estimate is relative, the measurement is not a phone's, or the two are
             of different files.
     """
+    target = f"{about.device}:{about.delegate}"
     if not estimated.absolute:
         raise ConfigError(f"{target}: a relative estimate cannot be compared with a measurement")
     if measured.provenance.evidence is not Evidence.PHONE:
@@ -93,10 +97,8 @@ def pair(target: Target, size: Size, *, estimated: Estimate, measured: Latency) 
     if sha256 != estimated.provenance.variant_sha256:
         raise ConfigError(f"{target}: the estimate and the measurement are of different files")
     return Entry(
-        device=target.profile.name,
-        delegate=target.delegate,
+        **vars(about),
         variant_sha256=sha256,
-        resolution=str(size),
         estimate_ms=estimated.estimate_ms,
         low_ms=estimated.low_ms,
         high_ms=estimated.high_ms,

@@ -11,6 +11,7 @@ from harness.errors import ConfigError, HarnessError
 from harness.evidence import sha256_of
 from harness.images import Output, Pixels, Size
 from harness.inputs import Inputs
+from harness.keys import Key
 from harness.latency import Estimate, EstimatePair, Instructions, Latency, Pairs
 from harness.memory import Memory
 from harness.model import Model
@@ -139,6 +140,18 @@ class Request:
         given = self.before.sha256 if self.before is not None else given
         parts = (self.target.sha256, self.verb.value, self.model.sha256, str(self.size), given)
         return sha256_of("\n".join(parts).encode())
+
+    @property
+    def about(self) -> Key:
+        """Return the names of what it asks about."""
+        return Key(
+            device=self.target.profile.name,
+            delegate=self.target.delegate,
+            subject=self.subject,
+            variant=self.variant,
+            resolution=str(self.size),
+            revision=self.revision,
+        )
 
     @functools.cached_property
     def cost_s(self) -> float:

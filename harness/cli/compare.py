@@ -6,11 +6,11 @@ from pathlib import Path
 from harness import model, sequential
 from harness.cli import shared
 from harness.devices.connect import Origin
-from harness.devices.measured import Phone
 from harness.errors import ConfigError, DeviceError
 from harness.lab import LocalLab
 from harness.lab.adb import AdbLab
 from harness.lab.stf import StfLab
+from harness.latency import Pairs
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,10 +31,9 @@ def run(options: argparse.Namespace) -> int:
     with shared.open_lab(options, origin=Origin.PHONE) as lab:
         if not isinstance(lab, LocalLab | AdbLab | StfLab):
             raise ConfigError(f"--lab={lab.name} may answer from another unit each time")
-        phone = lab.device(target)
-        if not isinstance(phone, Phone):
-            raise DeviceError(f"{target}: only a phone can be timed")
-        pairs = phone.compare(candidate.at(size), baseline.at(size))
+        pairs = lab.device(target).compare(candidate.at(size), baseline.at(size))
+    if not isinstance(pairs, Pairs):
+        raise DeviceError(f"{target}: only a phone can be timed")
     comparison = sequential.compare(pairs.before_ms, pairs.now_ms)
     assert comparison is not None  # the phone stops at a look of the same plan
     print(sequential.describe(comparison, sequential.Plan()))

@@ -7,6 +7,7 @@ from pathlib import Path
 from rich.table import Table
 
 from harness import ledger, schema
+from harness.cases import Case
 from harness.cli import shared
 from harness.devices.connect import Origin
 from harness.devices.emulated import Emulated
@@ -80,12 +81,13 @@ def _measure(subject: Subject, target: Target, options: argparse.Namespace) -> N
     with shared.open_lab(options, origin=Origin.PHONE) as lab:
         phone = DeviceUnderTest(target, Facts(lab), subject=subject.name)
         for variant in shipped:
+            case = Case(target=target, subject=subject, variant=variant)
             for size in subject.scaling.sizes:
                 measured = phone.time(variant, size)
                 estimated = paper.time(variant.model().at(size))
                 if not isinstance(measured, Latency):
                     raise ConfigError(f"{target}: this device does not measure")
-                entry = ledger.pair(target, size, estimated=estimated, measured=measured)
+                entry = ledger.pair(case.at(size).key, estimated=estimated, measured=measured)
                 ledger.append(options.file, entry)
 
 

@@ -31,6 +31,10 @@ class Device(Protocol):
     def fingerprint(self) -> str:
         """Return what identifies this device and its software, for provenance."""
 
+    @property
+    def stands_in(self) -> bool:
+        """Return whether this host answers in the phone's place."""
+
     def run(self, model: Model, given: Inputs | Pixels) -> Output:
         """Run a model of the inputs' size on their real values, or on the pixels of its only one.
 

@@ -60,6 +60,11 @@ class Emulated:
         """Return what stands in for the phone."""
         return f"{self._target} emulated"
 
+    @property
+    def stands_in(self) -> bool:
+        """Return True: this host answers."""
+        return True
+
     def run(self, model: Model, given: Inputs | Pixels) -> Output:
         """Run a model on real values with the strongest arithmetic available here."""
         inputs = Inputs.of(given)

@@ -166,6 +166,11 @@ class Phone:
         """Return model, serial and build of the phone, and the delegate."""
         return f"{self.identity} {self._delegate}"
 
+    @property
+    def stands_in(self) -> bool:
+        """Return False: a phone answers."""
+        return False
+
     def run(self, model: Model, given: Inputs | Pixels) -> Output:
         """Run a model of the inputs' size on their real values, or on the pixels of its only one.
 

@@ -29,9 +29,7 @@ def write(facts: Iterable[Fact], path: Path) -> None:
         try:
             estimated = Emulated(request.target).time(request.sized)
             if estimated.absolute:
-                entry = ledger.pair(
-                    request.target, request.size, estimated=estimated, measured=measured
-                )
+                entry = ledger.pair(request.about, estimated=estimated, measured=measured)
                 ledger.append(path, entry)
         except HarnessError:
             continue

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from harness import ledger, profiles, subjects
+from harness.cases import Case
 from harness.devices.emulated import Emulated
 from harness.evidence import Evidence, Provenance
 from harness.images import Size
@@ -22,8 +23,8 @@ def test_only_what_a_real_phone_measured_is_put_beside_its_estimate(
     known = profiles.load_all([profiles.shipped_folder()])
     (target,) = profiles.select(known, ["pixel4"])
     (subject,) = subjects.load_all(golden_dir)
-    model = subject.reference.model()
-    request = Request(target=target, verb=Verb.TIME, model=model, size=SIZE)
+    case = Case(target=target, subject=subject, variant=subject.reference)
+    request = Request.of(case, Verb.TIME, SIZE)
     made = Provenance(evidence=evidence, device="a phone", variant_sha256=request.sized.sha256)
     measured = summarize([5.0], first_ms=6.0, init_ms=7.0, provenance=made)
 
@@ -31,7 +32,10 @@ def test_only_what_a_real_phone_measured_is_put_beside_its_estimate(
 
     entries = ledger.read(tmp_path / "ledger.jsonl")
     assert [entry.measured_ms for entry in entries] == [5.0] * pairs
-    estimate = Emulated(target).time(model.at(SIZE))
+    assert [(e.subject, e.variant, e.resolution) for e in entries] == [
+        ("unet", "fp32", "64x64")
+    ] * pairs
+    estimate = Emulated(target).time(request.sized)
     assert all(entry.estimate_ms == estimate.estimate_ms for entry in entries)
 
 

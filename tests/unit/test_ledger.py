@@ -8,12 +8,11 @@ import pytest
 from harness import ledger
 from harness.errors import ConfigError
 from harness.evidence import Evidence, Provenance
-from harness.images import Size
+from harness.keys import Key
 from harness.latency import Estimate, Latency, summarize
 from harness.ledger import Entry
-from tests.unit.estimate import phones
 
-SIZE = Size(width_px=256, height_px=256)
+ABOUT = Key(device="brick", delegate="nnapi", subject="unet", variant="fp32", resolution="256x256")
 
 
 def provenance(evidence: Evidence, sha256: str = "a") -> Provenance:
@@ -33,7 +32,7 @@ def measured(ms: float = 10.0, *, evidence: Evidence = Evidence.PHONE, sha: str 
 
 def entries(*ratios: float) -> list[Entry]:
     """Return one entry per ratio of estimate to measurement."""
-    whole = ledger.pair(phones.target(), SIZE, estimated=estimated(), measured=measured())
+    whole = ledger.pair(ABOUT, estimated=estimated(), measured=measured())
     return [replace(whole, measured_ms=10.0 / ratio) for ratio in ratios]
 
 
@@ -100,7 +99,7 @@ def test_what_cannot_be_compared_is_refused(
     estimate: Estimate, measurement: Latency, message: str
 ) -> None:
     with pytest.raises(ConfigError, match=message):
-        ledger.pair(phones.target(), SIZE, estimated=estimate, measured=measurement)
+        ledger.pair(ABOUT, estimated=estimate, measured=measurement)
 
 
 @pytest.mark.parametrize("line", ["{", "{}", "[]", '{"device": "x"}'])

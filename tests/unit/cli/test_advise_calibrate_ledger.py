@@ -144,6 +144,7 @@ class Unplugged:
     """Answer as a phone that is gone after some networks, and cannot be tidied up either."""
 
     fingerprint = "a phone of glass"
+    stands_in = False
 
     def __init__(self, networks: int) -> None:
         self._left = networks
