@@ -58,6 +58,7 @@ class Budget(Where):
         weights_mib: Most memory of all constants.
         file_size_mib: Largest exported file.
         first_inference_ms: Most milliseconds of loading, preparing and the first inference.
+        energy_mj: Most millijoules of one inference.
     """
 
     resolution: str
@@ -71,6 +72,7 @@ class Budget(Where):
     weights_mib: float | None = None
     file_size_mib: float | None = None
     first_inference_ms: float | None = None
+    energy_mj: float | None = None
 
     def sets(self, keys: Collection[str]) -> bool:
         """Return whether this sets a limit for any of some keys.

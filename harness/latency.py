@@ -19,6 +19,8 @@ class Latency:
     """A measured latency of one inference, in milliseconds.
 
     `low_ms` and `high_ms` are the interval of the median, or None where it was not repeated.
+    `energy_mj` is what one more inference takes above the idle phone in millijoules, or None where
+    the phone does not say.
     """
 
     median_ms: float
@@ -32,6 +34,7 @@ class Latency:
     provenance: Provenance
     low_ms: float | None = None
     high_ms: float | None = None
+    energy_mj: float | None = None
 
     def __repr__(self) -> str:
         """Return the median with its interval, the 95th percentile and the evidence."""
@@ -180,6 +183,7 @@ def in_turn(one: Latency | Estimate, count: int) -> Latency | Estimate:
         min_ms=one.min_ms * count,
         low_ms=None if one.low_ms is None else one.low_ms * count,
         high_ms=None if one.high_ms is None else one.high_ms * count,
+        energy_mj=None if one.energy_mj is None else one.energy_mj * count,
     )
 
 

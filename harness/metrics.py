@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 from harness.verdict import (
     CHANGE,
+    ENERGY,
     FALLBACK,
     FIDELITY,
     FILE_SIZE,
@@ -153,6 +154,13 @@ FIRST_INFERENCE_MS = Metric(
     about="loading, preparing and the first inference; measured only",
     heading="first ms",
 )
+ENERGY_MJ = Metric(
+    gate=ENERGY,
+    name="energy_mj",
+    unit="mJ",
+    about="what one more inference takes above the idle phone; only where a phone says so",
+    heading="energy mJ",
+)
 BLESSED_LATENCY_MS = replace(LATENCY_MS, gate=REGRESSION, heading="baseline ms")
 BLESSED_CPU_OPS = replace(CPU_OPS, gate=REGRESSION, heading="")
 BLESSED_PARTITIONS = replace(PARTITIONS, gate=REGRESSION)
@@ -259,6 +267,7 @@ ALL = (
     WEIGHTS_MIB,
     FILE_SIZE_MIB,
     FIRST_INFERENCE_MS,
+    ENERGY_MJ,
     *BLESSED,
     CHANGED_LATENCY_MS,
     LATENCY_RATIO,

@@ -10,6 +10,7 @@ from harness.evidence import Evidence, Provenance, weakest
 LATENCY, FALLBACK, FIDELITY = "latency", "cpu_fallback", "fidelity"
 SCALING, REGRESSION, CHANGE = "scaling", "regression", "change"
 MEMORY, FILE_SIZE, FIRST_INFERENCE = "memory", "file_size", "first_inference"
+ENERGY = "energy"
 """Short names of the gates."""
 
 
@@ -204,6 +205,7 @@ class Finding(enum.Enum):
     PARTIAL = "right as far as tested"
     SLOW = "slow"
     LARGE = "too large"
+    COSTLY = "over its energy budget"
     FALLBACK = "fallback"
     WRONG = "wrong numbers"
     RESIDENT_BUT_WRONG = "full residency but wrong numbers"
@@ -272,4 +274,6 @@ def _broken(failed: set[str], verdicts: Sequence[Verdict]) -> Finding:
         return Finding.FALLBACK
     if failed & {LATENCY, SCALING, FIRST_INFERENCE}:
         return Finding.SLOW
+    if ENERGY in failed:
+        return Finding.COSTLY
     return Finding.LARGE if failed & {MEMORY, FILE_SIZE} else Finding.REGRESSED

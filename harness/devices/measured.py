@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Self
 
 from harness import latency, memory
-from harness.devices.benchmark import benchmark_tool, running, timing, tool_file
+from harness.devices.benchmark import benchmark_tool, energy, running, timing, tool_file
 from harness.devices.benchmark.bench import Bench
 from harness.devices.benchmark.benchmark_tool import Preset
+from harness.devices.benchmark.energy import Energy
 from harness.devices.benchmark.measuring import Measuring
-from harness.devices.benchmark.stopwatch import Job, Stopwatch
+from harness.devices.benchmark.stopwatch import Job, Series, Stopwatch
 from harness.devices.phone.adb import AdbConnection, Server
 from harness.devices.phone.adb import attached as adb_attached
 from harness.devices.phone.identity import Identity, identify
@@ -249,14 +250,17 @@ class Phone:
         """
         series = self._stopwatch.time(self._job(model), limit_ms=limit_ms)
         record = series.state.record() | {"tool_runs": len(series.runs)}
+        taken = self._energy(model, series)
+        record["energy"] = taken.source
         if series.interval is None:
             note = "the tool prints no percentiles: one timed inference for each of its runs"
-            return latency.summarize(
+            found = latency.summarize(
                 [run.mean_ms for run in series.runs],
                 first_ms=statistics.median(run.first_ms for run in series.runs),
                 init_ms=statistics.median(run.init_ms for run in series.runs),
                 provenance=replace(self._provenance(model, record), note=note),
             )
+            return replace(found, energy_mj=taken.mj)
         fields = dict(timing.join(series.runs))
         count = int(fields.pop("runs"))
         return Latency(
@@ -264,7 +268,21 @@ class Phone:
             runs=count,
             low_ms=series.interval.low_ms,
             high_ms=series.interval.high_ms,
+            energy_mj=taken.mj,
             provenance=self._provenance(model, record),
+        )
+
+    def _energy(self, model: Model, series: Series) -> Energy:
+        """Measure what an inference takes of the battery, where the phone says so."""
+        job = self._job(model)
+        return energy.measure(
+            self._bench,
+            job.model,
+            job.preset,
+            mean_ms=statistics.fmean(run.mean_ms for run in series.runs),
+            charging=series.state.charging,
+            name=job.name,
+            mask=self._stopwatch.mask(),
         )
 
     def memory(self, model: Model) -> Memory:

@@ -30,7 +30,7 @@ from harness.gate.pixels import (
 from harness.gate.ruling import Check, inconclusive, rule
 from harness.gate.since import image_since, since
 from harness.gate.sizes import file_size, memory
-from harness.gate.times import first_inference, latency, scaling
+from harness.gate.times import energy, first_inference, latency, scaling
 from harness.gate.units import describe_fallbacks, residency
 
 __all__ = [
@@ -39,6 +39,7 @@ __all__ = [
     "agrees",
     "describe_fallbacks",
     "drift",
+    "energy",
     "fidelity",
     "file_against",
     "file_size",

@@ -65,6 +65,27 @@ def first_inference(fact: Latency | Estimate, budget: Budget) -> Verdict:
     )
 
 
+def energy(fact: Latency | Estimate, budget: Budget) -> Verdict:
+    """Judge what one inference takes of the battery (E1)."""
+    if isinstance(fact, Estimate):
+        return inconclusive(
+            metrics.ENERGY_MJ,
+            Lack.PHONE,
+            "an estimate says nothing of energy",
+            remedy="attach a phone that says what it draws",
+        )
+    if fact.energy_mj is None:
+        why = fact.provenance.device_state.get("energy", "it does not say what it draws")
+        return inconclusive(
+            metrics.ENERGY_MJ,
+            Lack.FACT,
+            f"the phone's energy is not known: {why}",
+            remedy="measure on a phone with power rails (Pixel 6 and later), or over Wi-Fi with "
+            "the charger out",
+        )
+    return rule(metrics.ENERGY_MJ, fact.energy_mj, budget.energy_mj, fact.provenance)
+
+
 def scaling(fact: Scaling, budget: ScalingBudget | None) -> tuple[Verdict, ...]:
     """Judge the growth exponent (S1), cliffs (S2) and placement changes (S3)."""
     step = fact.worst_step

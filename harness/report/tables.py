@@ -37,7 +37,8 @@ _RANK = {Outcome.FAIL: 0, Outcome.INCONCLUSIVE: 1, Outcome.PASS: 2}
 _ALWAYS = (LATENCY, FALLBACK, FIDELITY)
 """Gates with a column even where all of them pass."""
 _GRAVEST = (
-    Finding.RESIDENT_BUT_WRONG, Finding.WRONG, Finding.FALLBACK, Finding.SLOW, Finding.LARGE,
+    Finding.RESIDENT_BUT_WRONG, Finding.WRONG, Finding.FALLBACK, Finding.SLOW,
+    Finding.COSTLY, Finding.LARGE,
 )  # fmt: skip
 _ACCEPTED = (REGRESSION, CHANGE)
 """Gates whose limit is what was before: how near they come says nothing of a budget."""

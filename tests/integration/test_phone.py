@@ -9,7 +9,7 @@ import pytest
 
 from harness import sequential
 from harness.devices import measured
-from harness.devices.benchmark import tool_file
+from harness.devices.benchmark import energy, tool_file
 from harness.devices.benchmark.benchmark_tool import PAPER
 from harness.devices.benchmark.delegate_flags import ExternalDelegate
 from harness.devices.measured import Phone
@@ -363,6 +363,33 @@ def test_a_timing_stores_the_phones_state_and_its_interval(device: Phone, varian
     assert latency.high_ms is not None
     assert latency.low_ms <= latency.median_ms <= latency.high_ms
     assert latency.runs == 5 * int(state["tool_runs"])
+
+
+def test_power_rails_give_the_millijoules_of_an_inference_above_the_idle_phone(
+    plugged: Plugged, device: Phone, variant: Model, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(energy, "_RUN_S", 0.1)
+    plugged.folder.switch(inference_mj=7.5, latency_us={"": 1000.0}, noise_share=0.0)
+
+    latency = device.time(variant.at(SIZE))
+
+    assert latency.energy_mj == pytest.approx(7.5, rel=0.1)
+    assert "S1M_VDD_CPU" in latency.provenance.device_state["energy"]
+
+
+def test_without_rails_the_battery_tells_unless_it_is_charged(
+    plugged: Plugged, device: Phone, variant: Model, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(energy, "_RUN_S", 2.0)
+    plugged.folder.switch(busy_ma=600.0, latency_us={"": 5000.0}, noise_share=0.0)
+    charged = device.time(variant.at(SIZE))
+    battery = "USB powered: false\n  level: 88\n  temperature: 290\n"
+    plugged.folder.dumpsys("battery", battery)
+    unplugged = device.time(variant.at(SIZE))
+
+    assert charged.energy_mj is None
+    assert "the battery charges" in charged.provenance.device_state["energy"]
+    assert unplugged.energy_mj == pytest.approx(0.5 * 4.0 * 5.0, rel=0.3)
 
 
 def test_a_timing_that_straddles_its_limit_goes_on_to_its_stated_cost(

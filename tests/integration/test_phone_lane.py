@@ -162,6 +162,27 @@ def test_memory_and_the_first_inference_are_measured_on_a_phone(
     }
 
 
+@pytest.mark.parametrize(
+    ("inference_mj", "outcome"), [(7.5, "PASS"), (90.0, "FAIL"), (0.0, "INCONCLUSIVE")]
+)
+def test_an_inferences_energy_is_held_to_its_budget(
+    plugged: Plugged, project: pytest.Pytester, inference_mj: float, outcome: str
+) -> None:
+    plugged.folder.switch(inference_mj=inference_mj)
+    tiny.edit(
+        project.path / "golden" / tiny.NAME / "subject.toml",
+        'resolution = "64x64"\n',
+        'resolution = "64x64"\nenergy_mj = 30.0\n',
+    )
+
+    project.runpytest_subprocess(
+        "--device=pixel4:gpu", f"--serial={plugged.serial}", "--subject=unet.fp32", "test_energy.py"
+    )
+
+    (verdict,) = [r.verdict for r in load(latest(project.path)).records]
+    assert (verdict.metric, verdict.outcome.value) == ("energy_mj", outcome), verdict
+
+
 def test_a_fake_phone_is_not_taken_unless_its_serial_is_given(
     plugged: Plugged, project: pytest.Pytester
 ) -> None:

@@ -7,7 +7,7 @@ from harness.evidence import sha256_of
 from harness.verdict import Outcome
 from tests import models, tiny
 
-_FILES = ("test_memory.py", "test_file_size.py", "test_first_inference.py")
+_FILES = ("test_memory.py", "test_file_size.py", "test_first_inference.py", "test_energy.py")
 _FIRST = 'resolution = "64x64"\n'
 
 

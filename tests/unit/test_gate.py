@@ -53,6 +53,30 @@ def test_two_inferences_keep_the_limit_on_the_distance_from_the_golden(
     assert gate.repeated(output, MADE, at_most_ratio=limit).outcome is outcome
 
 
+@pytest.mark.parametrize(
+    ("taken", "limit", "outcome"), [(5.0, 6.0, PASS), (7.0, 6.0, FAIL), (None, 6.0, OPEN)]
+)
+def test_energy_keeps_its_budget_and_is_open_where_a_phone_does_not_say(
+    taken: float | None, limit: float, outcome: Outcome
+) -> None:
+    fact = dataclasses.replace(
+        TestLatencyMeasured.FACT,
+        energy_mj=taken,
+        provenance=dataclasses.replace(MADE, device_state={"energy": "the battery charges"}),
+    )
+
+    ruling = gate.energy(fact, budget(energy_mj=limit))
+
+    assert ruling.outcome is outcome
+    assert taken is not None or "the battery charges" in ruling.because
+
+
+def test_an_estimate_says_nothing_of_energy() -> None:
+    ruling = gate.energy(TestLatencyEstimated.FACT, budget(energy_mj=1.0))
+
+    assert (ruling.outcome, ruling.lacks) == (OPEN, Lack.PHONE)
+
+
 class TestRule:
     @pytest.mark.parametrize(
         ("observed", "metric", "outcome"),

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from harness import verdict
 from harness.evidence import Evidence, Provenance
 from harness.verdict import (
+    ENERGY,
     FALLBACK,
     FIDELITY,
     FILE_SIZE,
@@ -88,6 +89,7 @@ def test_one_more_ruling_never_improves_a_joined_one(before: list[Outcome], more
         ([ruling(FIRST_INFERENCE, FAIL), ruling(MEMORY, FAIL)], Finding.SLOW),
         ([ruling(MEMORY, FAIL), ruling(REGRESSION, FAIL)], Finding.LARGE),
         ([ruling(FILE_SIZE, FAIL)], Finding.LARGE),
+        ([ruling(ENERGY, FAIL), ruling(MEMORY, FAIL)], Finding.COSTLY),
         ([ruling(REGRESSION, FAIL)], Finding.REGRESSED),
         ([ruling(LATENCY, OPEN), ruling(FALLBACK)], Finding.NEEDS_FACT),
     ],

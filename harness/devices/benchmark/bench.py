@@ -11,7 +11,7 @@ from harness.devices.benchmark import benchmark_tool, delegate_flags, failures, 
 from harness.devices.benchmark.benchmark_tool import Preset
 from harness.devices.benchmark.measuring import Measuring
 from harness.devices.benchmark.npu import Npu
-from harness.devices.benchmark.store import CLEAN, PUSH_MIB_PER_S, SPARE_S, Store
+from harness.devices.benchmark.store import CLEAN, PUSH_MIB_PER_S, SPARE_S, Store, copying
 from harness.devices.benchmark.tool_file import ToolFile
 from harness.devices.phone import device_state
 from harness.devices.phone.adb import AdbConnection
@@ -24,6 +24,7 @@ _ASK_LIMIT_S = 30.0
 _HANG_SHARE = 0.9
 _RENEW_S = 20.0
 """The lock is renewed every so many seconds; it lasts much longer."""
+POWER = "power"
 _PREPARE = f"""{CLEAN}
 input keyevent KEYCODE_WAKEUP >/dev/null 2>&1
 cmd power set-fixed-performance-mode-enabled false >/dev/null 2>&1; echo "power $?"
@@ -123,7 +124,7 @@ class Bench:
         if known:
             return
         self.flags = frozenset()
-        lines = self._ask(_PREPARE, "preparing it").splitlines()
+        lines = self.ask(_PREPARE, "preparing it").splitlines()
         self._store.take_stock([line for line in lines if not line.startswith("power ")])
         changes = [
             SettingChange(kind="setting", name="system screen_off_timeout", value="86400000")
@@ -160,8 +161,9 @@ class Bench:
         files: Mapping[str, int] | None = None,
         nnapi_log: bool = False,
         mask: str = "",
+        sampler: str = "",
     ) -> ToolRun:
-        """Run the tool on a model through the bench's delegate; see `run`.
+        """Run the tool on a model through the bench's delegate; see `run` for the rest.
 
         Args:
             model: The .tflite.
@@ -169,8 +171,9 @@ class Bench:
             flags: More flags; one of these replaces the preset's of the same name.
             stage: What is being done, for messages.
             files: Names of the files that it writes, with the most bytes each may have.
-            nnapi_log: Let NNAPI log its choices, and return them as the file `log`.
-            mask: Cores to pin it to, in hex; '' for any.
+            nnapi_log: Let NNAPI log its choices.
+            mask: Cores to pin it to, in hex.
+            sampler: Shell to run meanwhile.
         """
         known = self.flags
         graph = self.put(model, "model.tflite")
@@ -191,7 +194,12 @@ class Bench:
         kept = [flag for flag in fixed if flag.partition("=")[0] not in extra]
         with self.naming_libraries(model):
             return self.run(
-                [*kept, *flags], stage=stage, files=files, nnapi_log=nnapi_log, mask=mask
+                [*kept, *flags],
+                stage=stage,
+                files=files,
+                nnapi_log=nnapi_log,
+                mask=mask,
+                sampler=sampler,
             )
 
     def npu_flags(self, model: bytes, *, suffix: str) -> Sequence[str]:
@@ -223,6 +231,7 @@ class Bench:
         nnapi_log: bool = False,
         program: str = "",
         copies: Mapping[str, str] | None = None,
+        sampler: str = "",
     ) -> ToolRun:
         """Run the tool once.
 
@@ -234,6 +243,7 @@ class Bench:
             nnapi_log: Let NNAPI log its choices, and return them as the file `log`.
             program: Path on the phone of another tool to run, or '' for the benchmark tool.
             copies: Files on the phone to copy into the folder before, by their names there.
+            sampler: Shell that prints on until it is stopped; it fills the file POWER meanwhile.
 
         Raises:
             DeviceError: the phone went away, or the tool crashed, hung, failed or is no program.
@@ -242,10 +252,12 @@ class Bench:
         command = self._command(
             flags,
             tool=device_state.pinned(program or self._tool_path, mask),
-            files=list(files or ()),
+            files=[name for name in files or () if name != POWER],  # it is being written
             nnapi_log=nnapi_log,
         )
-        command = "".join(_copying(name, path) for name, path in (copies or {}).items()) + command
+        if sampler:
+            command = f'({sampler}) >{RUN}/{POWER} & trap "kill $!" EXIT; {command}'
+        command = "".join(copying(name, path) for name, path in (copies or {}).items()) + command
         start = time.monotonic()
         limit_s = self._limit_s + SPARE_S
         reply = self._connection.shell(command, stage=stage, timeout_s=limit_s)
@@ -297,7 +309,7 @@ class Bench:
         external, libraries = self._measuring.external, self.tool.libraries()
         if self.delegate == "npu" and external is None:
             wanted = npu.needs(self.identity.soc_model)
-            on_phone = self._ask(npu.look_command(wanted), "looking for the NPU's libraries")
+            on_phone = self.ask(npu.look_command(wanted), "looking for the NPU's libraries")
             at_hand = npu.index(self._measuring.npu_libraries)
             self._npu = npu.choose(wanted, at_hand, on_phone.split())
             libraries |= npu.read(self._npu.files)
@@ -318,7 +330,7 @@ class Bench:
             path = self.put(device_state.SENTINEL.encode(), "sentinel.sh")
             workload = device_state.pinned(f"sh {path}", sentinel_mask)
             command = f"echo {device_state.MARK}sentinel; {workload}; {command}"
-        text = self._ask(command, "reading its state")
+        text = self.ask(command, "reading its state")
         state = device_state.parse(text, fixed_performance=self.fixed_performance)
         if sentinel_mask is not None and state.sentinel is None:
             raise DeviceError(
@@ -337,7 +349,12 @@ class Bench:
         except (DeviceError, MeasurementError) as error:
             raise type(error)(f"phone {self.serial}: {stage}: {error}") from None
 
-    def _ask(self, command: str, stage: str) -> str:
+    def ask(self, command: str, stage: str) -> str:
+        """Return what a quick command prints.
+
+        Raises:
+            DeviceError: the phone went away, or the command failed with words.
+        """
         reply = self._connection.shell(command, stage=stage, timeout_s=_ASK_LIMIT_S)
         if reply.exit_code != 0 and reply.stderr.strip():
             raise DeviceError(f"phone {self.serial}: {stage}: {reply.stderr.strip()[-300:]}")
@@ -359,7 +376,7 @@ class Bench:
             self._check_exit(reply.exit_code or 1, output, stage, 0.0)
         if reply.exit_code != 0:
             words = "\n".join(f"--{flag}=" for flag in sorted(flags))
-            self._ask(f"echo {shlex.quote(words)} >{kept}", stage)
+            self.ask(f"echo {shlex.quote(words)} >{kept}", stage)
         return flags
 
     def _check_exit(self, exit_code: int, output: str, stage: str, elapsed_s: float) -> None:
@@ -379,10 +396,3 @@ class Bench:
                 f"{self.tool.path}: does not know {' '.join(strange)} and went on without; "
                 "fetch a newer build"
             )
-
-
-def _copying(name: str, path: str) -> str:
-    """Return shell that copies a file on the phone into the folder of a run."""
-    target = shlex.quote(f"{RUN}/{name}")
-    folder = shlex.quote(posixpath.dirname(f"{RUN}/{name}"))
-    return f"mkdir -p {folder} && cp {shlex.quote(path)} {target} || exit 1; "

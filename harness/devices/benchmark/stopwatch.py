@@ -130,7 +130,7 @@ class Stopwatch:
                 ["--result_file_path={run}/result.pb"] if writes else [],
                 stage=stage,
                 files={"result.pb": _MOST_RESULT_BYTES} if writes else None,
-                mask=self._mask(),
+                mask=self.mask(),
             )
             after = self._state()
             cooler = replace(after, temperature_c=before.temperature_c)
@@ -182,11 +182,11 @@ class Stopwatch:
         contract = self._measuring.contract
         mask = None
         if contract.sentinel_share is not None and time.monotonic() >= self._next_sentinel_s:
-            mask = self._mask()
+            mask = self.mask()
             self._next_sentinel_s = time.monotonic() + contract.sentinel_every_s
         return self._bench.state(sentinel_mask=mask)
 
-    def _mask(self) -> str:
+    def mask(self) -> str:
         """Return the mask of the cores to pin to; the phone is asked once where needed."""
         if not self._measuring.preset.pinned:
             return ""

@@ -1,10 +1,11 @@
 """Files of the harness on one phone: each content is pushed once and named by its hash."""
 
+import posixpath
 import shlex
 from collections.abc import Collection, Mapping
 
 from harness.devices.phone.adb import AdbConnection
-from harness.devices.phone.lock import STORE
+from harness.devices.phone.lock import RUN, STORE
 from harness.errors import DeviceError
 from harness.evidence import sha256_of
 
@@ -82,3 +83,10 @@ class Store:
             raise DeviceError(
                 f"phone {self._connection.serial}: {stage}: {reply.stderr.strip()[-300:]}"
             )
+
+
+def copying(name: str, path: str) -> str:
+    """Return shell that copies a file on the phone into the folder of a run."""
+    target = shlex.quote(f"{RUN}/{name}")
+    folder = shlex.quote(posixpath.dirname(f"{RUN}/{name}"))
+    return f"mkdir -p {folder} && cp {shlex.quote(path)} {target} || exit 1; "

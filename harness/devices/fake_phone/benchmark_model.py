@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from harness.devices.benchmark import benchmark_result
 from harness.devices.benchmark.benchmark_tool import Timings
-from harness.devices.fake_phone import faults, traces, wrong_ops
+from harness.devices.fake_phone import faults, power, traces, wrong_ops
 from harness.devices.fake_phone.faults import Fault
 from harness.devices.fake_phone.folder import ENVIRONMENT, Folder, Switches
 from harness.evidence import sha256_of
@@ -108,6 +108,10 @@ def _benchmark(folder: Folder, switches: Switches, flags: dict[str, str], prefix
         print("Benchmarking failed.", file=sys.stderr)
         return 1
     samples, output = _infer(folder, switches, flags, model)
+    busy_s = sum((*samples.warmup_us, *samples.timed_us)) / 1e6
+    power.draw(folder.to_host("/sys"), switches.busy_ma, busy_s)
+    inferences = len(samples.warmup_us) + len(samples.timed_us)
+    power.count(folder.state, inferences, switches.inference_mj)
     if faults.take(folder, Fault.OUTPUT_WRONG_SIZE):
         output = output[: len(output) // 2]
     if flags.get("output_filepath"):

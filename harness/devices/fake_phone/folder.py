@@ -17,6 +17,7 @@ from pathlib import Path
 
 import harness
 from harness import schema
+from harness.devices.fake_phone import power
 
 ENVIRONMENT = "HARNESS_FAKE_PHONE"
 """Name of the variable that tells the fake phone's programs where its folder is."""
@@ -42,6 +43,8 @@ class Switches:
         latency_us: Microseconds of an inference by model (hex digits its SHA-256 begins with;
             '' is any), in place of the real ones; then the model runs once, for its output.
         noise_share: Spread of such latencies between runs of the tool (0..1).
+        inference_mj: What one inference takes, which its power rails count; 0 for no rails.
+        busy_ma: Battery current while the tool runs, 0 for one that cannot be read.
         wrong_ops: TFLite ops that an accelerator computes wrongly; `OP:fp16` only in fp16.
         later_error: What each output is off by in every inference but the first after loading.
         npu_error: What LiteRT says of the NPU before it goes on without, or ''.
@@ -55,6 +58,8 @@ class Switches:
     silent_fallback: bool = False
     latency_us: Mapping[str, float] = field(default_factory=dict)
     noise_share: float = 0.01
+    inference_mj: float = 0.0
+    busy_ma: float = 0.0
     wrong_ops: tuple[str, ...] = ()
     later_error: float = 0.0
     npu_error: str = ""
@@ -106,6 +111,7 @@ class Folder:
         changed = replace(self.switches(), **changes)  # type: ignore[arg-type]
         (self.state / "switches.json").write_text(json.dumps(schema.dump(changed), indent=2))
         (self.state / "sentinel").write_text(str(changed.sentinel))
+        power.switch(self.to_host("/sys"), changed.inference_mj, changed.busy_ma)
 
     def write(self, path: str, text: str) -> None:
         """Write one of the phone's files, such as /sys/class/thermal/thermal_zone0/temp."""
@@ -246,6 +252,7 @@ else
   echo "cmd: Can't find service: $1" >&2; exit 20
 fi
 """,
+    "cat": power.CAT,
     "input": "exit 0\n",
     "logcat": """
 case "$*" in

@@ -28,6 +28,7 @@ class Class(enum.Enum):
     PARTIAL = ("A", Finding.PARTIAL.value)
     SLOW = ("S", Finding.SLOW.value)
     LARGE = ("L", Finding.LARGE.value)
+    COSTLY = ("J", Finding.COSTLY.value)
     FALLBACK = ("F", Finding.FALLBACK.value)
     WRONG = ("W", Finding.WRONG.value)
     RESIDENT_BUT_WRONG = ("X", Finding.RESIDENT_BUT_WRONG.value)

@@ -14,14 +14,15 @@ from harness.text import counted
 from harness.verdict import Outcome
 
 _GRAVEST = (
-    Class.RESIDENT_BUT_WRONG, Class.WRONG, Class.FALLBACK, Class.SLOW, Class.LARGE,
-    Class.REGRESSED, Class.ERROR,
+    Class.RESIDENT_BUT_WRONG, Class.WRONG, Class.FALLBACK, Class.SLOW, Class.COSTLY,
+    Class.LARGE, Class.REGRESSED, Class.ERROR,
 )  # fmt: skip
 _SAYS = {
     Class.RESIDENT_BUT_WRONG: ("gives", "give", "wrong numbers"),
     Class.WRONG: ("gives", "give", "wrong numbers"),
     Class.FALLBACK: ("leaves", "leave", "the accelerator"),
     Class.SLOW: ("is", "are", "over budget"),
+    Class.COSTLY: ("is", "are", "over the energy budget"),
     Class.LARGE: ("is", "are", "too large"),
     Class.REGRESSED: ("is", "are", "worse than the baseline"),
     Class.ERROR: ("ends", "end", "in an error"),
