@@ -8,7 +8,7 @@ Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Part:
+class Factor:
     """A factor of the length of an axis.
 
     Attributes:
@@ -43,7 +43,7 @@ class Part:
         )
 
 
-Axes = tuple[tuple[Part, ...], ...]
+Axes = tuple[tuple[Factor, ...], ...]
 """The parts of each axis, the slowest first."""
 
 
@@ -51,7 +51,7 @@ def of(was: Shape, now: Shape) -> Axes:
     """Return the axes of a tensor of which no more is known than its shapes."""
     image = len(was) == 4
     return tuple(
-        (Part(was=before, now=after, divisible=image or before == after),)
+        (Factor(was=before, now=after, divisible=image or before == after),)
         for before, after in zip(was, now, strict=True)
     )
 
@@ -75,9 +75,9 @@ def regrouped(axes: Axes, target: Sequence[int]) -> Axes | None:
         target: The shape that it is given in the file.
     """
     parts = [part for axis in axes for part in axis if (part.was, part.now) != (1, 1)]
-    found: list[tuple[Part, ...]] = []
+    found: list[tuple[Factor, ...]] = []
     for length in target:
-        axis: list[Part] = []
+        axis: list[Factor] = []
         while length > 1:
             if not parts:
                 return None

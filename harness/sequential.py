@@ -14,7 +14,7 @@ from harness.errors import MeasurementError
 from harness.statistics import hodges_lehmann, signed_rank_p
 
 
-class Ruling(enum.Enum):
+class Decision(enum.Enum):
     """What the pairs say so far."""
 
     SLOWER = "slower"
@@ -24,7 +24,7 @@ class Ruling(enum.Enum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class StoppingRule:
     """When to look and when to stop.
 
     Attributes:
@@ -61,13 +61,13 @@ class Comparison:
         p_value: Of the last look, that the candidate is slower; one-sided.
     """
 
-    ruling: Ruling
+    ruling: Decision
     ratio: float
     pairs: int
     p_value: float
 
 
-def describe(comparison: Comparison, plan: Plan) -> str:
+def describe(comparison: Comparison, plan: StoppingRule) -> str:
     """Return one line for a person: the ruling, its grounds, and what the rule can see.
 
     Source: the simulation of tests/benchmarks/test_decision_rule.py, for the default plan.
@@ -79,7 +79,7 @@ def describe(comparison: Comparison, plan: Plan) -> str:
         f"ruled slower, at most {plan.looks[-1]} runs a side"
     )
     found = f", +{plan.found_share:.0%} is found in 95% of cases"
-    return line + (found if plan == Plan() else "")
+    return line + (found if plan == StoppingRule() else "")
 
 
 def order() -> Iterator[str]:
@@ -89,7 +89,7 @@ def order() -> Iterator[str]:
 
 
 def compare(
-    baseline_ms: Sequence[float], candidate_ms: Sequence[float], plan: Plan | None = None
+    baseline_ms: Sequence[float], candidate_ms: Sequence[float], plan: StoppingRule | None = None
 ) -> Comparison | None:
     """Look at the pairs, if it is time to look.
 
@@ -105,7 +105,7 @@ def compare(
     Raises:
         MeasurementError: the two have different numbers of runs, or a time is not positive.
     """
-    plan = plan or Plan()
+    plan = plan or StoppingRule()
     if len(baseline_ms) != len(candidate_ms):
         raise MeasurementError(
             f"{len(baseline_ms)} runs of the baseline, {len(candidate_ms)} of the candidate"
@@ -123,20 +123,20 @@ def compare(
     )
 
 
-def _ruling(logs: Sequence[float], ratio: float, p_slower: float, plan: Plan) -> Ruling:
+def _ruling(logs: Sequence[float], ratio: float, p_slower: float, plan: StoppingRule) -> Decision:
     """Return what the logs of candidate over baseline say at a look."""
     alpha = plan.alphas[plan.looks.index(len(logs))]
     p_faster = signed_rank_p([-log for log in logs])
     margin = math.log1p(plan.margin_share)
     if p_slower <= alpha and ratio > 1 + plan.margin_share:
-        return Ruling.SLOWER
+        return Decision.SLOWER
     if p_faster <= alpha and ratio < 1 / (1 + plan.margin_share):
-        return Ruling.FASTER
+        return Decision.FASTER
     p_beyond = max(signed_rank_p([margin + sign * log for log in logs]) for sign in (1, -1))
     if min(p_slower, p_faster) > plan.futility or p_beyond <= alpha:
-        return Ruling.ALIKE
+        return Decision.ALIKE
     found = math.log1p(plan.found_share)
     p_found = signed_rank_p([found - log for log in logs])
     if len(logs) == plan.looks[-1] and p_found <= math.fsum(plan.alphas):
-        return Ruling.ALIKE
-    return Ruling.UNDECIDED
+        return Decision.ALIKE
+    return Decision.UNDECIDED

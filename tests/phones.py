@@ -23,7 +23,7 @@ from harness.devices.fake_phone.daemon import Daemon
 from harness.devices.fake_phone.folder import Folder
 from harness.devices.measured import Phone
 from harness.devices.phone import lock
-from harness.devices.phone.adb import AdbConnection, Server
+from harness.devices.phone.adb import AdbConnection, AdbServer
 from harness.devices.phone.device_state import Contract
 from harness.images import Pixels, Size
 from harness.inputs import Inputs
@@ -94,7 +94,7 @@ class Plugged:
 
     folder: Folder
     daemon: Daemon
-    server: Server
+    server: AdbServer
     loop: asyncio.AbstractEventLoop
 
     @property
@@ -132,7 +132,7 @@ class Plugged:
         return True
 
 
-def stop_server(running: Server) -> None:
+def stop_server(running: AdbServer) -> None:
     """Stop an adb server, if it runs."""
     client = adbutils.AdbClient(host=running.host, port=running.port)
     with contextlib.suppress(adbutils.AdbError, OSError), client.make_connection() as connection:
@@ -141,9 +141,9 @@ def stop_server(running: Server) -> None:
 
 
 @contextlib.contextmanager
-def server() -> Iterator[Server]:
+def server() -> Iterator[AdbServer]:
     """Keep an adb server on a private port; it starts when it is first needed."""
-    private = Server(port=free_port())
+    private = AdbServer(port=free_port())
     try:
         yield private
     finally:
@@ -151,7 +151,7 @@ def server() -> Iterator[Server]:
 
 
 @contextlib.contextmanager
-def plugged(path: Path, on: Server) -> Iterator[Plugged]:
+def plugged(path: Path, on: AdbServer) -> Iterator[Plugged]:
     """Keep a fake phone plugged in."""
     folder = folders.create(path)
     loop = asyncio.new_event_loop()
@@ -170,7 +170,7 @@ def plugged(path: Path, on: Server) -> Iterator[Plugged]:
 
 
 @contextlib.contextmanager
-def default_server(home: Path) -> Iterator[Server]:
+def default_server(home: Path) -> Iterator[AdbServer]:
     """Keep an adb server that programs of this process find by their environment."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HOME", str(home))
@@ -180,7 +180,7 @@ def default_server(home: Path) -> Iterator[Server]:
 
 
 @contextlib.contextmanager
-def with_tool(path: Path, on: Server) -> Iterator[Plugged]:
+def with_tool(path: Path, on: AdbServer) -> Iterator[Plugged]:
     """Keep a fake phone plugged in whose tool the environment names."""
     with plugged(path, on) as fake, pytest.MonkeyPatch.context() as patch:
         patch.setenv("HARNESS_BENCHMARK_TOOL", str(fake.folder.tool))

@@ -48,7 +48,7 @@ class Chain:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class Replacement:
     """What takes the place of a chain's moves.
 
     Attributes:
@@ -96,7 +96,7 @@ def chains(graph: Graph) -> Iterator[Chain]:
             yield Chain(ops=tuple(ops[:length]), source=source, moved=moved)
 
 
-def plan(graph: Graph, chain: Chain) -> Plan | None:
+def plan(graph: Graph, chain: Chain) -> Replacement | None:
     """Return the fewest ops that move as a chain does, or None where it is as short as can be."""
     shape, moved = graph.tensors[chain.source].shape, chain.moved
     moves = sum(op.name in _MOVES for op in chain.ops)
@@ -112,7 +112,7 @@ def simplified(model: Model, kinds: Sequence[str]) -> Model | None:
 
     Args:
         model: Any model of one subgraph.
-        kinds: Of `Plan.kind`.
+        kinds: Of `Replacement.kind`.
     """
     graph = model.graph
     planned = [(chain, plan(graph, chain)) for chain in chains(graph)]
@@ -130,15 +130,17 @@ def simplified(model: Model, kinds: Sequence[str]) -> Model | None:
     return Model(name=model.name, data=editor.write())
 
 
-def _candidates(graph: Graph, chain: Chain, start: Indices, moved: Indices) -> Iterator[Plan]:
+def _candidates(
+    graph: Graph, chain: Chain, start: Indices, moved: Indices
+) -> Iterator[Replacement]:
     """Yield what moves in the same way, the fewest ops first."""
     in_order = bool((moved.ravel() == start.ravel()).all()) if moved.size == start.size else False
     if in_order:
-        yield Plan(kind=LAYOUT, reshapes=moved.shape != start.shape)
+        yield Replacement(kind=LAYOUT, reshapes=moved.shape != start.shape)
         return
     for order in itertools.permutations(range(start.ndim)) if start.ndim <= 4 else ():
         if np.array_equal(start.transpose(order), moved):
-            yield Plan(kind=LAYOUT, order=order)
+            yield Replacement(kind=LAYOUT, order=order)
             return
     if start.ndim != 4 or moved.ndim != 4:
         return
@@ -147,10 +149,10 @@ def _candidates(graph: Graph, chain: Chain, start: Indices, moved: Indices) -> I
         if block not in _BLOCKS or result.shape[2] != block * start.shape[2]:
             continue
         if np.array_equal(start.repeat(block, axis=1).repeat(block, axis=2), result):
-            yield Plan(kind=NEAREST, block=block, order=order)
+            yield Replacement(kind=NEAREST, block=block, order=order)
         channels = _shuffled(start, result, block)
         if channels is not None and (not channels or _takes_order(graph, chain.source)):
-            yield Plan(kind=PIXEL_SHUFFLE, block=block, channels=channels, order=order)
+            yield Replacement(kind=PIXEL_SHUFFLE, block=block, channels=channels, order=order)
 
 
 def _shuffled(start: Indices, result: Indices, block: int) -> tuple[int, ...] | None:
@@ -181,7 +183,7 @@ def _takes_order(graph: Graph, source: int) -> bool:
 
 
 def _written(
-    editor: Editor, graph: Graph, chain: Chain, found: Plan, stored: Sequence[Any]
+    editor: Editor, graph: Graph, chain: Chain, found: Replacement, stored: Sequence[Any]
 ) -> list[Any]:
     """Return the ops that take a chain's place."""
     at, result = chain.source, chain.ops[-1].outputs[0]
@@ -231,7 +233,7 @@ def _rewire(editor: Editor, stored: Sequence[Any], old: int, new: int) -> None:
 
 
 def _upsampling(
-    editor: Editor, graph: Graph, found: Plan, shape: Sequence[int]
+    editor: Editor, graph: Graph, found: Replacement, shape: Sequence[int]
 ) -> Callable[[int, int], Any]:
     if found.kind == NEAREST:
         size = editor.add_integers(shape[1:3])

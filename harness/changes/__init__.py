@@ -16,21 +16,21 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 
-from harness.changes.findings import Change, Kind, Move
+from harness.changes.findings import Kind, LastingChange, Move
 from harness.changes.history import View, look
 from harness.changes.nights import Night, Reading, time_of
 from harness.changes.rule import Rule
-from harness.changes.shared import Watch, move, shared
+from harness.changes.shared import Remembered, move, shared
 from harness.errors import MeasurementError
 
 __all__ = [
-    "Change",
     "Kind",
+    "LastingChange",
     "Move",
     "Night",
     "Reading",
+    "Remembered",
     "Rule",
-    "Watch",
     "find",
     "observe",
     "time_of",
@@ -38,12 +38,12 @@ __all__ = [
 
 
 def observe(
-    watch: Watch, night: Night, rule: Rule | None = None
-) -> tuple[Watch, tuple[Change, ...]]:
+    watch: Remembered, night: Night, rule: Rule | None = None
+) -> tuple[Remembered, tuple[LastingChange, ...]]:
     """Add a night to what is known of a phone, and tell what it gave away.
 
     Args:
-        watch: The phone so far; `Watch(phone=...)` before its first night.
+        watch: The phone so far; `Remembered(phone=...)` before its first night.
         night: Its next night.
         rule: What is a change.
 
@@ -72,19 +72,19 @@ def observe(
     return watch, ((common, *own) if common else own)
 
 
-def find(nights: Iterable[Night], rule: Rule | None = None) -> tuple[Change, ...]:
+def find(nights: Iterable[Night], rule: Rule | None = None) -> tuple[LastingChange, ...]:
     """Return what a sequence of nights gives away, in their order; phones may alternate."""
-    watches: dict[str, Watch] = {}
-    findings: list[Change] = []
+    watches: dict[str, Remembered] = {}
+    findings: list[LastingChange] = []
     for night in nights:
-        watch = watches.get(night.phone) or Watch(phone=night.phone)
+        watch = watches.get(night.phone) or Remembered(phone=night.phone)
         watches[night.phone], new = observe(watch, night, rule)
         findings += new
     return tuple(findings)
 
 
-def _finding(view: View, kind: Kind, night: Night, watched: int) -> Change:
-    return Change(
+def _finding(view: View, kind: Kind, night: Night, watched: int) -> LastingChange:
+    return LastingChange(
         kind=kind,
         phone=night.phone,
         moves=(move(view, view.began),),
@@ -96,7 +96,7 @@ def _finding(view: View, kind: Kind, night: Night, watched: int) -> Change:
     )
 
 
-def _check(watch: Watch, night: Night) -> None:
+def _check(watch: Remembered, night: Night) -> None:
     if night.phone != watch.phone:
         raise MeasurementError(f"a night of {night.phone} cannot follow nights of {watch.phone}")
     when = time_of(night.date)

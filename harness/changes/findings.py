@@ -37,7 +37,7 @@ class Move:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Change:
+class LastingChange:
     """One piece of news about one phone.
 
     Attributes:

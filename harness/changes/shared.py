@@ -6,14 +6,14 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from harness.changes.findings import Change, Kind, Move
+from harness.changes.findings import Kind, LastingChange, Move
 from harness.changes.history import History, View, side
 from harness.changes.nights import Night
 from harness.changes.rule import Rule
 
 
 @dataclass(frozen=True, kw_only=True)
-class Watch:
+class Remembered:
     """What is remembered of one phone.
 
     Attributes:
@@ -42,8 +42,8 @@ class Watch:
 
 
 def shared(
-    watch: Watch, night: Night, views: Sequence[View], rule: Rule
-) -> tuple[Watch, Change | None]:
+    watch: Remembered, night: Night, views: Sequence[View], rule: Rule
+) -> tuple[Remembered, LastingChange | None]:
     """Add a night's conditions to a phone, and tell of a shift that its series share.
 
     It is found at once where something that was recorded about the phone changed, or the units
@@ -73,7 +73,7 @@ def shared(
     restarted = {
         view.series: view.history.restart(view.history.first_since(number)) for view in moved
     }
-    return replace(forgotten, series={**watch.series, **restarted}), Change(
+    return replace(forgotten, series={**watch.series, **restarted}), LastingChange(
         kind=Kind.SHARED,
         phone=night.phone,
         moves=tuple(move(view, view.history.first_since(number)) for view in moved),
@@ -96,7 +96,7 @@ def move(view: View, began: int) -> Move:
     )
 
 
-def _software(watch: Watch, night: Night) -> str:
+def _software(watch: Remembered, night: Night) -> str:
     """Return in words which conditions differ from those last known, or ''."""
     before = dict(watch.conditions)
     return "; ".join(
@@ -106,7 +106,7 @@ def _software(watch: Watch, night: Night) -> str:
     )
 
 
-def _temperature(watch: Watch, night: Night, rule: Rule) -> str:
+def _temperature(watch: Remembered, night: Night, rule: Rule) -> str:
     """Return in words how much warmer or colder the phone is, or '' if it is much the same."""
     before, now = watch.temperature_c, night.temperature_c
     if before is None or now is None or abs(now - before) < rule.warmer_c:
@@ -114,7 +114,7 @@ def _temperature(watch: Watch, night: Night, rule: Rule) -> str:
     return f"temperature {before:.0f} -> {now:.0f} C"
 
 
-def _remember(watch: Watch, night: Night) -> Watch:
+def _remember(watch: Remembered, night: Night) -> Remembered:
     return replace(
         watch,
         conditions=tuple(sorted({**dict(watch.conditions), **dict(night.conditions)}.items())),

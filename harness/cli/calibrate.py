@@ -23,7 +23,7 @@ from harness.estimate import (
     published,
     snapdragon,
 )
-from harness.estimate.calibrate import STARTS, Sample
+from harness.estimate.calibrate import STARTS, TimedNetwork
 from harness.estimate.fit import Score
 from harness.estimate.phone_samples import Timed
 from harness.estimate.reference.phone_nets import kernel_nets, whole_nets
@@ -117,7 +117,7 @@ def _refit(known: Mapping[str, Profile], name: str) -> int:
 
 
 def _fit(
-    samples: Sequence[Sample],
+    samples: Sequence[TimedNetwork],
     target: Target,
     start: Rates,
     source: str,
@@ -149,7 +149,7 @@ def _fit(
     )
 
 
-def _check(target: Target, samples: Sequence[Sample]) -> None:
+def _check(target: Target, samples: Sequence[TimedNetwork]) -> None:
     """Print the profile's estimate of each network beside what was measured."""
     found = [estimate.estimate_graph(sample.graph, sample.placement, target) for sample in samples]
     table = Table(

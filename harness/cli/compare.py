@@ -36,5 +36,5 @@ def run(options: argparse.Namespace) -> int:
         raise DeviceError(f"{target}: only a phone can be timed")
     comparison = sequential.compare(pairs.before_ms, pairs.now_ms)
     assert comparison is not None  # the phone stops at a look of the same plan
-    print(sequential.describe(comparison, sequential.Plan()))
-    return 1 if comparison.ruling is sequential.Ruling.SLOWER else 0
+    print(sequential.describe(comparison, sequential.StoppingRule()))
+    return 1 if comparison.ruling is sequential.Decision.SLOWER else 0

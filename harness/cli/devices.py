@@ -41,9 +41,9 @@ def _attached(known: dict[str, Profile], *, start: bool) -> list[str]:
     """Describe each attached phone; no adb server is started unless asked for."""
     from harness.devices import measured
     from harness.devices.connect import listens
-    from harness.devices.phone.adb import Server
+    from harness.devices.phone.adb import AdbServer
 
-    server = Server.from_environment()
+    server = AdbServer.from_environment()
     if not start and not listens(server.host, server.port):
         return ["No adb server runs, so no phone is attached; --attached starts one and looks."]
     found = [f"attached: {one.identity} is {one.profile.name}" for one in measured.attached(known)]

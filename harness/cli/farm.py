@@ -122,7 +122,7 @@ def _certs(options: argparse.Namespace) -> int:
 
 
 def _capacity(options: argparse.Namespace) -> int:
-    plan = capacity.Plan(
+    plan = capacity.Workload(
         phones=options.phones,
         hosts=options.hosts,
         requests=options.requests,

@@ -13,7 +13,7 @@ from harness.errors import ConfigError
 from harness.history import addresses, exchange, replay
 from harness.history.opening import DEFAULT, open_store
 from harness.history.replay import RuleScores
-from harness.history.rows import Change
+from harness.history.rows import Difference
 from harness.history.yardstick import Score
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def _latest(options: argparse.Namespace) -> int:
     return 0
 
 
-def _changes(changes: list[Change]) -> Table:
+def _changes(changes: list[Difference]) -> Table:
     table = Table(box=None, pad_edge=False)
     for column in ("series", "was", "now", "change", "outcome"):
         table.add_column(column, justify="left" if column in ("series", "outcome") else "right")

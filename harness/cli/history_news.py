@@ -11,7 +11,7 @@ from harness.errors import ConfigError
 from harness.history import news
 from harness.history.entries import RunEntry, SeriesKey
 from harness.history.opening import DEFAULT, open_store
-from harness.history.rows import Acknowledged, Point
+from harness.history.rows import Acknowledged, SeriesPoint
 
 if TYPE_CHECKING:
     from harness.history.store import Store
@@ -70,11 +70,11 @@ def _check(options: argparse.Namespace) -> int:
     for one in found:
         for line in str(one).splitlines():
             console.print(text.line(line), soft_wrap=True, markup=False, highlight=False)
-    counts = {state: sum(one.state is state for one in found) for state in news.State}
+    counts = {state: sum(one.state is state for one in found) for state in news.FindingState}
     failing = sum(one.counts for one in found)
     console.print(
-        f"{counts[news.State.NEW]} new, {counts[news.State.KNOWN]} known, "
-        f"{counts[news.State.GONE]} gone; {failing} new for the worse and not acknowledged",
+        f"{counts[news.FindingState.NEW]} new, {counts[news.FindingState.KNOWN]} known, "
+        f"{counts[news.FindingState.GONE]} gone; {failing} new for the worse and not acknowledged",
         soft_wrap=True,
     )
     return 1 if failing else 0
@@ -153,7 +153,7 @@ def _the_one(keys: Sequence[SeriesKey], words: Sequence[str]) -> SeriesKey:
     raise ConfigError(f"{len(found)} series have these names; add words:{listed}{more}")
 
 
-def _chart(points: Sequence[Point]) -> list[str]:
+def _chart(points: Sequence[SeriesPoint]) -> list[str]:
     """Return a line for each point: day, value, interval, a mark between least and most, ruling."""
     values = [point.value for point in points]
     least, most = min(values), max(values)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness import conversion, images
-from harness.conversion import Drift
+from harness.conversion import ConversionDrift
 from harness.errors import ConfigError
 from harness.evidence import sha256_of
 from harness.images import Pixels, Size
@@ -53,7 +53,7 @@ def source(options: argparse.Namespace, first: Variant) -> str:
     )
 
 
-def _short(found: Drift) -> str:
+def _short(found: ConversionDrift) -> str:
     return f"{found.psnr_db:.1f} dB at worst; limits are against FP32 and do not hold it"
 
 

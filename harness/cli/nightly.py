@@ -73,7 +73,7 @@ class _Receivers:
 
     webhooks: tuple[tuple[str, str], ...]
     key: bytes
-    server: mail.Server | None
+    server: mail.MailServer | None
     sender: str
     to: tuple[str, ...]
 

@@ -19,7 +19,7 @@ from harness.evidence import sha256_of
 from harness.subjects import Precision
 from harness.training.batches import to_float
 from harness.training.checkpoint import save_weights
-from harness.training.photos import Pairs
+from harness.training.photos import CropPairs
 
 RUNTIMES = ("tensorflow", "keras", "ai-edge-litert", "numpy")
 
@@ -46,8 +46,8 @@ def build(
     *,
     folder: Path,
     precisions: Sequence[Precision],
-    calibration: Pairs,
-    held_out: Pairs,
+    calibration: CropPairs,
+    held_out: CropPairs,
     training: Mapping[str, Any],
     prefix: str = "",
     parent: bytes | None = None,

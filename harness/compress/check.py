@@ -11,7 +11,7 @@ from harness.fidelity import image_psnr_db
 from harness.model import Model
 from harness.stacks import xnnpack
 from harness.training.batches import to_float
-from harness.training.photos import Pairs
+from harness.training.photos import CropPairs
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -48,7 +48,7 @@ class VariantQuality:
     drop_db: Spread
 
 
-def measure(file: bytes, parent: bytes, pairs: Pairs) -> VariantQuality:
+def measure(file: bytes, parent: bytes, pairs: CropPairs) -> VariantQuality:
     """Compare a variant with its parent and with sharp targets on every pair."""
     variant, fp32 = Model(name="variant", data=file), Model(name="parent", data=parent)
     psnr, gain, to_fp32, drop = [], [], [], []

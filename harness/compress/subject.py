@@ -66,11 +66,11 @@ class Workspace:
         """Return what a reader needs to make the weights again, without paths of this machine."""
         return facts(recipe, command=command, cache=self.cache)
 
-    def held_out(self) -> photos.Pairs:
+    def held_out(self) -> photos.CropPairs:
         """Return the frames that variants are measured on."""
         return photos.cached_pairs(photos.HELD_OUT, cache=self.cache)
 
-    def calibration(self) -> photos.Pairs:
+    def calibration(self) -> photos.CropPairs:
         """Return the frames that integer files take their ranges from."""
         return photos.cached_pairs(photos.CALIBRATION, cache=self.cache)
 

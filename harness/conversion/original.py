@@ -26,7 +26,7 @@ _SEED = 0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Drift:
+class ConversionDrift:
     """How far a converted network is from the original, each in float32 on this host.
 
     Attributes:
@@ -69,7 +69,7 @@ def fixed(path: Path, shapes: Mapping[str, Sequence[int]]) -> bytes:
     return found
 
 
-def drift(path: Path, model: Model, images: Sequence[Values]) -> Drift:
+def drift(path: Path, model: Model, images: Sequence[Values]) -> ConversionDrift:
     """Compare a converted network with the original, on the same inputs.
 
     The peak of the PSNR is the span of what the original gives.
@@ -107,7 +107,7 @@ def drift(path: Path, model: Model, images: Sequence[Values]) -> Drift:
             right = _image(_like(original, got.shape))
             match = fidelity.compare(_image(got), right, output_range=_span(path, right))
             worst_db, largest = min(worst_db, match.psnr_db), max(largest, match.max_error)
-    return Drift(psnr_db=worst_db, max_error=largest, inputs=len(fed), noise=noise)
+    return ConversionDrift(psnr_db=worst_db, max_error=largest, inputs=len(fed), noise=noise)
 
 
 def _cut(image: Values, shape: tuple[int, ...]) -> Values | None:

@@ -138,9 +138,9 @@ def connect(
     if origin is Origin.EMULATED:
         return Emulated(target, threads=threads)
     from harness.devices import measured  # adbutils and protobuf: only where they are used
-    from harness.devices.phone.adb import Server
+    from harness.devices.phone.adb import AdbServer
 
-    server = Server.from_environment()
+    server = AdbServer.from_environment()
     if origin is Origin.AUTO and not serial and not listens(server.host, server.port):
         return Emulated(target, threads=threads)
     found = measured.fitting(target.profile, serial=serial)

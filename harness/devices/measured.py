@@ -16,8 +16,8 @@ from harness.devices.benchmark.bench import Bench
 from harness.devices.benchmark.benchmark_tool import Preset
 from harness.devices.benchmark.energy import Energy
 from harness.devices.benchmark.measuring import Measuring
-from harness.devices.benchmark.stopwatch import Job, Series, Stopwatch
-from harness.devices.phone.adb import AdbConnection, Server
+from harness.devices.benchmark.stopwatch import Series, Stopwatch, TimedModel
+from harness.devices.phone.adb import AdbConnection, AdbServer
 from harness.devices.phone.adb import attached as adb_attached
 from harness.devices.phone.identity import Identity, identify
 from harness.devices.traces import attribution, nnapi_log, op_profile, runtime_info
@@ -37,7 +37,7 @@ _MOST_TRACE_BYTES = 64 * 2**20
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
+class AttachedPhone:
     """One attached phone, and the profile that its model fits."""
 
     connection: AdbConnection
@@ -46,8 +46,8 @@ class Found:
 
 
 def attached(
-    profiles: Mapping[str, Profile], *, server: Server | None = None, serial: str = ""
-) -> list[Found]:
+    profiles: Mapping[str, Profile], *, server: AdbServer | None = None, serial: str = ""
+) -> list[AttachedPhone]:
     """Find the attached phones that some profile fits, several of one profile too.
 
     Args:
@@ -59,7 +59,7 @@ def attached(
         DeviceError: the adb server or the phone of that serial cannot be used.
         ConfigError: the phone of that serial fits no profile.
     """
-    server = server or Server.from_environment()
+    server = server or AdbServer.from_environment()
     if serial:
         connection = AdbConnection(serial, server)
         connection.wait_ready(timeout_s=_ASK_LIMIT_S)
@@ -71,7 +71,7 @@ def attached(
                 "one of device_profiles/*.toml"
             )
         return [found]
-    phones: list[Found] = []
+    phones: list[AttachedPhone] = []
     problems: list[DeviceError] = []
     for listed in adb_attached(server):
         if listed.state == "device":
@@ -86,7 +86,7 @@ def attached(
     return phones
 
 
-def fitting(profile: Profile, *, serial: str = "") -> list[Found]:
+def fitting(profile: Profile, *, serial: str = "") -> list[AttachedPhone]:
     """Find the attached phones of one profile, by serial; a fake one only where it is named.
 
     Raises:
@@ -100,17 +100,17 @@ def fitting(profile: Profile, *, serial: str = "") -> list[Found]:
     )
 
 
-def unusable(server: Server | None = None) -> list[str]:
+def unusable(server: AdbServer | None = None) -> list[str]:
     """Return the serial and state of each attached phone that cannot be used."""
-    phones = adb_attached(server or Server.from_environment())
+    phones = adb_attached(server or AdbServer.from_environment())
     return [f"{phone.serial} ({phone.state})" for phone in phones if phone.state != "device"]
 
 
-def _found(connection: AdbConnection, profiles: Mapping[str, Profile]) -> Found | None:
+def _found(connection: AdbConnection, profiles: Mapping[str, Profile]) -> AttachedPhone | None:
     identity = identify(connection)
     for profile in profiles.values():
         if profile.matches(identity.model):
-            return Found(connection=connection, identity=identity, profile=profile)
+            return AttachedPhone(connection=connection, identity=identity, profile=profile)
     return None
 
 
@@ -118,7 +118,7 @@ class Phone:
     """One attached phone through one delegate; implements Device by measuring."""
 
     def __init__(
-        self, found: Found, delegate: str, *, tool: Path, measuring: Measuring | None = None
+        self, found: AttachedPhone, delegate: str, *, tool: Path, measuring: Measuring | None = None
     ) -> None:
         """Describe the measurement; the phone is taken by the first verb.
 
@@ -363,8 +363,8 @@ class Phone:
         """
         self._bench.leave()
 
-    def _job(self, model: Model) -> Job:
-        return Job(model=model.data, preset=self._preset(model), name=model.name)
+    def _job(self, model: Model) -> TimedModel:
+        return TimedModel(model=model.data, preset=self._preset(model), name=model.name)
 
     def _preset(self, model: Model) -> Preset:
         half = model.graph.has_float16_weights

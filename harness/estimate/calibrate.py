@@ -26,7 +26,7 @@ Source: an assumption; Snapdragon 855's shared L3 against its LPDDR4X, by order 
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sample:
+class TimedNetwork:
     """One measured whole network or kernel benchmark.
 
     Attributes:
@@ -120,7 +120,7 @@ CHANNEL_MULTIPLES = (4.0, 8.0, 16.0, 32.0)
 
 
 def calibrate(
-    samples: Sequence[Sample],
+    samples: Sequence[TimedNetwork],
     *,
     delegate: str,
     precision: str,
@@ -175,7 +175,7 @@ class _Table:
     """What the kernels of all samples ask of a unit, ready to cost under any rates."""
 
     def __init__(
-        self, samples: Sequence[Sample], fused: Sequence[Sequence[Kernel]], start: Rates
+        self, samples: Sequence[TimedNetwork], fused: Sequence[Sequence[Kernel]], start: Rates
     ) -> None:
         self._start = start
         self._asked = [
@@ -221,7 +221,7 @@ class _Table:
 
 
 def _tables(
-    samples: Sequence[Sample], start: Rates, channel_multiples: Sequence[float]
+    samples: Sequence[TimedNetwork], start: Rates, channel_multiples: Sequence[float]
 ) -> list[_Table]:
     """Return the kernels of all samples, a table for each multiple of channels."""
     starts = [replace(start, channel_multiple=m) for m in channel_multiples] or [start]
@@ -246,7 +246,7 @@ def _known(rates: Rates) -> dict[str, float]:
     return {name: value for name, value in vars(rates).items() if value is not None}
 
 
-def families_of(samples: Sequence[Sample]) -> list[str]:
+def families_of(samples: Sequence[TimedNetwork]) -> list[str]:
     """Return the family of each sample.
 
     Raises:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.estimate import calibrate, figures, fit, interval, snapdragon, vendor
-from harness.estimate.calibrate import STARTS, Calibration, Sample
+from harness.estimate.calibrate import STARTS, Calibration, TimedNetwork
 from harness.estimate.fit import Free
 from harness.graph import Graph
 from harness.profiles import EstimateConstants
@@ -26,7 +26,7 @@ _UNSEEN = (
 
 
 def calibrate_npu(
-    samples: Sequence[Sample], *, precision: str, soc_model: str, source: str
+    samples: Sequence[TimedNetwork], *, precision: str, soc_model: str, source: str
 ) -> Calibration:
     """Ask the vendor's estimator about each network and fit the correction of one phone.
 
@@ -111,7 +111,9 @@ class _Answers:
         )
 
 
-def _roofline(samples: Sequence[Sample], graphs: Sequence[Graph], precision: str) -> Calibration:
+def _roofline(
+    samples: Sequence[TimedNetwork], graphs: Sequence[Graph], precision: str
+) -> Calibration:
     """Fit the second opinion, to the graphs as they run."""
     return calibrate.calibrate(
         [

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import ConfigError
-from harness.estimate.calibrate import Sample
-from harness.estimate.reference.catalogue import REFERENCES, Reference
+from harness.estimate.calibrate import TimedNetwork
+from harness.estimate.reference.catalogue import REFERENCES, PublishedNetwork
 from harness.evidence import Evidence, Provenance
 from harness.graph import Graph
 from harness.placement import NodePlacement, Placement
@@ -35,7 +35,7 @@ class Figure:
         delegate: What it ran through: nnapi, gpu, qnn or cpu.
     """
 
-    reference: Reference
+    reference: PublishedNetwork
     precision: str
     device: str
     unit: str
@@ -82,7 +82,7 @@ def choose(
     return tuple(chosen)
 
 
-def draw(chosen: Sequence[Figure], *, delegate: str, precision: str) -> tuple[Sample, ...]:
+def draw(chosen: Sequence[Figure], *, delegate: str, precision: str) -> tuple[TimedNetwork, ...]:
     """Draw the networks of figures as samples to fit to or to check on.
 
     Args:
@@ -92,7 +92,7 @@ def draw(chosen: Sequence[Figure], *, delegate: str, precision: str) -> tuple[Sa
     """
     graphs = {f.reference.name: f.reference.graph(precision) for f in chosen}
     return tuple(
-        Sample(
+        TimedNetwork(
             name=figure.reference.name,
             family=figure.reference.family,
             graph=graphs[figure.reference.name],

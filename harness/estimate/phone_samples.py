@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from harness.errors import ConfigError, DeviceError, MeasurementError
-from harness.estimate.calibrate import FAMILIES_MIN, Sample
+from harness.estimate.calibrate import FAMILIES_MIN, TimedNetwork
 from harness.estimate.reference import write
 from harness.estimate.reference.phone_nets import PhoneNet
 from harness.latency import Estimate, Latency
@@ -27,7 +27,7 @@ class Timed:
         stopped_by: What ended the list early, or None.
     """
 
-    samples: tuple[Sample, ...]
+    samples: tuple[TimedNetwork, ...]
     stopped_by: DeviceError | None = None
 
 
@@ -55,7 +55,7 @@ def measure(
         ConfigError: the device estimates instead of measuring.
         DeviceError: the phone failed before enough was timed to fit anything.
     """
-    samples: list[Sample] = []
+    samples: list[TimedNetwork] = []
     for number, net in enumerate(nets, 1):
         try:
             found = _sample(net, target, time, place)
@@ -65,7 +65,7 @@ def measure(
             if len({sample.family for sample in samples}) < FAMILIES_MIN:
                 raise
             return Timed(samples=tuple(samples), stopped_by=error)
-        if isinstance(found, Sample):
+        if isinstance(found, TimedNetwork):
             samples.append(found)
             what = f"{found.measured_ms:.3f} ms"
         else:
@@ -74,7 +74,7 @@ def measure(
     return Timed(samples=tuple(samples))
 
 
-def _sample(net: PhoneNet, target: Target, time: Time, place: Place) -> Sample | str:
+def _sample(net: PhoneNet, target: Target, time: Time, place: Place) -> TimedNetwork | str:
     """Measure one network, or say why it is left out."""
     model = Model(name=net.name, data=write.write(net.graph))
     placement = place(model)
@@ -85,7 +85,7 @@ def _sample(net: PhoneNet, target: Target, time: Time, place: Place) -> Sample |
     measured = time(model)
     if not isinstance(measured, Latency):
         raise ConfigError(f"{target}: an estimate cannot calibrate; attach the phone")
-    return Sample(
+    return TimedNetwork(
         name=net.name,
         family=net.family,
         graph=model.graph,

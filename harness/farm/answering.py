@@ -153,10 +153,10 @@ class _Desk:
 
 def unfit(serial: str) -> str:
     """Return why the phone of a serial had better not be asked now, or ''."""
-    from harness.devices.phone.adb import AdbConnection, Server
+    from harness.devices.phone.adb import AdbConnection, AdbServer
     from harness.farm import health
 
-    return health.unfit(AdbConnection(serial, Server.from_environment()))
+    return health.unfit(AdbConnection(serial, AdbServer.from_environment()))
 
 
 def recover(post: str) -> None:
@@ -168,11 +168,11 @@ def recover(post: str) -> None:
         DeviceError: the phone is away, or another harness has it.
     """
     from harness.devices import measured  # noqa: F401
-    from harness.devices.phone.adb import AdbConnection, Server
+    from harness.devices.phone.adb import AdbConnection, AdbServer
     from harness.devices.phone.lock import PhoneLock
 
     here = schema.parse(Post, json.loads(post), where="post")
-    connection = AdbConnection(here.serial, Server.from_environment())
+    connection = AdbConnection(here.serial, AdbServer.from_environment())
     lock = PhoneLock(connection, lease_s=60, owner=here.owner)
     lock.enter()
     lock.leave()

@@ -27,7 +27,7 @@ _SPREAD = 0.6
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class Workload:
     """A farm and a night's work.
 
     Attributes:
@@ -65,7 +65,7 @@ class Plan:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Night:
+class SimulatedNight:
     """What came of a simulated night.
 
     Attributes:
@@ -106,7 +106,7 @@ class _Servers:
         return start_s + for_s
 
 
-def simulate(plan: Plan, *, seed: int = 0) -> Night:
+def simulate(plan: Workload, *, seed: int = 0) -> SimulatedNight:
     """Simulate a night.
 
     Args:
@@ -137,7 +137,7 @@ def simulate(plan: Plan, *, seed: int = 0) -> Night:
         sent_s = scheduler.serve(now_s, plan.scheduler_s)
         ready_s = host.serve(sent_s, plan.host_s / 2)
         heapq.heappush(events, (ready_s + question_s, phone, True))
-    return Night(
+    return SimulatedNight(
         makespan_s=end_s,
         phone_share=sum(times_s) / (plan.phones * end_s),
         scheduler_share=scheduler.busy_s / end_s,

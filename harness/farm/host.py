@@ -161,10 +161,10 @@ class Host:
 
     def _attached(self) -> dict[str, str]:
         """Return the profile of each phone that can be used, by serial."""
-        from harness.devices.phone.adb import AdbConnection, Server, attached
+        from harness.devices.phone.adb import AdbConnection, AdbServer, attached
         from harness.devices.phone.identity import identify
 
-        server, wanted = Server.from_environment(), self._settings.serials
+        server, wanted = AdbServer.from_environment(), self._settings.serials
         states = {phone.serial: phone.state for phone in attached(server)}
         for serial in wanted:
             if ":" in serial and states.get(serial) != "device":

@@ -30,7 +30,7 @@ _PAUSE_S = 0.2
 
 
 @dataclass(frozen=True, kw_only=True)
-class Where:
+class FarmAddress:
     """What `farm:ADDRESS[?lane=nightly&hours=8]` says.
 
     Attributes:
@@ -42,7 +42,7 @@ class Where:
     policy: Policy = field(default_factory=Policy)
 
     @classmethod
-    def parse(cls, text: str) -> "Where":
+    def parse(cls, text: str) -> "FarmAddress":
         """Read it.
 
         Raises:
@@ -87,14 +87,14 @@ class FarmLab:
         """Describe a farm; nothing is sent yet.
 
         Args:
-            argument: `ADDRESS[?lane=..]`, see `Where`.
+            argument: `ADDRESS[?lane=..]`, see `FarmAddress`.
             origin: Where facts may come from.
             certs: Folder of certificates; by default $HARNESS_FARM_CERTS.
 
         Raises:
             ConfigError: the argument cannot be read.
         """
-        self._where = Where.parse(argument)
+        self._where = FarmAddress.parse(argument)
         self._origin = origin
         self._certs = certs
         self._engine: Any = None

@@ -19,7 +19,7 @@ _AGAIN_S = 24 * 3600.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Case:
+class Quarantined:
     """One phone in quarantine.
 
     Attributes:
@@ -43,7 +43,7 @@ class Case:
 
 @dataclass(frozen=True, kw_only=True)
 class _Kept:
-    phones: Mapping[str, Case] = field(default_factory=dict)
+    phones: Mapping[str, Quarantined] = field(default_factory=dict)
 
 
 class Quarantine:
@@ -60,7 +60,7 @@ class Quarantine:
         kept = schema.load_json(_Kept, self._path) if self._path.exists() else _Kept()
         self._cases = dict(kept.phones)
 
-    def put(self, serial: str, why: str, *, now_s: float, by_hand: bool = False) -> Case:
+    def put(self, serial: str, why: str, *, now_s: float, by_hand: bool = False) -> Quarantined:
         """Put a phone in, or keep it longer; return its case."""
         before = self._cases.get(serial)
         again = before is not None and (
@@ -68,7 +68,7 @@ class Quarantine:
         )
         times = before.times + 1 if before is not None and again else 1
         wait_s = min(FIRST_S * 2 ** min(times - 1, 16), LONGEST_S) * self._scale
-        case = Case(
+        case = Quarantined(
             why=text.line(why, text.NAME),
             since_s=now_s,
             next_s=now_s + wait_s,
@@ -79,7 +79,7 @@ class Quarantine:
         self._write()
         return case
 
-    def of(self, serial: str) -> Case | None:
+    def of(self, serial: str) -> Quarantined | None:
         """Return the case of a phone that is in now, or None."""
         case = self._cases.get(serial)
         return case if case is not None and case.over_s is None else None

@@ -30,7 +30,7 @@ IDLE_S = 5.0
 
 
 @dataclass(kw_only=True)
-class Record:
+class StationRecord:
     """What a station did since it was opened.
 
     Attributes:
@@ -60,7 +60,7 @@ class Station:
             limit_s: Longest that one question takes.
         """
         self.post = post
-        self.record = Record()
+        self.record = StationRecord()
         self._unfit = unfit
         self._limit_s = limit_s * post.time_scale
         self._contents = Contents(post.contents)

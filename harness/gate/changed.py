@@ -13,7 +13,7 @@ from harness.latency import EstimatePair, Pairs
 from harness.metrics import Metric
 from harness.model import Model
 from harness.placement import Placement
-from harness.sequential import Ruling
+from harness.sequential import Decision
 from harness.verdict import Change, Lack, MovedOp, Outcome, Sense, Verdict
 
 _SAME = 1e-9
@@ -34,10 +34,10 @@ OUTCOMES = {
 }
 """What the gate rules on a change."""
 _CHANGES = {
-    Ruling.SLOWER: Change.WORSE,
-    Ruling.FASTER: Change.BETTER,
-    Ruling.ALIKE: Change.EQUAL,
-    Ruling.UNDECIDED: Change.UNDECIDED,
+    Decision.SLOWER: Change.WORSE,
+    Decision.FASTER: Change.BETTER,
+    Decision.ALIKE: Change.EQUAL,
+    Decision.UNDECIDED: Change.UNDECIDED,
 }
 
 
@@ -105,7 +105,7 @@ def latency_against(fact: Pairs | EstimatePair, allowance: ChangeAllowance = _US
             fact.now.provenance,
             allowed=allowance.cost_share * fact.before.ms,
         )
-    plan = sequential.Plan()
+    plan = sequential.StoppingRule()
     comparison = sequential.compare(fact.before_ms, fact.now_ms, plan)
     if comparison is None:
         pairs = f"{len(fact.now_ms)} pairs of runs, and {plan.looks} are looked at"

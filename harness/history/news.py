@@ -30,7 +30,7 @@ _NAMES = (
 """Parts of a provenance, and what they are called in a cause."""
 
 
-class State(enum.Enum):
+class FindingState(enum.Enum):
     """Where a finding stands."""
 
     NEW = "new"
@@ -92,7 +92,7 @@ class News:
     time_utc: str
     cause: str
     moves: tuple[Moved, ...]
-    state: State = State.NEW
+    state: FindingState = FindingState.NEW
     acknowledged: str = ""
 
     @property
@@ -109,7 +109,7 @@ class News:
     @property
     def counts(self) -> bool:
         """Return whether it fails a check: a new regression that nobody acknowledged."""
-        return self.state is State.NEW and self.worse and not self.acknowledged
+        return self.state is FindingState.NEW and self.worse and not self.acknowledged
 
     def __str__(self) -> str:
         """Return it as a few lines: what, since when and why, then the first of its series."""
@@ -151,10 +151,12 @@ def look_back(
         reason = reasons.get(news.id)
         if reason is not None and reason.until >= today:
             news = replace(news, acknowledged=f"until {reason.until}: {reason.because}")
-        elif reason is not None and state is State.KNOWN:
-            state = State.NEW  # what was acknowledged for a time comes back after it
+        elif reason is not None and state is FindingState.KNOWN:
+            state = FindingState.NEW  # what was acknowledged for a time comes back after it
         shown.append(replace(news, state=state))
-    return tuple(sorted(shown, key=lambda news: (list(State).index(news.state), not news.worse)))
+    return tuple(
+        sorted(shown, key=lambda news: (list(FindingState).index(news.state), not news.worse))
+    )
 
 
 def everything(runs: Sequence[RunEntry]) -> list[News]:
@@ -167,15 +169,15 @@ def everything(runs: Sequence[RunEntry]) -> list[News]:
     return sorted(found, key=lambda news: (news.time_utc, news.run, news.id))
 
 
-def _state(news: News, ends: Sequence[str], new: set[str]) -> State | None:
+def _state(news: News, ends: Sequence[str], new: set[str]) -> FindingState | None:
     """Return where a finding stands by the runs that ended each worse move, '' if none did."""
     if news.run in new:
-        return State.NEW
+        return FindingState.NEW
     if not news.worse:
         return None
     if "" in ends:
-        return State.KNOWN
-    return State.GONE if new.intersection(ends) else None
+        return FindingState.KNOWN
+    return FindingState.GONE if new.intersection(ends) else None
 
 
 def _ends(found: Sequence[News]) -> list[list[str]]:

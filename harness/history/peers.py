@@ -14,7 +14,7 @@ from types import ModuleType
 
 import numpy as np
 
-from harness.history.yardstick import Alarm, Record
+from harness.history.yardstick import Alarm, KnownSeries
 
 Changes = Callable[[Sequence[float]], list[tuple[int, int]]]
 """From the values so far: index of the first night of each change, and its direction."""
@@ -114,7 +114,7 @@ def pelt() -> Changes | None:
     return changes
 
 
-def alarms(changes: Changes, record: Record, same_nights: int) -> tuple[Alarm, ...]:
+def alarms(changes: Changes, record: KnownSeries, same_nights: int) -> tuple[Alarm, ...]:
     """Return when a rule first tells of each change, seeing the nights one after the other."""
     told: list[tuple[int, int]] = []
     said = []

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness import changes, files, text
-from harness.changes import Change, Kind, Night, Reading, Rule, Watch
+from harness.changes import Kind, LastingChange, Night, Reading, Remembered, Rule
 from harness.errors import ConfigError
 from harness.history import peers, yardstick
-from harness.history.yardstick import Alarm, Record, Score, Truth
+from harness.history.yardstick import Alarm, KnownSeries, Score, Truth
 
 _BYTES_MAX = 256 << 20
 """A file that unpacks to more is refused: 20 times ten years of 1,000 nightly series."""
@@ -64,7 +64,7 @@ def read(path: Path) -> tuple[Night, ...]:
     )
 
 
-def records(nights: Sequence[Night]) -> tuple[Record, ...]:
+def records(nights: Sequence[Night]) -> tuple[KnownSeries, ...]:
     """Return each series as it went, sorted by name; names start with the phone."""
     values: dict[str, list[float]] = defaultdict(list)
     units: dict[str, tuple[str, ...]] = {}
@@ -78,19 +78,19 @@ def records(nights: Sequence[Night]) -> tuple[Record, ...]:
             units[name] = now or before
             values[name].append(statistics.median(reading.values))
     return tuple(
-        Record(name=name, values=tuple(values[name]), other_units=tuple(other[name]))
+        KnownSeries(name=name, values=tuple(values[name]), other_units=tuple(other[name]))
         for name in sorted(values)
     )
 
 
 def findings_by_night(
     nights: Sequence[Night], rule: Rule | None = None
-) -> tuple[tuple[Night, tuple[Change, ...]], ...]:
+) -> tuple[tuple[Night, tuple[LastingChange, ...]], ...]:
     """Return what each night gave away when it came in."""
-    watches: dict[str, Watch] = {}
+    watches: dict[str, Remembered] = {}
     told = []
     for night in nights:
-        watch = watches.get(night.phone) or Watch(phone=night.phone)
+        watch = watches.get(night.phone) or Remembered(phone=night.phone)
         watches[night.phone], findings = changes.observe(watch, night, rule)
         told.append((night, findings))
     return tuple(told)
@@ -134,7 +134,7 @@ def compare(
     return tuple(rows)
 
 
-def _row(name: str, series: Sequence[Record], said: Sequence[Sequence[Alarm]]) -> RuleScores:
+def _row(name: str, series: Sequence[KnownSeries], said: Sequence[Sequence[Alarm]]) -> RuleScores:
     return RuleScores(
         name=name,
         score=yardstick.score(series, said),

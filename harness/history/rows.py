@@ -8,7 +8,7 @@ from harness.history.entries import SeriesKey
 
 
 @dataclass(frozen=True, kw_only=True)
-class Point:
+class SeriesPoint:
     """One fact of a series.
 
     Attributes:
@@ -33,7 +33,7 @@ class Point:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Change:
+class Difference:
     """One series in two runs.
 
     Attributes:

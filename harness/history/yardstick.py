@@ -27,7 +27,7 @@ _PAST_LEAST = 2
 
 
 @dataclass(frozen=True, kw_only=True)
-class Record:
+class KnownSeries:
     """One series as it went.
 
     Attributes:
@@ -119,17 +119,17 @@ class Score:
         return 1 - self.false / self.alarms if self.alarms else None
 
 
-Truth = Callable[[Record], tuple[Step, ...]]
+Truth = Callable[[KnownSeries], tuple[Step, ...]]
 
 
-def lasting_steps(record: Record) -> tuple[Step, ...]:
+def lasting_steps(record: KnownSeries) -> tuple[Step, ...]:
     """Return the required and the neutral steps of a series."""
     logs = record.logs
     required = _steps(logs, _REQUIRED_SHARE, LASTING_NIGHTS, required=True)
     return required + _steps(logs, _NEUTRAL_SHARE, _NEUTRAL_NIGHTS, required=False)
 
 
-def segments(record: Record) -> tuple[Step, ...]:
+def segments(record: KnownSeries) -> tuple[Step, ...]:
     """Return steps between the segments of the best piecewise constant fit, by medians.
 
     The fit minimizes the sum of absolute deviations, over the noise of the series, plus 6 a
@@ -148,7 +148,7 @@ def segments(record: Record) -> tuple[Step, ...]:
 
 
 def score(
-    records: Sequence[Record],
+    records: Sequence[KnownSeries],
     alarms: Sequence[Sequence[Alarm]],
     truth: Truth = lasting_steps,
 ) -> Score:
@@ -171,7 +171,7 @@ def score(
     )
 
 
-def _one(record: Record, alarms: Sequence[Alarm], steps: Sequence[Step]) -> Score:
+def _one(record: KnownSeries, alarms: Sequence[Alarm], steps: Sequence[Step]) -> Score:
     judged = max(0, len(record.values) - LASTING_NIGHTS)
     required = [step for step in steps if step.required and step.night >= _PAST_LEAST]
     delays = [delay for step in required if (delay := _delay(step, alarms)) is not None]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from harness.devices.connect import Origin, PhoneSetup
 from harness.devices.device import Device
 from harness.devices.phone import identity
-from harness.devices.phone.adb import AdbConnection, Server
+from harness.devices.phone.adb import AdbConnection, AdbServer
 from harness.errors import ConfigError, DeviceError, HarnessError
 from harness.lab.lab import Lab
 from harness.lab.local import LocalLab
@@ -61,7 +61,7 @@ class AdbLab:
             endpoint(text): LocalLab(origin=Origin.PHONE, serial=text, phone_setup=phone_setup)
             for text in endpoints
         }
-        self._server = Server.from_environment()
+        self._server = AdbServer.from_environment()
         self._models: dict[str, str] = {}
 
     @property

@@ -17,7 +17,7 @@ from harness.errors import ConfigError, DeviceError, HarnessError, MeasurementEr
 from harness.evidence import Evidence, Provenance, now_utc
 from harness.lab import aihub_results, aihub_venv
 from harness.lab.aihub_jobs import Job, Journal, Pooled, Submitted, group
-from harness.lab.aihub_results import Found
+from harness.lab.aihub_results import JobResult
 from harness.profiles import Target
 from harness.requests import Answer, Fact, Request, Verb
 
@@ -244,7 +244,7 @@ class AihubLab:
             given: dict[str, object] = {"job": submitted.job, "folder": folder}
             try:
                 said = aihub_venv.ask("fetch", given, timeout_s=self._pace.ask_s)
-                found = schema.parse(Found, said, where=about)
+                found = schema.parse(JobResult, said, where=about)
             except HarnessError as error:
                 yield from _failed(job, error)
                 return
@@ -258,7 +258,7 @@ class AihubLab:
                     yield Fact(request=request, answer=answer)
 
     def _answer(
-        self, request: Request, job: Job, found: Found, submitted: Submitted, folder: Path
+        self, request: Request, job: Job, found: JobResult, submitted: Submitted, folder: Path
     ) -> Answer:
         made = self._provenance(job, found, submitted)
         model = job.model
@@ -271,7 +271,7 @@ class AihubLab:
         }
         return answers[request.verb]()
 
-    def _provenance(self, job: Job, found: Found, submitted: Submitted) -> Provenance:
+    def _provenance(self, job: Job, found: JobResult, submitted: Submitted) -> Provenance:
         return Provenance(
             evidence=Evidence.FAKE if job.device.fake else Evidence.PHONE,
             device=f"{self.fingerprint(job.target)}, job {submitted.job}",

@@ -53,7 +53,7 @@ class Layer:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
+class JobResult:
     """What a job found.
 
     Attributes:
@@ -94,7 +94,7 @@ def failure(code: int, said: str) -> HarnessError:
     return DeviceError(f"{said}; {known.get(code, f'failure type {code}')}")
 
 
-def timed(found: Found, made: Provenance) -> Latency:
+def timed(found: JobResult, made: Provenance) -> Latency:
     """Return the latency.
 
     Raises:
@@ -109,7 +109,7 @@ def timed(found: Found, made: Provenance) -> Latency:
     )
 
 
-def placed(found: Found, model: Model, target: Target, made: Provenance) -> Placement:
+def placed(found: JobResult, model: Model, target: Target, made: Provenance) -> Placement:
     """Return which op ran where.
 
     Raises:
@@ -172,7 +172,7 @@ def _cpu_time_share(nodes: Sequence[NodePlacement], layers: Sequence[Layer]) -> 
     return sum(cpu) / total
 
 
-def outputs(found: Found, folder: Path, batch: int, model: Model, made: Provenance) -> Output:
+def outputs(found: JobResult, folder: Path, batch: int, model: Model, made: Provenance) -> Output:
     """Return what the model made of one of the inputs.
 
     Raises:
@@ -199,7 +199,7 @@ def outputs(found: Found, folder: Path, batch: int, model: Model, made: Provenan
     return Output(values=dict(zip(graph.output_names, values, strict=True)), provenance=made)
 
 
-def needed(found: Found, model: Model, made: Provenance) -> Memory:
+def needed(found: JobResult, model: Model, made: Provenance) -> Memory:
     """Return what an inference needs of memory."""
     reported = found.peak_bytes / _MIB if found.peak_bytes else None
     return replace(memory.of_graph(model.graph, made), reported_peak_mib=reported)

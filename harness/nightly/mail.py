@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 from harness import text
 from harness.errors import ConfigError
 from harness.nightly import sending
-from harness.nightly.sending import Refusal
+from harness.nightly.sending import Undelivered
 from harness.nightly.summary import Summary
 
 WITHIN_S = 120.0
@@ -23,7 +23,7 @@ _TEMPORARY = range(400, 500)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Server:
+class MailServer:
     """A mail server and how to reach it.
 
     Attributes:
@@ -42,10 +42,10 @@ class Server:
 
     def __repr__(self) -> str:
         """Return it without the password."""
-        return f"<Server {self.host}:{self.port}>"
+        return f"<MailServer {self.host}:{self.port}>"
 
 
-def server(address: str, *, password: str = "") -> Server:
+def server(address: str, *, password: str = "") -> MailServer:
     """Return the server of `smtp://[USER@]HOST[:PORT]` (STARTTLS) or `smtps://...`.
 
     Raises:
@@ -63,7 +63,7 @@ def server(address: str, *, password: str = "") -> Server:
     user = unquote(parts.username or "")
     if bool(user) is not bool(password):
         raise ConfigError(f"mail server {host}: a user needs a password, and a password a user")
-    return Server(
+    return MailServer(
         host=host,
         port=port or _PORTS[parts.scheme],
         implicit_tls=parts.scheme == "smtps",
@@ -91,35 +91,35 @@ def message(summary: Summary, *, sender: str, to: tuple[str, ...]) -> EmailMessa
 
 def send(
     mail: EmailMessage,
-    to: Server,
+    to: MailServer,
     *,
     within_s: float = WITHIN_S,
     pause_s: float = sending.PAUSE_S,
-) -> Refusal | None:
+) -> Undelivered | None:
     """Send a mail until the server takes it; return why it did not."""
 
-    def attempt(left_s: float) -> Refusal | None:
+    def attempt(left_s: float) -> Undelivered | None:
         try:
             refused = _send_once(mail, to, max(0.1, min(_ATTEMPT_S, left_s)))
         except smtplib.SMTPRecipientsRefused as error:
             codes = [code for code, _ in error.recipients.values()]
             again = all(code in _TEMPORARY for code in codes)
-            return Refusal(why=f"{to.host}: refused every recipient ({codes[0]})", again=again)
+            return Undelivered(why=f"{to.host}: refused every recipient ({codes[0]})", again=again)
         except smtplib.SMTPResponseException as error:
             again = error.smtp_code in _TEMPORARY
-            return Refusal(why=f"{to.host}: answered with {error.smtp_code}", again=again)
+            return Undelivered(why=f"{to.host}: answered with {error.smtp_code}", again=again)
         except smtplib.SMTPNotSupportedError:
-            return Refusal(why=f"{to.host}: offers no TLS or no login, and both are needed")
+            return Undelivered(why=f"{to.host}: offers no TLS or no login, and both are needed")
         except (smtplib.SMTPException, OSError) as error:
             why = getattr(error, "strerror", None) or type(error).__name__
             again = not isinstance(error, ssl.SSLCertVerificationError)
-            return Refusal(why=f"{to.host}: cannot be asked ({why})", again=again)
-        return Refusal(why=f"{to.host}: refused some of the recipients") if refused else None
+            return Undelivered(why=f"{to.host}: cannot be asked ({why})", again=again)
+        return Undelivered(why=f"{to.host}: refused some of the recipients") if refused else None
 
     return sending.until_delivered(attempt, within_s=within_s, pause_s=pause_s)
 
 
-def _send_once(mail: EmailMessage, to: Server, timeout_s: float) -> bool:
+def _send_once(mail: EmailMessage, to: MailServer, timeout_s: float) -> bool:
     """Send a mail, and return whether some, not all, of its recipients were refused."""
     tls = ssl.create_default_context()
     if to.implicit_tls:

@@ -13,7 +13,7 @@ _JITTER_SHARE = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
-class Refusal:
+class Undelivered:
     """Why something was not delivered.
 
     Attributes:
@@ -28,8 +28,8 @@ class Refusal:
 
 
 def until_delivered(
-    attempt: Callable[[float], Refusal | None], *, within_s: float, pause_s: float = PAUSE_S
-) -> Refusal | None:
+    attempt: Callable[[float], Undelivered | None], *, within_s: float, pause_s: float = PAUSE_S
+) -> Undelivered | None:
     """Return None once an attempt succeeds, or why the last one did not.
 
     Args:
@@ -45,6 +45,8 @@ def until_delivered(
         backoff_s = pause_s * 2 ** (number - 1) * random.uniform(1 - _JITTER_SHARE, 1)
         wait_s = max(backoff_s, refusal.wait_s)
         if time.monotonic() + wait_s >= deadline:
-            return Refusal(why=f"{refusal.why}; attempt {number} was the last in {within_s:g} s")
+            return Undelivered(
+                why=f"{refusal.why}; attempt {number} was the last in {within_s:g} s"
+            )
         time.sleep(wait_s)
     raise AssertionError("count() never ends")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from harness import text
 from harness.evidence import Evidence
-from harness.history.news import News, State
+from harness.history.news import FindingState, News
 from harness.report import joining, ruling
 from harness.results import Results
 from harness.text import counted
@@ -99,7 +99,8 @@ def failures(results: Results) -> tuple[str, ...]:
 def news(found: Sequence[News]) -> tuple[str, ...]:
     """Return what is new or gone, the new regressions first, and how much is known."""
     shown = sorted(
-        (one for one in found if one.state is not State.KNOWN), key=lambda one: not one.counts
+        (one for one in found if one.state is not FindingState.KNOWN),
+        key=lambda one: not one.counts,
     )
     known = len(found) - len(shown)
     lines = list(_bounded([_news_line(one) for one in shown], _NEWS))

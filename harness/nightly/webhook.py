@@ -18,7 +18,7 @@ from typing import Any
 from harness import schema, text, web
 from harness.errors import ConfigError, NetworkError
 from harness.nightly import sending
-from harness.nightly.sending import Refusal
+from harness.nightly.sending import Undelivered
 from harness.nightly.summary import Summary
 
 SHAPES = ("slack", "teams", "json")
@@ -74,7 +74,7 @@ def post(
     key: bytes = b"",
     within_s: float = WITHIN_S,
     pause_s: float = sending.PAUSE_S,
-) -> Refusal | None:
+) -> Undelivered | None:
     """Post a body until a server takes it; return why it did not.
 
     Args:
@@ -86,7 +86,7 @@ def post(
     """
     message = f"msg_{secrets.token_hex(16)}"
 
-    def attempt(left_s: float) -> Refusal | None:
+    def attempt(left_s: float) -> Undelivered | None:
         headers = {"Content-Type": "application/json; charset=utf-8"}
         if key:
             headers |= signed(body, key, id=message, timestamp=int(time.time()))
@@ -95,10 +95,10 @@ def post(
                 address, body, headers=headers, timeout_s=max(0.1, min(_ATTEMPT_S, left_s))
             )
         except NetworkError as error:
-            return Refusal(why=str(error), again=True)
+            return Undelivered(why=str(error), again=True)
         if reply.status in _SUCCESS:
             return None
-        return Refusal(
+        return Undelivered(
             why=f"{web.check(address).netloc}: answered with status {reply.status}",
             again=reply.status in _AGAIN or reply.status >= _SERVER_FAULT,
             wait_s=_wait_s(reply.headers),

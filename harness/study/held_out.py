@@ -17,7 +17,7 @@ from harness.model import Model
 from harness.stacks import xnnpack
 from harness.study.paired import Interval, interval
 from harness.training.batches import to_float
-from harness.training.photos import Pairs
+from harness.training.photos import CropPairs
 
 RECORD = "held_out.json"
 SETTINGS_RECORD = "quantization.json"
@@ -139,7 +139,7 @@ def save(record: HeldOut, path: Path) -> None:
 
 
 def measure(
-    files: dict[str, bytes], pairs: Pairs, *, command: str, tell: Callable[[str], None]
+    files: dict[str, bytes], pairs: CropPairs, *, command: str, tell: Callable[[str], None]
 ) -> HeldOut:
     """Run files on every held-out frame and compare with the sharp frames.
 
@@ -182,7 +182,7 @@ def measure(
     )
 
 
-def pixels_of(pairs: Pairs) -> str:
+def pixels_of(pairs: CropPairs) -> str:
     """Return a hash of frames, blurred and sharp."""
     digest = hashlib.sha256(pairs.blurred.tobytes())
     digest.update(pairs.sharp.tobytes())

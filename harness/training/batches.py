@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from harness.training.photos import Pairs
+from harness.training.photos import CropPairs
 
 Batch = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]  # blurred, sharp: [N, P, P, 3]
 
@@ -26,7 +26,7 @@ class Batches(Protocol):
 class PairBatches:
     """Patches out of crops held in memory, flipped, turned, their channels shuffled."""
 
-    def __init__(self, pairs: Pairs, *, batch: int, patch_px: int, seed: int) -> None:
+    def __init__(self, pairs: CropPairs, *, batch: int, patch_px: int, seed: int) -> None:
         """Keep the crops.
 
         Args:

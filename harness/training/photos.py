@@ -87,7 +87,7 @@ PHOTOGRAPHS = _listed()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Pairs:
+class CropPairs:
     """Blurred crops and their sharp targets.
 
     Attributes:
@@ -202,7 +202,7 @@ def load(photograph: Photograph, *, cache: Path, scale: float = 1.0) -> Image:
     return np.asarray(picture.resize(size, Pillow.Resampling.LANCZOS))
 
 
-def make_pairs(photographs: Iterable[Photograph], *, cut: CropSet, cache: Path) -> Pairs:
+def make_pairs(photographs: Iterable[Photograph], *, cut: CropSet, cache: Path) -> CropPairs:
     """Cut crops with detail out of photographs and shake each with a path of its own.
 
     Each photograph draws from a random stream of its own, so that adding one changes no other.
@@ -222,7 +222,7 @@ def make_pairs(photographs: Iterable[Photograph], *, cut: CropSet, cache: Path) 
             blurred.append(pair[0])
             sharp.append(pair[1])
             titles.append(photograph.title)
-    return Pairs(blurred=np.stack(blurred), sharp=np.stack(sharp), titles=tuple(titles))
+    return CropPairs(blurred=np.stack(blurred), sharp=np.stack(sharp), titles=tuple(titles))
 
 
 def key_of(cut: CropSet) -> str:
@@ -235,7 +235,7 @@ def _of(cut: CropSet) -> list[Photograph]:
     return [photo for photo in PHOTOGRAPHS if photo.use == cut.use]
 
 
-def cached_pairs(cut: CropSet, *, cache: Path) -> Pairs:
+def cached_pairs(cut: CropSet, *, cache: Path) -> CropPairs:
     """Make a crop set of `PHOTOGRAPHS`, or read it from the cache.
 
     Raises:
@@ -246,7 +246,7 @@ def cached_pairs(cut: CropSet, *, cache: Path) -> Pairs:
     if path.is_file():
         with np.load(path) as file:
             titles = tuple(str(title) for title in file["titles"])
-            return Pairs(blurred=file["blurred"], sharp=file["sharp"], titles=titles)
+            return CropPairs(blurred=file["blurred"], sharp=file["sharp"], titles=titles)
     if cut.use is Use.HELD_OUT:
         refuse_near_duplicates(PHOTOGRAPHS, cache=cache)
     pairs = make_pairs(photographs, cut=cut, cache=cache)

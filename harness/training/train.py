@@ -28,7 +28,7 @@ from harness.errors import ConfigError
 from harness.fidelity import image_psnr_db
 from harness.training.batches import Batch, Batches, ahead, to_float
 from harness.training.checkpoint import Checkpoint, restore, save
-from harness.training.photos import Pairs
+from harness.training.photos import CropPairs
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -204,7 +204,7 @@ def _steps(
 
 
 def restored_psnr_db(
-    restore_frame: Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]], pairs: Pairs
+    restore_frame: Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]], pairs: CropPairs
 ) -> tuple[float, ...]:
     """Return the PSNR in dB of each frame after restoration, against its sharp target.
 

@@ -12,7 +12,7 @@ import pytest
 
 from harness import child
 from harness.devices.fake_phone import authorization
-from harness.devices.phone.adb import AdbConnection, Server
+from harness.devices.phone.adb import AdbConnection, AdbServer
 from harness.errors import DeviceError
 from tests import needs, phones
 from tests.phones import Plugged
@@ -39,7 +39,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def plugged(home: Path, tmp_path: Path) -> Iterator[Plugged]:
     """Serve a phone; a stranger needs no adb server to reach its port."""
-    with phones.plugged(tmp_path / "phone", Server(port=phones.free_port())) as fake:
+    with phones.plugged(tmp_path / "phone", AdbServer(port=phones.free_port())) as fake:
         yield fake
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from harness import sequential
 from harness.devices.benchmark import timing
-from harness.sequential import Comparison, Plan, Ruling
+from harness.sequential import Comparison, Decision, StoppingRule
 
 TRIALS = 2000
 INFERENCES = 50
@@ -31,7 +31,7 @@ def run_levels(noise: str, random: np.random.Generator) -> Iterator[float]:
 
 def simulate(effect: float, noise: str, random: np.random.Generator) -> Comparison:
     """Return how the rule ends for a candidate that is slower by `effect`."""
-    plan, order, levels = Plan(), sequential.order(), run_levels(noise, random)
+    plan, order, levels = StoppingRule(), sequential.order(), run_levels(noise, random)
     times: dict[str, list[float]] = {"baseline": [], "candidate": []}
     while True:
         for name in (next(order), next(order)):
@@ -40,7 +40,7 @@ def simulate(effect: float, noise: str, random: np.random.Generator) -> Comparis
             factor = 1 + effect if name == "candidate" else 1.0
             times[name].append(float(np.median(inferences)) * next(levels) * factor)
         found = sequential.compare(times["baseline"], times["candidate"], plan)
-        if found and (found.ruling is not Ruling.UNDECIDED or found.pairs == plan.looks[-1]):
+        if found and (found.ruling is not Decision.UNDECIDED or found.pairs == plan.looks[-1]):
             return found
 
 
@@ -58,10 +58,10 @@ def test_false_alarms_stay_within_half_a_percent_and_five_percent_is_found_and_n
 
     same, slower = benchmark.pedantic(trial, rounds=1)  # type: ignore[attr-defined]
 
-    alarms = sum(c.ruling is Ruling.SLOWER for c in same) / TRIALS
-    found = sum(c.ruling is Ruling.SLOWER for c in slower) / TRIALS
-    hidden = sum(c.ruling is Ruling.ALIKE for c in slower) / TRIALS
-    undecided = sum(c.ruling is Ruling.UNDECIDED for c in same) / TRIALS
+    alarms = sum(c.ruling is Decision.SLOWER for c in same) / TRIALS
+    found = sum(c.ruling is Decision.SLOWER for c in slower) / TRIALS
+    hidden = sum(c.ruling is Decision.ALIKE for c in slower) / TRIALS
+    undecided = sum(c.ruling is Decision.UNDECIDED for c in same) / TRIALS
     runs_a_side = float(np.mean([c.pairs for c in same + slower]))
     benchmark.extra_info.update(  # type: ignore[attr-defined]
         false_alarm_share=alarms, detection_of_5_percent=found, runs_a_side=runs_a_side,

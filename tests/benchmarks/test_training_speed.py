@@ -10,7 +10,7 @@ pytest.importorskip("keras")
 
 from harness.compress import subject
 from harness.training.batches import PairBatches
-from harness.training.photos import Pairs
+from harness.training.photos import CropPairs
 from harness.training.train import small, train
 from harness.zoo.unet import unet
 from tests.keras_warnings import ARRAY_COPY
@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.train, ARRAY_COPY]
 def test_the_share_of_a_step_that_waits_for_data(benchmark: Any, tmp_path: Path) -> None:
     """Forty steps of the small preset; the aim is to wait for less than 10 % of the time."""
     pixels = np.random.default_rng(0).integers(0, 256, (50, 128, 128, 3), dtype=np.uint8)
-    pairs = Pairs(blurred=pixels, sharp=pixels, titles=("noise",) * 50)
+    pairs = CropPairs(blurred=pixels, sharp=pixels, titles=("noise",) * 50)
     recipe = small(steps=40)
     batches = PairBatches(pairs, batch=recipe.batch, patch_px=recipe.patch_px, seed=1)
 

@@ -10,7 +10,7 @@ from harness import child
 from harness.devices.fake_phone import faults
 from harness.devices.fake_phone.faults import Fault
 from harness.devices.phone import adb
-from harness.devices.phone.adb import Server
+from harness.devices.phone.adb import AdbServer
 from harness.errors import ConfigError, DeviceError
 from tests import needs, phones
 from tests.phones import Plugged
@@ -26,7 +26,7 @@ PAYLOAD = bytes(range(256)) * 4000
 @pytest.fixture(scope="module", params=ADBS)
 def server(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Server]:
+) -> Iterator[AdbServer]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ADBUTILS_ADB_PATH", needs.program(request.param))
         patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
@@ -35,7 +35,7 @@ def server(
 
 
 @pytest.fixture
-def plugged(server: Server, tmp_path: Path) -> Iterator[Plugged]:
+def plugged(server: AdbServer, tmp_path: Path) -> Iterator[Plugged]:
     with phones.plugged(tmp_path / "phone", server) as fake:
         fake.connection.wait_ready(timeout_s=10)
         yield fake
@@ -169,23 +169,23 @@ def test_a_remote_server_that_does_not_answer_is_not_started_here(monkeypatch: p
     monkeypatch.setenv("ADBUTILS_ADB_PATH", "/nonexistent/adb")
 
     with pytest.raises(DeviceError, match="start it there"):
-        adb.attached(Server(host="127.0.0.2", port=phones.free_port()))
+        adb.attached(AdbServer(host="127.0.0.2", port=phones.free_port()))
 
 
 @pytest.mark.parametrize(
     ("environ", "expected"),
     [
-        ({}, Server()),
-        ({"ADB_SERVER_SOCKET": "tcp:lab.local:5038"}, Server(host="lab.local", port=5038)),
-        ({"ADB_SERVER_SOCKET": "tcp:5040"}, Server(port=5040)),
-        ({"ANDROID_ADB_SERVER_PORT": "5041"}, Server(port=5041)),
+        ({}, AdbServer()),
+        ({"ADB_SERVER_SOCKET": "tcp:lab.local:5038"}, AdbServer(host="lab.local", port=5038)),
+        ({"ADB_SERVER_SOCKET": "tcp:5040"}, AdbServer(port=5040)),
+        ({"ANDROID_ADB_SERVER_PORT": "5041"}, AdbServer(port=5041)),
     ],
 )
-def test_the_environment_names_the_server(environ: dict[str, str], expected: Server):
-    assert Server.from_environment(environ) == expected
+def test_the_environment_names_the_server(environ: dict[str, str], expected: AdbServer):
+    assert AdbServer.from_environment(environ) == expected
 
 
 @pytest.mark.parametrize("text", ["localabstract:adb", "tcp:host:port", "5037"])
 def test_a_server_named_in_another_way_is_an_error(text: str):
     with pytest.raises(ConfigError, match="tcp:HOST:PORT"):
-        Server.from_environment({"ADB_SERVER_SOCKET": text})
+        AdbServer.from_environment({"ADB_SERVER_SOCKET": text})

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from harness.devices.benchmark.delegate_flags import ExternalDelegate
-from harness.devices.phone.adb import Server
+from harness.devices.phone.adb import AdbServer
 from harness.estimate import phone_samples
-from harness.estimate.calibrate import STARTS, Sample, calibrate
+from harness.estimate.calibrate import STARTS, TimedNetwork, calibrate
 from harness.estimate.calibrate_npu import calibrate_npu
 from harness.estimate.reference.phone_nets import kernel_nets, whole_nets
 from harness.profiles import Accelerator, Target
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 HTP = Accelerator(name="htp", delegate="qnn", source="a test")
 
 
-def measured(server: Server, folder: Path, delegate: str) -> tuple[Sample, ...]:
+def measured(server: AdbServer, folder: Path, delegate: str) -> tuple[TimedNetwork, ...]:
     """Time three kernel benchmarks and a whole network on a fake phone."""
     nets = [net for net in kernel_nets("float") if net.name.startswith(("conv", "add-32px"))][:3]
     whole = [net for net in whole_nets("float") if net.name == "squeezenet1_1"]
@@ -38,7 +38,9 @@ def measured(server: Server, folder: Path, delegate: str) -> tuple[Sample, ...]:
             device.close()
 
 
-def test_a_phone_on_a_cable_gives_a_profile_its_constants(server: Server, tmp_path: Path) -> None:
+def test_a_phone_on_a_cable_gives_a_profile_its_constants(
+    server: AdbServer, tmp_path: Path
+) -> None:
     samples = measured(server, tmp_path, "nnapi")
 
     found = calibrate(
@@ -52,7 +54,7 @@ def test_a_phone_on_a_cable_gives_a_profile_its_constants(server: Server, tmp_pa
 
 @pytest.mark.qualcomm
 def test_a_snapdragon_on_a_cable_gives_the_correction_of_the_vendors_estimate(
-    server: Server, tmp_path: Path
+    server: AdbServer, tmp_path: Path
 ) -> None:
     needs.package("onnxruntime_qnn")
     needs.package("onnx")

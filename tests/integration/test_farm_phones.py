@@ -13,7 +13,7 @@ import pytest
 from harness.devices.connect import Origin
 from harness.devices.fake_phone import faults
 from harness.devices.fake_phone.faults import Fault
-from harness.devices.phone.adb import Server
+from harness.devices.phone.adb import AdbServer
 from harness.errors import DeviceError
 from harness.evidence import Evidence
 from harness.images import Size
@@ -35,14 +35,14 @@ SIZE = Size(width_px=32, height_px=32)
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
+def server(tmp_path: Path) -> Iterator[AdbServer]:
     with phones.default_server(tmp_path) as found:
         yield found
 
 
 @pytest.fixture
 def pair(
-    tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, server: AdbServer, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[tuple[Plugged, Plugged]]:
     with (
         phones.plugged(tmp_path / "one", server) as one,

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import harness
-from harness.devices.phone.adb import Server
+from harness.devices.phone.adb import AdbServer
 from harness.evidence import Evidence
 from harness.graph import Tensor
 from harness.inputs import Inputs, Values
@@ -131,13 +131,13 @@ def named(model: Model) -> Inputs:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AdbServer]:
     with phones.default_server(tmp_path_factory.mktemp("home")) as started:
         yield started
 
 
 @pytest.fixture(scope="module")
-def plugged(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plugged]:
+def plugged(server: AdbServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plugged]:
     with phones.with_tool(tmp_path_factory.mktemp("phone") / "phone", server) as fake:
         yield fake
 

@@ -10,7 +10,7 @@ import pytest
 from harness.cli import main
 from harness.devices.connect import Origin, PhoneSetup
 from harness.devices.phone import adb
-from harness.devices.phone.adb import Server
+from harness.devices.phone.adb import AdbServer
 from harness.errors import DeviceError
 from harness.images import Output
 from harness.inputs import Inputs
@@ -28,23 +28,23 @@ TARGET = Target(profile=PIXEL_4, delegate="gpu")
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
+def server(tmp_path: Path) -> Iterator[AdbServer]:
     with phones.default_server(tmp_path) as private:
         yield private
 
 
 @pytest.fixture
-def plugged(tmp_path: Path, server: Server) -> Iterator[Plugged]:
+def plugged(tmp_path: Path, server: AdbServer) -> Iterator[Plugged]:
     with phones.with_tool(tmp_path / "phone", server) as fake:
         yield fake
 
 
-def known(server: Server) -> set[str]:
+def known(server: AdbServer) -> set[str]:
     return {phone.serial for phone in adb.attached(server)}
 
 
 def test_phones_of_a_lab_are_matched_to_profiles_and_disconnected_at_the_end(
-    plugged: Plugged, tmp_path: Path, server: Server
+    plugged: Plugged, tmp_path: Path, server: AdbServer
 ) -> None:
     request = Request(
         target=TARGET,
@@ -77,7 +77,7 @@ def test_phones_of_a_lab_are_matched_to_profiles_and_disconnected_at_the_end(
 
 
 def test_a_phone_that_does_not_come_leaves_no_other_connected(
-    plugged: Plugged, server: Server, monkeypatch: pytest.MonkeyPatch
+    plugged: Plugged, server: AdbServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("harness.lab.adb._CONNECT_LIMIT_S", 2.0)
     lab = AdbLab([plugged.serial, "127.0.0.1:1"], phone_setup=PhoneSetup())
@@ -90,7 +90,7 @@ def test_a_phone_that_does_not_come_leaves_no_other_connected(
 
 
 def test_the_head_of_a_run_and_each_fact_name_the_lab(
-    plugged: Plugged, project: pytest.Pytester, server: Server
+    plugged: Plugged, project: pytest.Pytester, server: AdbServer
 ) -> None:
     name = f"adb:{plugged.serial}"
     project.makeini(f"[pytest]\nlabs = {name}\n")
@@ -107,7 +107,7 @@ def test_the_head_of_a_run_and_each_fact_name_the_lab(
 
 
 def test_models_are_compared_on_a_phone_of_a_lab(
-    plugged: Plugged, golden_dir: Path, server: Server, capsys: pytest.CaptureFixture[str]
+    plugged: Plugged, golden_dir: Path, server: AdbServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = str(golden_dir / tiny.NAME / "fp32.tflite")
 

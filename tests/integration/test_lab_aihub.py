@@ -8,14 +8,14 @@ import pytest
 
 from harness import cache, child
 from harness.cli import main
-from harness.devices.phone.adb import Server
+from harness.devices.phone.adb import AdbServer
 from harness.errors import ConfigError, DeviceError, HarnessError, MeasurementError, ModelError
 from harness.evidence import Evidence, Provenance
 from harness.images import Output
 from harness.lab import Facts, aihub_results
 from harness.lab.aihub import AihubLab
 from harness.lab.fakes.aihub import FakeAihub
-from harness.lab.fakes.serving import TOKEN, Fault
+from harness.lab.fakes.serving import TOKEN, LabFault
 from harness.latency import Latency
 from harness.memory import Memory
 from harness.placement import Placement
@@ -48,7 +48,7 @@ def taken(lab: AihubLab, *verbs: Verb) -> dict[Verb, Fact]:
 
 
 def test_one_job_gives_the_facts_of_the_cable(
-    hub: FakeAihub, plugged: Plugged, server: Server
+    hub: FakeAihub, plugged: Plugged, server: AdbServer
 ) -> None:
     facts = taken(aihub.opened())
 
@@ -113,15 +113,15 @@ def test_what_was_accepted_of_one_job_is_not_compared_with_another(
 @pytest.mark.parametrize(
     ("fault", "after", "kind", "said"),
     [
-        (Fault.UNAUTHORIZED, 4, DeviceError, "authenticate"),
-        (Fault.UNAUTHORIZED, 12, DeviceError, "authenticate"),
-        (Fault.FAILED, 0, DeviceError, "ran out of memory"),
-        (Fault.FOREIGN, 0, DeviceError, "another model"),
-        (Fault.ENDLESS, 0, DeviceError, "--resume"),
+        (LabFault.UNAUTHORIZED, 4, DeviceError, "authenticate"),
+        (LabFault.UNAUTHORIZED, 12, DeviceError, "authenticate"),
+        (LabFault.FAILED, 0, DeviceError, "ran out of memory"),
+        (LabFault.FOREIGN, 0, DeviceError, "another model"),
+        (LabFault.ENDLESS, 0, DeviceError, "--resume"),
     ],
 )
 def test_each_fault_is_one_clear_error_and_never_a_fact(
-    hub: FakeAihub, fault: Fault, after: int, kind: type[HarnessError], said: str
+    hub: FakeAihub, fault: LabFault, after: int, kind: type[HarnessError], said: str
 ) -> None:
     lab = aihub.opened(job_s=2.0)
     hub.plant(fault, after=after, times=1000)
@@ -135,7 +135,7 @@ def test_each_fault_is_one_clear_error_and_never_a_fact(
 
 def test_a_server_that_stumbles_is_asked_again(hub: FakeAihub) -> None:
     lab = aihub.opened()
-    for after, fault in enumerate((Fault.THROTTLED, Fault.BROKEN, Fault.GONE)):
+    for after, fault in enumerate((LabFault.THROTTLED, LabFault.BROKEN, LabFault.GONE)):
         hub.plant(fault, after=10 + after)
 
     assert taken(lab, Verb.RUN)[Verb.RUN].error is None
@@ -143,7 +143,7 @@ def test_a_server_that_stumbles_is_asked_again(hub: FakeAihub) -> None:
 
 def test_outputs_that_were_cut_off_are_no_outputs(hub: FakeAihub) -> None:
     lab = aihub.opened()
-    hub.plant(Fault.TRUNCATED, after=15, times=50)
+    hub.plant(LabFault.TRUNCATED, after=15, times=50)
 
     assert isinstance(taken(lab, Verb.RUN)[Verb.RUN].error, DeviceError)
 
@@ -159,7 +159,7 @@ def test_a_server_that_is_away_is_one_error(hub: FakeAihub, tmp_path: Path) -> N
 
 
 def test_a_run_that_goes_on_takes_over_jobs_that_ended_meanwhile(hub: FakeAihub) -> None:
-    hub.plant(Fault.ENDLESS)
+    hub.plant(LabFault.ENDLESS)
     first = taken(aihub.opened(job_s=1.0), Verb.TIME)
     for job in hub._stored.jobs.values():
         job.fault = None
@@ -220,7 +220,7 @@ def test_each_failure_type_is_an_error_of_its_kind(code: int, kind: type[Harness
 
 def test_the_profile_of_another_model_is_void() -> None:
     layer = aihub_results.Layer(name="elsewhere", type="CONV_2D", unit="GPU")
-    found = aihub_results.Found(
+    found = aihub_results.JobResult(
         outputs=(), times_us=(1,), cold_load_us=1, peak_bytes=0, tools={}, layers=(layer,)
     )
     made = Provenance(evidence=Evidence.FAKE, device="a phone", variant_sha256="")

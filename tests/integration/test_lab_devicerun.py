@@ -15,13 +15,13 @@ from harness.devices.benchmark import benchmark_result
 from harness.devices.connect import PhoneSetup
 from harness.devices.fake_phone import folder as folders
 from harness.devices.fake_phone.folder import Folder
-from harness.devices.phone.adb import Server
+from harness.devices.phone.adb import AdbServer
 from harness.errors import ConfigError, DeviceError, HarnessError, MeasurementError
 from harness.images import Output
 from harness.lab import Facts
 from harness.lab.devicerun import DeviceRunLab, Pace
 from harness.lab.fakes.devicerun import FakeDeviceRun
-from harness.lab.fakes.serving import TOKEN, Fault
+from harness.lab.fakes.serving import TOKEN, LabFault
 from harness.lab.web import Patience
 from harness.latency import Latency
 from harness.memory import Memory
@@ -73,7 +73,7 @@ def taken(lab: DeviceRunLab, requests: list[Request]) -> dict[Verb, Fact]:
 
 
 def test_one_session_gives_the_facts_of_the_cable(
-    run: FakeDeviceRun, phone: Folder, plugged: Plugged, server: Server
+    run: FakeDeviceRun, phone: Folder, plugged: Plugged, server: AdbServer
 ) -> None:
     for one in (phone, plugged.folder):
         one.switch(refused_ops=("TRANSPOSE_CONV",))
@@ -135,18 +135,18 @@ def test_a_phone_of_another_kind_gives_no_fact(run: FakeDeviceRun, phone: Folder
 @pytest.mark.parametrize(
     ("fault", "after", "said"),
     [
-        (Fault.FAILED, 0, "left no files"),
-        (Fault.FOREIGN, 0, "another script"),
-        (Fault.ENDLESS, 0, "did not end"),
-        (Fault.BROKEN, 3, "500"),
-        (Fault.GONE, 3, "cannot be reached"),
-        (Fault.TRUNCATED, 12, "cut off"),
+        (LabFault.FAILED, 0, "left no files"),
+        (LabFault.FOREIGN, 0, "another script"),
+        (LabFault.ENDLESS, 0, "did not end"),
+        (LabFault.BROKEN, 3, "500"),
+        (LabFault.GONE, 3, "cannot be reached"),
+        (LabFault.TRUNCATED, 12, "cut off"),
     ],
 )
 def test_each_fault_is_one_clear_error_and_nothing_goes_on(
-    run: FakeDeviceRun, fault: Fault, after: int, said: str
+    run: FakeDeviceRun, fault: LabFault, after: int, said: str
 ) -> None:
-    lab = opened(session_s=0.5 if fault is Fault.ENDLESS else 120.0)
+    lab = opened(session_s=0.5 if fault is LabFault.ENDLESS else 120.0)
     run.plant(fault, after=after, times=6)
 
     (fact,) = lab.answer(phones.requests(TARGET, Verb.PLACE))
@@ -161,14 +161,14 @@ def test_each_fault_is_one_clear_error_and_nothing_goes_on(
 
 def test_a_token_that_ran_out_is_asked_for_again(run: FakeDeviceRun) -> None:
     lab = opened()
-    run.plant(Fault.UNAUTHORIZED, after=3)
-    run.plant(Fault.UNAUTHORIZED, after=8)
+    run.plant(LabFault.UNAUTHORIZED, after=3)
+    run.plant(LabFault.UNAUTHORIZED, after=8)
 
     assert taken(lab, phones.requests(TARGET, Verb.PLACE))[Verb.PLACE].error is None
 
 
 def test_a_token_that_is_never_accepted_is_one_error(run: FakeDeviceRun) -> None:
-    run.plant(Fault.UNAUTHORIZED, times=1000)
+    run.plant(LabFault.UNAUTHORIZED, times=1000)
 
     with pytest.raises(ConfigError, match="token") as refused:
         opened()
@@ -185,7 +185,7 @@ def test_a_lab_without_project_and_device_says_what_to_write(argument: str) -> N
 def test_a_run_that_is_told_to_stop_cancels_its_session(
     run: FakeDeviceRun, project: pytest.Pytester
 ) -> None:
-    run.plant(Fault.ENDLESS)
+    run.plant(LabFault.ENDLESS)
     command = [sys.executable, "-m", "pytest", "--device=pixel4:gpu", f"--lab=devicerun:{NAME}"]
     started = project.popen([*command, "--subject=unet.fp32"], stdin=-3, stdout=-1)
     deadline = time.monotonic() + 60

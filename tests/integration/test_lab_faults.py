@@ -15,7 +15,7 @@ from harness import cache
 from harness.devices.connect import PhoneSetup
 from harness.devices.fake_phone import folder as folders
 from harness.devices.phone import adb
-from harness.devices.phone.adb import Server
+from harness.devices.phone.adb import AdbServer
 from harness.errors import HarnessError
 from harness.images import Output
 from harness.inputs import Inputs
@@ -23,7 +23,7 @@ from harness.lab import Facts, Lab
 from harness.lab.devicerun import DeviceRunLab
 from harness.lab.devicerun import Pace as SessionPace
 from harness.lab.fakes.devicerun import FakeDeviceRun
-from harness.lab.fakes.serving import TOKEN, FakeServer, Fault
+from harness.lab.fakes.serving import TOKEN, FakeServer, LabFault
 from harness.lab.fakes.stf import FakeStf, Lent
 from harness.lab.stf import StfLab
 from harness.lab.web import Patience
@@ -98,7 +98,7 @@ def stf(place: Path) -> Iterator[Rented]:
     ):
         patch.setenv("ADB_SERVER_SOCKET", f"tcp:{server}")
         patch.setenv("HARNESS_BENCHMARK_TOOL", str(fake.folder.tool))
-        adb.attached(Server.from_environment())
+        adb.attached(AdbServer.from_environment())
         lent = Lent(model="Pixel 4", address=("127.0.0.1", fake.daemon.port))
         with FakeStf({"R58M": lent}) as hub:
             yield Rented(
@@ -136,7 +136,7 @@ def plant(server: FakeServer, dice: random.Random) -> None:
     """Plant one to three faults, at random times."""
     for _ in range(dice.randint(1, 3)):
         server.plant(
-            dice.choice(list(Fault)), after=dice.randint(0, 16), times=dice.choice((1, 1, 2, 8))
+            dice.choice(list(LabFault)), after=dice.randint(0, 16), times=dice.choice((1, 1, 2, 8))
         )
 
 

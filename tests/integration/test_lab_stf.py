@@ -13,12 +13,12 @@ import pytest
 from harness import child
 from harness.devices.connect import PhoneSetup
 from harness.devices.phone import adb
-from harness.devices.phone.adb import Server
+from harness.devices.phone.adb import AdbServer
 from harness.errors import ConfigError, DeviceError, HarnessError
 from harness.images import Output
 from harness.inputs import Inputs
 from harness.lab import Facts
-from harness.lab.fakes.serving import TOKEN, Fault
+from harness.lab.fakes.serving import TOKEN, LabFault
 from harness.lab.fakes.stf import FakeStf, Lent
 from harness.lab.stf import StfLab
 from harness.lab.web import Patience
@@ -36,14 +36,14 @@ PATIENCE = Patience(tries=4, wait_s=0.01, timeout_s=5.0)
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
+def server(tmp_path: Path) -> Iterator[AdbServer]:
     with phones.default_server(tmp_path) as private:
         adb.attached(private)  # starts it
         yield private
 
 
 @pytest.fixture
-def plugged(tmp_path: Path, server: Server) -> Iterator[Plugged]:
+def plugged(tmp_path: Path, server: AdbServer) -> Iterator[Plugged]:
     with phones.with_tool(tmp_path / "phone", server) as fake:
         yield fake
 
@@ -92,17 +92,17 @@ def test_facts_of_a_rented_phone_are_those_of_the_cable(stf: FakeStf, plugged: P
 @pytest.mark.parametrize(
     ("fault", "after"),
     [
-        (Fault.UNAUTHORIZED, 1),
-        (Fault.UNAUTHORIZED, 2),
-        (Fault.BROKEN, 1),
-        (Fault.GONE, 2),
-        (Fault.TRUNCATED, 2),
-        (Fault.FAILED, 0),
-        (Fault.ENDLESS, 0),
+        (LabFault.UNAUTHORIZED, 1),
+        (LabFault.UNAUTHORIZED, 2),
+        (LabFault.BROKEN, 1),
+        (LabFault.GONE, 2),
+        (LabFault.TRUNCATED, 2),
+        (LabFault.FAILED, 0),
+        (LabFault.ENDLESS, 0),
     ],
 )
 def test_nothing_stays_reserved_after_a_fault(
-    stf: FakeStf, fault: Fault, after: int, monkeypatch: pytest.MonkeyPatch
+    stf: FakeStf, fault: LabFault, after: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("harness.lab.adb._CONNECT_LIMIT_S", 1.0)
     lab = opened(stf)
@@ -120,9 +120,9 @@ def test_nothing_stays_reserved_after_a_fault(
 
 def test_a_server_that_stumbles_once_is_asked_again(stf: FakeStf) -> None:
     lab = opened(stf)
-    stf.plant(Fault.THROTTLED)
-    stf.plant(Fault.BROKEN, after=1)
-    stf.plant(Fault.GONE, after=2)
+    stf.plant(LabFault.THROTTLED)
+    stf.plant(LabFault.BROKEN, after=1)
+    stf.plant(LabFault.GONE, after=2)
 
     (fact,) = lab.answer([asked()])
     lab.close()
@@ -159,7 +159,7 @@ def test_without_a_token_or_with_a_wrong_one_nothing_is_asked(
 @pytest.mark.slow
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
 def test_a_run_that_is_told_to_stop_releases_its_phone_and_keeps_its_facts(
-    stf: FakeStf, project: pytest.Pytester, sent: signal.Signals, server: Server
+    stf: FakeStf, project: pytest.Pytester, sent: signal.Signals, server: AdbServer
 ) -> None:
     (project.path / "run.py").write_text(
         "import os, sys\nprint(os.getpid(), flush=True)\n"

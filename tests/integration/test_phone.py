@@ -22,7 +22,7 @@ from harness.images import Size
 from harness.inputs import Inputs
 from harness.model import Model
 from harness.placement import CPU
-from harness.sequential import Plan, Ruling
+from harness.sequential import Decision, StoppingRule
 from harness.stacks import xnnpack
 from tests import kinds, models, phones
 from tests.phones import EDGETPU, PIXEL_4, QUICK, SIZE, Plugged
@@ -409,7 +409,7 @@ def test_a_candidate_that_is_slower_is_found_in_interleaved_runs(
 ):
     slow = phones.model(models.conv_net(), name="slow").at(SIZE)
     plugged.folder.switch(latency_us={"": 1000.0, slow.sha256: 1200.0}, noise_share=0.01)
-    quick = replace(QUICK, plan=Plan(looks=(6,), alphas=(0.02,)))
+    quick = replace(QUICK, plan=StoppingRule(looks=(6,), alphas=(0.02,)))
     device = plugged.phone(measuring=quick)
 
     pairs = device.compare(slow, variant.at(SIZE))
@@ -417,7 +417,7 @@ def test_a_candidate_that_is_slower_is_found_in_interleaved_runs(
 
     comparison = sequential.compare(pairs.before_ms, pairs.now_ms, quick.plan)
     assert comparison is not None
-    assert comparison.ruling is Ruling.SLOWER
+    assert comparison.ruling is Decision.SLOWER
     assert comparison.ratio == pytest.approx(1.2, rel=0.05)
 
 

@@ -7,9 +7,9 @@ import pytest
 
 from harness import sequential
 from harness.errors import MeasurementError
-from harness.sequential import Comparison, Plan, Ruling
+from harness.sequential import Comparison, Decision, StoppingRule
 
-PLAN = Plan(looks=(6, 12), alphas=(0.02, 0.005))
+PLAN = StoppingRule(looks=(6, 12), alphas=(0.02, 0.005))
 SPREAD = [1.0, 1.01, 0.99, 1.02, 0.98, 1.005]
 
 
@@ -17,7 +17,7 @@ def test_a_candidate_that_is_always_slower_is_ruled_slower():
     comparison = sequential.compare(SPREAD, [1.1 * ms for ms in SPREAD], PLAN)
 
     assert comparison is not None
-    assert comparison.ruling is Ruling.SLOWER
+    assert comparison.ruling is Decision.SLOWER
     assert comparison.ratio == pytest.approx(1.1)
 
 
@@ -26,21 +26,21 @@ def test_a_difference_within_the_margin_is_not_ruled_slower():
 
     assert comparison is not None
     assert comparison.p_value < PLAN.alphas[0]
-    assert comparison.ruling is Ruling.ALIKE
+    assert comparison.ruling is Decision.ALIKE
 
 
 def test_a_candidate_that_is_as_fast_is_given_up_early():
     comparison = sequential.compare(SPREAD, SPREAD[::-1], PLAN)
 
     assert comparison is not None
-    assert (comparison.ruling, comparison.pairs) == (Ruling.ALIKE, 6)
+    assert (comparison.ruling, comparison.pairs) == (Decision.ALIKE, 6)
 
 
 def test_a_candidate_that_is_always_faster_is_ruled_faster():
     comparison = sequential.compare(SPREAD, [0.9 * ms for ms in SPREAD], PLAN)
 
     assert comparison is not None
-    assert comparison.ruling is Ruling.FASTER
+    assert comparison.ruling is Decision.FASTER
     assert comparison.ratio == pytest.approx(0.9)
 
 
@@ -51,20 +51,20 @@ def test_a_candidate_that_is_shown_to_lie_within_the_margin_is_as_fast():
 
     assert comparison is not None
     assert comparison.p_value < PLAN.futility
-    assert comparison.ruling is Ruling.ALIKE
+    assert comparison.ruling is Decision.ALIKE
 
 
 def test_the_last_look_rules_as_fast_what_is_shown_not_to_be_slower_by_what_is_to_be_found():
-    last = Plan(looks=(6,), alphas=(0.02,), found_share=0.05)
+    last = StoppingRule(looks=(6,), alphas=(0.02,), found_share=0.05)
     slower_by_3_percent = [1.0, 1.03, 1.034, 1.036, 1.028, 1.032]
 
     ruled = sequential.compare([1.0] * 6, slower_by_3_percent, last)
     strict = sequential.compare([1.0] * 6, slower_by_3_percent, replace(last, found_share=0.03))
 
     assert ruled is not None
-    assert ruled.ruling is Ruling.ALIKE
+    assert ruled.ruling is Decision.ALIKE
     assert strict is not None
-    assert strict.ruling is Ruling.UNDECIDED
+    assert strict.ruling is Decision.UNDECIDED
 
 
 def test_between_looks_nothing_is_said():
@@ -92,14 +92,14 @@ def test_the_order_is_a_b_b_a():
 
 
 def test_the_shares_of_alpha_sum_to_half_a_percent():
-    assert math.fsum(Plan().alphas) <= 0.005
-    assert len(Plan().alphas) == len(Plan().looks)
+    assert math.fsum(StoppingRule().alphas) <= 0.005
+    assert len(StoppingRule().alphas) == len(StoppingRule().looks)
 
 
 def test_a_comparison_is_described_with_what_the_rule_can_see():
-    comparison = Comparison(ruling=Ruling.SLOWER, ratio=1.0524, pairs=12, p_value=0.0005)
+    comparison = Comparison(ruling=Decision.SLOWER, ratio=1.0524, pairs=12, p_value=0.0005)
 
-    assert sequential.describe(comparison, Plan()) == (
+    assert sequential.describe(comparison, StoppingRule()) == (
         "slower: 1.052x the baseline after 12 runs a side (p = 0.0005); false alarms at most "
         "0.5%, a candidate within 2% is never ruled slower, at most 32 runs a side, "
         "+5% is found in 95% of cases"

@@ -8,7 +8,7 @@ from harness.devices.benchmark.benchmark_tool import Preset
 from harness.devices.benchmark.delegate_flags import ExternalDelegate
 from harness.devices.benchmark.timing import Effort
 from harness.devices.phone.device_state import Contract
-from harness.sequential import Plan
+from harness.sequential import StoppingRule
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +32,7 @@ class Measuring:
     preset: Preset = benchmark_tool.STANDARD
     contract: Contract = field(default_factory=Contract)
     effort: Effort = field(default_factory=Effort)
-    plan: Plan = field(default_factory=Plan)
+    plan: StoppingRule = field(default_factory=StoppingRule)
     run_limit_s: float = 300.0
     recover_s: float = 20.0
     external: ExternalDelegate | None = None

@@ -16,7 +16,7 @@ from harness.devices.phone import device_state
 from harness.devices.phone.device_state import State
 from harness.errors import DeviceError, MeasurementError
 from harness.profiles import Profile
-from harness.sequential import Ruling
+from harness.sequential import Decision
 
 _COOL_POLL_S = 5.0
 _VOID_RUNS_MOST = 3
@@ -27,7 +27,7 @@ _TIMED_SHARE = 0.9
 
 
 @dataclass(frozen=True, kw_only=True)
-class Job:
+class TimedModel:
     """What is timed: a model, how it is run, and its name for messages."""
 
     model: bytes
@@ -63,7 +63,7 @@ class Stopwatch:
         self._between: State | None = None
         self._next_sentinel_s = 0.0
 
-    def time(self, job: Job, *, limit_ms: float | None) -> Series:
+    def time(self, job: TimedModel, *, limit_ms: float | None) -> Series:
         """Repeat runs until the interval of the median clears the limit or the effort is spent.
 
         Raises:
@@ -83,7 +83,9 @@ class Stopwatch:
             if interval is not None:
                 return Series(runs=tuple(runs), state=state, interval=interval)
 
-    def compare(self, candidate: Job, baseline: Job) -> tuple[list[float], list[float], State]:
+    def compare(
+        self, candidate: TimedModel, baseline: TimedModel
+    ) -> tuple[list[float], list[float], State]:
         """Run candidate and baseline A B B A until the pairs decide or the plan is spent.
 
         Returns:
@@ -106,7 +108,7 @@ class Stopwatch:
             result = sequential.compare(medians["baseline"], medians["candidate"], plan)
             if result is None:
                 continue
-            if result.ruling is not Ruling.UNDECIDED or result.pairs == plan.looks[-1]:
+            if result.ruling is not Decision.UNDECIDED or result.pairs == plan.looks[-1]:
                 return medians["candidate"], medians["baseline"], state
 
     def _start(self) -> None:
@@ -114,7 +116,7 @@ class Stopwatch:
         self._between = None
         self._next_sentinel_s = 0.0
 
-    def _run(self, job: Job) -> tuple[Timings, State]:
+    def _run(self, job: TimedModel) -> tuple[Timings, State]:
         """Run the tool once in a state that counts; what is void by state is run again."""
         contract, stage = self._measuring.contract, f"timing {job.name}"
         for _ in range(_VOID_RUNS_MOST):
@@ -152,7 +154,7 @@ class Stopwatch:
             state, self._measuring.contract, best_sentinel=self._bench.best_sentinel
         )
 
-    def _single_runs(self, job: Job) -> Series:
+    def _single_runs(self, job: TimedModel) -> Series:
         """Time with a build that prints no percentiles: one inference for each run of the tool."""
         single = replace(job, preset=replace(job.preset, runs=1))
         found = [self._run(single) for _ in range(_SINGLE_RUNS)]

@@ -62,7 +62,7 @@ _PROFILER_OVERHEAD = 1.1
 
 
 @dataclass(frozen=True, kw_only=True)
-class Samples:
+class RunTimes:
     """Times in microseconds: loading, the warm-up's runs, the timed runs."""
 
     init_us: float
@@ -151,7 +151,7 @@ def breaks(folder: Folder) -> bool:
 
 def _infer(
     folder: Folder, switches: Switches, flags: dict[str, str], model: bytes
-) -> tuple[Samples, bytes]:
+) -> tuple[RunTimes, bytes]:
     """Load and run the model; return the times and the last outputs' bytes."""
     start_ns = time.perf_counter_ns()
     threads = max(1, min(2, int(flags["num_threads"])))
@@ -183,7 +183,7 @@ def _infer(
         )
         for one in interpreter.get_output_details()
     ]
-    samples = Samples(init_us=init_us, warmup_us=times[:warmup], timed_us=times[warmup:])
+    samples = RunTimes(init_us=init_us, warmup_us=times[:warmup], timed_us=times[warmup:])
     return samples, b"".join(output.tobytes() for output in outputs)
 
 
@@ -236,7 +236,7 @@ def _switched_us(switches: Switches, model: bytes) -> float | None:
 def _report(
     switches: Switches,
     flags: dict[str, str],
-    samples: Samples,
+    samples: RunTimes,
     prefix: str,
     *,
     model_bytes: int,
@@ -274,7 +274,7 @@ def _report(
         Path(flags["result_file_path"]).write_bytes(benchmark_result.write(result))
 
 
-def _summary(switches: Switches, flags: dict[str, str], samples: Samples) -> list[str]:
+def _summary(switches: Switches, flags: dict[str, str], samples: RunTimes) -> list[str]:
     init, timed = samples.init_us, samples.timed_us
     warmup = samples.warmup_us or (0.0,)
     mean = float(np.mean(timed))

@@ -43,7 +43,7 @@ _FAULTS = (adbutils.AdbError, OSError, EOFError, struct.error, ValueError)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Server:
+class AdbServer:
     """The address of an adb server."""
 
     host: str = "127.0.0.1"
@@ -91,7 +91,7 @@ class Attached:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reply:
+class CommandResult:
     """What a command on the phone left."""
 
     exit_code: int
@@ -99,7 +99,7 @@ class Reply:
     stderr: str
 
 
-def attached(server: Server) -> tuple[Attached, ...]:
+def attached(server: AdbServer) -> tuple[Attached, ...]:
     """List the phones that a server knows, whatever their state.
 
     Raises:
@@ -116,7 +116,7 @@ def attached(server: Server) -> tuple[Attached, ...]:
 class AdbConnection:
     """A connection to one phone, which is made again after the phone went away."""
 
-    def __init__(self, serial: str, server: Server) -> None:
+    def __init__(self, serial: str, server: AdbServer) -> None:
         """Name the phone by its serial; nothing is sent yet."""
         self.serial = serial
         self.server = server
@@ -162,7 +162,7 @@ class AdbConnection:
                 self._known = tuple(connection.read_string_block().split(","))
         return bool(self._known)
 
-    def shell(self, command: str, *, stage: str, timeout_s: float) -> Reply:
+    def shell(self, command: str, *, stage: str, timeout_s: float) -> CommandResult:
         """Run a command line in the phone's shell to its end.
 
         Args:
@@ -190,7 +190,7 @@ class AdbConnection:
                 if kind == 3 and data:
                     break
                 parts.get(kind, bytearray()).extend(data)
-        return Reply(
+        return CommandResult(
             exit_code=data[0],
             stdout=parts[1].decode("utf-8", errors="replace"),
             stderr=parts[2].decode("utf-8", errors="replace"),
@@ -301,11 +301,11 @@ class _RefusedError(adbutils.AdbError):  # type: ignore[misc]
     """A transfer that the phone answered with FAIL."""
 
 
-def _client(server: Server) -> Any:
+def _client(server: AdbServer) -> Any:
     return adbutils.AdbClient(host=server.host, port=server.port, socket_timeout=_ASK_LIMIT_S)
 
 
-def _reach(server: Server) -> None:
+def _reach(server: AdbServer) -> None:
     """Make sure that the server answers, starting one on this computer if it does not."""
     if _answers(server):
         return
@@ -323,7 +323,7 @@ def _reach(server: Server) -> None:
     )
 
 
-def _answers(server: Server) -> bool:
+def _answers(server: AdbServer) -> bool:
     try:
         with socket.create_connection((server.host, server.port), timeout=3.0):
             return True

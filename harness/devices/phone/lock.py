@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness import text
-from harness.devices.phone.adb import AdbConnection, Reply
+from harness.devices.phone.adb import AdbConnection, CommandResult
 from harness.errors import DeviceError
 
 HOME = "/data/local/tmp/pytest-device-harness"
@@ -170,7 +170,7 @@ class PhoneLock:
         self._boot_id = boot_id
         return True
 
-    def _check_taken(self, reply: Reply) -> None:
+    def _check_taken(self, reply: CommandResult) -> None:
         """Raise DeviceError where the phone said why it could not be taken."""
         if reply.exit_code == _LOCKED:
             left_s, _, owner = reply.stdout.strip().partition(" ")

@@ -17,7 +17,7 @@ from harness.graph import Graph
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reference:
+class PublishedNetwork:
     """A network whose latency is published.
 
     Attributes:
@@ -55,8 +55,8 @@ def _reference(
     *,
     fuses_clamps: bool = False,
     since: str = "",
-) -> Reference:
-    return Reference(
+) -> PublishedNetwork:
+    return PublishedNetwork(
         name=name,
         family=family,
         draw=draw,

@@ -6,7 +6,7 @@ from datetime import timedelta
 from sqlalchemy import Engine
 
 from harness.history.entries import RunEntry, SeriesKey
-from harness.history.rows import Acknowledged, Change, Point
+from harness.history.rows import Acknowledged, Difference, SeriesPoint
 from harness.history.store import engines, ingest, queries
 
 
@@ -62,12 +62,14 @@ class Store:
         with engines.reading(self.engine) as connection:
             return queries.keys(connection)
 
-    def series(self, key: SeriesKey, *, at_most: int = 10_000) -> tuple[Point, ...]:
+    def series(self, key: SeriesKey, *, at_most: int = 10_000) -> tuple[SeriesPoint, ...]:
         """Return the latest facts of a series, oldest first."""
         with engines.reading(self.engine) as connection:
             return queries.series(connection, key, at_most)
 
-    def newest_against_before(self, host: str | None = None) -> tuple[str, str, tuple[Change, ...]]:
+    def newest_against_before(
+        self, host: str | None = None
+    ) -> tuple[str, str, tuple[Difference, ...]]:
         """Return the ids of a host's newest run and the one before, and each series of either.
 
         Raises:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Row, Select, case, delete, func, insert, sele
 
 from harness.errors import ConfigError
 from harness.history.entries import FactEntry, RunEntry, SeriesKey
-from harness.history.rows import Acknowledged, Change, Point
+from harness.history.rows import Acknowledged, Difference, SeriesPoint
 from harness.history.store import tables
 from harness.history.store.ingest import OUTCOMES
 
@@ -64,11 +64,11 @@ def changes(newest: int, before: int) -> Select[Any]:
     )
 
 
-def series(connection: Connection, key: SeriesKey, at_most: int) -> tuple[Point, ...]:
+def series(connection: Connection, key: SeriesKey, at_most: int) -> tuple[SeriesPoint, ...]:
     """Return the latest facts of a series, oldest first."""
     rows = connection.execute(points(key, at_most)).all()
     return tuple(
-        Point(
+        SeriesPoint(
             time_utc=row.time_utc.isoformat(),
             run=row.name,
             commit=row.commit,
@@ -109,7 +109,7 @@ def two_newest(connection: Connection, host: str | None) -> tuple[tuple[int, str
 
 def newest_against_before(
     connection: Connection, host: str | None
-) -> tuple[str, str, tuple[Change, ...]]:
+) -> tuple[str, str, tuple[Difference, ...]]:
     """Return names of the newest run and the one before, and every series of either, sorted."""
     runs = two_newest(connection, host)
     if len(runs) < 2:
@@ -117,7 +117,7 @@ def newest_against_before(
     (newest, name), (before, name_before) = runs
     rows = connection.execute(changes(newest, before))
     found = [
-        Change(
+        Difference(
             series=_key(row),
             was=row.was,
             now=row.now,

@@ -17,7 +17,7 @@ import numpy as np
 from harness import child
 from harness.lab import aihub_venv
 from harness.lab.fakes.aihub_messages import CLASSES
-from harness.lab.fakes.serving import TOKEN, Asked, FakeServer, Fault, Reply
+from harness.lab.fakes.serving import TOKEN, Asked, FakeReply, FakeServer, LabFault
 from harness.model import Model
 from harness.stacks import xnnpack
 
@@ -35,7 +35,7 @@ _OUT_OF_MEMORY = 12001
 @dataclass(kw_only=True)
 class _Job:
     message: Any
-    fault: Fault | None
+    fault: LabFault | None
     result: Any = None
 
 
@@ -77,13 +77,13 @@ class FakeAihub(FakeServer):
         """Return how many jobs there are."""
         return len(self._stored.jobs)
 
-    def reply(self, asked: Asked) -> Reply:
+    def reply(self, asked: Asked) -> FakeReply:
         """Answer as AI Hub and its storage do."""
         kind, name, rest = (*asked.path.strip("/").split("/"), "", "", "")[:3]
         if kind == "storage":  # addresses that were signed: no token is sent there
             return self._storage(asked, name, rest)
         if asked.headers.get("authorization") != f"token {TOKEN}":
-            return Reply(status=401, body=b'{"detail": "Invalid token."}')
+            return FakeReply(status=401, body=b'{"detail": "Invalid token."}')
         parts = asked.path.strip("/").split("/")[2:]
         match asked.method, parts:
             case "GET", ["devices"]:
@@ -126,7 +126,7 @@ class FakeAihub(FakeServer):
     def _name(self, kind: str) -> str:
         return f"{kind}{next(self._numbers):06d}"
 
-    def _list(self, asked: Asked) -> Reply:
+    def _list(self, asked: Asked) -> FakeReply:
         wanted = asked.query.get("name", "")
         found = [
             {
@@ -139,47 +139,47 @@ class FakeAihub(FakeServer):
         ]
         return _message("DeviceList", devices=found, total_query_count=len(found))
 
-    def _upload_model(self, name: str) -> Reply:
+    def _upload_model(self, name: str) -> FakeReply:
         self._stored.models[name]
         parts = [f"{self.url}/storage/models/{name}"]
         multipart = {"urls": parts, "upload_id": "u1", "max_part_size": 2**31}
         return _message("FileUploadResponse", multipart=multipart)
 
-    def _storage(self, asked: Asked, kind: str, name: str) -> Reply:
+    def _storage(self, asked: Asked, kind: str, name: str) -> FakeReply:
         if asked.method == "PUT":
             self._stored.models[name][:] = asked.body
-            return Reply(headers={"ETag": '"1"'})
+            return FakeReply(headers={"ETag": '"1"'})
         if asked.method == "POST":
             self._stored.data[name] = _form_file(asked)
-            return Reply(status=204)
-        return Reply(body=self._stored.data[name], kind="application/octet-stream")
+            return FakeReply(status=204)
+        return FakeReply(body=self._stored.data[name], kind="application/octet-stream")
 
-    def _submit(self, body: bytes) -> Reply:
+    def _submit(self, body: bytes) -> FakeReply:
         job = CLASSES["Job"].FromString(body)
         name = self._name("j")
         job.inference_job.inference_job_id = name
         job.inference_job.job_state = _RUNNING
-        fault = self.strikes(Fault.ENDLESS, Fault.FAILED, Fault.FOREIGN)
+        fault = self.strikes(LabFault.ENDLESS, LabFault.FAILED, LabFault.FOREIGN)
         self._stored.jobs[name] = _Job(message=job, fault=fault)
         return _message("CreateUpdateResponse", id=name)
 
-    def _state(self, job: _Job) -> Reply:
+    def _state(self, job: _Job) -> FakeReply:
         inner = job.message.inference_job
-        if job.fault is Fault.FAILED:
+        if job.fault is LabFault.FAILED:
             inner.job_state, job.message.failure_type = _FAILED, _OUT_OF_MEMORY
             inner.failure_reason = "Device ran out of memory"
-        elif job.fault is not Fault.ENDLESS:
+        elif job.fault is not LabFault.ENDLESS:
             inner.job_state = _DONE
-        if job.fault is Fault.FOREIGN:
+        if job.fault is LabFault.FOREIGN:
             inner.model.model_id = "m999999"
-        return Reply(body=job.message.SerializeToString(), kind=_PROTOBUF)
+        return FakeReply(body=job.message.SerializeToString(), kind=_PROTOBUF)
 
-    def _result(self, name: str) -> Reply:
+    def _result(self, name: str) -> FakeReply:
         with self.lock:
             job = self._stored.jobs[name]
             if job.result is None:
                 job.result = self._run(name, job.message.inference_job)
-        return Reply(body=job.result.SerializeToString(), kind=_PROTOBUF)
+        return FakeReply(body=job.result.SerializeToString(), kind=_PROTOBUF)
 
     def _run(self, name: str, job: Any) -> Any:
         """Run a job's model, and describe it as AI Hub's profiler does."""
@@ -236,8 +236,8 @@ class FakeAihub(FakeServer):
         return name
 
 
-def _message(name: str, /, **fields: Any) -> Reply:
-    return Reply(body=CLASSES[name](**fields).SerializeToString(), kind=_PROTOBUF)
+def _message(name: str, /, **fields: Any) -> FakeReply:
+    return FakeReply(body=CLASSES[name](**fields).SerializeToString(), kind=_PROTOBUF)
 
 
 def _form_file(asked: Asked) -> bytes:

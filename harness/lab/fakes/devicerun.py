@@ -17,7 +17,7 @@ from urllib.parse import unquote
 from harness import child
 from harness.devices.fake_phone.folder import Folder
 from harness.errors import DeviceError
-from harness.lab.fakes.serving import TOKEN, Asked, FakeServer, Fault, Reply
+from harness.lab.fakes.serving import TOKEN, Asked, FakeReply, FakeServer, LabFault
 
 _LIMIT_S = 300.0
 _SHELL = b"#!/system/bin/sh"
@@ -28,7 +28,7 @@ _TOOLS = "gs://litert/binaries/"
 @dataclass(kw_only=True)
 class _Session:
     config: dict[str, Any]
-    fault: Fault | None
+    fault: LabFault | None
     begun_s: float = field(default_factory=time.monotonic)
     report: dict[str, Any] | None = None
     cancelled: bool = False
@@ -77,10 +77,10 @@ class FakeDeviceRun(FakeServer):
         for work in self._works:
             work.join()
 
-    def reply(self, asked: Asked) -> Reply:
+    def reply(self, asked: Asked) -> FakeReply:
         """Answer as Google does."""
         if asked.headers.get("authorization") != f"Bearer {TOKEN}":
-            return Reply(status=401, body=b'{"error": {"message": "invalid credentials"}}')
+            return FakeReply(status=401, body=b'{"error": {"message": "invalid credentials"}}')
         if "/storage/" in asked.path:
             return self._storage(asked)
         name = asked.path.rpartition("/")[2]
@@ -88,10 +88,10 @@ class FakeDeviceRun(FakeServer):
             return self._begin(json.loads(asked.body)["sessionConfig"])
         if asked.method == "POST" and name.endswith(":cancel"):
             self._state.sessions[name.removesuffix(":cancel")].cancelled = True
-            return Reply(body=b"{}")
+            return FakeReply(body=b"{}")
         return self._poll(name, self._state.sessions[name])
 
-    def _storage(self, asked: Asked) -> Reply:
+    def _storage(self, asked: Asked) -> FakeReply:
         head = f"/storage/v1/b/{self.bucket}"
         if asked.method == "POST":
             self._state.objects[asked.query["name"]] = asked.body
@@ -101,14 +101,14 @@ class FakeDeviceRun(FakeServer):
         name = unquote(asked.path.removeprefix(f"{head}/o/"))
         data = self._state.objects[name]
         if asked.query.get("alt") == "media":
-            return Reply(body=data, kind="application/octet-stream")
+            return FakeReply(body=data, kind="application/octet-stream")
         return _json({"name": name, "size": str(len(data))})
 
-    def _begin(self, config: dict[str, Any]) -> Reply:
+    def _begin(self, config: dict[str, Any]) -> FakeReply:
         name = f"s{next(self._numbers):05d}"
-        fault = self.strikes(Fault.ENDLESS, Fault.FAILED, Fault.FOREIGN)
+        fault = self.strikes(LabFault.ENDLESS, LabFault.FAILED, LabFault.FOREIGN)
         session = self._state.sessions[name] = _Session(config=config, fault=fault)
-        if fault is not Fault.ENDLESS:
+        if fault is not LabFault.ENDLESS:
             self._start(name, session)
         return _json({"name": f"projects/p/locations/global/operations/{name}"})
 
@@ -123,7 +123,7 @@ class FakeDeviceRun(FakeServer):
         self._works.append(threading.Thread(target=work, name="fake session", daemon=True))
         self._works[-1].start()
 
-    def _poll(self, name: str, session: _Session) -> Reply:
+    def _poll(self, name: str, session: _Session) -> FakeReply:
         self.running()
         if session.report is None:
             return _json({"name": name, "done": session.cancelled})
@@ -131,7 +131,7 @@ class FakeDeviceRun(FakeServer):
 
     def _run(self, name: str, session: _Session) -> dict[str, Any]:
         """Run the job of a session on the phone, and report as the platform does."""
-        if session.fault is Fault.FAILED:
+        if session.fault is LabFault.FAILED:
             return {"result": {"resultType": "INFRASTRUCTURE_FAILURE"}, "jobReports": []}
         (job,) = session.config["jobConfigs"]
         program = job["action"]["androidNativeBinary"]
@@ -183,7 +183,7 @@ class FakeDeviceRun(FakeServer):
         """Put a file of the phone into the bucket; return its name there."""
         name = f"{prefix}/{file.relative_to(self._phone.root)}"
         data = file.read_bytes()
-        if session.fault is Fault.FOREIGN and file.name == "script.txt":
+        if session.fault is LabFault.FOREIGN and file.name == "script.txt":
             data = b"another\n"
         self._state.objects[name] = data
         return name
@@ -201,5 +201,5 @@ def _files(path: Path) -> list[Path]:
     return [file for file in found if file.is_file()]
 
 
-def _json(value: object) -> Reply:
-    return Reply(body=json.dumps(value).encode())
+def _json(value: object) -> FakeReply:
+    return FakeReply(body=json.dumps(value).encode())

@@ -13,7 +13,7 @@ TOKEN = "fake-token-9f31c2"
 _BODY_BYTES_MAX = 512 * 2**20
 
 
-class Fault(enum.Enum):
+class LabFault(enum.Enum):
     """What can go wrong in a lab."""
 
     UNAUTHORIZED = "unauthorized"
@@ -44,7 +44,7 @@ class Planted:
         times: Requests, or jobs, that it hits; it then ends.
     """
 
-    fault: Fault
+    fault: LabFault
     after: int = 0
     times: int = 1
 
@@ -61,7 +61,7 @@ class Asked:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reply:
+class FakeReply:
     """What a fake server answers."""
 
     status: int = 200
@@ -71,11 +71,11 @@ class Reply:
 
 
 _REPLIES = {
-    Fault.UNAUTHORIZED: Reply(status=401, body=b'{"description": "no such token"}'),
-    Fault.THROTTLED: Reply(
+    LabFault.UNAUTHORIZED: FakeReply(status=401, body=b'{"description": "no such token"}'),
+    LabFault.THROTTLED: FakeReply(
         status=429, body=b'{"description": "slow down"}', headers={"Retry-After": "0"}
     ),
-    Fault.BROKEN: Reply(status=500, body=b'{"description": "it broke"}'),
+    LabFault.BROKEN: FakeReply(status=500, body=b'{"description": "it broke"}'),
 }
 
 
@@ -113,12 +113,12 @@ class FakeServer:
         self._server.server_close()
         self._thread.join()
 
-    def plant(self, fault: Fault, *, after: int = 0, times: int = 1) -> None:
+    def plant(self, fault: LabFault, *, after: int = 0, times: int = 1) -> None:
         """Let something go wrong: after some requests, for some requests or jobs."""
         with self.lock:
             self.faults.append(Planted(fault=fault, after=after, times=times))
 
-    def strikes(self, *faults: Fault) -> Fault | None:
+    def strikes(self, *faults: LabFault) -> LabFault | None:
         """Return the first of some faults whose turn it is, and use it up once."""
         with self.lock:
             for planted in self.faults:
@@ -127,7 +127,7 @@ class FakeServer:
                     return planted.fault
         return None
 
-    def reply(self, asked: Asked) -> Reply:
+    def reply(self, asked: Asked) -> FakeReply:
         """Answer a request.
 
         Raises:
@@ -135,21 +135,21 @@ class FakeServer:
         """
         raise NotImplementedError
 
-    def answer(self, asked: Asked) -> Reply | None:
+    def answer(self, asked: Asked) -> FakeReply | None:
         """Answer a request, or return None where the connection is to be closed."""
         with self.lock:
             self.asked.append((asked.method, asked.path))
-            strikes = self.strikes(*_REPLIES, Fault.GONE)
+            strikes = self.strikes(*_REPLIES, LabFault.GONE)
             for planted in self.faults:
                 planted.after -= 1
-        if strikes is Fault.GONE:
+        if strikes is LabFault.GONE:
             return None
         if strikes is not None:
             return _REPLIES[strikes]
         try:
             return self.reply(asked)
         except KeyError as error:
-            return Reply(status=404, body=f'{{"description": "no {error.args[0]}"}}'.encode())
+            return FakeReply(status=404, body=f'{{"description": "no {error.args[0]}"}}'.encode())
 
 
 class _Server(ThreadingHTTPServer):
@@ -183,7 +183,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         body = reply.body
-        if len(body) > 1 and self.server.fake.strikes(Fault.TRUNCATED):
+        if len(body) > 1 and self.server.fake.strikes(LabFault.TRUNCATED):
             body = body[: len(body) // 2]
             self.close_connection = True
         self.send_response(reply.status)

@@ -13,7 +13,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from harness.lab.fakes.serving import TOKEN, Asked, FakeServer, Fault, Reply
+from harness.lab.fakes.serving import TOKEN, Asked, FakeReply, FakeServer, LabFault
 
 _DEVICES = "/api/v1/devices"
 _MINE = "/api/v1/user/devices"
@@ -63,7 +63,7 @@ class FakeStf(FakeServer):
             self._release(serial)
         super().__exit__(*error)
 
-    def reply(self, asked: Asked) -> Reply:
+    def reply(self, asked: Asked) -> FakeReply:
         """Answer as STF does."""
         if asked.headers.get("authorization") != f"Bearer {TOKEN}":
             return _said(401, "Bad Credentials")
@@ -75,7 +75,7 @@ class FakeStf(FakeServer):
             case "POST", "/api/v1/user/devices", _:
                 body = json.loads(asked.body)
                 serial = body["serial"]
-                if serial in lent or self.strikes(Fault.FAILED):
+                if serial in lent or self.strikes(LabFault.FAILED):
                     return _said(403, "Device is being used or not available")
                 phone = self.phones[serial]
                 phone.reserved, phone.since_s = True, time.monotonic()
@@ -105,10 +105,10 @@ class FakeStf(FakeServer):
     def _connect(self, serial: str) -> str:
         phone = self.phones[serial]
         address = phone.address
-        if self.strikes(Fault.FOREIGN):
+        if self.strikes(LabFault.FOREIGN):
             others = [one.address for one in self.phones.values() if one is not phone]
             address = others[0] if others else address
-        if self.strikes(Fault.ENDLESS):
+        if self.strikes(LabFault.ENDLESS):
             address = ("127.0.0.1", 1)  # a tunnel to nothing
         phone.tunnel = phone.tunnel or Tunnel(address)
         return f"127.0.0.1:{phone.tunnel.port}"
@@ -171,9 +171,9 @@ class Tunnel:
                 one.shutdown(socket.SHUT_RDWR)
 
 
-def _json(value: object, status: int = 200) -> Reply:
-    return Reply(status=status, body=json.dumps(value).encode())
+def _json(value: object, status: int = 200) -> FakeReply:
+    return FakeReply(status=status, body=json.dumps(value).encode())
 
 
-def _said(status: int, description: str) -> Reply:
+def _said(status: int, description: str) -> FakeReply:
     return _json({"success": False, "description": description}, status)

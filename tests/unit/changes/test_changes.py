@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness import changes
-from harness.changes import Change, Kind, Night, Reading, Rule, Watch
+from harness.changes import Kind, LastingChange, Night, Reading, Remembered, Rule
 from harness.errors import MeasurementError
 
 QUIET = [10.0, 10.1, 9.9, 10.05, 9.95]
@@ -250,7 +250,7 @@ def test_nights_out_of_order_or_with_a_series_twice_are_refused():
     with pytest.raises(MeasurementError, match="no ISO 8601 date"):
         changes.find([dataclasses.replace(first, date="yesterday")])
     with pytest.raises(MeasurementError, match="cannot follow"):
-        changes.observe(Watch(phone="reno3"), first)
+        changes.observe(Remembered(phone="reno3"), first)
 
 
 def test_dates_with_and_without_a_zone_are_compared_in_utc():
@@ -376,4 +376,4 @@ def test_the_rule_is_adjustable():
     strict = Rule(share=0.3)
 
     assert not changes.find(nights(*QUIET, 11.5, 11.6, 11.5), strict)
-    assert isinstance(changes.find(nights(*QUIET, 15.0, 15.0), strict)[0], Change)
+    assert isinstance(changes.find(nights(*QUIET, 15.0, 15.0), strict)[0], LastingChange)

@@ -27,7 +27,7 @@ def golden(tmp_path, monkeypatch) -> Path:
     for name in ("fp32.tflite", "int8_ptq.tflite", "provenance.json"):
         shutil.copy(GOLDEN / name, folder / name)
     sharp = np.random.default_rng(0).integers(110, 140, (2, 256, 256, 3), dtype=np.uint8)
-    pairs = photos.Pairs(blurred=np.roll(sharp, 1, axis=2), sharp=sharp, titles=("a", "b"))
+    pairs = photos.CropPairs(blurred=np.roll(sharp, 1, axis=2), sharp=sharp, titles=("a", "b"))
     monkeypatch.setattr(photos, "cached_pairs", lambda cut, cache: pairs)
     return tmp_path / "golden"
 

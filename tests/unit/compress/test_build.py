@@ -13,7 +13,7 @@ import keras
 from harness.compress.build import build
 from harness.subjects import Precision
 from harness.training.checkpoint import load_weights
-from harness.training.photos import Pairs
+from harness.training.photos import CropPairs
 from harness.zoo.unet import UNetSize, unet
 from tests.keras_warnings import ARRAY_COPY
 
@@ -27,10 +27,10 @@ TINY = UNetSize(widths=(4, 8), convs=1, stem_stride=2)
 
 
 @pytest.fixture
-def pairs() -> Pairs:
+def pairs() -> CropPairs:
     rng = np.random.default_rng(0)
     sharp = rng.integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
-    return Pairs(blurred=np.roll(sharp, 1, axis=2), sharp=sharp, titles=("a", "b"))
+    return CropPairs(blurred=np.roll(sharp, 1, axis=2), sharp=sharp, titles=("a", "b"))
 
 
 def _model() -> keras.Model:

@@ -14,7 +14,7 @@ from harness.compress.export import ConversionRefused, convert
 from harness.fidelity import image_psnr_db
 from harness.stacks import xnnpack
 from harness.subjects import Precision
-from harness.training.photos import Pairs
+from harness.training.photos import CropPairs
 from harness.zoo.layers import Activation, Upsampling
 from harness.zoo.unet import UNetSize, unet
 from tests import models
@@ -104,7 +104,7 @@ def test_a_refused_operator_is_named_with_a_way_round(model, frames):
 def test_a_file_measured_against_itself_drops_nothing(model):
     rng = np.random.default_rng(0)
     sharp = rng.integers(0, 256, (2, *SIZE_PX, 3), dtype=np.uint8)
-    pairs = Pairs(blurred=np.roll(sharp, 1, axis=2), sharp=sharp, titles=("a", "b"))
+    pairs = CropPairs(blurred=np.roll(sharp, 1, axis=2), sharp=sharp, titles=("a", "b"))
     file = convert(model, precision=Precision.FP32, size_px=SIZE_PX)
 
     quality = measure(file, file, pairs)

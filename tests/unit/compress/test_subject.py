@@ -26,7 +26,7 @@ pytestmark = [
 def workspace(tmp_path, monkeypatch) -> Workspace:
     """Return a workspace with untrained weights, whose photographs are noise."""
     sharp = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), dtype=np.uint8)
-    pairs = photos.Pairs(blurred=np.roll(sharp, 1, axis=2), sharp=sharp, titles=("a", "b"))
+    pairs = photos.CropPairs(blurred=np.roll(sharp, 1, axis=2), sharp=sharp, titles=("a", "b"))
     monkeypatch.setattr(photos, "cached_pairs", lambda cut, *, cache: pairs)
     monkeypatch.setattr(photos, "package_versions", lambda *, cache: {"noise": "1"})
     folder = tmp_path / "deblur_unet"

@@ -10,7 +10,7 @@ import pytest
 from harness import schema
 from harness.errors import ConfigError
 from harness.estimate import calibrate, fit, interval, kernels, model, roofline
-from harness.estimate.calibrate import STARTS, Sample
+from harness.estimate.calibrate import STARTS, TimedNetwork
 from harness.estimate.reference.draft import Draft
 from harness.estimate.reference.phone_nets import kernel_nets
 from harness.estimate.roofline import Rates
@@ -35,11 +35,11 @@ def nets() -> list[tuple[str, Graph]]:
     return found
 
 
-def samples() -> list[Sample]:
+def samples() -> list[TimedNetwork]:
     """Time each net with the true constants."""
     truth = phones.constants("nnapi", "float", **vars(TRUTH))
     return [
-        Sample(
+        TimedNetwork(
             name=name,
             family=name,
             graph=graph,
@@ -75,7 +75,7 @@ def test_what_only_some_networks_ask_for_is_found_and_so_are_the_padded_channels
         placement = phones.place(net.graph, unit="cpu")
         ms = model.break_down(net.graph, placement, target).total_ms
         rows.append(
-            Sample(name=net.name, family=net.family, graph=net.graph, placement=placement,
+            TimedNetwork(name=net.name, family=net.family, graph=net.graph, placement=placement,
                    measured_ms=ms)
         )  # fmt: skip
     start = replace(truth, transpose_conv_ratio=2.0, reference_gops_per_s=None)

@@ -2,12 +2,12 @@
 
 import pytest
 
-from harness.estimate.reference.catalogue import REFERENCES, Reference
+from harness.estimate.reference.catalogue import REFERENCES, PublishedNetwork
 from harness.estimate.reference.draft import Draft
 
 
 @pytest.mark.parametrize("reference", REFERENCES.values(), ids=list(REFERENCES))
-def test_a_drawn_network_has_the_published_parameters_and_macs(reference: Reference) -> None:
+def test_a_drawn_network_has_the_published_parameters_and_macs(reference: PublishedNetwork) -> None:
     draft = Draft()
 
     graph = draft.finish(reference.draw(draft))

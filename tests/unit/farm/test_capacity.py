@@ -3,9 +3,9 @@ from dataclasses import replace
 import pytest
 
 from harness.errors import ConfigError
-from harness.farm.capacity import Plan, simulate
+from harness.farm.capacity import Workload, simulate
 
-SMALL = Plan(phones=10, hosts=2, requests=1000, failed_share=0.0)
+SMALL = Workload(phones=10, hosts=2, requests=1000, failed_share=0.0)
 
 
 def test_where_nothing_else_is_slow_the_phones_are_what_a_night_waits_for() -> None:

@@ -11,7 +11,7 @@ pytest.importorskip("sqlalchemy", reason="the extra 'history' is not installed")
 from harness.cli import main
 from harness.history import news
 from harness.history.entries import FactEntry, RunEntry, SeriesKey
-from harness.history.news import State
+from harness.history.news import FindingState
 from harness.history.rows import Acknowledged
 from harness.history.store import Store
 
@@ -54,7 +54,12 @@ def test_facts_that_repeat_are_quiet():
 def test_any_difference_of_what_repeats_is_news_on_its_first_night():
     (found,) = news.look_back([run(0, fact(10.0, key())), run(1, fact(10.0001, key()))])
 
-    assert (found.state, found.worse, found.counts, found.run) == (State.NEW, True, True, "run1")
+    assert (found.state, found.worse, found.counts, found.run) == (
+        FindingState.NEW,
+        True,
+        True,
+        "run1",
+    )
     assert found.cause == "nothing that was recorded differs"
 
 
@@ -165,9 +170,12 @@ def test_a_regression_is_new_once_then_known_then_gone():
 
     first, second, third = (news.look_back(runs[:count]) for count in (2, 3, 4))
 
-    assert [one.state for one in first] == [State.NEW]
-    assert [(one.state, one.counts) for one in second] == [(State.KNOWN, False)]
-    assert [(one.state, one.worse) for one in third] == [(State.NEW, False), (State.GONE, True)]
+    assert [one.state for one in first] == [FindingState.NEW]
+    assert [(one.state, one.counts) for one in second] == [(FindingState.KNOWN, False)]
+    assert [(one.state, one.worse) for one in third] == [
+        (FindingState.NEW, False),
+        (FindingState.GONE, True),
+    ]
     assert first[0].id == second[0].id == third[1].id
     assert news.look_back([*runs, run(4, fact(9, key()))]) == ()
 
@@ -198,11 +206,11 @@ def test_noise_of_a_phone_is_quiet_and_a_lasting_step_is_found_on_its_second_nig
     assert news.look_back(nights(quiet)) == ()
     assert news.look_back(nights([*quiet, 12.0])) == ()
     (found,) = news.look_back(nights([*quiet, 12.0, 12.1]))
-    assert (found.state, found.counts) == (State.NEW, True)
+    assert (found.state, found.counts) == (FindingState.NEW, True)
     assert found.moves[0].was == pytest.approx(10.0, rel=0.02)
     assert found.moves[0].now == pytest.approx(12.05, rel=0.01)
     (later,) = news.look_back(nights([*quiet, 12.0, 12.1, 12.0]))
-    assert (later.state, later.id) == (State.KNOWN, found.id)
+    assert (later.state, later.id) == (FindingState.KNOWN, found.id)
 
 
 def test_a_count_that_a_phone_took_is_exact():

@@ -7,14 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.history import peers, yardstick
-from harness.history.yardstick import Alarm, Record, Score, Step
+from harness.history.yardstick import Alarm, KnownSeries, Score, Step
 
 STEP = (10.0,) * 6 + (12.0,) * 6
 REQUIRED = Step(night=6, direction=1, required=True)
 
 
 def record(values=STEP, other_units=()):
-    return Record(name="m", values=tuple(values), other_units=tuple(other_units))
+    return KnownSeries(name="m", values=tuple(values), other_units=tuple(other_units))
 
 
 def score(*alarms, values=STEP, other_units=()):

@@ -29,7 +29,7 @@ class Mailbox:
 
 
 @contextlib.contextmanager
-def mail_server(box: Mailbox) -> Iterator[mail.Server]:
+def mail_server(box: Mailbox) -> Iterator[mail.MailServer]:
     controller = Controller(box, hostname="127.0.0.1", port=free_port(), ready_timeout=20)
     controller.start()
     try:
@@ -83,7 +83,7 @@ def test_a_server_that_is_not_there_is_left_within_the_bound() -> None:
 def test_a_server_without_tls_gets_nothing_that_leaves_this_host() -> None:
     box = Mailbox()
     with mail_server(box) as near:
-        far = mail.Server(
+        far = mail.MailServer(
             host="127.0.0.001",  # this host, by a name that is not known as such
             port=near.port,
             implicit_tls=False,

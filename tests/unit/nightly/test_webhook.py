@@ -8,7 +8,7 @@ import pytest
 
 from harness.errors import ConfigError
 from harness.nightly import webhook
-from harness.nightly.sending import Refusal
+from harness.nightly.sending import Undelivered
 from harness.nightly.summary import Summary
 from tests.servers import Answer, free_address, web_server
 
@@ -19,7 +19,7 @@ def summary(**rest) -> Summary:
     return Summary(outcome="FAIL", sentence=f"net.{EVIL} is slow", host="lab1", **rest)
 
 
-def post(address: str, *, within_s: float = 20.0, key: bytes = b"") -> Refusal | None:
+def post(address: str, *, within_s: float = 20.0, key: bytes = b"") -> Undelivered | None:
     return webhook.post(address, b'{"a": 1}', key=key, within_s=within_s, pause_s=0.01)
 
 

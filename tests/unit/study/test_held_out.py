@@ -9,16 +9,16 @@ import pytest
 
 from harness.errors import BlessedDataError
 from harness.study import held_out
-from harness.training.photos import Pairs
+from harness.training.photos import CropPairs
 
 GOLDEN = Path(__file__).parents[3] / "golden" / "deblur_edsr"
 
 
 @pytest.fixture(scope="module")
-def pairs() -> Pairs:
+def pairs() -> CropPairs:
     rng = np.random.default_rng(0)
     sharp = rng.integers(110, 140, (3, 256, 256, 3), dtype=np.uint8)
-    return Pairs(blurred=np.roll(sharp, 1, axis=2), sharp=sharp, titles=("a", "a", "b"))
+    return CropPairs(blurred=np.roll(sharp, 1, axis=2), sharp=sharp, titles=("a", "a", "b"))
 
 
 @pytest.fixture(scope="module")

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from harness.training.batches import PairBatches, ahead, turned
-from harness.training.photos import Pairs
+from harness.training.photos import CropPairs
 
 
 @pytest.fixture
-def pairs() -> Pairs:
+def pairs() -> CropPairs:
     """Return crops whose blurred pixels are their sharp ones, halved."""
     sharp = np.random.default_rng(0).integers(0, 128, (5, 20, 20, 3), dtype=np.uint8) * 2
-    return Pairs(blurred=sharp // 2, sharp=sharp, titles=("t",) * 5)
+    return CropPairs(blurred=sharp // 2, sharp=sharp, titles=("t",) * 5)
 
 
 def test_a_batch_depends_on_seed_and_step_alone(pairs):

@@ -77,7 +77,7 @@ def test_rounds_leave_weights_and_curves_of_every_training(tmp_path, monkeypatch
 
     rng = np.random.default_rng(0)
     sharp = rng.integers(0, 256, (3, 16, 16, 3), dtype=np.uint8)
-    pairs = photos.Pairs(blurred=np.roll(sharp, 1, axis=2), sharp=sharp, titles=("a", "b", "c"))
+    pairs = photos.CropPairs(blurred=np.roll(sharp, 1, axis=2), sharp=sharp, titles=("a", "b", "c"))
     monkeypatch.setattr(photos, "cached_pairs", lambda cut, cache: pairs)
     monkeypatch.setattr(photos, "package_versions", lambda cache: {"photos": "1"})
     monkeypatch.setattr(rounds, "STUDY_DESIGNS", {**designs.STUDY_DESIGNS, "tiny": tiny})
