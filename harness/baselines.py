@@ -94,7 +94,11 @@ def check_day(until: str) -> None:
     Raises:
         ValueError: it is neither '' nor a day such as 2026-12-31.
     """
-    if until and date.fromisoformat(until).isoformat() != until:
+    try:
+        is_day = not until or date.fromisoformat(until).isoformat() == until
+    except ValueError:
+        is_day = False
+    if not is_day:
         raise ValueError(f"until {until!r:.40} is no day; write it as 2026-12-31")
 
 

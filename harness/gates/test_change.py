@@ -178,6 +178,9 @@ def test_pixels_are_no_worse_than_the_run_made(
             f"made its image on {was.provenance.evidence.value} evidence, this one on {kind.value}"
         )
         check(gate.image_since(metrics.PIXELS_DB, earlier, Lack.FACT, why))
+    elif not kind.repeats and was.provenance.device != now.provenance.device:
+        why = f"made its image on {was.provenance.device}, this one on {now.provenance.device}"
+        check(gate.image_since(metrics.PIXELS_DB, earlier, Lack.PHONE, why))
     else:
         check(*_beside(golden, now, was, same_network=same_network))
 
