@@ -140,8 +140,14 @@ def test_an_unknown_name_lists_the_known_ones(name: str, message: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "model"), [("pixel4", "Pixel 4"), ("mate30pro", "LIO-AL00"), ("reno3", "PDCM00")]
-)
+    ("name", "model"),
+    [
+        ("pixel4", "Pixel 4"), ("mate30pro", "LIO-AL00"), ("reno3", "PDCM00"),
+        ("pixel9", "Pixel 9"), ("pixel10", "Pixel 10"), ("galaxy_s24", "SM-S921U1"),
+        ("galaxy_s24_exynos", "SM-S921B"), ("galaxy_s25", "SM-S931B"), ("find_x7", "PHZ110"),
+        ("find_x8", "CPH2651"),
+    ],
+)  # fmt: skip
 def test_a_phone_is_known_by_its_model(name: str, model: str) -> None:
     assert [p.name for p in SHIPPED.values() if p.matches(model)] == [name]
 
