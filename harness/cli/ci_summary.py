@@ -13,11 +13,13 @@ from harness.cli import shared
 from harness.errors import ConfigError
 from harness.report import benchmarks, joining, markdown, ruling
 from harness.results import Record, Results
-from harness.verdict import REGRESSION, Outcome, Sense
+from harness.verdict import CHANGE, REGRESSION, Outcome, Sense
 
 _CODES = {Outcome.PASS: 0, Outcome.FAIL: 1, Outcome.INCONCLUSIVE: 0}
 _STRICT = 3
 _BASELINES = "baselines.json"
+_FILE_KEY = "sha256"
+"""What a change of a variant's file changes in subject.toml: there is no limit to point at."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -115,7 +117,8 @@ def _place(record: Record, golden_dir: Path) -> tuple[str, int]:
         return _from_here(path.with_name(_BASELINES)), 1
     text = files.read(path, at_most_bytes=files.TEXT_BYTES_MAX, error=ConfigError).decode()
     subject = subjects.load(path.parent)
-    line = limit_lines.line_of(subject, text, record, record.verdict.metric)
+    key = _FILE_KEY if record.verdict.gate == CHANGE else record.verdict.metric
+    line = limit_lines.line_of(subject, text, record, key)
     return _from_here(path), line
 
 

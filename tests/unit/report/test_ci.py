@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import re
 import shutil
 from pathlib import Path
 
@@ -144,6 +145,20 @@ def test_the_line_is_that_of_the_limit() -> None:
     assert line("psnr_db", "int8_ptq") == "psnr_db = 47.0"
     assert line("worst_tile_psnr_db", "int8_ptq") == "worst_tile_psnr_db = 44.0"
     assert line("scaling_exponent", "fp32").startswith("exponent")
+
+
+def test_what_a_change_made_worse_is_noted_where_its_file_changed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    worse = record("cpu_ops", 3.0, gate="change", delegate="cpu")
+
+    command(stored(tmp_path, worse, exit_code=1), "--golden-dir", str(ROOT / "golden"),
+            "--annotations", "--output", str(tmp_path / "out.md"))  # fmt: skip
+
+    toml = (SUBJECT / "subject.toml").read_text(encoding="utf-8").splitlines()
+    number = int(re.search(r",line=(\d+),", capsys.readouterr().out)[1])
+    assert toml[number - 1].startswith("sha256 = ")
+    assert 'name = "int8_ptq"' in toml[number - 5 : number]
 
 
 def test_the_line_of_a_budget_is_that_of_the_one_which_counts() -> None:
