@@ -43,12 +43,13 @@ _LONG_S = 10.0
 _ZONE = "/sys/class/thermal/thermal_zone1/temp"
 _TOOL = r"""#!/bin/sh
 case $* in *--help*) printf '\t--%s\t\n' FLAGS >&2; exit 1 ;; esac
-F=$HARNESS_FAKE_PHONE/state/faults
+F=$HARNESS_FAKE_PHONE/state/faults in=/dev/null out=/dev/null
 for a; do case $a in
   --graph=*) graph=${a##*/} ;;
   --input_layer_value_files=*) in=/${a#*/} ;;
   --output_filepath=*) out=${a#*=} ;;
 esac; done
+echo "${graph%-model.tflite}" >>"$HARNESS_FAKE_PHONE/state/runs"
 planted() { [ -e "$F/$1" ] && rm "$F/$1"; }
 planted tool_aborts && kill -ABRT $$
 planted tool_hangs && sleep 3600
@@ -56,6 +57,7 @@ planted tool_prints_garbage && { head -c 4000 /dev/urandom; exit 0; }
 sleep PAUSE_S
 keep=4096; planted output_wrong_size && keep=100
 { printf %.4s "$graph"; tail -c +5 "$in"; } | head -c $keep >"$out"
+for runs in 1 50; do echo "INFO: count=$runs first=100 curr=100 min=100 max=100 avg=100 std=0"; done
 echo "INFO: Inference timings in us: Init: 100, First inference: 100, Warmup (avg): 100," \
   "Inference (avg): 100"
 """
@@ -186,6 +188,12 @@ def requests(scale: Scale) -> list[Request]:
 
 def _request(target: Target, model: Model, frame: Inputs) -> Request:
     return Request(target=target, verb=Verb.RUN, model=model, size=SIZE, inputs=frame)
+
+
+def runs(phone: Plugged) -> list[str]:
+    """Return the models that a phone has run, in order, each by the start of its hash."""
+    path = phone.folder.state / "runs"
+    return path.read_text().split() if path.exists() else []
 
 
 def is_right(fact: Fact) -> bool:

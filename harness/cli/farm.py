@@ -11,12 +11,14 @@ from rich.table import Table
 
 from harness import cache, text
 from harness.cli import shared
-from harness.errors import HarnessError
+from harness.errors import ConfigError, HarnessError
 from harness.farm import capacity, certs, links, watching
 from harness.farm.fleet import Fleet
 from harness.farm.host import Host, HostSettings
 from harness.farm.links import Address
+from harness.farm.quarantine import Quarantine
 from harness.farm.scheduler import TTL_S, serve
+from harness.text import counted
 
 _LIVE_S = 2.0
 
@@ -28,6 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_host(parts.add_parser("host", help="answer requests with this machine's phones"))
     _add_status(parts.add_parser("status", help="show hosts, phones and what they do"))
     _add_capacity(parts.add_parser("capacity", help="simulate a night, to plan a farm"))
+    _add_quarantine(
+        parts.add_parser("quarantine", help="leave a phone of this machine alone, or let it back")
+    )
     made = parts.add_parser("certs", help="make certificates, or renew them")
     made.add_argument("folder", type=Path, help="where they are kept; keep ca.key to yourself")
     made.add_argument(
@@ -63,7 +68,7 @@ def _add_scheduler(parser: argparse.ArgumentParser) -> None:
 def _add_host(parser: argparse.ArgumentParser) -> None:
     _add_links(parser, "--scheduler", "where the scheduler listens")
     shared.add_profile_dirs(parser)
-    parser.add_argument("--folder", type=Path, help="where models and quarantine are kept")
+    _add_folder(parser)
     parser.add_argument("--name", help="name of this host in the farm; default its own")
     parser.add_argument(
         "--serial", action="append", default=[], help="only this phone; repeat for several"
@@ -77,6 +82,30 @@ def _add_host(parser: argparse.ArgumentParser) -> None:
         help="factor on all waits, below 1 to rehearse faults",
     )  # fmt: skip
     parser.set_defaults(part=_host)
+
+
+def _add_folder(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--folder", type=Path, help="where models and quarantine are kept")
+
+
+def _folder(options: argparse.Namespace) -> Path:
+    folder: Path = options.folder or cache.root() / "farm-host"
+    return folder
+
+
+def _add_quarantine(parser: argparse.ArgumentParser) -> None:
+    whats = parser.add_subparsers(title="what to do", metavar="WHAT", required=True)
+    put = whats.add_parser("add", help="ask a phone no more, until it is removed from here")
+    put.add_argument("serial", help="as adb has it")
+    put.add_argument("--because", required=True, help="why, as `harness farm status` shows it")
+    put.set_defaults(part=_quarantine_add)
+    out = whats.add_parser("remove", help="let a phone be asked again")
+    out.add_argument("serial", help="as adb has it")
+    out.set_defaults(part=_quarantine_remove)
+    shown = whats.add_parser("list", help="show who is in, and why")
+    shown.set_defaults(part=_quarantine_list)
+    for part in (put, out, shown):
+        _add_folder(part)
 
 
 def _add_status(parser: argparse.ArgumentParser) -> None:
@@ -155,7 +184,7 @@ def _host(options: argparse.Namespace) -> int:
     known = {"name": options.name} if options.name else {}
     settings = HostSettings(
         scheduler=Address.parse(options.scheduler),
-        folder=options.folder or cache.root() / "farm-host",
+        folder=_folder(options),
         profiles=shared.load_profiles(options),
         certs=options.certs,
         serials=tuple(options.serial),
@@ -164,6 +193,33 @@ def _host(options: argparse.Namespace) -> int:
         **known,
     )
     asyncio.run(Host(settings, say=_say).serve())
+    return 0
+
+
+def _quarantine_add(options: argparse.Namespace) -> int:
+    if not options.because.strip():
+        raise ConfigError("--because: say why, for who looks at the phone later")
+    Quarantine(_folder(options)).put(
+        options.serial, options.because, now_s=time.time(), by_hand=True
+    )
+    _say(f"{options.serial}: in quarantine; its host asks it no more within seconds")
+    return 0
+
+
+def _quarantine_remove(options: argparse.Namespace) -> int:
+    if not Quarantine(_folder(options)).release(options.serial, now_s=time.time()):
+        raise ConfigError(
+            f"{options.serial}: is not in quarantine in {_folder(options)}; "
+            "`harness farm quarantine list` shows who is"
+        )
+    _say(f"{options.serial}: back from quarantine")
+    return 0
+
+
+def _quarantine_list(options: argparse.Namespace) -> int:
+    for serial, case in sorted(Quarantine(_folder(options)).cases().items()):
+        who = "by hand" if case.by_hand else f"{counted(case.times, 'time')} within a day"
+        print(f"{text.line(serial)}: {case.why} ({who})")
     return 0
 
 

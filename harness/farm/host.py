@@ -147,6 +147,9 @@ class Host:
                 del self._seats[name]
             elif seat.serial in found and not self._quarantine.of(seat.serial):
                 self._start(seat)
+            elif seat.process is not None and self._quarantine.of(seat.serial):
+                self._say(f"{text.line(seat.station)}: quarantined by hand")
+                await _stop(seat)
         for number in range(self._emulated()):
             name = f"{EMULATED}-{number}"
             station = f"{self._settings.name}/{name}"

@@ -1,7 +1,9 @@
 """Phones that are asked no more for a while: why, since when, and when they are looked at again."""
 
+import contextlib
+import fcntl
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -47,7 +49,10 @@ class _Kept:
 
 
 class Quarantine:
-    """The phones of one host that are in quarantine, kept in a file of the host's folder."""
+    """The phones of one host that are in quarantine, kept in a file of the host's folder.
+
+    The host and a person at `harness farm quarantine` change the file in turns.
+    """
 
     def __init__(self, folder: Path, *, time_scale: float = 1.0) -> None:
         """Read what was kept.
@@ -62,22 +67,26 @@ class Quarantine:
 
     def put(self, serial: str, why: str, *, now_s: float, by_hand: bool = False) -> Quarantined:
         """Put a phone in, or keep it longer; return its case."""
+        with self._changing():
+            case = self._cases[serial] = self._put(serial, why, now_s=now_s, by_hand=by_hand)
+        return case
+
+    def _put(self, serial: str, why: str, *, now_s: float, by_hand: bool) -> Quarantined:
         before = self._cases.get(serial)
+        if before is not None and before.over_s is None and before.by_hand and not by_hand:
+            return before  # a person's word stays
         again = before is not None and (
             before.over_s is None or now_s - before.over_s < _AGAIN_S * self._scale
         )
         times = before.times + 1 if before is not None and again else 1
         wait_s = min(FIRST_S * 2 ** min(times - 1, 16), LONGEST_S) * self._scale
-        case = Quarantined(
+        return Quarantined(
             why=text.line(why, text.NAME),
             since_s=now_s,
             next_s=now_s + wait_s,
             times=times,
             by_hand=by_hand,
         )
-        self._cases[serial] = case
-        self._write()
-        return case
 
     def of(self, serial: str) -> Quarantined | None:
         """Return the case of a phone that is in now, or None."""
@@ -100,28 +109,35 @@ class Quarantine:
             why: What was found, '' for nothing.
             now_s: Seconds since 1970.
         """
-        case = self._cases[serial]
+        with self._changing():
+            case = self._cases[serial]
+            if case.by_hand or case.over_s is not None:
+                return False  # a person has changed it in between
+            self._cases[serial] = self._seen(case, why, now_s)
+        return self._cases[serial].over_s is not None
+
+    def _seen(self, case: Quarantined, why: str, now_s: float) -> Quarantined:
         if why:
             wait_s = min(FIRST_S * 2 ** min(case.times - 1, 16), LONGEST_S) * self._scale
-            self._cases[serial] = replace(
-                case, why=text.line(why, text.NAME), next_s=now_s + wait_s, good_looks=0
-            )
-        else:
-            looks = case.good_looks + 1
-            over_s = now_s if looks >= GOOD_LOOKS else None
-            next_s = now_s + FIRST_S / 10 * self._scale
-            self._cases[serial] = replace(case, good_looks=looks, over_s=over_s, next_s=next_s)
-        self._write()
-        return self._cases[serial].over_s is not None
+            line = text.line(why, text.NAME)
+            return replace(case, why=line, next_s=now_s + wait_s, good_looks=0)
+        looks = case.good_looks + 1
+        over_s = now_s if looks >= GOOD_LOOKS else None
+        next_s = now_s + FIRST_S / 10 * self._scale
+        return replace(case, good_looks=looks, over_s=over_s, next_s=next_s)
 
     def release(self, serial: str, *, now_s: float) -> bool:
         """Let a phone out; return whether it was in."""
-        case = self.of(serial)
-        if case is None:
-            return False
-        self._cases[serial] = replace(case, over_s=now_s)
-        self._write()
+        with self._changing():
+            case = self.of(serial)
+            if case is None:
+                return False
+            self._cases[serial] = replace(case, over_s=now_s)
         return True
+
+    def cases(self) -> dict[str, Quarantined]:
+        """Return the phones that are in now, by serial."""
+        return {serial: case for serial, case in self._cases.items() if case.over_s is None}
 
     def reload(self) -> None:
         """Read what a person has changed by `harness farm quarantine`.
@@ -131,6 +147,24 @@ class Quarantine:
         """
         if self._path.exists():
             self._cases = dict(schema.load_json(_Kept, self._path).phones)
+
+    @contextlib.contextmanager
+    def _changing(self) -> Iterator[None]:
+        """Let what is in the file be changed, and nobody else change it meanwhile.
+
+        Raises:
+            HarnessError: nothing can be written there.
+        """
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            lock = self._path.with_suffix(".lock").open("a", encoding="utf-8")
+        except OSError as error:
+            raise HarnessError(f"{self._path}: cannot be written ({error.strerror})") from None
+        with lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            self.reload()
+            yield
+            self._write()
 
     def _write(self) -> None:
         part = self._path.with_suffix(".part")

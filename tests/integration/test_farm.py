@@ -2,6 +2,7 @@
 
 import dataclasses
 import ssl
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +18,7 @@ from harness.placement import Placement
 from harness.profiles import Target
 from harness.requests import Request, Verb
 from harness.results import Results, latest, load
-from tests import models
+from tests import models, phones
 
 pytestmark = [pytest.mark.farm, pytest.mark.slow]
 
@@ -108,6 +109,34 @@ def test_the_scheduler_may_end_and_come_back_while_it_is_asked(emulated: Farm) -
     lab.close()
     assert sorted(f.request.key for f in facts) == sorted(r.key for r in asked)
     assert [str(f.error) for f in facts if f.error] == []
+
+
+def test_a_run_that_was_killed_goes_on_with_the_facts_that_it_has(
+    farm: Farm, project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    farm.start_host("near", emulated=1)
+    farm.wait(lambda fleet: len(fleet.of("emulated")) == 1)
+    monkeypatch.setenv("HARNESS_CACHE", str(project.path / "judge"))
+    tests = ["--device=pixel4", "--subject=unet.fp32", f"--lab={farm.name}"]
+    with project.popen([sys.executable, "-m", "pytest", *tests]) as process:
+        phones.wait_until(lambda: len(_facts(project.path)) >= 3, limit_s=120)
+        process.kill()
+    before, run = _facts(project.path), load(latest(project.path)).run.id
+
+    project.runpytest_subprocess(*tests, "--resume")
+
+    results = load(latest(project.path))
+    assert results.end is not None
+    assert [fact.request for fact in results.facts[: len(before)]] == before
+    assert len({fact.request for fact in results.facts}) == len(results.facts) > len(before)
+    assert [plan.resumes for plan in results.plans] == [run]
+
+
+def _facts(folder: Path) -> list[str]:
+    """Return the keys of the facts of the latest run, as far as it has begun."""
+    if not any(path.stat().st_size for path in folder.glob(".results/*.jsonl")):
+        return []
+    return [fact.request for fact in load(latest(folder)).facts]
 
 
 def test_a_scheduler_that_stays_away_ends_in_errors_and_not_in_waiting(emulated: Farm) -> None:

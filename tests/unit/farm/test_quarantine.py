@@ -52,6 +52,29 @@ def test_what_a_person_put_there_does_not_come_back_by_itself(tmp_path: Path) ->
     assert not quarantine.release("A", now_s=3.0)
 
 
+def test_a_persons_word_stays_whatever_the_host_finds(tmp_path: Path) -> None:
+    host, person = Quarantine(tmp_path), Quarantine(tmp_path)
+    host.put("A", "hot", now_s=0.0)
+    person.put("A", "its screen is broken", now_s=1.0, by_hand=True)
+
+    case = host.put("A", "it failed 3 times", now_s=2.0)
+
+    assert case.by_hand
+    assert not host.looked("A", "", now_s=3.0)
+    assert not host.looked("A", "", now_s=4.0)
+    assert host.of("A") == case
+
+
+def test_what_host_and_person_write_at_one_time_is_all_kept(tmp_path: Path) -> None:
+    host, person = Quarantine(tmp_path), Quarantine(tmp_path)
+    host.put("A", "hot", now_s=0.0)
+
+    person.put("B", "lent out", now_s=1.0, by_hand=True)
+    host.looked("A", "still hot", now_s=2.0)
+
+    assert set(Quarantine(tmp_path).cases()) == {"A", "B"}
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

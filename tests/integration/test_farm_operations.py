@@ -1,0 +1,77 @@
+"""What a person and a comparison need of a farm: one phone for pairs, a quarantine by hand."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from harness import cli
+from harness.devices.connect import Origin
+from harness.images import Size
+from harness.latency import Pairs
+from harness.model import Model
+from harness.profiles import load_all, select, shipped_folder
+from harness.requests import Request, Verb
+from tests import models
+
+pytestmark = [pytest.mark.farm, pytest.mark.slow]
+
+pytest.importorskip("distributed")
+
+from tests import chaos  # noqa: E402
+from tests.chaos import Scale, Site  # noqa: E402
+
+SIZE = Size(width_px=8, height_px=8)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with chaos.site(tmp_path_factory.mktemp("site"), Scale(hosts=1, phones=2)) as made:
+        yield made
+
+
+def _pair(number: int) -> Request:
+    (target,) = select(load_all([shipped_folder()]), ["pixel4:gpu"])
+    before, now = (
+        Model(name=name, data=models.restorer(size_px=8, strength=0.01 * number + more))
+        for name, more in (("before", 0.0), ("now", 0.005))
+    )
+    return Request(target=target, verb=Verb.COMPARE, model=now, before=before, size=SIZE)
+
+
+def test_both_models_of_a_comparison_run_in_turns_on_one_phone(site: Site) -> None:
+    asked = [_pair(1), _pair(2)]
+    lab = site.farm.lab(Origin.PHONE)
+
+    facts = list(lab.answer(asked))
+
+    lab.close()
+    runs = [chaos.runs(phone) for phone in site.phones]
+    for fact in facts:
+        assert isinstance(fact.answer, Pairs), fact.error
+        assert fact.request.before is not None
+        both = (fact.request.before.at(SIZE), fact.request.sized)
+        pair = [model.sha256[:32] for model in both]
+        there = [[pair.index(one) for one in run if one in pair] for run in runs]
+        (turns,) = filter(None, there)
+        assert turns[:4] == [0, 1, 1, 0]
+        assert len(turns) == 2 * len(fact.answer.now_ms) == 2 * len(fact.answer.before_ms)
+
+
+def test_a_phone_is_asked_no_more_while_a_person_says_so(site: Site) -> None:
+    farm, phone = site.farm, site.phones[0]
+    (host,) = site.plugged
+    folder = f"--folder={farm.folder / host}"
+
+    _quarantine("add", phone.serial, "--because=lent out", folder)
+    fleet = farm.wait(lambda fleet: len(fleet.of("pixel4")) == 1)
+    fleet = farm.wait(lambda fleet: len(fleet.quarantined) == 1)
+    assert [(one.serial, one.why) for one in fleet.quarantined] == [(phone.serial, "lent out")]
+
+    _quarantine("remove", phone.serial, folder)
+    farm.wait(lambda fleet: len(fleet.of("pixel4")) == 2 and not fleet.quarantined)
+
+
+def _quarantine(*arguments: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["farm", "quarantine", *arguments])
+    assert ended.value.code == 0
