@@ -170,6 +170,8 @@ def _replay(options: argparse.Namespace) -> int:
         f"{first.series_nights} series-nights"
     )
     console.print(_table(rows))
+    if lacking := [row.name for row in rows if row.score is None]:
+        console.print(f"not installed: {'; '.join(lacking)}")
     console.print(
         "units: unit changes told on their first night; steps: lasting steps of 10 % told within "
         "three nights; false: alarms per 1,000 series-nights that match nothing; right: share of "
@@ -182,11 +184,9 @@ def _table(rows: tuple[RuleScores, ...]) -> Table:
     table = Table(box=None, pad_edge=False)
     table.add_column("rule", no_wrap=True)
     for column in ("units", "steps", "mean night", "false", "right", "steps (2)", "false (2)"):
-        table.add_column(column, justify="right")
+        table.add_column(column, justify="right", min_width=len("100.0%"))  # no figure is cut
     for row in rows:
-        if row.score is None or row.segments is None:
-            table.add_row(f"{row.name} (not installed)")
-        else:
+        if row.score is not None and row.segments is not None:
             table.add_row(row.name, *_figures(row.score), *_segments(row.segments))
     return table
 
