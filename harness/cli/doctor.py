@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Iterator
 from rich.table import Table
 
 from harness import cache, extras
-from harness.cli import doctor_gpu, shared
+from harness.cli import doctor_gpu, doctor_tools, shared
+from harness.devices.benchmark.fetching import LITERT_VERSION
 from harness.devices.connect import PhoneSetup
 from harness.errors import ConfigError, StackMissing
 from harness.lab import aihub_venv
@@ -20,6 +21,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--install",
         choices=("arm64", "aihub"),
         help="build a stack that no package brings as it is",
+    )
+    parser.add_argument(
+        "--fetch-tools",
+        nargs="?",
+        const=LITERT_VERSION,
+        metavar="VERSION",
+        help="fetch the public builds of TensorFlow Lite's and LiteRT 2's tools into ./tools, by "
+        f"version (default {LITERT_VERSION}) and hash",
     )
     parser.add_argument(
         "--serial", default="", help="also run the benchmark tool on this phone and check its flags"
@@ -43,6 +52,8 @@ def run(options: argparse.Namespace) -> int:
         if not options.serial:
             raise ConfigError("--gpu checks a phone: name it with --serial")
         return doctor_gpu.run(options)
+    if options.fetch_tools:
+        return doctor_tools.run(options)
     if options.install == "arm64":
         arm64_sysroot.install(cache.root())
     elif options.install == "aihub":
