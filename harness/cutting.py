@@ -71,10 +71,15 @@ def cut(
     subgraph.outputs = np.array([places[i] for i in outputs], dtype=np.int32)
     part.subgraphs = [subgraph]
     if called and any(_calls(whole, op) for op in kept_ops):
-        others = whole.subgraphs[1:]  # keep their numbers, by which ops call them
-        _move_buffers(whole, part, [tensor for one in others for tensor in one.tensors])
-        part.subgraphs += others
+        _add_called(whole, part)
     return flatbuffer.pack(part)
+
+
+def _add_called(whole: Any, part: Any) -> None:
+    """Add the subgraphs that ops call; they keep their numbers, by which they are called."""
+    others = whole.subgraphs[1:]
+    _move_buffers(whole, part, [tensor for one in others for tensor in one.tensors])
+    part.subgraphs += others
 
 
 def _calls(whole: Any, op: Any) -> bool:

@@ -26,7 +26,7 @@ def run(options: argparse.Namespace) -> int:
     delegates = ["gpu", GPU_FP32]
     if setup.npu_libraries:
         delegates.append("npu")
-    console, cases = shared.console(), graphs.cases()
+    console, cases = shared.console(), graphs.probes()
 
     def phone(delegate: str) -> Phone:
         measuring = setup.measuring(delegate)
@@ -54,7 +54,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _table(report: Report, delegates: list[str]) -> Table:
     table = Table("graph", "reported", *delegates)
-    for case in graphs.cases():
+    for case in graphs.probes():
         row = report.found[case.name]
         table.add_row(
             case.about,

@@ -15,7 +15,7 @@ from tests.phones import Plugged
 
 pytestmark = pytest.mark.slow
 
-CASES = {case.name: case for case in graphs.cases()}
+CASES = {case.name: case for case in graphs.probes()}
 FEW = [CASES[name] for name in ("pad_rank_3", "sum_past_fp16", "matmul_of_40")]
 
 

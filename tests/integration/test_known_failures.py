@@ -92,7 +92,7 @@ def test_the_graphs_for_phones_show_what_ml_drift_gets_wrong_here():
     """Four of the eleven; the others were wrong on other drivers, or only in fp16."""
     target = pixel4_gpu().target
     wrong = set()
-    for case in graphs.cases():
+    for case in graphs.probes():
         inputs = Inputs(case.inputs).of_graph(case.model.graph)
         right = xnnpack.execute(case.model, inputs)
         made = mldrift.execute(case.model, target, inputs)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from harness import files, schema
-from harness.devices.drivers.graphs import Case
+from harness.devices.drivers.graphs import Probe
 from harness.devices.measured import Phone
 from harness.errors import DeviceError, MeasurementError
 from harness.evidence import now_utc, sha256_of
@@ -28,7 +28,7 @@ FOLDER = Path(".results") / "drivers"
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """What a delegate made of one case.
+    """What a delegate made of one probe.
 
     Attributes:
         relative_l2: Distance from the phone's CPU, the largest of the outputs'; 1e9 where it made
@@ -61,13 +61,13 @@ class Found:
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """What the drivers of one phone get wrong, by case and delegate.
+    """What the drivers of one phone get wrong, by probe and delegate.
 
     Attributes:
         phone: Model, serial and build: the fingerprint.
         tool_sha256: Hash of the benchmark tool.
         time_utc: When.
-        found: By name of the case, then by delegate.
+        found: By name of the probe, then by delegate.
     """
 
     phone: str
@@ -91,16 +91,16 @@ class Report:
 def run(
     phone: Callable[[str], Phone],
     delegates: Sequence[str],
-    cases: Sequence[Case],
+    probes: Sequence[Probe],
     *,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Report:
-    """Run each case through the CPU and through some delegates of one phone.
+    """Run each probe through the CPU and through some delegates of one phone.
 
     Args:
         phone: Opens the phone through a delegate; each is closed before the next is opened.
         delegates: Such as gpu, gpu-fp32 and npu.
-        cases: What to run.
+        probes: What to run.
         progress: Is told what is about to be run.
 
     Raises:
@@ -110,30 +110,30 @@ def run(
     with phone("cpu") as device:
         identity, tool = str(device.identity), device.tool_sha256
         progress("cpu")
-        right = {case.name: device.run(case.model, Inputs(case.inputs)) for case in cases}
-    found: dict[str, dict[str, Found]] = {case.name: {} for case in cases}
+        right = {probe.name: device.run(probe.model, Inputs(probe.inputs)) for probe in probes}
+    found: dict[str, dict[str, Found]] = {probe.name: {} for probe in probes}
     for delegate in delegates:
         progress(delegate)
         with phone(delegate) as device:
-            for case, one in _each(device, cases, right):
-                found[case.name][delegate] = one
+            for probe, one in _each(device, probes, right):
+                found[probe.name][delegate] = one
     return Report(phone=identity, tool_sha256=tool, time_utc=now_utc(), found=found)
 
 
 def _each(
-    device: Phone, cases: Sequence[Case], right: Mapping[str, Output]
-) -> Iterator[tuple[Case, Found]]:
-    for case in cases:
+    device: Phone, probes: Sequence[Probe], right: Mapping[str, Output]
+) -> Iterator[tuple[Probe, Found]]:
+    for probe in probes:
         try:
-            made = device.run(case.model, Inputs(case.inputs))
-            placement = device.place(case.model)
+            made = device.run(probe.model, Inputs(probe.inputs))
+            placement = device.place(probe.model)
         except (DeviceError, MeasurementError) as error:
-            yield case, Found(said=f"failed: {error}"[:300])
+            yield probe, Found(said=f"failed: {error}"[:300])
             continue
         left = [node.op for node in placement.nodes if node.unit in ON_CPU]
-        wanted = right[case.name].values
+        wanted = right[probe.name].values
         yield (
-            case,
+            probe,
             Found(
                 relative_l2=max(_distance(made.values[name], wanted[name]) for name in wanted),
                 repeat_relative_l2=_bounded(made.repeat_relative_l2),

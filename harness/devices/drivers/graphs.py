@@ -26,7 +26,7 @@ _OPTIONS = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Case:
+class Probe:
     """A graph that some driver computed wrongly, and inputs that show it.
 
     Attributes:
@@ -106,7 +106,7 @@ class _Draft:
 _Net = Callable[[_Draft], tuple[list[int], list[int]]]
 
 
-def _case(name: str, net: _Net, *, about: str, source: str, seen: str, top: float = 1.0) -> Case:
+def _case(name: str, net: _Net, *, about: str, source: str, seen: str, top: float = 1.0) -> Probe:
     """Draw a graph; its inputs are uniform in [0, top]."""
     draft = _Draft()
     data = draft.build(*net(draft))
@@ -115,14 +115,14 @@ def _case(name: str, net: _Net, *, about: str, source: str, seen: str, top: floa
         graph.tensors[i].name: draft.random.uniform(0, top, graph.tensors[i].shape).astype("f4")
         for i in graph.inputs
     }
-    return Case(
+    return Probe(
         name=name, about=about, source=source, seen=seen,
         model=Model(name=name, data=data), inputs=inputs,
     )  # fmt: skip
 
 
-def cases() -> tuple[Case, ...]:
-    """Return the cases in the order in which they are run."""
+def probes() -> tuple[Probe, ...]:
+    """Return the probes in the order in which they are run."""
     metal = "LiteRT 2.1.6 to 2.3.0 (Metal, WebGPU)"
     return (
         _case("pad_rank_3", _pad, about="PAD at rank 3", source="LiteRT issue 9272", seen=metal),
