@@ -273,22 +273,42 @@ def _with_ranges(
 ) -> tuple[Subject, list[str]]:
     """Return the subject with the ranges of its images, and notes where those were guessed."""
     if not subject.outputs:
-        chosen, notes = _output_range([one for (one,) in made], options.output_range)
+        stored = _stored_range(subject, 0)
+        chosen, notes = _output_range([one for (one,) in made], options.output_range, stored)
         return replace(subject, output_range=chosen), notes
     specs, notes = list(subject.outputs), []
     for position, judged in enumerate(subject.judged_specs):
         if judged.role is Role.IMAGE and judged.range == images.UNIT_RANGE:
             outputs = [outputs[position] for outputs in made]
-            chosen, said = _output_range(outputs, options.output_range)
+            stored = _stored_range(subject, specs.index(judged))
+            chosen, said = _output_range(outputs, options.output_range, stored)
             specs[specs.index(judged)] = replace(judged, range=chosen)
             notes += said
     return replace(subject, outputs=tuple(specs)), notes
 
 
+def _stored_range(subject: Subject, position: int) -> tuple[float, float] | None:
+    """Return the range that an output of the first quantized export is made for, if it is known."""
+    for variant in subject.variants:
+        graph = variant.model().graph
+        known = role_guesses.known_range(graph.tensors[graph.outputs[position]])
+        if known is not None:
+            return known
+    return None
+
+
 def _output_range(
-    outputs: Sequence[Pixels], stated: Sequence[float] | None
+    outputs: Sequence[Pixels],
+    stated: Sequence[float] | None,
+    stored: tuple[float, float] | None = None,
 ) -> tuple[tuple[float, float], list[str]]:
-    """Return the values for black and white, and a note where they had to be guessed."""
+    """Return the values for black and white, and a note where they had to be guessed.
+
+    Args:
+        outputs: What the reference makes.
+        stated: What a person says.
+        stored: What a quantized export is made for; it counts where the outputs lie in it.
+    """
     if stated is not None:
         low, high = stated
         if not low < high:
@@ -299,6 +319,7 @@ def _output_range(
     dark = float(np.mean([np.mean(output < -images.OVERSHOOT_SHARE) for output in outputs]))
     spare = images.OUT_OF_RANGE_SHARE_MAX / 2  # the other half is for the other variants
     for known, filled in (
+        (stored or images.UNIT_RANGE, True),
         (images.UNIT_RANGE, True),
         ((-1.0, 1.0), dark >= _LEAST_DARK_SHARE),
         ((0.0, 255.0), most >= _LEAST_OF_255),

@@ -229,16 +229,20 @@ class _Guesses:
         """Return an input's values for black and white, and why."""
         for graph in (self._graph, *self._stored):
             tensor = graph.tensors[graph.inputs[position]]
-            stored = _stored_range(tensor)
-            if stored is not None:
-                for known in _RANGES:
-                    width = known[1] - known[0]
-                    if all(
-                        abs(a - b) <= _NEAR_SHARE * width
-                        for a, b in zip(stored, known, strict=True)
-                    ):
-                        return known, f"as {tensor.dtype} stores {stored[0]:.3g} to {stored[1]:.3g}"
+            known, stored = known_range(tensor), _stored_range(tensor)
+            if known is not None and stored is not None:
+                return known, f"as {tensor.dtype} stores {stored[0]:.3g} to {stored[1]:.3g}"
         return UNIT_RANGE, "as nothing in the files says otherwise"
+
+
+def known_range(tensor: Tensor) -> tuple[float, float] | None:
+    """Return the range of images that a quantized tensor is made for, or None for another one."""
+    stored = _stored_range(tensor)
+    for known in _RANGES if stored is not None else ():
+        near = _NEAR_SHARE * (known[1] - known[0])
+        if all(abs(a - b) <= near for a, b in zip(stored or (), known, strict=True)):
+            return known
+    return None
 
 
 def _stored_range(tensor: Tensor) -> tuple[float, float] | None:
