@@ -113,12 +113,12 @@ class EarlierRun:
             if case is None or verdict.limit is None or verdict.gate in (CHANGE, REGRESSION):
                 continue
             name = _BUDGETS.get(verdict.metric, verdict.metric)
-            holder = case.variant.limits
-            if not hasattr(holder, name) and record.resolution:
-                holder = case.at(Size.parse(record.resolution)).budget  # type: ignore[assignment]
-            if hasattr(holder, name):
+            limits = vars(case.variant.limits)
+            if name not in limits and record.resolution:
+                limits = vars(case.at(Size.parse(record.resolution)).budget)
+            now = limits.get(name, "")
+            if now is None or isinstance(now, int | float):
                 at_least = verdict.sense is Sense.AT_LEAST
-                now = getattr(holder, name)
                 for what in revisions.looser(name, verdict.limit, now, at_least=at_least):
                     yield f"{record.subject}: {record.variant} on {case.target}: {what}"
 

@@ -7,7 +7,16 @@ from pathlib import Path
 
 from rich.console import Console
 
-from harness import accepted_outputs, baselines, evidence, fact_files, goldens, results, text
+from harness import (
+    accepted_outputs,
+    baselines,
+    evidence,
+    fact_files,
+    goldens,
+    results,
+    samples,
+    text,
+)
 from harness.accepted_outputs import AcceptedOutput
 from harness.baselines import Baseline
 from harness.cli import shared
@@ -16,7 +25,6 @@ from harness.evidence import Provenance, sha256_of
 from harness.inputs import Values
 from harness.requests import Verb
 from harness.results import Record, Results
-from harness.samples import load as load_sample
 from harness.subjects import Subject
 from harness.verdict import FIDELITY, REGRESSION, Lack, Outcome
 
@@ -160,7 +168,9 @@ def _output(
     one: Open, made: Provenance, found: Results, subject: Subject, options: argparse.Namespace
 ) -> tuple[AcceptedOutput, Sequence[Values]]:
     record = one.record
-    given = load_sample(subject, record.frame).inputs.sha256
+    if record.frame not in samples.names(subject):
+        raise ConfigError(f"{one.id}: {subject.name} has no frame {record.frame!r:.80}")
+    given = samples.load(subject, record.frame).inputs.sha256
     for taken in found.facts:
         names = (taken.verb, taken.device, taken.delegate, taken.variant, taken.subject)
         about = (Verb.RUN.value, record.device, record.delegate, record.variant, record.subject)

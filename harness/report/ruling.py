@@ -8,6 +8,7 @@ from harness.results import Record, Results
 from harness.text import counted
 from harness.verdict import Change, Outcome
 
+_SHARDS = 8
 _WORST_FIRST = (Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.PASS)
 
 
@@ -30,6 +31,12 @@ def where(record: Record) -> str:
     size = f" at {record.resolution}" if record.resolution else ""
     frame = f" on {record.frame}" if record.frame else ""
     return f"{name} on {record.device}:{record.delegate}{size}{frame}"
+
+
+def lost_shards(results: Results) -> str:
+    """Return the shards that are not among some runs, the first of them by name."""
+    more = len(results.missing) - _SHARDS
+    return ", ".join(results.missing[:_SHARDS]) + (f" and {more} more" if more > 0 else "")
 
 
 def new_subjects(against: str, names: Sequence[str]) -> str:
@@ -78,8 +85,7 @@ def of(results: Results) -> Ruling:
         sentence = f"no verdict failed, but pytest ended with {results.end.exit_code}: see its log"
         return Ruling(outcome=Outcome.FAIL, sentence=sentence)
     if results.missing:
-        shards = ", ".join(results.missing[:8]) + (" ..." if len(results.missing) > 8 else "")
-        sentence = f"nothing failed, but {shards} of the plan's shards did not arrive"
+        sentence = f"nothing failed, but {lost_shards(results)} of the plan's shards did not arrive"
         return Ruling(outcome=Outcome.INCONCLUSIVE, sentence=sentence)
     if results.end is None or results.unrecorded:
         lost = len(results.unrecorded)

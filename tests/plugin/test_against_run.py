@@ -101,3 +101,17 @@ def test_what_is_neither_run_nor_revision_is_one_usage_error(project: pytest.Pyt
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["*--against=no-such-run: no folder, no results file, no run*"])
+
+
+def test_a_run_whose_lines_were_forged_is_data(project: pytest.Pytester) -> None:
+    project.runpytest(
+        "--device=pixel4", "--subject=unet.fp32", "--harness-run-id=forged", "test_fallback.py"
+    )
+    path = results.latest(project.path)
+    for name, forged in (("cpu_ops", "of"), ("partitions", "__class__")):
+        tiny.edit(path, f'"metric": "{name}"', f'"metric": "{forged}"')
+
+    result = project.runpytest("--device=pixel4", "--against=forged", "test_change.py")
+
+    assert result.ret is pytest.ExitCode.OK
+    assert _ruled(project, "fp32")["cpu_ops"].change is Change.UNDECIDED

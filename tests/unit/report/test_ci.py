@@ -331,3 +331,11 @@ def test_of_two_rulings_of_one_test_the_newer_counts() -> None:
     joined = joining.join([dataclasses.replace(new, run=later), old])
 
     assert [one.verdict.outcome for one in joined.records] == [Outcome.PASS]
+
+
+def test_a_great_number_of_lost_shards_is_counted() -> None:
+    joined = joining.join([shard(1, about("test_1", Outcome.FAIL), of=9999)])
+
+    assert "2/9999, 3/9999" in markdown.summary(joined)
+    assert "and 9990 more" in markdown.summary(joined)
+    assert len(markdown.summary(joined)) < 2000
