@@ -5,7 +5,7 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,9 +25,11 @@ from harness.devices.measured import Phone
 from harness.devices.phone import lock
 from harness.devices.phone.adb import AdbConnection, AdbServer
 from harness.devices.phone.device_state import Contract
-from harness.images import Pixels, Size
+from harness.images import Output, Pixels, Size
 from harness.inputs import Inputs
+from harness.latency import Latency
 from harness.model import Model
+from harness.placement import Placement
 from harness.profiles import Accelerator, CpuCluster, Profile, Target
 from harness.requests import Request, Verb
 from tests import models
@@ -196,6 +198,22 @@ def frame(size: Size = SIZE) -> Pixels:
     """Return a random frame."""
     shape = (1, size.height_px, size.width_px, 3)
     return np.random.default_rng(3).random(shape, dtype=np.float32)
+
+
+def assert_same(found: Mapping[Verb, object], direct: Phone) -> None:
+    """Hold placement, pixels and latency of a lab to what the same phone says on the cable.
+
+    The phone's latency is to be planted, without noise.
+    """
+    sized = model().at(SIZE)
+    placement, output, latency = (found[verb] for verb in (Verb.PLACE, Verb.RUN, Verb.TIME))
+    assert isinstance(placement, Placement)
+    assert isinstance(output, Output)
+    assert isinstance(latency, Latency)
+    wanted = direct.place(sized)
+    assert (placement.nodes, placement.partitions) == (wanted.nodes, wanted.partitions)
+    assert np.array_equal(output.pixels, direct.run(sized, frame()).pixels)
+    assert latency.median_ms == pytest.approx(direct.time(sized).median_ms, rel=0.02)
 
 
 def requests(target: Target, *verbs: Verb) -> list[Request]:

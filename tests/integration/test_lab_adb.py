@@ -76,6 +76,19 @@ def test_phones_of_a_lab_are_matched_to_profiles_and_disconnected_at_the_end(
     assert not {other.serial} & known(server)
 
 
+def test_the_three_facts_of_a_variant_are_those_of_the_cable(plugged: Plugged) -> None:
+    plugged.folder.switch(latency_us={"": 700.0}, noise_share=0.0, refused_ops=("TRANSPOSE_CONV",))
+    lab = choose([f"adb:{plugged.serial}"], origin=Origin.AUTO, phone_setup=PhoneSetup())
+    lab.open()
+
+    asked = phones.requests(TARGET, Verb.PLACE, Verb.RUN, Verb.TIME)
+    found = {fact.request.verb: fact.value() for fact in Facts(lab).take(asked)}
+    lab.close()
+
+    with plugged.phone("gpu") as direct:
+        phones.assert_same(found, direct)
+
+
 def test_a_phone_that_does_not_come_leaves_no_other_connected(
     plugged: Plugged, server: AdbServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

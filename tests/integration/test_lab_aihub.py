@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from harness import cache, child
@@ -11,7 +10,6 @@ from harness.cli import main
 from harness.devices.phone.adb import AdbServer
 from harness.errors import ConfigError, DeviceError, HarnessError, MeasurementError, ModelError
 from harness.evidence import Evidence, Provenance
-from harness.images import Output
 from harness.lab import Facts, aihub_results
 from harness.lab.aihub import AihubLab
 from harness.lab.fakes.aihub import FakeAihub
@@ -53,17 +51,13 @@ def test_one_job_gives_the_facts_of_the_cable(
     facts = taken(aihub.opened())
 
     assert hub.submitted() == 1
-    plugged.folder.switch(refused_ops=("TRANSPOSE_CONV",))
+    plugged.folder.switch(  # 20 times from 5 to 5.19 ms are those of the fake server
+        latency_us={"": 5095.0}, noise_share=0.0, refused_ops=("TRANSPOSE_CONV",)
+    )
     with plugged.phone("gpu") as phone:
-        sized = phones.model().at(SIZE)
-        placement, output = phone.place(sized), phone.run(sized, phones.frame())
-    found, image = facts[Verb.PLACE].answer, facts[Verb.RUN].answer
+        phones.assert_same({verb: fact.answer for verb, fact in facts.items()}, phone)
+    found = facts[Verb.PLACE].answer
     assert isinstance(found, Placement)
-    assert found.nodes == placement.nodes
-    assert found.partitions == placement.partitions
-    assert isinstance(image, Output)
-    assert np.array_equal(image.pixels, output.pixels)
-    assert isinstance(facts[Verb.TIME].answer, Latency)
     assert isinstance(facts[Verb.MEMORY].answer, Memory)
     assert facts[Verb.COUNT].answer is None
     assert found.provenance.lab == "aihub"
