@@ -29,6 +29,7 @@ from harness.subjects import Subject
 from harness.verdict import FIDELITY, REGRESSION, Lack, Outcome
 
 ALL = "all"
+USED, EXPIRED = "used", "expired"
 _CLOSE = "test_output_stays_close_to_the_fp32_golden"
 """The test whose golden an accepted output takes the place of."""
 
@@ -72,8 +73,8 @@ def run(options: argparse.Namespace) -> int:
     if asked:
         entries = [_entry(open_ones[one], found, subject, options) for one in sorted(asked)]
     _print(console, "Amiss and not accepted", map(str, open_ones.values()))
-    states = list(_states(found, subject, today=evidence.now_utc()[:10]))
-    _print(console, "Accepted until a day", (f"{state}: {line}" for state, line in states))
+    stand = list(states(found, subject, today=evidence.now_utc()[:10]))
+    _print(console, "Accepted until a day", (f"{state}: {line}" for state, line in stand))
     if asked:
         if not shared.confirmed(options.yes, f"the {text.counted(len(asked), 'deviation')}"):
             console.print("Nothing was written.")
@@ -81,7 +82,7 @@ def run(options: argparse.Namespace) -> int:
         _write(subject, entries)
         console.print(f"Accepted until {options.until}: {', '.join(sorted(asked))}.")
     left = set(open_ones) - asked
-    return 1 if left or any(state == "expired" for state, _ in states) else 0
+    return 1 if left or any(state == EXPIRED for state, _ in stand) else 0
 
 
 def _print(console: Console, title: str, lines: Iterator[str]) -> None:
@@ -207,8 +208,12 @@ def _write(
         baselines.store(subject, [*kept, *numbers])
 
 
-def _states(found: Results, subject: Subject, *, today: str) -> Iterator[tuple[str, str]]:
-    """Yield how each accepted deviation stands by a run, and the line on it."""
+def states(found: Results, subject: Subject, *, today: str) -> Iterator[tuple[str, str]]:
+    """Yield how each accepted deviation of a subject stands by a run, and the line on it.
+
+    Raises:
+        ConfigError: what was accepted cannot be read.
+    """
     for number in (one for one in baselines.load(subject) if one.until):
         about = (number.variant, number.device, number.delegate, number.resolution, number.metric)
         ruled = [
@@ -241,8 +246,8 @@ def _states(found: Results, subject: Subject, *, today: str) -> Iterator[tuple[s
 
 def _state(ruled: Sequence[Record], until: str, today: str) -> str:
     if until < today:
-        return "expired"
+        return EXPIRED
     if not ruled:
         return "unused, not tested by this run"
     used = any(record.verdict.accepted.startswith(f"until {until}") for record in ruled)
-    return "used" if used else "unused, the run passed without it or failed with it"
+    return USED if used else "unused, the run passed without it or failed with it"

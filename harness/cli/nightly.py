@@ -14,13 +14,13 @@ import secrets
 import socket
 import sys
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
-from harness import child, files, ini, results, text, web
-from harness.cli import history_news
+from harness import child, evidence, files, ini, results, subjects, text, web
+from harness.cli import bless_triage, history_news
 from harness.errors import ConfigError, DeviceError, HarnessError
 from harness.history import runs
 from harness.history.entries import RunEntry, SeriesKey
@@ -31,6 +31,7 @@ from harness.nightly.summary import Summary
 from harness.report import ruling
 from harness.report.page import rendering
 from harness.results import FOLDER, Results
+from harness.subjects import SUBJECT_FILE
 from harness.verdict import Outcome
 
 _ATTEMPTS = 2
@@ -129,6 +130,7 @@ def run(options: argparse.Namespace) -> int:
         deadline = time.monotonic() + settings.limit_h * _HOUR_S
         told, found = _judge(settings, project.folder, deadline)
         if found is not None:
+            told = replace(told, left_out=(*told.left_out, *_let_stay(found)))
             told = _remember(told, found, settings, project, deadline)
             told = _draw(told, found, settings, project)
         refused = _tell(told, receivers)
@@ -297,6 +299,16 @@ def _remember(
         return replace(told, troubles=(*told.troubles, f"history: {error}"))
     regressions = sum(one.counts for one in news)
     return replace(told, news=summary.news(news), regressions=regressions)
+
+
+def _let_stay(found: Results) -> Iterator[str]:
+    """Yield each deviation that a person let stay, and that is over or that no ruling needed."""
+    for folder in sorted(path.parent for path in ini.golden_dir().glob(f"*/{SUBJECT_FILE}")):
+        with contextlib.suppress(HarnessError):  # its tests say what is wrong with it
+            subject = subjects.load(folder)
+            for state, line in bless_triage.states(found, subject, today=evidence.now_utc()[:10]):
+                if state != bless_triage.USED:
+                    yield f"{subject.name}, let stay and {state}: {line}"
 
 
 def _measure_again(

@@ -244,3 +244,20 @@ def test_what_a_phone_measured_off_its_level_is_measured_again_the_same_night(
     said = capsys.readouterr().out
     assert "1 number off the level: measured again tonight, 1 taken" in said
     assert "worse" in said
+
+
+def test_a_deviation_that_may_stay_and_is_over_or_not_needed_is_said(
+    lab: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = lab / "golden" / "unet" / "baselines.json"
+    data = json.loads(path.read_text(encoding="utf-8"))
+    one = next(b for b in data["baselines"] if b["metric"] == "cpu_ops")
+    for until in ("2001-01-01", "2999-12-31"):
+        data["baselines"].append(one | {"until": until, "because": "a bug", "value": 9.0})
+    path.write_text(json.dumps(data), encoding="utf-8")
+
+    tiny.command("nightly", "--", "test_regression.py", "--harness-origin=emulated")
+
+    said = capsys.readouterr().out
+    assert "unet, let stay and expired: fp32 on pixel4:nnapi 64x64 cpu_ops 9" in said
+    assert "let stay and unused, the run passed without it" in said
