@@ -73,14 +73,14 @@ class Farm:
 
     def start_host(
         self, name: str, *, emulated: int = 0, serials: Sequence[str] = (), scale: float = SCALE,
-        **environ: str,
+        more: Sequence[str] = (), **environ: str,
     ) -> None:  # fmt: skip
         """Start a host with some of this machine's phones."""
         named = [part for serial in serials for part in ("--serial", serial)]
         self.running[name] = command(
             self.folder, name, "farm", "host", "--scheduler", str(self.address), "--name", name,
             "--folder", str(self.folder / name), "--emulated", str(emulated), *named,
-            "--time-scale", str(scale), *self._with_certs(), **environ,
+            "--time-scale", str(scale), *self._with_certs(), *more, **environ,
         )  # fmt: skip
 
     def _with_certs(self) -> list[str]:

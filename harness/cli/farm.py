@@ -18,6 +18,7 @@ from harness.farm.host import Host, HostSettings
 from harness.farm.links import Address
 from harness.farm.quarantine import Quarantine
 from harness.farm.scheduler import TTL_S, serve
+from harness.lab import leasing
 from harness.text import counted
 
 _LIVE_S = 2.0
@@ -73,6 +74,10 @@ def _add_host(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--serial", action="append", default=[], help="only this phone; repeat for several"
     )
+    parser.add_argument(
+        "--lease", metavar="LAB",
+        help="take phones from a lab's own scheduler, and give them back at the end: stf:URL",
+    )  # fmt: skip
     parser.add_argument(
         "--emulated", type=int, metavar="N",
         help="stations without a phone; default the cores that the phones leave",
@@ -192,7 +197,13 @@ def _host(options: argparse.Namespace) -> int:
         time_scale=options.time_scale,
         **known,
     )
-    asyncio.run(Host(settings, say=_say).serve())
+    lent = None
+    if options.lease:
+        lent = leasing.lease(
+            options.lease, settings.profiles.values(), folder=settings.folder, say=_say,
+            time_scale=settings.time_scale,
+        )  # fmt: skip
+    asyncio.run(Host(settings, say=_say, lease=lent).serve())
     return 0
 
 

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 from harness import child, schema, text
 from harness.errors import ConfigError, DeviceError, HarnessError
@@ -72,6 +72,16 @@ class HostSettings:
             raise ConfigError(f"{self.name!r:.80} is no name of a host; letters, digits, . _ -")
 
 
+class Lease(Protocol):
+    """Phones that a lab's own scheduler lends to a host."""
+
+    def addresses(self) -> tuple[str, ...]:
+        """Return where adb finds what is lent now."""
+
+    def close(self) -> None:
+        """Give all of it back."""
+
+
 @dataclass(kw_only=True)
 class _Seat:
     """A place for a station: a phone that was seen, or a core."""
@@ -88,12 +98,15 @@ class _Seat:
 class Host:
     """The supervisor of the stations of one machine."""
 
-    def __init__(self, settings: HostSettings, *, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, settings: HostSettings, *, say: Callable[[str], None], lease: Lease | None = None
+    ) -> None:
         """Prepare to serve.
 
         Args:
             settings: What it is told.
             say: Takes lines for a person.
+            lease: Who lends it phones; then those, and the serials of the settings, are all.
 
         Raises:
             ConfigError: another host keeps its state in the folder.
@@ -101,6 +114,7 @@ class Host:
         """
         self._settings = settings
         self._say = say
+        self._lease = lease
         self._held = _hold(settings.folder)
         self._owner = _owner(settings.folder)
         self._quarantine = Quarantine(settings.folder, time_scale=settings.time_scale)
@@ -122,6 +136,8 @@ class Host:
             self._ending = True
             keeping.cancel()
             await self._end()
+            if self._lease is not None:
+                await asyncio.to_thread(self._lease.close)
             self._held.close()
 
     async def _round(self) -> None:
@@ -168,15 +184,18 @@ class Host:
         from harness.devices.phone.identity import identify
 
         server, wanted = AdbServer.from_environment(), self._settings.serials
+        if self._lease is not None:
+            wanted = (*wanted, *self._lease.addresses())
         states = {phone.serial: phone.state for phone in attached(server)}
         for serial in wanted:
             if ":" in serial and states.get(serial) != "device":
                 with contextlib.suppress(DeviceError):  # asked again the next time
                     AdbConnection(serial, server).wait_ready(timeout_s=0.5)
                     states[serial] = "device"
+        named = bool(self._settings.serials) or self._lease is not None
         found: dict[str, str] = {}
         for serial, state in states.items():
-            if state != "device" or (wanted and serial not in wanted):
+            if state != "device" or (named and serial not in wanted):
                 continue
             if serial in self._seats:
                 found[serial] = self._seats[serial].profile

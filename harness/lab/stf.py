@@ -8,6 +8,7 @@ Source: openstf/stf, doc/API.md.
 import atexit
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
@@ -30,6 +31,89 @@ _NOT_HELD = (403, 404)
 """What STF answers to the release of a phone that is not reserved."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Listed:
+    """One phone of an STF server's list.
+
+    Attributes:
+        serial: The server's name for it.
+        model: ro.product.model, as the server has it.
+        free: Whether it can be reserved now.
+        using: Whether this user has reserved it.
+    """
+
+    serial: str
+    model: str
+    free: bool
+    using: bool
+
+
+class StfPhones:
+    """The phones of one STF server: listed, reserved, connected and released."""
+
+    def __init__(self, url: str, *, patience: Patience = PATIENT) -> None:
+        """Name the server; nothing is asked of it yet.
+
+        Args:
+            url: Its address, such as https://stf.example.org.
+            patience: How long to wait for the server.
+
+        Raises:
+            ConfigError: there is no token in the environment, or the address is none.
+        """
+        token = os.environ.get(TOKEN, "")
+        if not token:
+            raise ConfigError(
+                f"stf: no ${TOKEN}; make an access token in STF's settings and export it"
+            )
+        self._site = Site(url, lab="stf", token=token, patience=patience)
+
+    @property
+    def name(self) -> str:
+        """Return the lab as `--lab` has it."""
+        return f"stf:{self._site.url}"
+
+    def rows(self) -> list[Listed]:
+        """Return the server's list.
+
+        Raises:
+            HarnessError: it cannot be had.
+        """
+        rows = self._site.ask("GET", "/api/v1/devices").get("devices")
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            raise DeviceError(f"{self.name}: its list of devices cannot be read")
+        return [_listed(row) for row in rows if _word(row, "serial")]
+
+    def reserve(self, serial: str) -> None:
+        """Reserve a phone for this user.
+
+        Raises:
+            RefusedError: someone else was faster.
+        """
+        self._site.ask("POST", _MINE, {"serial": serial, "timeout": LEASE_MS})
+
+    def connect(self, serial: str) -> str:
+        """Return where adb finds a reserved phone, as the server says it."""
+        return _word(self._site.ask("POST", f"{_path(serial)}/remoteConnect"), "remoteConnectUrl")
+
+    def release(self, serial: str) -> list[str]:
+        """Give a phone back, reserved or not; return what went wrong."""
+        troubles = []
+        for path in (f"{_path(serial)}/remoteConnect", _path(serial)):
+            try:
+                self._site.ask("DELETE", path)
+            except RefusedError as error:
+                if error.status not in _NOT_HELD:
+                    troubles.append(f"{error}; {_until(serial)}")
+            except HarnessError as error:
+                troubles.append(f"{error}; {_until(serial)}")
+        return troubles
+
+    def close(self) -> None:
+        """Leave the server."""
+        self._site.close()
+
+
 class StfLab:
     """Phones of one STF server, each reserved when it is first asked something."""
 
@@ -44,12 +128,7 @@ class StfLab:
         Raises:
             ConfigError: there is no token in the environment, or the address is none.
         """
-        token = os.environ.get(TOKEN, "")
-        if not token:
-            raise ConfigError(
-                f"--lab=stf: no ${TOKEN}; make an access token in STF's settings and export it"
-            )
-        self._site = Site(url, lab="stf", token=token, patience=patience)
+        self._phones = StfPhones(url, patience=patience)
         self._phone_setup = phone_setup
         self._held: dict[str, AdbLab | None] = {}
         self._by_profile: dict[str, AdbLab] = {}
@@ -58,7 +137,7 @@ class StfLab:
     @property
     def name(self) -> str:
         """Return the lab as `--lab` has it."""
-        return f"stf:{self._site.url}"
+        return self._phones.name
 
     def open(self) -> None:
         """Ask for the list of phones; none is reserved yet.
@@ -66,7 +145,7 @@ class StfLab:
         Raises:
             HarnessError: the server cannot be reached, or does not accept the token.
         """
-        self._devices()
+        self._phones.rows()
         termination.as_interrupt()
         atexit.register(self.close)
 
@@ -98,18 +177,9 @@ class StfLab:
             serial, lab = self._held.popitem()
             if lab is not None:
                 troubles += lab.close()
-            for path in (
-                f"{_MINE}/{quote(serial, safe='')}{end}" for end in ("/remoteConnect", "")
-            ):
-                try:
-                    self._site.ask("DELETE", path)
-                except RefusedError as error:
-                    if error.status not in _NOT_HELD:
-                        troubles.append(f"{error}; {_until(serial)}")
-                except HarnessError as error:
-                    troubles.append(f"{error}; {_until(serial)}")
+            troubles += self._phones.release(serial)
         self._by_profile.clear()
-        self._site.close()
+        self._phones.close()
         termination.as_before()
         return list(dict.fromkeys(troubles))
 
@@ -127,15 +197,12 @@ class StfLab:
         return self._by_profile[name]
 
     def _reserve(self, target: Target) -> AdbLab:
-        rows = [row for row in self._devices() if target.profile.matches(_word(row, "model"))]
-        free = [row for row in rows if row.get("present") and row.get("ready")]
-        free = [row for row in free if not row.get("using") and row.get("owner") is None]
+        rows = [row for row in self._phones.rows() if target.profile.matches(row.model)]
         refusals = []
-        for row in free:
-            serial = _word(row, "serial")
+        for serial in (row.serial for row in rows if row.free):
             self._held[serial] = None  # before it is asked: the answer may be lost
             try:
-                self._site.ask("POST", _MINE, {"serial": serial, "timeout": LEASE_MS})
+                self._phones.reserve(serial)
             except RefusedError as error:
                 refusals.append(str(error))  # someone else was faster
                 continue
@@ -146,19 +213,26 @@ class StfLab:
         )
 
     def _connect(self, serial: str, target: Target) -> AdbLab:
-        path = f"{_MINE}/{quote(serial, safe='')}/remoteConnect"
-        address = _word(self._site.ask("POST", path), "remoteConnectUrl")
-        lab = AdbLab([_address(address)], phone_setup=self._phone_setup)
+        lab = AdbLab([_address(self._phones.connect(serial))], phone_setup=self._phone_setup)
         self._held[serial] = lab
         lab.open()
         lab.device(target)  # else another phone than STF said
         return lab
 
-    def _devices(self) -> list[Mapping[str, Any]]:
-        rows = self._site.ask("GET", "/api/v1/devices").get("devices")
-        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-            raise DeviceError(f"{self.name}: its list of devices cannot be read")
-        return [row for row in rows if _word(row, "serial")]
+
+def _listed(row: Mapping[str, Any]) -> Listed:
+    using = bool(row.get("using"))
+    there = bool(row.get("present") and row.get("ready"))
+    return Listed(
+        serial=_word(row, "serial"),
+        model=_word(row, "model"),
+        free=there and not using and row.get("owner") is None,
+        using=using,
+    )
+
+
+def _path(serial: str) -> str:
+    return f"{_MINE}/{quote(serial, safe='')}"
 
 
 def _address(said: str) -> str:
