@@ -9,6 +9,8 @@ from harness.evidence import sha256_of
 from harness.verdict import CHANGE, Change, Verdict
 from tests import models, tiny
 
+pytestmark = pytest.mark.slow
+
 
 def _newest(project: pytest.Pytester) -> results.Results:
     return results.load(results.latest(project.path))

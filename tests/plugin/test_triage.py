@@ -11,6 +11,8 @@ from harness.evidence import sha256_of
 from harness.verdict import FIDELITY, REGRESSION, Outcome
 from tests import models, tiny
 
+pytestmark = pytest.mark.slow
+
 LATER = "2999-12-31"
 
 
