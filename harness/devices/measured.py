@@ -30,7 +30,7 @@ from harness.latency import Latency, Pairs
 from harness.memory import Memory
 from harness.model import Model
 from harness.placement import Placement
-from harness.profiles import GPU_FP32, Profile
+from harness.profiles import Profile
 
 _ASK_LIMIT_S = 15.0
 _MOST_TRACE_BYTES = 64 * 2**20
@@ -214,7 +214,7 @@ class Phone:
             files=files,
             nnapi_log=self._delegate == "nnapi",
         )
-        reached = "gpu" if self._delegate == GPU_FP32 else self._delegate
+        reached = attribution.reached(self._delegate)
         with self._bench.named(stage):
             traces = Traces(
                 delegate=reached,

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from harness import latency, memory, placement
-from harness.devices.traces.attribution import CPU_DELEGATES
+from harness.devices.traces.attribution import CPU_DELEGATES, reached
 from harness.errors import (
     ConfigError,
     DeviceError,
@@ -154,7 +154,7 @@ def _unit(layer: Layer, target: Target) -> tuple[str, str]:
     """Return unit and reason of an op, in the words of a phone on the cable."""
     on_cpu = any(word in layer.delegate for word in CPU_DELEGATES)
     if layer.unit in ("GPU", "NPU"):
-        return target.delegate, ""
+        return reached(target.delegate), ""
     if layer.unit != "CPU":
         return placement.UNKNOWN, "the profile names no unit"
     if target.delegate == "cpu":

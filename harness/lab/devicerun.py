@@ -17,7 +17,7 @@ from harness.devices.benchmark import tool_file
 from harness.devices.benchmark.measuring import Measuring
 from harness.devices.benchmark.tool_file import ToolFile
 from harness.devices.connect import PhoneSetup
-from harness.errors import ConfigError, DeviceError, HarnessError, MeasurementError
+from harness.errors import ConfigError, DeviceError, HarnessError
 from harness.evidence import sha256_of
 from harness.lab import devicerun_results, devicerun_script, termination
 from harness.lab.devicerun_results import Left
@@ -33,10 +33,6 @@ _STORAGE = "https://storage.googleapis.com"
 _ARGUMENT = re.compile(r"([a-z][a-z0-9-]{4,28}[a-z0-9])/([\w.-]{1,100})")
 _PUSHED_MAX = 50
 _FILE_BYTES_MAX = 256 * 2**20
-_NO_PAIRS = (
-    "devicerun: a session cannot look at its pairs to decide when to stop; compare two models on a "
-    "phone that adb reaches"
-)
 _TOKEN_COMMAND = ("gcloud", "auth", "application-default", "print-access-token")
 _TOKEN_LIMIT_S = 60.0
 
@@ -141,9 +137,6 @@ class DeviceRunLab:
         for request in requests:
             if request.verb is Verb.COUNT:
                 yield Fact(request=request)
-                continue
-            if request.verb is Verb.COMPARE:
-                yield Fact(request=request, error=MeasurementError(_NO_PAIRS))
                 continue
             try:
                 self._script([request])  # what cannot be asked is no other request's error

@@ -23,7 +23,7 @@ from harness.errors import ConfigError, DeviceError, MeasurementError
 from harness.evidence import Evidence, Provenance, now_utc
 from harness.images import Output
 from harness.lab.devicerun_script import ROUNDS, Script, Step, preset_of
-from harness.latency import Latency
+from harness.latency import Latency, Pairs
 from harness.memory import Memory
 from harness.placement import Placement
 from harness.requests import Answer, Verb
@@ -100,12 +100,14 @@ def answer(left: Left, step: Step) -> Answer:
     phone, target = left.identity(), step.request.target
     if not target.profile.matches(phone.model):
         raise ConfigError(f"{target}: session {left.session} ran on a {phone.model!r}")
-    for run in step.runs:
+    for run in (*step.runs, *step.before):
         _check(left, run)
     made = _provenance(left, step, phone)
     match step.request.verb:
         case Verb.TIME:
             return _timed(left, step, made)
+        case Verb.COMPARE:
+            return _paired(left, step, made)
         case Verb.PLACE:
             return _placed(left, step, made)
         case Verb.MEMORY:
@@ -133,8 +135,29 @@ def _check(left: Left, run: str) -> None:
     )
 
 
-def _timed(left: Left, step: Step, made: Provenance) -> Latency:
-    measuring = left.measured_by[step.request.target.delegate]
+def _paired(left: Left, step: Step, made: Provenance) -> Pairs:
+    """Return the medians of both models' runs."""
+    states = _valid_states(left, left.measured_by[step.request.target.delegate])
+    now, before = ([_timings(left, run) for run in runs] for runs in (step.runs, step.before))
+    assert step.request.before is not None
+    return Pairs(
+        before_ms=tuple(_middle(one) for one in before),
+        now_ms=tuple(_middle(one) for one in now),
+        before_sha256=step.request.before.at(step.request.size).sha256,
+        provenance=replace(made, device_state=states[-1].record()),
+    )
+
+
+def _middle(timings: Timings) -> float:
+    return timings.mean_ms if timings.median_ms is None else timings.median_ms
+
+
+def _valid_states(left: Left, measuring: Measuring) -> list[State]:
+    """Return the phone's states of a session.
+
+    Raises:
+        MeasurementError: one of them makes its numbers void.
+    """
     contract, states = replace(measuring.contract, sentinel_share=None), left.states()
     warm = replace(contract, temperature_c=None)  # from its own work; throttling is asked
     reasons = device_state.breaches(states[0], contract)
@@ -146,6 +169,12 @@ def _timed(left: Left, step: Step, made: Provenance) -> Latency:
             f"devicerun: session {left.session}: void by the phone's state, not by its number: "
             + "; ".join(dict.fromkeys(reasons))
         )
+    return states
+
+
+def _timed(left: Left, step: Step, made: Provenance) -> Latency:
+    measuring = left.measured_by[step.request.target.delegate]
+    states = _valid_states(left, measuring)
     runs = [_timings(left, run) for run in step.runs]
     fields = dict(timing.join(runs))
     count = int(fields.pop("runs"))
@@ -175,7 +204,7 @@ def _timings(left: Left, run: str) -> Timings:
 
 
 def _placed(left: Left, step: Step, made: Provenance) -> Placement:
-    run, delegate = step.runs[0], step.request.target.delegate
+    run, delegate = step.runs[0], attribution.reached(step.request.target.delegate)
     said = left.text(f"{run}.txt")
     traces = Traces(
         delegate=delegate,

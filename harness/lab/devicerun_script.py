@@ -5,10 +5,12 @@ pulled. Rounds of timing go through the models forwards and backwards in turn (A
 a phone that warms up is no model's disadvantage; its state is read between rounds.
 """
 
+import itertools
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from harness import sequential
 from harness.devices.benchmark import benchmark_tool, delegate_flags
 from harness.devices.benchmark.benchmark_tool import Preset
 from harness.devices.benchmark.measuring import Measuring
@@ -22,6 +24,9 @@ ROOT = "/data/local/tmp/pytest-device-harness-run"
 OUT = f"{ROOT}/out"
 ROUNDS = 5
 """Runs of the tool for a timing; a session cannot look at the first ones to decide on more."""
+PAIRS = 20
+"""Pairs of runs of a comparison: a look of `sequential.StoppingRule`; a session makes all of them,
+whatever the first ones say."""
 _LIMIT_LEAST_S, _LIMIT_RUN_S, _LIMIT_MOST_S = 300, 60, 10_800
 """Source: Device Run, executionTimeout of at most 3 hours."""
 _FLAGS = {
@@ -32,6 +37,7 @@ _FLAGS = {
     ),
     Verb.MEMORY: ("--report_peak_memory_footprint=true",),
     Verb.TIME: ("--result_file_path={out}.pb",),
+    Verb.COMPARE: ("--result_file_path={out}.pb",),
     Verb.RUN: ("--output_filepath={out}.pb",),
 }
 
@@ -43,10 +49,12 @@ class Step:
     Attributes:
         request: What is asked.
         runs: Names of what each run leaves in the folder: NAME.txt, NAME.code and NAME.pb.
+        before: Of a comparison, those of the earlier model's runs, in the same order.
     """
 
     request: Request
     runs: tuple[str, ...]
+    before: tuple[str, ...] = ()
 
 
 @dataclass(kw_only=True)
@@ -80,7 +88,7 @@ class Script:
     @property
     def limit_s(self) -> int:
         """Return the seconds after which the platform may stop the job."""
-        runs = sum(len(step.runs) for step in self.steps)
+        runs = sum(len(step.runs) + len(step.before) for step in self.steps)
         return min(_LIMIT_MOST_S, _LIMIT_LEAST_S + runs * _LIMIT_RUN_S)
 
     def put(self, data: bytes, kind: str) -> str:
@@ -108,6 +116,9 @@ def build(requests: Sequence[Request], tool: bytes, measured_by: Mapping[str, Me
     script.lines.append(f"./benchmark_model --help >{OUT}/help.txt 2>&1")
     timed: list[tuple[Step, str]] = []
     for number, request in enumerate(requests):
+        if request.verb is Verb.COMPARE:
+            _compare(script, number, request, measured_by[request.target.delegate])
+            continue
         runs = ROUNDS if request.verb is Verb.TIME else 1
         step = Step(request=request, runs=tuple(f"{number}-{run}" for run in range(runs)))
         command = _command(script, request, measured_by[request.target.delegate])
@@ -124,6 +135,26 @@ def build(requests: Sequence[Request], tool: bytes, measured_by: Mapping[str, Me
     return script
 
 
+def _compare(script: Script, number: int, request: Request, measuring: Measuring) -> None:
+    """Run a model and the earlier one A B B A, the phone's state before and after."""
+    assert request.before is not None
+    earlier = replace(request, verb=Verb.TIME, model=request.before, before=None)
+    commands = {
+        "candidate": _command(script, request, measuring),
+        "baseline": _command(script, earlier, measuring),
+    }
+    names: dict[str, list[str]] = {"candidate": [], "baseline": []}
+    _state(script)
+    for which in itertools.islice(sequential.order(), 2 * PAIRS):
+        name = f"{number}-{which}-{len(names[which])}"
+        names[which].append(name)
+        script.lines.append(commands[which].replace("{out}", f"{OUT}/{name}"))
+    _state(script)
+    script.steps.append(
+        Step(request=request, runs=tuple(names["candidate"]), before=tuple(names["baseline"]))
+    )
+
+
 def _state(script: Script) -> None:
     name = f"state-{len(script.states)}.txt"
     script.states.append(name)
@@ -137,7 +168,9 @@ def preset_of(request: Request, measuring: Measuring) -> Preset:
     )
     if request.verb is Verb.RUN:
         return replace(preset, runs=1, warmup_runs=1)
-    return preset if request.verb is Verb.TIME else replace(preset, runs=3, warmup_runs=1)
+    if request.verb in (Verb.TIME, Verb.COMPARE):
+        return preset
+    return replace(preset, runs=3, warmup_runs=1)
 
 
 def _command(script: Script, request: Request, measuring: Measuring) -> str:

@@ -9,24 +9,25 @@ from pathlib import Path
 
 import pytest
 
-from harness import child
+from harness import child, sequential
 from harness.devices.benchmark import benchmark_result
 from harness.devices.connect import PhoneSetup
 from harness.devices.fake_phone import folder as folders
 from harness.devices.fake_phone.folder import Folder
 from harness.devices.phone.adb import AdbServer
 from harness.errors import ConfigError, DeviceError, HarnessError, MeasurementError
-from harness.lab import Facts
+from harness.lab import Facts, devicerun_script
 from harness.lab.devicerun import DeviceRunLab, Pace
 from harness.lab.fakes.devicerun import FakeDeviceRun
 from harness.lab.fakes.serving import TOKEN, LabFault
 from harness.lab.web import Patience
-from harness.latency import Latency
+from harness.latency import Latency, Pairs
 from harness.memory import Memory
 from harness.placement import Placement
 from harness.profiles import Target
 from harness.requests import Fact, Request, Verb
 from harness.results import latest, load
+from harness.sequential import Decision
 from tests import models, phones
 from tests.phones import PIXEL_4, SIZE, Plugged
 
@@ -109,6 +110,29 @@ def test_models_are_timed_forwards_and_backwards_in_turn(run: FakeDeviceRun) -> 
     order = [line.rpartition(">")[2].rpartition("/")[2] for line in script.lines]
     timed = [name.removesuffix(".code").partition("-")[0] for name in order if "code" in name]
     assert timed == list("0110011001")
+
+
+def test_two_models_are_compared_a_b_b_a_in_one_session(
+    run: FakeDeviceRun, phone: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(devicerun_script, "PAIRS", 12)
+    now, before = phones.model(), phones.model(models.conv_net(), name="before")
+    sized = now.at(SIZE).sha256
+    phone.switch(latency_us={"": 1000.0, sized: 1200.0}, noise_share=0.01)
+    request = Request(target=TARGET, verb=Verb.COMPARE, model=now, size=SIZE, before=before)
+
+    lab = opened()
+    lines = lab._script([request]).lines
+    order = [line.partition("/out/0-")[2][:1] for line in lines]
+    pairs = taken(lab, [request])[Verb.COMPARE].value()
+
+    assert "".join(one for one in order if one in "bc") == "bccb" * 6
+    assert isinstance(pairs, Pairs)
+    assert pairs.before_sha256 == before.at(SIZE).sha256
+    found = sequential.compare(pairs.before_ms, pairs.now_ms)
+    assert found is not None
+    assert found.ruling is Decision.SLOWER
+    assert found.ratio == pytest.approx(1.2, rel=0.05)
 
 
 def test_a_phone_that_is_hot_gives_no_latency(run: FakeDeviceRun, phone: Folder) -> None:

@@ -17,6 +17,7 @@ from harness.devices.traces.runtime_info import RuntimeNode
 from harness.errors import MeasurementError
 from harness.graph import Graph
 from harness.placement import CPU, XNNPACK, NodePlacement, partition
+from harness.profiles import GPU_FP32
 
 CPU_DELEGATES = ("XNNPack", "YNNPack")
 """Beginnings of delegate names, after `TfLite`, whose nodes run on the CPU."""
@@ -41,6 +42,11 @@ _NPU_REMEDY = (
     "add the folder that holds it to the ini key `npu_libraries`, or compile the model for the "
     "chip when you export it (AOT)"
 )
+
+
+def reached(delegate: str) -> str:
+    """Return the delegate as the traces name it: `gpu-fp32` is the GPU's."""
+    return "gpu" if delegate == GPU_FP32 else delegate
 
 
 def nnapi_name(op: str) -> str:
