@@ -271,7 +271,7 @@ def lpips(pixels: np.ndarray, reference: np.ndarray) -> float:
         for image in (pixels, reference)
     ]
     with torch.no_grad():
-        return float(network(*pair))
+        return float(network(*pair).item())
 
 
 _OF: Mapping[Metric, Measured] = {

@@ -1,7 +1,8 @@
 """The numbers of a variant on a device that are blessed, and its sweep over sizes."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from harness import fidelity, goldens, metrics, roles, samples, scaling, tiles
 from harness.cases import Case, SizedCase
@@ -12,20 +13,24 @@ from harness.images import Output, Size
 from harness.inputs import Inputs, Values, matched
 from harness.lab import DeviceUnderTest
 from harness.latency import Estimate, Latency, in_turn
+from harness.measures import Measure
 from harness.metrics import Metric
 from harness.profiles import GPU_FP32, Target
 from harness.requests import Request, Verb
-from harness.roles import Layout
+from harness.roles import Layout, Role
 from harness.samples import Sample
 from harness.scaling import Point, Scaling
 from harness.stacks import known_failures
 from harness.subjects import Subject, Variant
 from harness.tiles import Tile
+from harness.verdict import REGRESSION
 
 SPILLING = ("qnn",)
 """Delegates whose compiler says what it moves out of on-chip memory."""
 _INSTRUCTIONS_SPREAD_SHARE = 0.005
 """Source: measured under QEMU, where repeats spread by 0.15 %."""
+_OWN_SPREAD_SHARE = 0.005
+"""Of a measure whose unit nobody knows here: what rounding on another CPU may change."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +38,7 @@ class Observation:
     """One number that can be blessed as a baseline.
 
     Attributes:
-        metric: One of `metrics.BLESSED`.
+        metric: One of `metrics.BLESSED`, or a measure of the team's own.
         value: The number.
         spread: Change that is within noise, in the metric's unit.
         provenance: How it is known.
@@ -138,7 +143,12 @@ def asks(case: SizedCase) -> list[Request]:
     found = [samples.load(case.subject, name) for name in _names(case.subject, case.size)]
     return [
         *(Request.of(case, verb, case.run_size) for verb in (Verb.TIME, Verb.PLACE, Verb.COUNT)),
-        *(request for sample in found if sample.targets for request in runs(case, sample)),
+        *(
+            request
+            for sample in found
+            if sample.targets or case.variant.limits.own
+            for request in runs(case, sample)
+        ),
     ]
 
 
@@ -191,6 +201,51 @@ def of(
             )
         )
     return (*found, *_quality(device, subject, variant, size))
+
+
+def own(
+    device: DeviceUnderTest,
+    subject: Subject,
+    variant: Variant,
+    size: Size,
+    measured_by: Sequence[Measure],
+    references: Mapping[str, Sequence[Values]],
+) -> tuple[Observation, ...]:
+    """Return the team's own measures of a size's frames, the mean of each.
+
+    Args:
+        device: Where it runs.
+        subject: The model.
+        variant: Its file.
+        size: Of the frames.
+        measured_by: What the variant's limits ask for; only measures of the team's own count.
+        references: What each judged output of a frame should be, by the frame's name.
+
+    Raises:
+        MeasurementError: a measure gives no number.
+    """
+    wanted = [one for one in measured_by if one.metric.name in variant.limits.own]
+    values: dict[str, list[float]] = {one.metric.name: [] for one in wanted}
+    provenance = None
+    for name in _names(subject, size) if wanted else ():
+        output = made(device, subject, variant, samples.load(subject, name))
+        provenance = output.provenance
+        shown = goldens.judged(subject.output_specs, output.values)
+        for spec, pixels, right in zip(subject.judged_specs, shown, references[name], strict=True):
+            for one in wanted if spec.role is Role.IMAGE else ():
+                values[one.metric.name].append(one.value(pixels, right))
+    if provenance is None:
+        return ()
+    return tuple(
+        Observation(
+            metric=replace(one.metric, gate=REGRESSION),
+            value=statistics.fmean(values[one.metric.name]),
+            spread=_OWN_SPREAD_SHARE * abs(statistics.fmean(values[one.metric.name])),
+            provenance=provenance,
+        )
+        for one in wanted
+        if values[one.metric.name]
+    )
 
 
 def _latency_spread_ms(latency: Latency | Estimate) -> float:

@@ -27,7 +27,7 @@ from harness import (
 )
 from harness.baselines import Baseline
 from harness.cases import SizedCase
-from harness.cli import bless_triage, shared
+from harness.cli import bless_triage, own_measures, shared
 from harness.devices import drift
 from harness.devices.drift import Reference
 from harness.errors import BlessedDataError, ConfigError, HarnessError
@@ -35,6 +35,8 @@ from harness.evidence import sha256_of
 from harness.images import Size
 from harness.inputs import Values
 from harness.lab import DeviceUnderTest, Facts, Lab
+from harness.limits import Limits
+from harness.measures import Measure, Measured
 from harness.observations import Observation
 from harness.profiles import Target
 from harness.roles import Role
@@ -189,12 +191,11 @@ def _own_failures(
     subject: Subject,
     variant: Variant,
     references: Mapping[str, Reference],
+    registered: Mapping[str, Measured],
 ) -> Iterator[str]:
     """Yield how a variant fails the gates that it is blessed for: its pixels and its placement."""
     limits = variant.on(device.delegate).limits
-    own = {name: of for name, of in measures.installed().items() if name in limits.own}
-    here = replace(limits, own={name: limits.own[name] for name in own})
-    further = list(measures.asked(here, own, output_range=subject.image_range))
+    further = _further(subject, limits, registered)
     found: dict[str, str] = {}
     for one in references.values():
         output = observations.made(device, subject, variant, one.sample)
@@ -218,8 +219,20 @@ def _own_failures(
                 found.setdefault(f"{verdict.metric} {budget.resolution}", str(verdict))
     about = f"{variant.name} on {device.profile.name}:{device.delegate}"
     yield from (f"{about} fails a gate of its own: {line}" for line in found.values())
-    if unasked := sorted(set(limits.own) - set(own)):
-        yield f"{about}: {', '.join(unasked)} not asked, being no entry point of a package"
+    if unasked := sorted(set(limits.own) - set(registered)):
+        yield (
+            f"{about}: {', '.join(unasked)} not asked, being registered neither by a package nor "
+            "by the conftest of this folder"
+        )
+
+
+def _further(
+    subject: Subject, limits: Limits, registered: Mapping[str, Measured]
+) -> tuple[Measure, ...]:
+    """Return the measures that limits ask for, those that are registered here."""
+    known = {name: limit for name, limit in limits.own.items() if name in registered}
+    here = replace(limits, own=known)
+    return tuple(measures.asked(here, registered, output_range=subject.image_range))
 
 
 def _baselines(
@@ -230,6 +243,8 @@ def _baselines(
 ) -> Iterator[Baseline]:
     """Yield today's facts about each variant on each device that it ships to; say what fails."""
     known = shared.load_profiles(options)
+    registered = own_measures.registered({n for v in subject.variants for n in v.limits.own})
+    outputs = {name: one.outputs for name, one in references.items()}
     with _lab(options) as lab:
         named = options.device or (list(lab.devices) if isinstance(lab, RunLab) else [])
         targets = tuple(
@@ -244,11 +259,14 @@ def _baselines(
             pass  # asked at once, so that a lab needs few jobs; what failed is said below
         for case in planned:
             device = DeviceUnderTest(case.target, facts, subject=subject.name)
-            for line in _own_failures(device, subject, case.variant, references):
+            for line in _own_failures(device, subject, case.variant, references, registered):
                 console.print(line)
             for sized in case.by_budget():
-                for observed in observations.of(device, subject, case.variant, sized.size):
-                    yield _baseline(sized, observed, options.because or "blessed")
+                about = (device, subject, case.variant, sized.size)
+                further = _further(subject, case.variant.limits, registered)
+                observed = observations.of(*about)
+                for one in (*observed, *observations.own(*about, further, outputs)):
+                    yield _baseline(sized, one, options.because or "blessed")
 
 
 @contextlib.contextmanager

@@ -1,10 +1,14 @@
 """Rule on regressions against blessed baselines (R)."""
 
-from harness import evidence, gate, goldens, metrics, observations, verdict
+from collections.abc import Sequence
+from unittest import SkipTest
+
+from harness import evidence, gate, goldens, metrics, observations, samples, verdict
 from harness.baselines import Baseline
 from harness.cases import SizedCase
 from harness.images import Size
 from harness.lab import DeviceUnderTest
+from harness.measures import Measure
 from harness.requests import Request
 from harness.subjects import Subject, Variant
 from harness.verdict import Lack
@@ -50,5 +54,45 @@ def test_no_metric_is_worse_than_its_baseline(
             )
             for one in observed
         ),
-        *gate.unobserved(((o.metric.name, o.provenance.evidence) for o in observed), accepted),
+        *gate.unobserved(
+            ((o.metric.name, o.provenance.evidence) for o in observed),
+            (one for one in accepted if one.metric not in variant.limits.own),
+        ),
+    )
+
+
+def test_no_measure_of_the_team_is_worse_than_its_baseline(
+    device: DeviceUnderTest,
+    subject: Subject,
+    variant: Variant,
+    size: Size,
+    further: Sequence[Measure],
+    accepted: tuple[Baseline, ...],
+    check: gate.Check,
+) -> None:
+    """R3: what the team measures itself is no worse on the frames of this size than accepted."""
+    if not variant.limits.own:
+        raise SkipTest(f"not asked: {variant.name} has no limits under `own`")
+    outputs = {
+        name: [expected.fp32 for expected in goldens.load(subject, name).expected]
+        for name in samples.names(subject)
+    }
+    today = evidence.now_utc()[:10]
+
+    observed = observations.own(device, subject, variant, size, further, outputs)
+
+    if not observed:
+        raise SkipTest(f"not asked: {subject.name} has no frames of {size}")
+    check(
+        *(
+            gate.regression(
+                one.metric,
+                one.value,
+                accepted,
+                one.provenance,
+                file_sha256=variant.sha256,
+                today=today,
+            )
+            for one in observed
+        )
     )

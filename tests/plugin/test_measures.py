@@ -6,6 +6,7 @@ import pytest
 
 from harness import results
 from harness.results import Record
+from harness.verdict import Lack, Outcome
 from tests import needs, tiny
 
 _CONFTEST = """
@@ -44,6 +45,28 @@ def test_a_measure_of_a_conftest_is_judged_and_recorded_by_its_name(
     records = ruled(project.path, "edge_loss")
     assert [r.verdict.outcome.value for r in records] == [outcome] * 4
     assert all(r.verdict.gate == "fidelity" and r.frame for r in records)
+
+
+def test_a_measure_of_a_conftest_is_blessed_and_what_is_worse_than_that_fails(
+    project: pytest.Pytester,
+) -> None:
+    project.makeconftest(_CONFTEST)
+    limit(project, "own = { edge_loss = { at_most = 0.5 } }")
+    judged = ("--device=pixel4", "test_regression.py", "-k", "team", "--subject=unet.int8_ptq")
+
+    project.runpytest(*judged)
+    (before,) = ruled(project.path, "edge_loss")
+    tiny.bless(project.path / "golden", "--because", "a measure of our own")
+    project.runpytest(*judged)
+    (blessed,) = ruled(project.path, "edge_loss")
+    worse = _CONFTEST.replace("reference.mean())", "reference.mean()) + 0.25")
+    project.makeconftest(worse)
+    project.runpytest_subprocess(*judged)
+    (after,) = ruled(project.path, "edge_loss")
+
+    assert (before.verdict.outcome, before.verdict.lacks) == (Outcome.INCONCLUSIVE, Lack.BASELINE)
+    assert (blessed.verdict.gate, blessed.verdict.outcome) == ("regression", Outcome.PASS)
+    assert after.verdict.outcome is Outcome.FAIL
 
 
 def test_a_measure_that_nobody_registered_is_an_error_that_names_the_hook(

@@ -1,7 +1,11 @@
 """Tests of the measures that only a limit asks for."""
 
+import contextlib
 import importlib.util
 import re
+import sys
+import types
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -184,6 +188,66 @@ def test_an_image_that_a_measure_is_not_of_is_inconclusive(
     verdict = gate.measured(measure, image, image, HOST)
 
     assert (verdict.outcome, verdict.lacks) == (Outcome.INCONCLUSIVE, Lack.FACT)
+
+
+class StubNetwork:
+    """What LPIPS gives, of the same API: a distance of two batches [1, 3, H, W] in [-1, 1]."""
+
+    def __init__(self, *, net: str, verbose: bool) -> None:
+        assert (net, verbose) == ("alex", False)
+        self.training = True
+
+    def eval(self) -> "StubNetwork":
+        self.training = False
+        return self
+
+    def __call__(self, got: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+        assert not self.training
+        for batch in (got, wanted):
+            assert (batch.shape[:2], batch.dtype) == ((1, 3), np.float32)
+            assert -1.0 <= batch.min() < 0.0 < batch.max() <= 1.0
+        return np.mean(np.abs(got - wanted)).reshape(1, 1, 1, 1)
+
+
+@pytest.fixture
+def _new_network() -> Iterator[None]:
+    """Let LPIPS be loaded in this test, and again in the next."""
+    measures._lpips.cache_clear()
+    yield
+    measures._lpips.cache_clear()
+
+
+@pytest.mark.usefixtures("_new_network")
+def test_lpips_is_given_batches_in_minus_1_to_1_without_gradients(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    torch = types.SimpleNamespace(from_numpy=np.asarray, no_grad=contextlib.nullcontext)
+    monkeypatch.setitem(sys.modules, "torch", torch)
+    monkeypatch.setitem(sys.modules, "lpips", types.SimpleNamespace(LPIPS=StubNetwork))
+    image = photograph()
+    (measure,) = asked(Limits(source="test", lpips=0.05))
+
+    alike, apart = (measure.value(one, image) for one in (image, noisy(image)))
+    with pytest.raises(ModelError, match="LPIPS is of RGB images"):
+        measure.value(image[..., :1], image[..., :1])
+
+    assert alike == 0.0
+    assert apart == pytest.approx(2 * np.mean(np.abs(noisy(image) - image)), rel=1e-4)
+
+
+@pytest.mark.usefixtures("_new_network")
+def test_lpips_without_weights_says_how_to_have_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(**_: object) -> None:
+        raise OSError("no network")
+
+    monkeypatch.setitem(sys.modules, "torch", types.SimpleNamespace())
+    monkeypatch.setitem(sys.modules, "lpips", types.SimpleNamespace(LPIPS=refuse))
+    (measure,) = asked(Limits(source="test", lpips=0.05))
+
+    verdict = gate.measured(measure, photograph(), photograph(), HOST)
+
+    assert verdict.lacks is Lack.STACK
+    assert "downloads them once" in verdict.cause
 
 
 def test_lpips_without_torch_says_what_to_install() -> None:
