@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
 
-from harness import files, schema
+from harness import files, schema, text
 from harness.budgets import Budget, ChangeAllowance, ScalingBudget, Shipping, Tiling
 from harness.errors import BlessedDataError, ConfigError
 from harness.graph import Graph
@@ -16,7 +16,7 @@ from harness.images import UNIT_RANGE, Size
 from harness.limits import Limits, LimitsOn
 from harness.model import Model
 from harness.roles import InputSpec, OutputSpec, Role
-from harness.text import meant
+from harness.text import counted, meant
 
 SUBJECT_FILE = "subject.toml"
 
@@ -53,6 +53,10 @@ class Variant:
     limits: Limits
     limits_on: tuple[LimitsOn, ...] = ()
     inputs: tuple[InputSpec, ...] = ()
+
+    def __repr__(self) -> str:
+        """Return its name and the file's."""
+        return text.repr_of(self, f"{self.name}: {self.path.name}")
 
     def on(self, delegate: str) -> Self:
         """Return the variant with the limits that count on a delegate."""
@@ -170,6 +174,10 @@ class Subject:
     references: Path = Path("references")
     folder: Path = Path()
 
+    def __repr__(self) -> str:
+        """Return its name and how many variants it has."""
+        return text.repr_of(self, f"{self.name}: {counted(len(self.variants), 'variant')}")
+
     @property
     def reference(self) -> Variant:
         """Return what the others are compared with: the first FP32 variant, else the first."""
@@ -246,8 +254,8 @@ def load(folder: Path) -> Subject:
                     f"{where} is about the same devices, delegates, variants and resolution "
                     f"({budget.resolution}) as budgets[{earlier}]; keep one"
                 )
-    for text in subject.scaling.resolutions if subject.scaling else ():
-        _resolution(text, f"{path}: scaling.resolutions")
+    for resolution in subject.scaling.resolutions if subject.scaling else ():
+        _resolution(resolution, f"{path}: scaling.resolutions")
     low, high = subject.output_range
     if not -math.inf < low < high < math.inf:
         raise ConfigError(f"{path}: output_range is [black, white], such as [0.0, 1.0]")
@@ -295,10 +303,10 @@ def _about(budget: Budget) -> tuple[object, ...]:
     return (*(frozenset(names) for names in patterns), budget.resolution)
 
 
-def _resolution(text: str, where: str) -> None:
+def _resolution(given: str, where: str) -> None:
     """Refuse a text that is no resolution, saying where it stands."""
     try:
-        Size.parse(text)
+        Size.parse(given)
     except ConfigError as error:
         raise ConfigError(f"{where}: {error}") from None
 

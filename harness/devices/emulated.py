@@ -10,7 +10,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Self
 
-from harness import cache, memory
+from harness import cache, memory, text
 from harness.devices import numerics
 from harness.errors import StackMissing
 from harness.estimate import estimate
@@ -59,6 +59,10 @@ class Emulated:
     def fingerprint(self) -> str:
         """Return what stands in for the phone."""
         return f"{self._target} emulated"
+
+    def __repr__(self) -> str:
+        """Return the target."""
+        return text.repr_of(self, str(self.target))
 
     @property
     def stands_in(self) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
-from harness import latency, memory
+from harness import latency, memory, text
 from harness.devices.benchmark import benchmark_tool, energy, running, timing, tool_file
 from harness.devices.benchmark.bench import Bench
 from harness.devices.benchmark.benchmark_tool import Preset
@@ -166,6 +166,10 @@ class Phone:
     def fingerprint(self) -> str:
         """Return model, serial and build of the phone, and the delegate."""
         return f"{self.identity} {self._delegate}"
+
+    def __repr__(self) -> str:
+        """Return what identifies it."""
+        return text.repr_of(self, self.fingerprint)
 
     @property
     def stands_in(self) -> bool:

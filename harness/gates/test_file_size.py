@@ -2,11 +2,19 @@
 
 from harness import gate, verdict
 from harness.budgets import Budget
+from harness.cases import SizedCase
+from harness.requests import Request
 from harness.subjects import Variant
 
 GATE = verdict.FILE_SIZE
 ASKED_BY = ("file_size_mib",)
 """Keys of a budget; one without any of them asks nothing of this gate."""
+
+
+def asks(case: SizedCase) -> list[Request]:
+    """Return nothing: the file itself tells its size."""
+    del case
+    return []
 
 
 def test_the_file_keeps_its_size_budget(

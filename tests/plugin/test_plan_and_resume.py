@@ -1,13 +1,15 @@
 """What a run plans, asks for once, and takes over from a run that was cut short."""
 
+import importlib
 import json
+import pkgutil
 from collections import Counter
 from pathlib import Path
 
 import jsonschema
 import pytest
 
-from harness import results
+from harness import gates, results
 
 
 def _cut_short(path: Path) -> None:
@@ -18,6 +20,15 @@ def _cut_short(path: Path) -> None:
         if next(iter(json.loads(line))) in ("run", "plan", "fact")
     ]
     path.write_text("".join(kept), encoding="utf-8")
+
+
+def test_each_shipped_gate_says_what_it_asks() -> None:
+    names = [one.name for one in pkgutil.iter_modules(gates.__path__)]
+
+    modules = [importlib.import_module(f"{gates.__name__}.{name}") for name in names]
+
+    assert len(names) >= 9
+    assert all(callable(module.asks) and module.GATE for module in modules)
 
 
 def test_each_fact_is_taken_once(project: pytest.Pytester) -> None:

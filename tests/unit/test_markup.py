@@ -115,6 +115,9 @@ def test_cases_and_plans_are_short_too(golden_dir: Path) -> None:
 
     assert repr(plan) == "<Plan 2 cases, 0 withheld>"
     assert repr(case) == "<Case pixel4:nnapi-unet.fp32>"
+    assert repr(case.subject) == "<Subject unet: 2 variants>"
+    assert repr(case.variant) == "<Variant fp32: fp32.tflite>"
+    assert repr(harness.connect("pixel4")) == "<Emulated pixel4:nnapi>"
     assert repr(case.by_size()[0]) == "<SizedCase pixel4:nnapi-unet.fp32-64x64>"
     assert repr(case.by_frame()[0]) == "<FrameCase pixel4:nnapi-unet.fp32-a>"
 
