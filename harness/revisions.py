@@ -10,7 +10,7 @@ from pathlib import Path
 
 from harness import accepted_outputs, baselines, child, evidence, files, goldens, metrics, subjects
 from harness.budgets import Budget, ChangeAllowance
-from harness.errors import ConfigError
+from harness.errors import ConfigError, DeviceError
 from harness.limits import Limits
 from harness.subjects import SUBJECT_FILE, Subject, Variant
 from harness.text import line
@@ -54,7 +54,7 @@ def earlier(golden_dir: Path, revision: str) -> Iterator[Path]:
     if revision and Path(revision).is_dir():
         yield Path(revision)
         return
-    commit = _git(golden_dir, "rev-parse", "--verify", "--end-of-options", f"{revision}^{{commit}}")
+    commit = _commit(golden_dir, revision)
     with tempfile.TemporaryDirectory(prefix="harness-revision-") as folder:
         packed = Path(folder) / "golden.zip"
         unpacked = Path(folder) / "golden"
@@ -67,6 +67,18 @@ def earlier(golden_dir: Path, revision: str) -> Iterator[Path]:
         with zipfile.ZipFile(packed) as archive:
             archive.extractall(unpacked)  # it keeps names inside the folder, and makes no links
         yield unpacked
+
+
+def is_known(golden_dir: Path, revision: str) -> bool:
+    """Return whether git knows a revision, in the repository that a folder is in."""
+    try:
+        return bool(_commit(golden_dir, revision))
+    except (ConfigError, DeviceError):  # of a git that is not there
+        return False
+
+
+def _commit(folder: Path, revision: str) -> str:
+    return _git(folder, "rev-parse", "--verify", "--end-of-options", f"{revision}^{{commit}}")
 
 
 def _git(folder: Path, *arguments: str) -> str:

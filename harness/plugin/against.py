@@ -60,22 +60,19 @@ def read(named: str, where: Where, plan: Plan, stack: contextlib.ExitStack) -> A
     Raises:
         ConfigError: there is no such folder, run or revision.
     """
-    if Path(named).is_dir():
+    path = Path(named)
+    if path.is_dir() or (not path.is_file() and revisions.is_known(where.golden_dir, named)):
         return _of_revision(where.golden_dir, named, plan, stack)
-    from harness import earlier_runs  # only where a change may be judged against a run
+    from harness import earlier_runs  # only where a change is judged against a run
 
-    if (run := earlier_runs.in_results(where.root, named)) is not None:
-        return _of_run(run, plan)
-    try:
-        return _of_revision(where.golden_dir, named, plan, stack)
-    except ConfigError as error:
-        run = earlier_runs.in_history(where.root, named, where.history)
-        if run is not None:
-            return _of_run(run, plan)
+    run = earlier_runs.in_results(where.root, named)
+    run = run or earlier_runs.in_history(where.root, named, where.history)
+    if run is None:
         raise ConfigError(
-            f"--against={named}: no folder, no results file, no run of .results or of the history, "
-            f"and no git revision: {error}"
-        ) from None
+            f"--against={named}: no folder of subjects, no git revision of {where.golden_dir} (a "
+            "shallow clone has few), no results file, and no run of .results or of the history"
+        )
+    return _of_run(run, plan)
 
 
 def _of_run(run: "EarlierRun", plan: Plan) -> Against:

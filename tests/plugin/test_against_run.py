@@ -102,7 +102,9 @@ def test_what_is_neither_run_nor_revision_is_one_usage_error(project: pytest.Pyt
     result = project.runpytest("--device=pixel4", "--against=no-such-run")
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["*--against=no-such-run: no folder, no results file, no run*"])
+    result.stderr.fnmatch_lines(
+        ["*--against=no-such-run: no folder of subjects, no git revision *"]
+    )
 
 
 def test_a_run_whose_lines_were_forged_is_data(project: pytest.Pytester) -> None:
