@@ -43,6 +43,7 @@ def test_the_wheel_has_what_the_package_reads(wheel: Path) -> None:
         "harness/py.typed",
         "harness/gates/test_latency.py",
         "harness/report/page/templates/page.html.j2",
+        "harness/report/templates/badge.svg.j2",
         "harness/history/store/migrations/env.py",
     ):
         assert name in names
