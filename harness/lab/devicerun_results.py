@@ -9,6 +9,7 @@ from harness.devices.benchmark import (
     benchmark_result,
     benchmark_tool,
     outputs,
+    running,
     timing,
 )
 from harness.devices.benchmark.benchmark_tool import Timings
@@ -114,9 +115,15 @@ def answer(left: Left, step: Step) -> Answer:
             return _memory(left, step, made)
         case _:
             where = f"devicerun: session {left.session}: running {step.request.model.name}"
-            data = left.data(f"{step.runs[0]}.pb")
-            graph = step.request.sized.graph
-            return Output(values=outputs.read(graph, data, where=where), provenance=made)
+            first, later = (
+                outputs.read(step.request.sized.graph, left.data(f"{run}.pb"), where=where)
+                for run in step.runs
+            )
+            return Output(
+                values=later,
+                provenance=made,
+                repeat_relative_l2=running.largest_distance(first, later),
+            )
 
 
 def _check(left: Left, run: str) -> None:

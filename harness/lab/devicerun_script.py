@@ -119,14 +119,18 @@ def build(requests: Sequence[Request], tool: bytes, measured_by: Mapping[str, Me
         if request.verb is Verb.COMPARE:
             _compare(script, number, request, measured_by[request.target.delegate])
             continue
-        runs = ROUNDS if request.verb is Verb.TIME else 1
+        runs = {Verb.TIME: ROUNDS, Verb.RUN: 2}.get(request.verb, 1)
         step = Step(request=request, runs=tuple(f"{number}-{run}" for run in range(runs)))
         command = _command(script, request, measured_by[request.target.delegate])
         script.steps.append(step)
         if request.verb is Verb.TIME:
             timed.append((step, command))
         else:
-            script.lines.append(command.replace("{out}", f"{OUT}/{step.runs[0]}"))
+            for warmups, name in enumerate(step.runs):  # of pixels, the first inference too
+                line = command.replace("{out}", f"{OUT}/{name}")
+                if request.verb is Verb.RUN:
+                    line = line.replace("--warmup_runs=1", f"--warmup_runs={warmups}")
+                script.lines.append(line)
     for run in range(ROUNDS if timed else 0):
         _state(script)
         for step, command in timed if run % 2 == 0 else reversed(timed):

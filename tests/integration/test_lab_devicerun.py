@@ -16,6 +16,7 @@ from harness.devices.fake_phone import folder as folders
 from harness.devices.fake_phone.folder import Folder
 from harness.devices.phone.adb import AdbServer
 from harness.errors import ConfigError, DeviceError, HarnessError, MeasurementError
+from harness.images import Output
 from harness.lab import Facts, devicerun_script
 from harness.lab.devicerun import DeviceRunLab, Pace
 from harness.lab.fakes.devicerun import FakeDeviceRun
@@ -96,6 +97,17 @@ def test_one_session_gives_the_facts_of_the_cable(
     assert found.provenance.lab == f"devicerun:{NAME}"
     assert found.provenance.evidence.value == "FAKE"
     assert "unit is not known" in found.provenance.note
+
+
+def test_the_output_is_made_twice_and_compared(run: FakeDeviceRun, phone: Folder) -> None:
+    phone.switch(later_error=0.25)
+
+    (fact,) = taken(opened(), phones.requests(TARGET, Verb.RUN)).values()
+
+    output = fact.value()
+    assert isinstance(output, Output)
+    assert output.repeat_relative_l2 is not None
+    assert output.repeat_relative_l2 > 0.1
 
 
 def test_models_are_timed_forwards_and_backwards_in_turn(run: FakeDeviceRun) -> None:

@@ -65,10 +65,12 @@ def run(bench: Bench, model: Model, inputs: Inputs, preset: Preset) -> Made:
     once = _by_run_model if by_litert else _by_benchmark_model
     first = once(bench, model, inputs, preset, 1)
     values = once(bench, model, inputs, preset, 2)
-    return Made(
-        values=values,
-        repeat_relative_l2=max(_relative_l2(first[name], values[name]) for name in values),
-    )
+    return Made(values=values, repeat_relative_l2=largest_distance(first, values))
+
+
+def largest_distance(one: Mapping[str, Values], other: Mapping[str, Values]) -> float:
+    """Return the largest relative L2 distance of outputs from others of the same names."""
+    return max(_relative_l2(one[name], other[name]) for name in other)
 
 
 def _relative_l2(one: Values, other: Values) -> float:
