@@ -379,6 +379,7 @@ class Outcome:
             f"{len(self.facts)} facts, {self.errors.total()} errors, {len(self.findings)} "
             f"findings; {self.wall_s:.1f} s, phones at a request {self.busy_share:.0%} of it; "
             f"longest time without a fact {max(gaps_s, default=0.0):.1f} s"
+            + "".join(f"\n{number} x {why:.300}" for why, number in self.errors.most_common(5))
         )
 
 

@@ -2,7 +2,9 @@
 
 import contextlib
 import os
+import random
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -16,7 +18,6 @@ from harness.farm.fleet import Fleet
 from harness.farm.lab import FarmLab
 from harness.farm.links import Address
 from harness.farm.watching import Watch
-from tests import phones
 
 ROOT = Path(__file__).parents[1]
 SCALE = 0.05
@@ -113,13 +114,22 @@ class Farm:
         return "\n".join(f"{path}: {path.read_text(errors='replace')[-1500:]}" for path in found)
 
 
+def _steady_port() -> int:
+    """Return a free port that the system gives to nobody else while its owner is away."""
+    while True:
+        with socket.socket() as found, contextlib.suppress(OSError):
+            found.bind(("127.0.0.1", random.randrange(20_000, 30_000)))
+            port: int = found.getsockname()[1]
+            return port
+
+
 @contextlib.contextmanager
 def farm(folder: Path, *, certs: Path | None = None) -> Iterator[Farm]:
     """Keep a farm without hosts; all that it starts ends with it."""
     scheme = "tls" if certs else "tcp"
     made = Farm(
         folder=folder,
-        address=Address(scheme=scheme, host="127.0.0.1", port=phones.free_port()),
+        address=Address(scheme=scheme, host="127.0.0.1", port=_steady_port()),
         certs=certs,
     )
     made.start_scheduler()

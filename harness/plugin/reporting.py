@@ -16,9 +16,9 @@ from harness.judging import NO_EVIDENCE
 from harness.plugin import (
     drawing,
     fixtures,
-    ini,
     junit,
     option,
+    outbox,
     progress,
     remembering,
     signing,
@@ -60,6 +60,7 @@ class Reporter:
         self._ruled: set[str] = set()
         self._over: set[str] = set()
         self._notes: list[str] = []
+        self._outbox: outbox.Outbox | None = None
         config.stash[fixtures.SESSION] = session
 
     def pytest_report_header(self, config: pytest.Config) -> list[str]:
@@ -150,6 +151,8 @@ class Reporter:
 
     def _write(self, line: Line) -> None:
         """Keep a line; where that cannot be done, judging goes on and the summary says so."""
+        if self._outbox is not None and isinstance(line, Taken):
+            self._outbox.take(line)
         if self._unwritten or self._writer is None:
             return
         try:
@@ -182,6 +185,8 @@ class Reporter:
             return
         items = [item for item in session.items if item.nodeid in self._planned]
         wanted = [request for item in items for request in requests(item)]
+        planned = tuple(self._planned)
+        self._outbox = outbox.opened(session.config, self._writer.run.id, planned)
         resumed = self._resume(session.config, wanted)
         self._write(
             Planned(
@@ -193,6 +198,8 @@ class Reporter:
                 whole=self._session.whole,
             )
         )
+        if self._outbox is not None:
+            self._outbox.ask([request.key for request in wanted])
         with progress.shown(session.config, wanted, self._session.facts) as facts:
             for _ in facts:
                 self._write_facts()
@@ -227,21 +234,21 @@ class Reporter:
         """Take over the facts of the last unfinished run of this plan; return its id or ''."""
         if not option(config, "resume"):
             return ""
-        earlier = results.unfinished(self._session.root, tuple(self._planned))
-        if earlier is None:
+        run, facts = outbox.unfinished(config, self._session.root, tuple(self._planned))
+        if not run:
             self._notes.append("nothing to resume: no unfinished run of this plan; all was taken")
             return ""
         by_key = {request.key: request for request in wanted}
         kept = 0
-        for taken in earlier.facts:
+        for taken in facts:
             request = by_key.get(taken.request)
             fact = fact_files.read(taken, request, self._session.root) if request else None
             if fact is not None and fact.request.key not in self._session.facts:
                 self._session.facts.keep(fact)
                 self._write(taken)
                 kept += 1
-        self._notes.append(f"resumed run {earlier.run.id}: {counted(kept, 'fact')} taken over")
-        return earlier.run.id
+        self._notes.append(f"resumed run {run}: {counted(kept, 'fact')} taken over")
+        return run
 
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         """Open the results file in the one process that writes it."""
@@ -344,7 +351,9 @@ class Reporter:
 
     def _take_into_history(self, config: pytest.Config) -> None:
         """Take the run into the history; where that cannot be done, the summary says so."""
-        address = option(config, "history") or ini(config, "history")
+        if self._outbox is not None:
+            self._outbox.close()
+        address = outbox.address(config)
         if address and self._writer is not None and self._writer.path is not None:
             self._notes.append(remembering.take_in(self._writer.path, address))
 

@@ -1,5 +1,6 @@
 """Take a run into the history at its end."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -58,3 +59,34 @@ def test_a_run_that_only_the_history_has_is_judged_against(
     assert ruled == dict.fromkeys(
         ("latency_ms", "cpu_ops", "partitions", "quality_db", "psnr_db"), Change.EQUAL
     )
+
+
+KILLED = """
+import os, sqlite3, time
+def pytest_runtest_setup(item):
+    while True:
+        with sqlite3.connect("runs.db") as database:
+            if database.execute("select count(line) from asked").fetchone()[0] > 1:
+                os._exit(9)
+        time.sleep(0.05)
+"""
+
+
+def test_a_run_whose_machine_is_lost_goes_on_with_the_facts_of_the_history(
+    pytester: pytest.Pytester, golden_dir: Path
+) -> None:
+    run = (*RUN[:3], f"-ogolden_dir={golden_dir}", "--history=runs.db")
+    pytester.makepyfile(killed=KILLED)
+    assert pytester.runpytest_subprocess(*run, "-pkilled").ret == 9
+    lost = results.load(results.latest(pytester.path))
+    shutil.rmtree(pytester.path / ".results")
+
+    done = pytester.runpytest_subprocess(*run, "--resume")
+
+    done.stdout.fnmatch_lines([f"resumed run {lost.run.id}: * taken over"])
+    found = results.load(results.latest(pytester.path))
+    taken = {fact.request for fact in lost.facts}
+    assert len(taken & {fact.request for fact in found.facts[: len(taken)]}) >= 2
+    with Store.open(str(pytester.path / "runs.db")) as store, store.engine.connect() as connection:
+        left = connection.exec_driver_sql("select distinct run from asked").scalars().all()
+    assert left == [lost.run.id]

@@ -1,13 +1,13 @@
 """Keep runs in a database: an SQLite file, or PostgreSQL for many hosts. The door to SQLAlchemy."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 
 from sqlalchemy import Engine
 
 from harness.history.entries import RunEntry, SeriesKey
 from harness.history.rows import Acknowledged, Difference, SeriesPoint
-from harness.history.store import engines, ingest, queries
+from harness.history.store import asked, engines, ingest, queries
 
 
 class Store:
@@ -99,3 +99,24 @@ class Store:
         """Keep an acknowledgement, in place of an earlier one of the same finding."""
         with engines.writing(self.engine) as connection:
             queries.acknowledge(connection, one)
+
+    def note(self, run: str, plan: str, requests: Sequence[str]) -> None:
+        """Note what a run sets out to ask, by the keys of the requests."""
+        with engines.writing(self.engine) as connection:
+            asked.note(connection, run, plan, requests)
+
+    def accept(self, run: str, plan: str, lines: Mapping[str, str]) -> None:
+        """Note the facts that have come, by request; the first for each counts."""
+        with engines.writing(self.engine) as connection:
+            asked.note(connection, run, plan, tuple(lines))
+            asked.accept(connection, run, lines)
+
+    def left(self, plan: str) -> tuple[str, tuple[str, ...]]:
+        """Return the newest run of a plan that is not over, '' for none, and its facts."""
+        with engines.reading(self.engine) as connection:
+            return asked.left(connection, plan)
+
+    def forget(self, run: str) -> None:
+        """Forget what a run that is over has asked."""
+        with engines.writing(self.engine) as connection:
+            asked.forget(connection, run)

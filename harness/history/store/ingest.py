@@ -39,7 +39,7 @@ def add(connection: Connection, entry: RunEntry) -> bool:
         "sha256": entry.digest,
     }
     added = connection.execute(
-        _insert(connection, tables.run)
+        insert_of(connection, tables.run)
         .values(row)
         .on_conflict_do_nothing(index_elements=["name"])
         .returning(tables.run.c.id)
@@ -151,7 +151,7 @@ def _ids(connection: Connection, table: Table, wanted: dict[str, dict[str, Any]]
         found |= _known(connection, table, chunk)
         missing = [wanted[digest] for digest in chunk if digest not in found]
         if missing:
-            added = _insert(connection, table).values(missing)
+            added = insert_of(connection, table).values(missing)
             connection.execute(added.on_conflict_do_nothing(index_elements=["sha256"]))
             found |= _known(connection, table, [one["sha256"] for one in missing])
     return found
@@ -162,7 +162,7 @@ def _known(connection: Connection, table: Table, digests: Sequence[str]) -> dict
     return {row.sha256: row.id for row in connection.execute(wanted)}
 
 
-def _insert(connection: Connection, table: Table) -> Any:
+def insert_of(connection: Connection, table: Table) -> Any:
     """Return the insert of the database's dialect, which knows `on conflict do nothing`."""
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     return dialect.insert(table)

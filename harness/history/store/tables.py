@@ -119,3 +119,16 @@ acknowledged = Table(
     Column("until", Text, nullable=False),
 )
 """Findings that a person knows of: why they may stay, and until which date."""
+
+asked = Table(
+    "asked",
+    meta,
+    Column("run", Text, primary_key=True),
+    Column("request", Text, primary_key=True),
+    Column("plan", Text, nullable=False),
+    Column("asked_utc", Time, nullable=False),
+    Column("line", Text),
+    Index("ix_asked_plan_asked_utc", "plan", "asked_utc"),
+    sqlite_with_rowid=False,
+)
+"""What runs that are not over have asked, by id and content, and the line of the fact that came."""

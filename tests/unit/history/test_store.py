@@ -173,14 +173,27 @@ def test_the_migrations_make_the_tables_of_the_code(store):
         assert compare_metadata(migration, tables.meta) == []
 
 
+def test_what_a_run_has_asked_outlives_it_until_it_is_over(address):
+    with Store.open(address) as store:
+        store.note("one", "plan", ["a", "b"])
+        store.accept("one", "plan", {"a": "first"})
+        store.accept("one", "plan", {"a": "second"})
+
+    with Store.open(address) as store:
+        assert store.left("plan") == ("one", ("first",))
+        assert store.left("another plan") == ("", ())
+        store.forget("one")
+        assert store.left("plan") == ("", ())
+
+
 @pytest.fixture
 def newer_harness(tmp_path, monkeypatch):
     """A harness whose schema is one migration ahead, from here on."""
     folder = tmp_path / "migrations"
     shutil.copytree(engines.MIGRATIONS, folder, ignore=shutil.ignore_patterns("__pycache__"))
-    (folder / "versions" / "0004_note.py").write_text(
+    (folder / "versions" / "0005_note.py").write_text(
         "import sqlalchemy as sa\nfrom alembic import op\n"
-        "revision, down_revision = '0004', '0003'\n"
+        "revision, down_revision = '0005', '0004'\n"
         "def upgrade():\n"
         "    op.add_column('run', sa.Column('note', sa.Text))\n"
     )
@@ -192,12 +205,12 @@ def test_an_older_schema_is_refused_with_the_command_that_migrates_it(address, n
         store.add(run())
     newer_harness()
 
-    with pytest.raises(ConfigError, match=r"schema is 0003, .* needs 0004.*harness history migr"):
+    with pytest.raises(ConfigError, match=r"schema is 0004, .* needs 0005.*harness history migr"):
         Store.open(address)
     with Store.open(address, migrate=True) as store:
         assert list(store.runs()) == [run()]
         with store.engine.connect() as connection:
-            assert engines.revision(connection) == "0004"
+            assert engines.revision(connection) == "0005"
 
 
 def test_a_newer_schema_is_refused(address, newer_harness, monkeypatch):
@@ -206,7 +219,7 @@ def test_a_newer_schema_is_refused(address, newer_harness, monkeypatch):
         Store.open(address).close()
     monkeypatch.undo()
 
-    with pytest.raises(ConfigError, match="0004 is of a newer harness"):
+    with pytest.raises(ConfigError, match="0005 is of a newer harness"):
         Store.open(address, migrate=True)
 
 
