@@ -4,6 +4,7 @@ import argparse
 import json
 import math
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.table import Table
@@ -13,7 +14,7 @@ from harness import model as models
 from harness.advice import Advice, Effect, Limit
 from harness.cli import shared
 from harness.devices.emulated import Emulated
-from harness.errors import ConfigError
+from harness.errors import ConfigError, HarnessError
 from harness.images import Size
 from harness.latency import Estimate
 from harness.model import Model
@@ -59,7 +60,8 @@ def run(options: argparse.Namespace) -> int:
     if options.budget_ms is not None and options.budget_ms <= 0.0:
         raise ConfigError(f"--budget-ms={options.budget_ms:g}: a budget is more than 0 ms")
     model = models.load(options.model).asked(options.size)
-    targets = shared.every_target(shared.load_profiles(options), options.device)
+    asked = shared.every_target(shared.load_profiles(options), options.device)
+    targets = _answering(model, asked)
     found = advice.advise(model, targets, _place, run=xnnpack.execute)
     if options.out is not None:
         _write(model, found, options.out)
@@ -82,6 +84,26 @@ def run(options: argparse.Namespace) -> int:
     if any(one.same_db is not None for one in found) and options.out is None:
         console.print("What keeps the pixels is written by --out FILE, with the weights it has.")
     return 0
+
+
+def _answering(model: Model, asked: Sequence[Target]) -> list[Target]:
+    """Return the phones of which something can be said; say of the others why not.
+
+    Raises:
+        HarnessError: nothing can be said of any.
+    """
+    refusals: dict[Target, HarnessError] = {}
+    for target in asked:
+        try:
+            advice.unjudgeable(model, target, _place)
+        except HarnessError as error:
+            refusals[target] = error
+    targets = [target for target in asked if target not in refusals]
+    for target, refusal in refusals.items():
+        if not targets:
+            raise refusal
+        print(f"Left out {target}: {refusal}", file=sys.stderr)
+    return targets
 
 
 def _write(model: Model, found: tuple[Advice, ...], out: Path) -> None:

@@ -2,14 +2,17 @@
 
 import json
 import tomllib
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from harness import ledger, schema
+from harness import child, graph, ledger, schema, worker
 from harness.devices import measured
 from harness.errors import DeviceError
-from harness.evidence import Evidence, Provenance
+from harness.evidence import Evidence, Provenance, sha256_of
+from harness.graph import Graph
 from harness.lab import local
 from harness.latency import Latency, summarize
 from harness.ledger import Entry
@@ -90,6 +93,48 @@ def test_advise_without_a_rewrite_speaks_of_none(
     printed = printed_by(capsys)
     assert "no rewrite applies to this model" in printed
     assert "Estimates of rewritten files" not in printed
+
+
+def test_advise_leaves_out_a_phone_of_which_nothing_can_be_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "int8.tflite"
+    path.write_bytes(models.unet(upsampling="TRANSPOSE_CONV", dtype="int8"))
+    alone = command("advise", path, "--device=find_x7:npu")  # it has no constants
+    why = capsys.readouterr().err
+
+    both = command("advise", path, "--device=find_x7:npu,pixel4:nnapi")
+
+    said = capsys.readouterr()
+    assert (alone, both) == (2, 0)
+    assert said.err == why.replace("harness: ", "Left out find_x7:npu: ", 1)
+    assert "pixel4:nnapi" in said.out
+    assert "find_x7" not in said.out
+
+
+def test_advise_reads_each_graph_once_and_starts_a_worker_a_stack(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: Counter[str] = Counter()
+    started: Counter[str] = Counter()
+    launch = worker.Worker._launch
+
+    def parse(data: bytes, **options: Any) -> Graph:
+        read[sha256_of(data)] += 1
+        return graph.parse(data, **options)
+
+    def launched(self: worker.Worker) -> child.Process:
+        started[self._module] += 1
+        return launch(self)
+
+    monkeypatch.setattr("harness.model.parse", parse)
+    monkeypatch.setattr(worker.Worker, "_launch", launched)
+
+    assert command("advise", model, "--device=pixel4:cpu,pixel4:nnapi", "--budget-ms=50") == 0
+
+    assert len(read) > 3
+    assert set(read.values()) == {1}
+    assert all(count == 1 for count in started.values())
 
 
 def test_advise_refuses_a_budget_of_nothing(
