@@ -12,6 +12,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from harness import flatbuffer
+from tests import models
 from tests.models import SCALE, WEIGHT_SCALE, ModelBuilder
 
 STRENGTH = 0.02
@@ -269,6 +270,7 @@ def signed(data: bytes) -> bytes:
 
 EXAMPLES = {
     "burst": burst, "classifier": classifier, "exposure": exposure, "luma": luma, "nchw": nchw,
+    "noise_map": noise_map, "open_size": functools.partial(models.restorer, size_px=1),
     "quantized": functools.partial(stored_as, "uint8", size_px=32), "raw": raw,
     "two_outputs": two_outputs, "video": video,
 }  # fmt: skip

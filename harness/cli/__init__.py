@@ -78,6 +78,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except GateError as error:
         print(f"harness: {error}", file=sys.stderr)
         code = 1
+    except EOFError:
+        print("harness: the question above was not answered; nothing was done", file=sys.stderr)
+        code = 2
     except BrokenPipeError:
         sys.stderr.close()  # the reader, such as `head`, has gone
         code = 0

@@ -24,7 +24,7 @@ from harness.model import Model
 from harness.placement import Placement
 from harness.profiles import Target
 from harness.stacks import gpu_rules, nnapi, xnnpack
-from tests import kinds, models
+from tests import exotic, kinds, models
 from tests.adversarial.mutants import mutant
 
 pytestmark = pytest.mark.slow
@@ -42,6 +42,7 @@ _KINDS = (
     kinds.burst(size_px=16), kinds.nchw(size_px=16), kinds.raw(size_px=16, dtype="int8"),
     kinds.luma(size_px=16), kinds.two_outputs(size_px=16), kinds.video(size_px=16),
     kinds.exposure(size_px=16), kinds.classifier(size_px=16),
+    *(build() for build in (*kinds.QUANTIZED.values(), *exotic.ALL.values())),
 )  # fmt: skip
 """After `_SEEDS` in a number of their own, so that the seeds of old mutants stay theirs."""
 _SEEDS = (
@@ -71,12 +72,14 @@ def _stages(model: Model) -> Iterator[Callable[[], object]]:
     yield lambda: (parsed.macs, parsed.weight_bytes, parsed.peak_activation_bytes)
     yield lambda: console.print(inspect._headline(inspect.Path("m.tflite"), parsed))
     yield lambda: console.print(inspect._ops(parsed))
-    yield lambda: inspect._as_json(parsed, {}, {})
+    yield lambda: inspect._as_json(parsed, {}, {}, {})
     for width, height in ((16, 16), (24, 32), (17, 9), (4096, 4096)):
         yield lambda w=width, h=height: model.at(f"{w}x{h}").graph.macs
     for target, place in _targets():
         yield lambda t=target, p=place: estimate.estimate(model, p(model, t), t)
     yield lambda: cutting.show(model.data, parsed.ops[0].outputs)
+    read = [tensor.index for tensor in parsed.runtime_inputs(parsed.ops[0])]
+    yield lambda: cutting.cut(model.data, ops=[0], inputs=read, outputs=parsed.ops[0].outputs)
     for rewrite in REWRITES.values():
         yield lambda r=rewrite: r(model)
 

@@ -1,5 +1,6 @@
 """Each kind of model that people export: from the file to verdicts, as a user goes."""
 
+import io
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -210,6 +211,37 @@ def test_a_model_whose_inputs_nobody_explains_is_refused_with_what_to_say(
     assert "'gain'" in said
     assert "--input" in said
     assert not (tmp_path / "golden").exists()
+
+
+class Terminal(io.StringIO):
+    """What a person types."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("typed", "code"), [("scalar,value=1.0\n", 0), ("scalr\n", 2), ("", 2)])
+def test_a_person_at_a_terminal_is_asked_what_no_file_says(
+    typed: str,
+    code: int,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    flat(tmp_path)
+    (tmp_path / "net.tflite").write_bytes(kinds.exposure())
+    monkeypatch.setattr("sys.stdin", Terminal(typed))
+    golden = tmp_path / "golden"
+
+    ended = tiny.command(
+        "init", tmp_path / "net.tflite", "--frames", tmp_path, "--golden-dir", golden
+    )
+
+    said = capsys.readouterr()
+    assert ended == code
+    assert "input 'gain' float32 [1, 1, 1, 1] is a scalar, and nothing says what" in said.out
+    assert golden.exists() is (code == 0)
+    assert len(said.err.splitlines()) == (code == 2)
 
 
 def test_every_size_keeps_what_is_no_image(tmp_path: Path) -> None:
