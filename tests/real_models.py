@@ -80,7 +80,7 @@ def _said(ask: Callable[[], str], path: Path) -> str:
 
 
 def _short(error: HarnessError, path: Path) -> str:
-    return str(error).replace(f"{path}: ", "").replace("|", "/")[:160]
+    return str(error).replace(f"{path}: ", "").replace("|", "/")[:260]
 
 
 def main(folder: Path) -> None:
