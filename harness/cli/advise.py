@@ -92,17 +92,17 @@ def _answering(model: Model, asked: Sequence[Target]) -> list[Target]:
     Raises:
         HarnessError: nothing can be said of any.
     """
-    refusals: dict[Target, HarnessError] = {}
+    refusals: dict[str, HarnessError] = {}
     for target in asked:
         try:
             advice.unjudgeable(model, target, _place)
         except HarnessError as error:
-            refusals[target] = error
-    targets = [target for target in asked if target not in refusals]
-    for target, refusal in refusals.items():
+            refusals[str(target)] = error
+    targets = [target for target in asked if str(target) not in refusals]
+    for name, refusal in refusals.items():
         if not targets:
             raise refusal
-        print(f"Left out {target}: {refusal}", file=sys.stderr)
+        print(f"Left out {name}: {refusal}", file=sys.stderr)
     return targets
 
 
