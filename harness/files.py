@@ -12,6 +12,8 @@ MODEL_BYTES_MAX = 2**31 - 1
 IMAGE_BYTES_MAX = 2**28
 """A 16-bit image of 33 megapixels without compression has 2**27.6."""
 TEXT_BYTES_MAX = 2**26
+RUN_BYTES_MAX = 2**29
+"""A run of 20 subjects x 8 variants on 10 phones, 4 frames of each, has 2**26.6."""
 
 
 def read(path: Path, *, at_most_bytes: int, error: type[HarnessError]) -> bytes:

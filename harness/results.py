@@ -247,7 +247,7 @@ def lines(path: Path) -> Iterator[Line]:
     Raises:
         ConfigError: the file is missing, is of another format, or a line cannot be read.
     """
-    stored = files.read(path, at_most_bytes=files.TEXT_BYTES_MAX, error=ConfigError).splitlines()
+    stored = files.read(path, at_most_bytes=files.RUN_BYTES_MAX, error=ConfigError).splitlines()
     for number, line in enumerate(stored, start=1):
         try:
             data = json.loads(line)

@@ -176,7 +176,7 @@ def _strip(axes: "Axes", strip: Strip, widest: float) -> None:
 
 def _comparison(frame: Frame, images: Sequence[str]) -> "Figure":
     """Draw a frame: given, FP32, what variants made of it, sharp; error maps below."""
-    looks = frame.looks[:_LOOKS]
+    looks = [look for look in frame.looks if look.image is not None][:_LOOKS]
     reference = "blessed FP32" if frame.of_fp32 else "first output"
     shown: list[tuple[str, int, int | None]] = [
         ("given", frame.degraded, None),
@@ -187,7 +187,8 @@ def _comparison(frame: Frame, images: Sequence[str]) -> "Figure":
             f"{look.targets[0]}{f' and {len(look.targets) - 1} more' if look.targets[1:] else ''}"
         )
         title = f"{text.brief(look.variant, 24)}, {look.psnr_db:.1f} dB\n{text.brief(targets, 30)}"
-        shown.append((title, look.image, look.error))
+        if look.image is not None:
+            shown.append((title, look.image, look.error))
     if frame.sharp is not None:
         shown.append(("sharp", frame.sharp, None))
     figure, axes = _figure(2.6 * len(shown), 5.9, rows=2, columns=len(shown))

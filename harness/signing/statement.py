@@ -67,7 +67,7 @@ def raw_lines(path: Path) -> list[bytes]:
     Raises:
         ConfigError: it cannot be read.
     """
-    data = files.read(path, at_most_bytes=files.TEXT_BYTES_MAX, error=ConfigError)
+    data = files.read(path, at_most_bytes=files.RUN_BYTES_MAX, error=ConfigError)
     parts = data.split(b"\n")
     last = [parts[-1]] if parts[-1] else []
     return [part + b"\n" for part in parts[:-1]] + last

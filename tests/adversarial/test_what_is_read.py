@@ -55,9 +55,9 @@ def test_only_regular_files_are_read(reader: str, kind: str, tmp_path: Path) -> 
 def test_a_file_larger_than_its_kind_can_be_is_not_read(tmp_path: Path) -> None:
     path = tmp_path / "records.jsonl"
     with path.open("wb") as file:
-        file.truncate(files.TEXT_BYTES_MAX + 1)
+        file.truncate(files.RUN_BYTES_MAX + 1)
 
-    with pytest.raises(ConfigError, match="larger than 64 MiB"):
+    with pytest.raises(ConfigError, match="larger than 512 MiB"):
         list(results.load(path).records)
 
 

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.browser
 
 ROOT = Path(__file__).parents[2]
 _HANG_S = 300
-_WIDTHS_PX = (360, 1280, 2560)
+_WIDTHS_PX = (360, 1280, 3840)
 
 
 @pytest.fixture(scope="module")
@@ -165,7 +165,7 @@ def test_an_arrow_and_two_strips_show_where_a_variant_was(browser: Browser, comp
     page = opened.page
 
     strips = page.locator(".strip").filter(has=page.locator(".said", has_text="now"))
-    assert strips.first.locator(".said").all_inner_texts() == ["before", "now", "as before"]
+    assert strips.first.locator(".said").all_text_contents() == ["before", "now", "as before"]
     blocks = strips.first.locator(".blocks")
     assert [blocks.nth(at).locator("g.unit-cpu").count() for at in (0, 1)] == [0, 2]
     moved = page.locator("figure", has_text="arrows lead from the run before")
@@ -181,7 +181,7 @@ def test_a_series_has_a_sparkline_pins_with_causes_and_a_table(
     opened = _Opened(browser, compared, width_px=1280, scheme="dark")
     page = opened.page
     section = page.locator("section[aria-labelledby=history]")
-    changed = section.locator("figure").filter(has_text="256x256: latency_ms").first
+    changed = section.locator("figure").filter(has_text="64x64: latency_ms").first
 
     changed.scroll_into_view_if_needed()
     expect(changed.locator("svg text")).to_have_text("1")
@@ -275,6 +275,27 @@ def test_a_card_opens_and_closes_by_keyboard_and_says_how_to_repeat(
     page.close()
 
 
+def test_charts_and_strips_have_the_same_as_a_table(browser: Browser, failing: Path) -> None:
+    opened = _Opened(browser, failing, width_px=1280, scheme="light")
+    page = opened.page
+
+    page.locator("section[aria-labelledby=plane] figure summary").first.press("Enter")
+    page.locator(".strip summary").first.press("Enter")
+
+    plane = page.locator("section[aria-labelledby=plane] figure").first
+    assert plane.locator("th").first.text_content() == "variant"
+    assert plane.locator("tbody tr").count() == 2
+    strip = page.locator(".strip").first
+    assert strip.locator("table").count() == 3  # phones
+    assert "TRANSPOSE_CONV" in (strip.locator("tbody").first.text_content() or "")
+    page.get_by_role("combobox", name="Phone").select_option("reno3:nnapi")
+    assert strip.locator("table:visible").count() == 1
+    found = Axe().run(page).response["violations"]
+    assert [v["id"] for v in found if v["impact"] in ("serious", "critical")] == []
+    assert opened.complaints == []
+    page.close()
+
+
 def test_a_fallback_on_a_strip_says_its_reason_when_it_is_reached(
     browser: Browser, failing: Path
 ) -> None:
@@ -316,13 +337,58 @@ def test_the_viewer_wipes_flickers_and_marks_the_worst_tile_by_keyboard(
     opened.page.close()
 
 
-def test_the_page_prints(browser: Browser, failing: Path) -> None:
-    opened = _Opened(browser, failing, width_px=1280, scheme="light")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_prints_whole_and_on_white(browser: Browser, failing: Path, scheme: str) -> None:
+    opened = _Opened(browser, failing, width_px=1280, scheme=scheme)
+    page = opened.page
 
-    assert opened.page.pdf().startswith(b"%PDF")
+    printed = page.pdf()
 
+    assert printed.startswith(b"%PDF")
+    assert page.evaluate(
+        "[...document.querySelectorAll('[data-chart], [data-strip], [data-frame] .viewed')]"
+        ".every(place => place.childElementCount)"
+    )
+    page.emulate_media(media="print")
+    page.set_viewport_size({"width": 720, "height": 1000})  # A4 without its margins
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert page.locator(".filter").is_hidden()
+    expect(page.locator("html")).to_have_css("background-color", "rgb(255, 255, 255)")
+    fills = page.locator(".chart svg text").evaluate_all(
+        "all => all.map(one => one.getAttribute('fill'))"
+    )
+    assert set(fills) & {"#57606a", "#1f2328"}
+    assert not set(fills) & {"#9da7b3", "#e6edf3"}
     assert opened.complaints == []
-    opened.page.close()
+    page.close()
+
+
+def test_all_of_a_failure_is_reached_from_the_top_by_the_tab_key(
+    browser: Browser, failing: Path
+) -> None:
+    opened = _Opened(browser, failing, width_px=1280, scheme="light")
+    page = opened.page
+
+    def tab_to(condition: str) -> None:
+        for _ in range(40):
+            page.keyboard.press("Tab")
+            if page.evaluate(f"document.activeElement.matches({condition!r})"):
+                return
+        raise AssertionError(f"{condition} is not reached")
+
+    tab_to(".filter select[name=outcome]")
+    page.keyboard.press("F")  # FAIL
+    expect(page.locator("#shown")).to_have_text("6 of 6 cells")
+    tab_to("button.cell")
+    page.keyboard.press("Enter")
+    assert page.locator("dialog[open]").count() == 1
+    tab_to("dialog summary")
+    page.keyboard.press("Enter")
+    assert page.locator("dialog dl.provenance").first.is_visible()
+    page.keyboard.press("Escape")
+    assert page.evaluate("document.activeElement.matches('button.cell')")
+    assert opened.complaints == []
+    page.close()
 
 
 def test_hostile_names_are_shown_and_nothing_of_them_runs(browser: Browser, tmp_path: Path) -> None:
@@ -340,7 +406,14 @@ def test_hostile_names_are_shown_and_nothing_of_them_runs(browser: Browser, tmp_
         node = NodePlacement(index=0, op=name, unit=name, reason=name, remedy=name)
         facts.append(pages.placement(name, name, "256x256", [node]))
     path = tmp_path / "hostile.html"
-    rendering.write([pages.run(*records, facts=facts, planned=names)], path)
+    passed = [
+        dataclasses.replace(
+            one, verdict=dataclasses.replace(one.verdict, outcome=Outcome.PASS, cause="")
+        )
+        for one in records
+    ]
+    now = pages.run(*records, facts=facts, planned=names)
+    rendering.write([now], path, against=[pages.run(*passed, facts=facts[1:])])
     opened = _Opened(browser, path, width_px=1280, scheme="dark")
 
     opened.draw_all()

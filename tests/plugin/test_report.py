@@ -1,7 +1,5 @@
 """`--report`: the page of a run, drawn at its end."""
 
-import json
-import re
 import shutil
 from pathlib import Path
 
@@ -9,6 +7,7 @@ import pytest
 
 from harness import results
 from harness.report.page import rendering
+from tests.unit.report import pages
 
 RUN = ("--device=pixel4", "-k", "fallback")
 
@@ -33,9 +32,7 @@ def test_a_page_that_cannot_be_written_changes_no_verdict(project: pytest.Pytest
 
 
 def _frames(page: str) -> list[dict[str, object]]:
-    held = re.search(r'<script type="application/json" id="data">(.*?)</script>', page)
-    assert held is not None
-    frames: list[dict[str, object]] = json.loads(held[1])["frames"]
+    frames: list[dict[str, object]] = pages.part(page, "frames")
     return frames
 
 
@@ -52,9 +49,7 @@ def test_the_page_shows_what_each_variant_made_of_each_frame(project: pytest.Pyt
             names = [name for name, _ in look["figures"]]
             assert names[:2] == ["PSNR", "relative L2"]
             assert look["image"] != look["error"]
-    images = re.search(r'id="images">(.*?)</script>', page)
-    assert images is not None
-    addresses = json.loads(images[1])
+    addresses = pages.part(page, "images")
     assert len(set(addresses)) == len(addresses)
 
 

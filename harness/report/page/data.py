@@ -6,6 +6,7 @@ from typing import Any
 from harness.evidence import Evidence, Provenance
 from harness.report.page import story
 from harness.report.page.cells import Cell
+from harness.report.page.charts import Chart
 from harness.report.page.comparing import Changed
 from harness.report.page.merging import Merged
 from harness.report.page.pictures import Frame
@@ -13,8 +14,23 @@ from harness.report.page.strips import Strip
 from harness.results import Record
 
 
-def drawing(strip: Strip) -> dict[str, Any]:
-    """Return a strip as the page's script draws it."""
+def charted(chart: Chart) -> dict[str, Any]:
+    """Return a chart as the page's script draws it, and its table."""
+    return {
+        "option": chart.option,
+        "tables": [{"title": chart.title, "target": "", "head": chart.head, "rows": chart.rows}],
+    }
+
+
+def drawing(name: str, said: str, strip: Strip) -> dict[str, Any]:
+    """Return a strip as the page's script draws it, and its table.
+
+    Args:
+        name: Subject and variant.
+        said: What it is beside an earlier run, or ''.
+        strip: The strip.
+    """
+    about = " ".join(filter(None, (strip.target, ", ".join(strip.resolutions), said)))
     return {
         "width": strip.width_px,
         "height": strip.height_px,
@@ -23,6 +39,18 @@ def drawing(strip: Strip) -> dict[str, Any]:
         "blocks": [
             [block.x_px, block.width_px, block.letter, block.style, block.fallback, block.says]
             for block in strip.blocks
+        ],
+        "tables": [
+            {
+                "title": f"ops of {name} on {about}",
+                "target": strip.target,
+                "heading": about,
+                "head": ("ops", "unit", "what", "why not elsewhere", "what would help"),
+                "rows": [
+                    (row.ops, row.unit, row.names, row.reason, row.remedy)
+                    for row in strip.stretches
+                ],
+            }
         ],
     }
 
@@ -45,7 +73,19 @@ def viewed(frame: Frame) -> dict[str, Any]:
                 "sharp": look.to_sharp,
             }
             for look in frame.looks
+            if look.image is not None
         ],
+    }
+
+
+def filtered(cell: Cell, before: Changed | None = None) -> dict[str, Any]:
+    """Return what the filter asks of a cell, and what it was in an earlier run."""
+    return {
+        "target": cell.target,
+        "outcome": cell.outcome.value,
+        "evidence": ground(cell.evidence),
+        "gates": {gate: [o.value, ground(e)] for gate, (o, e) in cell.by_gate().items()},
+        **({"turn": before.turn.value} if before else {}),
     }
 
 
@@ -58,7 +98,7 @@ class Cards:
         self.provenances: list[list[list[str]]] = []
 
     def card(self, cell: Cell, before: Changed | None = None) -> dict[str, Any]:
-        """Return what a cell's card shows, and what the filter asks of it.
+        """Return what a cell's card shows.
 
         Args:
             cell: The cell.
@@ -75,15 +115,13 @@ class Cards:
             "kind": cell.kind.name,
             "letter": cell.kind.letter,
             "words": cell.kind.words,
-            "target": cell.target,
             "outcome": cell.outcome.value,
             "evidence": ground(cell.evidence),
-            "gates": {gate: [o.value, ground(e)] for gate, (o, e) in cell.by_gate().items()},
             "command": story.command(worst, cell.target, run),
             "tests": list(tests),
             "verdicts": [self._row(record, tests[record.test]) for record in cell.records],
             "unrecorded": list(cell.unrecorded),
-            **({"turn": before.turn.value, "before": _before(before)} if before else {}),
+            **({"before": _before(before)} if before else {}),
         }
 
     def _row(self, record: Record, test: int) -> list[str | int]:

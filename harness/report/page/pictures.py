@@ -4,8 +4,9 @@ import base64
 import functools
 import hashlib
 import io
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from harness.fact_lines import Taken
 from harness.fidelity import Fidelity
 from harness.goldens import Golden
 from harness.images import Output, Pixels
+from harness.inputs import Values
 from harness.report.page.merging import Merged
 from harness.requests import Verb
 from harness.subjects import SUBJECT_FILE, Subject
@@ -25,10 +27,14 @@ ERROR_WHITE = 1 / 16
 """Error that the error map draws white, as a share of the range from black to white."""
 _EDGE_PX, _EDGE_LEAST_PX = 640, 64
 """Longest edge of an embedded image: as first tried, and where nothing smaller is tried."""
-_IMAGES_BYTES = 10_000_000
+_EACH_MAX = 400
+"""Most outputs of which each is embedded; of more, only the farthest from FP32 of each variant."""
+_IMAGES_BYTES = 15_000_000
 """Most that the images of a page may take, in base64; the page is to stay under 30 MB."""
-_LOSSY_FROM_PX = 256
-"""Edge from which downwards images are stored with losses: they are scaled down already."""
+_SAMPLED = 100
+"""About how many images are encoded to guess the size of all."""
+_LOSSLESS, _QUALITY = None, 80
+"""Quality of WebP as first tried, and where that is too large."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,8 +44,8 @@ class Look:
     Attributes:
         variant: Its name.
         targets: Phones and delegates that made this very image.
-        image: Number of the image.
-        error: Number of its error map against FP32.
+        image: Number of the image, or None where it is not embedded.
+        error: Number of its error map against FP32, likewise.
         psnr_db: PSNR to FP32.
         worst_tile: Left, top, width and height of the worst tile, as shares of the image.
         figures: Names and values of what it is from FP32.
@@ -49,8 +55,8 @@ class Look:
 
     variant: str
     targets: tuple[str, ...]
-    image: int
-    error: int
+    image: int | None
+    error: int | None
     psnr_db: float
     worst_tile: tuple[float, float, float, float]
     figures: tuple[tuple[str, str], ...]
@@ -97,12 +103,16 @@ class Gallery:
         images: Their images as addresses of the form `data:`, each once.
         missing: What cannot be shown and why, one line each.
         edge_px: Longest edge to which images were scaled, or None where all are whole.
+        lossy: Whether images are stored with losses.
+        left_out: Outputs whose numbers are there and whose images are not, as they are too many.
     """
 
     frames: tuple[Frame, ...] = ()
     images: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     edge_px: int | None = None
+    lossy: bool = False
+    left_out: int = 0
 
 
 def gallery(merged: Merged, golden_dir: Path, *, whole: bool = False) -> Gallery:
@@ -111,10 +121,10 @@ def gallery(merged: Merged, golden_dir: Path, *, whole: bool = False) -> Gallery
     Args:
         merged: The runs.
         golden_dir: Folder of the subjects.
-        whole: Whether to scale no image, however large the page becomes.
+        whole: Whether to embed every image and scale none, however large the page becomes.
     """
     store = _Store()
-    known = functools.cache(functools.partial(_goldens, golden_dir))
+    known = functools.lru_cache(maxsize=2)(functools.partial(_goldens, golden_dir))
     missing: dict[str, None] = {}
     made = [fact for fact in merged.facts if fact.verb == Verb.RUN.value and _is_image(fact)]
     groups: dict[tuple[str, str], list[Taken]] = {}
@@ -133,12 +143,18 @@ def gallery(merged: Merged, golden_dir: Path, *, whole: bool = False) -> Gallery
                 f"that is not in {golden_dir / subject} as it is now"
             ] = None
             continue
-        frame = _frame(subject, golden, facts, merged, store, missing)
+        each = whole or len(made) <= _EACH_MAX
+        frame = _frame(subject, golden, facts, merged, store, missing, each=each)
         frames += [frame] if frame.looks else []
-    encoded, edge_px = store.encoded(whole=whole)
+    encoded, edge_px, lossy = store.encoded(whole=whole)
     return Gallery(
-        frames=tuple(frames), images=encoded, missing=tuple(missing), edge_px=edge_px
-    )  # fmt: skip
+        frames=tuple(frames),
+        images=encoded,
+        missing=tuple(missing),
+        edge_px=edge_px,
+        lossy=lossy,
+        left_out=sum(look.image is None for frame in frames for look in frame.looks),
+    )
 
 
 def _is_image(fact: Taken) -> bool:
@@ -176,6 +192,8 @@ def _frame(
     merged: Merged,
     store: "_Store",
     missing: dict[str, None],
+    *,
+    each: bool,
 ) -> Frame:
     span = golden.output_range
     looks: dict[tuple[str, str], tuple[Pixels, list[str]]] = {}
@@ -195,9 +213,15 @@ def _frame(
             continue
         key = (fact.variant, hashlib.sha256(pixels.tobytes()).hexdigest())
         looks.setdefault(key, (pixels, []))[1].append(target)
-    found = [
-        _look(variant, pixels, targets, golden, store)
+    made = [
+        (_look(variant, pixels, targets, golden), pixels)
         for (variant, _), (pixels, targets) in looks.items()
+    ]
+    made.sort(key=lambda one: one[0].psnr_db)
+    farthest = {look.variant: look for look, _ in reversed(made)}
+    found = [
+        _embedded(look, pixels, golden, store) if each or farthest[look.variant] is look else look
+        for look, pixels in made
     ]
     return Frame(
         subject=subject,
@@ -206,55 +230,67 @@ def _frame(
         degraded=store.add(_eight_bits(golden.inputs.single, images.UNIT_RANGE)),
         fp32=store.add(_eight_bits(golden.fp32_output, span)),
         sharp=None if golden.target is None else store.add(_eight_bits(golden.target, span)),
-        looks=tuple(sorted(found, key=lambda look: look.psnr_db)),
+        looks=tuple(found),
         of_fp32=golden.of_fp32,
     )
 
 
-def _look(
-    variant: str, pixels: Pixels, targets: Sequence[str], golden: Golden, store: "_Store"
-) -> Look:
-    span, reference = golden.output_range, golden.fp32_output
-    match = fidelity.compare(pixels, reference, output_range=span)
-    target, sharp = golden.target, None
-    if target is not None:
-        sharp = fidelity.compare(pixels, target, output_range=span)
-    got, wanted = fidelity.on_display(pixels, reference, span)
-    error = np.abs(got - wanted).max(axis=3)[0] / ERROR_WHITE
+def _look(variant: str, pixels: Pixels, targets: Sequence[str], golden: Golden) -> Look:
+    """Return the numbers of an output; its image is not embedded yet."""
+    span, target = golden.output_range, golden.target
+    match = fidelity.compare(pixels, golden.fp32_output, output_range=span)
+    sharp = None if target is None else fidelity.compare(pixels, target, output_range=span)
     height, width = pixels.shape[1:3]
     left, top = match.worst_tile_px
     tile = fidelity.TILE_PX
     return Look(
         variant=variant,
         targets=tuple(targets),
-        image=store.add(_eight_bits(pixels, span)),
-        error=store.add(np.round(np.clip(error, 0.0, 1.0) * 255).astype(np.uint8)),
+        image=None,
+        error=None,
         psnr_db=match.psnr_db,
         worst_tile=(
             left / width, top / height,
             min(tile, width - left) / width, min(tile, height - top) / height,
         ),
-        figures=tuple(_figures(pixels, reference, span, match)),
-        to_sharp=() if target is None or sharp is None else tuple(
-            _figures(pixels, target, span, sharp)
-        ),
-        sharp_db=sharp.psnr_db if sharp is not None else None,
+        figures=_figures(match),
+        to_sharp=() if sharp is None else _figures(sharp),
+        sharp_db=None if sharp is None else sharp.psnr_db,
     )  # fmt: skip
 
 
-def _figures(
-    pixels: Pixels, reference: Pixels, span: tuple[float, float], match: Fidelity
-) -> Iterator[tuple[str, str]]:
-    """Yield PSNR, relative L2, the worst tile's PSNR, and SSIM where it can be had here."""
-    yield "PSNR", f"{match.psnr_db:.2f} dB"
-    yield "relative L2", f"{match.relative_l2:.3g}"
+def _embedded(look: Look, pixels: Pixels, golden: Golden, store: "_Store") -> Look:
+    """Return an output with its image and error map, and the SSIM that takes longest to know."""
+    span, target = golden.output_range, golden.target
+    got, wanted = fidelity.on_display(pixels, golden.fp32_output, span)
+    error = np.abs(got - wanted).max(axis=3)[0] / ERROR_WHITE
+    levels = np.round(np.clip(error, 0.0, 1.0) * 255).astype(np.uint8)
+    to_sharp = () if target is None else _ssim(*fidelity.on_display(pixels, target, span))
+    return replace(
+        look,
+        image=store.add(_eight_bits(pixels, span)),
+        error=store.add(levels),
+        figures=(*look.figures, *_ssim(got, wanted)),
+        to_sharp=(*look.to_sharp, *to_sharp),
+    )
+
+
+def _figures(match: Fidelity) -> tuple[tuple[str, str], ...]:
+    """Return PSNR, relative L2 and the worst tile's PSNR."""
     edge = fidelity.TILE_PX
-    yield f"worst {edge} x {edge} tile", f"{match.worst_tile_psnr_db:.2f} dB"
-    got, wanted = fidelity.on_display(pixels, reference, span)
+    return (
+        ("PSNR", f"{match.psnr_db:.2f} dB"),
+        ("relative L2", f"{match.relative_l2:.3g}"),
+        (f"worst {edge} x {edge} tile", f"{match.worst_tile_psnr_db:.2f} dB"),
+    )
+
+
+def _ssim(got: Values, wanted: Values) -> tuple[tuple[str, str], ...]:
+    """Return SSIM where it can be had here."""
     try:
-        yield "SSIM", f"{measures.ssim(got[0], wanted[0]):.4f}"
+        return (("SSIM", f"{measures.ssim(got[0], wanted[0]):.4f}"),)
     except (StackMissing, ModelError):
-        return
+        return ()
 
 
 def _eight_bits(pixels: Pixels, span: tuple[float, float]) -> np.ndarray:
@@ -280,24 +316,39 @@ class _Store:
             self.arrays.append(array)
         return self.numbers[key]
 
-    def encoded(self, *, whole: bool) -> tuple[tuple[str, ...], int | None]:
-        """Return the images as `data:` addresses, and the edge to which they were scaled."""
+    def encoded(self, *, whole: bool) -> tuple[tuple[str, ...], int | None, bool]:
+        """Return the images as `data:` addresses, the edge to which they are scaled, and losses.
+
+        Where they are too large they are stored with losses first, and scaled down if need be.
+        """
         largest = max((max(array.shape[:2]) for array in self.arrays), default=0)
-        edge_px = largest if whole else min(_EDGE_PX, largest)
-        while True:
-            found = tuple(_address(array, edge_px) for array in self.arrays)
-            if whole or sum(map(len, found)) <= _IMAGES_BYTES or edge_px <= _EDGE_LEAST_PX:
-                return found, edge_px if edge_px < largest else None
-            edge_px = max(edge_px // 2, _EDGE_LEAST_PX)
+        edge_px, quality = largest if whole else min(_EDGE_PX, largest), _LOSSLESS
+        while not whole and edge_px > _EDGE_LEAST_PX:
+            if self._guess(edge_px, quality) <= _IMAGES_BYTES:
+                break
+            edge_px = edge_px if quality is _LOSSLESS else max(edge_px * 3 // 4, _EDGE_LEAST_PX)
+            quality = _QUALITY
+        found = tuple(_address(array, edge_px, quality) for array in self.arrays)
+        return found, edge_px if edge_px < largest else None, quality is not _LOSSLESS
+
+    def _guess(self, edge_px: int, quality: int | None) -> float:
+        """Return about how many bytes the images would take, from some of them."""
+        some = self.arrays[:: len(self.arrays) // _SAMPLED | 1]  # odd: images and maps alternate
+        sizes = [len(_address(array, edge_px, quality)) for array in some]
+        return statistics.fmean(sizes) * len(self.arrays) if sizes else 0.0
 
 
-def _address(array: np.ndarray, edge_px: int) -> str:
-    """Return an image as an address that holds it, scaled so that no edge is longer."""
+def _address(array: np.ndarray, edge_px: int, quality: int | None) -> str:
+    """Return an image as an address that holds it, scaled so that no edge is longer.
+
+    Args:
+        array: Levels, uint8 [H, W] or [H, W, C].
+        edge_px: Longest edge.
+        quality: Of WebP, 0 to 100; None for no losses.
+    """
     image = Image.fromarray(array[..., 0] if array.shape[2:] == (1,) else array)
-    scaled = max(image.size) > edge_px
     image.thumbnail((edge_px, edge_px), Image.Resampling.LANCZOS)
     data = io.BytesIO()
-    lossless = not (scaled and edge_px <= _LOSSY_FROM_PX)
-    quality = 20 if lossless else 70  # how hard to try, where nothing may be lost
-    image.convert("RGB").save(data, "WEBP", lossless=lossless, quality=quality, method=0)
+    kept = {"lossless": True, "quality": 20} if quality is None else {"quality": quality}
+    image.convert("RGB").save(data, "WEBP", method=0, **kept)
     return "data:image/webp;base64," + base64.b64encode(data.getvalue()).decode()

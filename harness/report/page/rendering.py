@@ -1,6 +1,7 @@
 """The page itself: template, styles, script and data in one file under a strict policy."""
 
 import base64
+import gzip
 import hashlib
 import json
 import re
@@ -16,10 +17,12 @@ from markupsafe import Markup
 from harness import text
 from harness.errors import HarnessError
 from harness.history.entries import RunEntry
+from harness.keys import Key
 from harness.report.page import compression, data, story
 from harness.report.page.cells import Cell, Class, cells
 from harness.report.page.charts import Chart
 from harness.report.page.comparing import Comparison, Stack, compare, stacks
+from harness.report.page.gains import Gain, gains
 from harness.report.page.growths import growths
 from harness.report.page.merging import Merged, merge
 from harness.report.page.pictures import ERROR_WHITE, Gallery, gallery
@@ -27,12 +30,16 @@ from harness.report.page.placements import placements, spills
 from harness.report.page.planes import planes
 from harness.report.page.strips import Strip, strips
 from harness.report.page.timings import timings
-from harness.report.page.trends import given, trends
+from harness.report.page.trends import Trends, given, trends
 from harness.results import Results
 from harness.verdict import Outcome
 
 _CHANGES_SHOWN = 100
 """Most changed cells that the page lists above the matrix."""
+_PACKED_FROM = 1_000_000
+"""Characters from which a part of the page's data is packed."""
+_NEVER_PACKED = ("cells", "images")
+"""Parts that are read at once, or that packing makes no smaller."""
 
 
 def write(
@@ -110,7 +117,7 @@ def render(
         known_by=data.ground,
         gates=list(dict.fromkeys(record.verdict.gate for record in merged.records)),
         counts=_counts(merged),
-        failures=story.failures(merged),
+        failures=story.failures(merged, drawn.gains),
         drawn=drawn,
         trends=over_time,
         gallery=shown,
@@ -118,13 +125,10 @@ def render(
         styles=styles,
         scripts=scripts,
         policy=policy(styles=[styles], scripts=scripts),
-        data=Markup(
-            _json(
-                _given(found, merged, comparison, drawn, shown)
-                | ({"trends": given(over_time)} if over_time else {})
-            )
-        ),
-        images=Markup(_json([Markup(image) for image in shown.images])),
+        parts=[
+            _part(name, part)
+            for name, part in _given(found, merged, comparison, drawn, shown, over_time).items()
+        ],
     )  # fmt: skip
 
 
@@ -137,12 +141,14 @@ class _Drawn:
         growths: Latency against resolution.
         stacks: Placement strips.
         compression: What each variant saves, and what it costs.
+        gains: What a remedy for fallbacks can gain.
     """
 
     planes: tuple[Chart, ...]
     growths: tuple[Chart, ...]
     stacks: tuple[Stack, ...]
     compression: tuple[compression.Row, ...]
+    gains: Mapping[Key, Gain]
 
     @property
     def variants(self) -> tuple[str, ...]:
@@ -170,6 +176,7 @@ def _draw(
         growths=growths(merged, timed, placed, spills(merged.facts)),
         stacks=stacks(strips(placed, timed), comparison),
         compression=compression.rows(merged, timed, shown.frames, golden_dir),
+        gains=gains(timed, placed),
     )
 
 
@@ -179,17 +186,51 @@ def _given(
     comparison: Comparison | None,
     drawn: _Drawn,
     shown: Gallery,
+    over_time: Trends | None,
 ) -> dict[str, Any]:
-    """Return what the script of the page is given."""
+    """Return what the script of the page is given, in parts that it reads when it needs them."""
     cards = data.Cards(merged)
     before = comparison.by_number if comparison else {}
+    asked = [data.filtered(cell, before.get(at)) for at, cell in enumerate(found)]
+    opened = [cards.card(cell, before.get(at)) for at, cell in enumerate(found)]
     return {
-        "cells": [cards.card(cell, before.get(at)) for at, cell in enumerate(found)],
-        "provenances": cards.provenances,
-        "charts": [chart.option for chart in drawn.charts],
-        "strips": [data.drawing(strip) for strip in drawn.strips],
+        "cells": asked,
+        "cards": {"cards": opened, "provenances": cards.provenances},
+        "charts": [data.charted(chart) for chart in drawn.charts],
+        "strips": [
+            data.drawing(stack.name, said, strip)
+            for stack in drawn.stacks
+            for said, strip in stack.strips
+        ],
         "frames": [data.viewed(frame) for frame in shown.frames],
+        "images": [Markup(image) for image in shown.images],
+        **({"trends": given(over_time)} if over_time else {}),
     }
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Part:
+    """A part of what the script of the page is given, as it stands in a script element.
+
+    Attributes:
+        name: Its name.
+        type: `application/json`, or `application/gzip` where it is packed, in base64.
+        text: What the element holds.
+    """
+
+    name: str
+    type: str
+    text: Markup
+
+
+def _part(name: str, given: object) -> _Part:
+    """Return a part; a long one is packed, unless it is images, which are packed already."""
+    text = _json(given)
+    if len(text) < _PACKED_FROM or name in _NEVER_PACKED:
+        return _Part(name=name, type="application/json", text=Markup(text))
+    packed = gzip.compress(text.encode(), mtime=0)
+    held = Markup(base64.b64encode(packed).decode())
+    return _Part(name=name, type="application/gzip", text=held)
 
 
 def _classes(found: Sequence[Cell], comparison: Comparison | None) -> list[Class]:
@@ -269,8 +310,8 @@ def _counts(merged: Merged) -> dict[str, int]:
 
 def _matrix(
     found: Sequence[Cell], merged: Merged, comparison: Comparison | None
-) -> list[tuple[str, str, list[tuple[int, Cell] | str]]]:
-    """Return rows of name, resolution and, for each phone, a numbered cell or why there is none.
+) -> dict[str, list[tuple[str, str, list[tuple[int, Cell] | str]]]]:
+    """Return by subject rows of name, resolution and, for each phone, a cell or why there is none.
 
     Rows in which a cell changed come first, what is worse before the rest.
     """
@@ -279,15 +320,12 @@ def _matrix(
     at = {(c.name, c.about.resolution, c.target): (i, c) for i, c in enumerate(found)}
     news = comparison.news if comparison else ()
     changed = [one.now for one in news if one.now]
-    rows = dict.fromkeys((cell.name, cell.about.resolution) for cell in (*changed, *found))
-    return [
-        (
-            name,
-            resolution,
-            [
-                at.get((name, resolution, target), withheld.get((name, target), ""))
-                for target in targets
-            ],
-        )
-        for name, resolution in rows
-    ]
+    rows = {(cell.name, cell.about.resolution): cell.about.subject for cell in (*changed, *found)}
+    blocks: dict[str, list[tuple[str, str, list[tuple[int, Cell] | str]]]] = {}
+    for (name, resolution), subject in rows.items():
+        row = [
+            at.get((name, resolution, target), withheld.get((name, target), ""))
+            for target in targets
+        ]
+        blocks.setdefault(subject, []).append((name, resolution, row))
+    return blocks

@@ -2,16 +2,18 @@
 
 import shlex
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.evidence import Evidence
-from harness.report.page.cells import Cell, Class
+from harness.keys import Key
+from harness.report.page.cells import Cell, Class, names
 from harness.report.page.comparing import Comparison, Turn
+from harness.report.page.gains import Gain
 from harness.report.page.merging import Merged
 from harness.results import Record, Run
 from harness.text import counted
-from harness.verdict import Outcome
+from harness.verdict import FALLBACK, Outcome
 
 _GRAVEST = (
     Class.RESIDENT_BUT_WRONG, Class.WRONG, Class.FALLBACK, Class.SLOW, Class.COSTLY,
@@ -149,12 +151,14 @@ class Reason:
         compared: Value and limit.
         cause: The cause, or ''.
         remedy: What is known to help, or ''.
+        gain: What the remedy is estimated to gain at most, or ''.
         places: Phone, resolution and frame of each ruling.
     """
 
     compared: str
     cause: str
     remedy: str
+    gain: str
     places: tuple[str, ...]
 
 
@@ -177,30 +181,49 @@ class Failure:
     command: str
 
 
-def failures(merged: Merged) -> tuple[Failure, ...]:
-    """Return what fails, one entry for each variant and gate."""
+def failures(merged: Merged, gains: Mapping[Key, Gain]) -> tuple[Failure, ...]:
+    """Return what fails, one entry for each variant and gate.
+
+    Args:
+        merged: What the runs know.
+        gains: What a remedy for fallbacks can gain, by what it is about.
+    """
     groups: dict[tuple[str, str], list[Record]] = {}
     for record in merged.records:
         if record.verdict.outcome is Outcome.FAIL:
             name = ".".join(filter(None, (record.subject, record.variant))) or "tests"
             groups.setdefault((name, record.verdict.gate), []).append(record)
-    return tuple(_failure(name, gate, found, merged) for (name, gate), found in groups.items())
+    return tuple(
+        _failure(name, gate, found, merged, gains) for (name, gate), found in groups.items()
+    )
 
 
-def _failure(name: str, gate: str, found: Sequence[Record], merged: Merged) -> Failure:
+def _failure(
+    name: str, gate: str, found: Sequence[Record], merged: Merged, gains: Mapping[Key, Gain]
+) -> Failure:
     reasons: dict[tuple[str, str, str], dict[str, None]] = {}
+    best: dict[tuple[str, str, str], Gain] = {}
     for record in found:
         verdict = record.verdict
         key = (verdict.compared or verdict.metric, verdict.cause, verdict.remedy)
         place = " ".join(filter(None, (_target(record), record.resolution, record.frame)))
         reasons.setdefault(key, {})[place] = None
+        gain = gains.get(names(record)) if gate == FALLBACK and verdict.remedy else None
+        if gain is not None and (key not in best or gain.share > best[key].share):
+            best[key] = gain
     return Failure(
         name=name,
         gate=gate,
         targets=tuple(dict.fromkeys(map(_target, found))),
         reasons=tuple(
-            Reason(compared=compared, cause=cause, remedy=remedy, places=tuple(places))
-            for (compared, cause, remedy), places in reasons.items()
+            Reason(
+                compared=key[0],
+                cause=key[1],
+                remedy=key[2],
+                gain=str(best.get(key, "")),
+                places=tuple(places),
+            )
+            for key, places in reasons.items()
         ),
         command=command(found[0].test, _target(found[0]), merged.run_of[found[0].test]),
     )

@@ -11,7 +11,7 @@ from harness.report.page.timings import Timing
 
 _LEAST_PX, _SHARED_PX, _HEIGHT_PX, _GAP_PX = 13.0, 700.0, 34.0, 7.0
 """Width that every block has, width that all share by their time, height, room at a hand-over."""
-_CROSSINGS = "crossings between partitions"
+CROSSINGS = "crossings between partitions"
 """Label of the hand-overs among `Estimate.shares`."""
 _OPS = re.compile(r"#(\d+)(?:-(\d+))?$")
 """The end of a label of `Estimate.shares`, such as `CONV_2D+PRELU #0-1`."""
@@ -117,7 +117,7 @@ def _strip(
     times = times_of(len(nodes), shares)
     marks = marks_of(nodes)
     changes = sum(a.unit != b.unit for a, b in itertools.pairwise(nodes))
-    gap = _GAP_PX + (shares.get(_CROSSINGS, 0.0) * _SHARED_PX / changes if changes and times else 0)
+    gap = _GAP_PX + (shares.get(CROSSINGS, 0.0) * _SHARED_PX / changes if changes and times else 0)
     blocks: list[Block] = []
     crossings: list[float] = []
     x_px = 0.0

@@ -1,7 +1,12 @@
 """Runs as the tests of the page need them: records, facts and plans without a phone."""
 
+import base64
+import gzip
+import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from harness import schema
 from harness.cases import Withheld
@@ -93,6 +98,16 @@ def run(
         done=(),
         end=End(time_utc=time_utc, exit_code=0) if ended else None,
     )
+
+
+def part(page: str, name: str) -> Any:
+    """Return a part of what the script of a page is given."""
+    held = re.search(rf'<script type="([^"]*)" id="data-{name}">(.*?)</script>', page)
+    assert held is not None
+    text = held[2]
+    if held[1] == "application/gzip":
+        text = gzip.decompress(base64.b64decode(text)).decode()
+    return json.loads(text)
 
 
 def cells_of(*runs: Results) -> tuple[Cell, ...]:

@@ -1,13 +1,18 @@
 """Tests of what the page says first."""
 
 import shlex
+from dataclasses import replace
 
 from harness.evidence import Evidence
+from harness.placement import NodePlacement
 from harness.report.page import story
+from harness.report.page.gains import gains
 from harness.report.page.merging import merge
+from harness.report.page.placements import placements
+from harness.report.page.timings import timings
 from harness.results import Record
 from harness.verdict import FALLBACK, FIDELITY, LATENCY, Outcome
-from tests.unit.report.pages import cells_of, record, run
+from tests.unit.report.pages import cells_of, estimate, placement, record, run
 
 
 def _says(*records: Record) -> str:
@@ -93,7 +98,7 @@ def test_the_command_keeps_what_changes_the_finding_and_quotes_the_rest() -> Non
 def test_a_cause_that_holds_on_several_phones_is_said_once() -> None:
     records = [record(FALLBACK, Outcome.FAIL, device=d, cause="refused") for d in "ab"]
 
-    (failure,) = story.failures(merge([run(*records)]))
+    (failure,) = story.failures(merge([run(*records)]), {})
 
     (reason,) = failure.reasons
     assert reason.places == ("a:nnapi 256x256", "b:nnapi 256x256")
@@ -105,3 +110,31 @@ def test_a_command_that_repeats_a_test_keeps_the_lab_and_what_the_change_is_judg
     typed = ("pytest", "--device=pixel4", "--harness-against", "HEAD", "--lab=adb:h:1", "-q")
 
     assert list(story.kept(typed)) == ["--harness-against", "HEAD", "--lab=adb:h:1"]
+
+
+def _gained(shares: dict[str, float], *, gate: str = FALLBACK) -> str:
+    """Return the gain that the failure of op 1 of 3 tells."""
+    ruled = record(gate, Outcome.FAIL)
+    ruled = replace(ruled, verdict=replace(ruled.verdict, remedy="CONV_2D is accepted here"))
+    nodes = [
+        NodePlacement(index=i, op="X", unit=unit) for i, unit in enumerate(("dsp", "cpu", "dsp"))
+    ]
+    facts = [
+        estimate("pixel4", "int8_ptq", "256x256", 10.0, shares),
+        placement("pixel4", "int8_ptq", "256x256", nodes),
+    ]
+    merged = merge([run(ruled, facts=facts)])
+    found = gains(timings(merged.facts), placements(merged.facts))
+    (failure,) = story.failures(merged, found)
+    return failure.reasons[0].gain
+
+
+def test_a_remedy_for_a_fallback_says_what_it_can_gain_at_most() -> None:
+    shares = {"X #0": 0.3, "X #1": 0.4, "X #2": 0.2, "crossings between partitions": 0.1}
+
+    assert _gained(shares).startswith("Estimated gain: at most 5 of the estimated 10 ms (50%)")
+
+
+def test_no_gain_is_told_where_ops_have_no_known_time_or_the_remedy_is_for_another_gate() -> None:
+    assert _gained({}) == ""
+    assert _gained({"X #1": 0.4}, gate=LATENCY) == ""

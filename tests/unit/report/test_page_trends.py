@@ -1,7 +1,5 @@
 """Tests of the page's history: sparklines of what a run found, and what changed when."""
 
-import json
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +15,7 @@ from harness.report.page.trends import Trends, trends
 from harness.results import Results
 from harness.verdict import LATENCY, Outcome
 from tests import large_runs, tiny
-from tests.unit.report.pages import record, run
+from tests.unit.report.pages import part, record, run
 
 
 def _shown(ms: float = 12.0) -> Results:
@@ -79,9 +77,7 @@ def test_what_the_run_did_not_find_or_the_history_never_saw_is_not_drawn() -> No
 def test_the_page_holds_the_numbers_of_each_sparkline_and_the_causes_as_text() -> None:
     page = rendering.render([_shown()], past=_past([10.0, 12.0]))
 
-    held = re.search(r'id="data">(.*?)</script>', page)
-    assert held is not None
-    data = json.loads(held[1])["trends"]
+    data = part(page, "trends")
     assert data["series"][0]["values"] == [10.0, 12.0, 12.0]
     assert data["runs"][1] == ["2026-01-02T00:00", "night2", "c2"]
     section = page[page.index('id="history"') : page.index('id="untested"')]

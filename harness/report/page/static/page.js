@@ -1,7 +1,26 @@
 "use strict";
-// All functions of the page. What it shows comes from the element #data and is set as text only.
+// All functions of the page. What it shows comes from the elements #data-NAME and is set as text only.
 (() => {
-  const data = JSON.parse(document.getElementById("data").textContent);
+  // The parts of the data, each read when something needs it; a long one is packed.
+  const data = {};
+  const unpacking = {};
+  const unpack = async element => {
+    const packed = atob(element.textContent);
+    const bytes = new Uint8Array(packed.length);
+    for (let at = 0; at < packed.length; at++) bytes[at] = packed.charCodeAt(at);
+    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+    return JSON.parse(await new Response(stream).text());
+  };
+  const need = (name, then) => {
+    if (name in data) return then();
+    const element = document.getElementById("data-" + name);
+    if (element.type === "application/json") {
+      data[name] = JSON.parse(element.textContent);
+      return then();
+    }
+    unpacking[name] ??= unpack(element);
+    unpacking[name].then(value => { data[name] = value; then(); });
+  };
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
   const make = (tag, text, style) => {
     const element = document.createElement(tag);
@@ -16,7 +35,7 @@
   const provenance = (number, test) => {
     const details = make("details");
     const list = make("dl", "", "provenance");
-    for (const [name, value] of [["test", test], ...data.provenances[number]]) list.append(make("dt", name), make("dd", value));
+    for (const [name, value] of [["test", test], ...data.cards.provenances[number]]) list.append(make("dt", name), make("dd", value));
     details.append(make("summary", "How it is known"), list);
     return details;
   };
@@ -33,7 +52,7 @@
     return block;
   };
   const open = number => {
-    const cell = data.cells[number];
+    const cell = data.cards.cards[number];
     const title = make("h2", cell.title);
     title.id = "card-title";
     const kind = make("p", "", "legend");
@@ -54,34 +73,44 @@
     dialog.scrollTop = 0;
   };
   const buttons = all("button.cell");
-  buttons.forEach(button => button.addEventListener("click", () => open(Number(button.dataset.cell))));
+  buttons.forEach(button => button.addEventListener("click", () => need("cards", () => open(Number(button.dataset.cell)))));
   dialog.addEventListener("click", event => { if (event.target === dialog) dialog.close(); });
 
   // The filter.
   const form = document.querySelector(".filter");
   const shown = document.getElementById("shown");
-  const rows = all(".matrix tbody tr").map(row => [row, all("button.cell", row)]);
+  need("cells", () => {});
+  const blocks = all(".block").map(block => [block,
+    all("tbody tr", block).map(row => [row, all("button.cell", row)])]);
   const matches = (cell, want) => {
     const [outcome, evidence] = want.gate ? cell.gates[want.gate] || ["", ""] : [cell.outcome, cell.evidence];
     return (!want.target || cell.target === want.target) && (!want.outcome || outcome === want.outcome)
       && (!want.turn || cell.turn === want.turn) && (!want.evidence || evidence === want.evidence) && (!want.gate || outcome !== "");
   };
+  let target = "";
   const filter = () => {
     const want = Object.fromEntries(new FormData(form));
     let count = 0;
-    for (const [row, cells] of rows) {
-      let here = 0;
-      for (const button of cells) {
-        const fits = matches(data.cells[button.dataset.cell], want);
-        button.classList.toggle("out", !fits);
-        here += fits;
+    for (const [block, rows] of blocks) {
+      const before = count;
+      for (const [row, cells] of rows) {
+        let here = 0;
+        for (const button of cells) {
+          const fits = matches(data.cells[button.dataset.cell], want);
+          if (button.classList.contains("out") === fits) button.classList.toggle("out", !fits);
+          here += fits;
+        }
+        row.hidden = !here;
+        count += here;
       }
-      row.hidden = !here;
-      count += here;
+      block.hidden = count === before;
     }
-    for (const one of all("[data-target]")) one.hidden = want.target !== "" && one.dataset.target !== want.target;
-    for (const one of all("[data-targets]"))
-      one.hidden = want.target !== "" && !one.dataset.targets.split(" ").includes(want.target);
+    if (want.target !== target) {
+      target = want.target;
+      for (const one of all("[data-target]")) one.hidden = target !== "" && one.dataset.target !== target;
+      for (const one of all("[data-targets]"))
+        one.hidden = target !== "" && !one.dataset.targets.split(" ").includes(target);
+    }
     shown.textContent = count + " of " + data.cells.length + (data.cells.length === 1 ? " cell" : " cells");
   };
   form.addEventListener("change", filter);
@@ -106,7 +135,7 @@
     chart.setOption(colours(option));
     new ResizeObserver(() => chart.resize()).observe(place);
   };
-  const drawChart = place => drawOption(place, data.charts[place.dataset.chart]);
+  const drawChart = place => drawOption(place, data.charts[place.dataset.chart].option);
 
   // The history: a sparkline and a table for each number, made when they are asked for.
   const drawTrend = place => {
@@ -128,24 +157,43 @@
     }
     return made;
   };
+  const table = (title, head, rows) => {
+    const box = make("div", "", "scroll");
+    Object.assign(box, { tabIndex: 0, ariaLabel: "Table: " + title });
+    box.setAttribute("role", "region");
+    const [made, top, body] = [make("table"), make("thead"), make("tbody")];
+    top.append(row("th", head));
+    body.append(...rows.map(cells => row("td", cells)));
+    made.append(top, body);
+    box.append(made);
+    return box;
+  };
+  // The tables of charts and strips, made when they are opened.
+  const fillRows = details => {
+    if (details.querySelector("table")) return;
+    const [part, ...numbers] = details.dataset.rows.split(" ");
+    for (const number of numbers) {
+      for (const one of data[part][number].tables) {
+        const box = make("div");
+        if (one.target) box.dataset.target = one.target;
+        box.hidden = target !== "" && one.target !== "" && one.target !== target;
+        if (numbers.length > 1) box.append(make("h4", one.heading));
+        box.append(table(one.title, one.head, one.rows));
+        details.append(box);
+      }
+    }
+  };
   const fillPoints = details => {
     if (details.querySelector("table")) return;
     const one = data.trends.series[details.dataset.points];
-    const box = make("div", "", "scroll");
-    Object.assign(box, { tabIndex: 0, ariaLabel: "Table: " + one.title });
-    box.setAttribute("role", "region");
-    const [table, head, rows] = [make("table"), make("thead"), make("tbody")];
-    head.append(row("th", ["run", "value", "interval", "verdict", "change", "commit"]));
-    rows.append(...one.runs.map((number, at) => {
+    const rows = one.runs.map((number, at) => {
       const [time, , commit] = data.trends.runs[number];
       const ends = one.ends && one.ends[at];
       const turning = one.turnings.findIndex(turn => turn[0] === at) + 1;
-      return row("td", [time, String(one.values[at]), ends ? ends.join(" to ") : "", one.outcomes[at],
-        turning ? String(turning) : "", commit.slice(0, 12)]);
-    }));
-    table.append(head, rows);
-    box.append(table);
-    details.append(box);
+      return [time, String(one.values[at]), ends ? ends.join(" to ") : "", one.outcomes[at],
+        turning ? String(turning) : "", commit.slice(0, 12)];
+    });
+    details.append(table(one.title, ["run", "value", "interval", "verdict", "change", "commit"], rows));
   };
   const fillOthers = details => {
     const place = details.querySelector(".charts");
@@ -156,21 +204,22 @@
       figure.dataset.target = one.target;
       const spark = make("div", "", "spark");
       spark.dataset.trend = number;
-      const table = make("details");
-      table.dataset.points = number;
-      table.append(make("summary", "The same as a table"));
+      const points = make("details");
+      points.dataset.points = number;
+      points.append(make("summary", "The same as a table"));
       const marks = make("ol", "", "marks");
       marks.append(...one.turnings.map(([, says, worse]) => make("li", says, worse ? "worse" : "")));
-      figure.append(make("figcaption", one.title), spark, ...(one.turnings.length ? [marks] : []), table);
+      figure.append(make("figcaption", one.title), spark, ...(one.turnings.length ? [marks] : []), points);
+      figure.hidden = target !== "" && one.target !== target;
       place.append(figure);
       watcher.observe(spark);
     }
-    filter();
   };
   document.addEventListener("toggle", event => {
     const details = event.target;
-    if (details.dataset.points) fillPoints(details);
-    if (details.dataset.others) fillOthers(details);
+    if (details.dataset.rows) need(details.dataset.rows.split(" ")[0], () => fillRows(details));
+    if (details.dataset.points) need("trends", () => fillPoints(details));
+    if (details.dataset.others) need("trends", () => fillOthers(details));
   }, true);
   const svg = (tag, attributes) => {
     const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
@@ -181,7 +230,7 @@
     drawn.set(place, null);
     const strip = data.strips[place.dataset.strip];
     const says = place.closest(".strip").querySelector(".says");
-    const root = svg("svg", { width: strip.width, height: strip.height, role: "group", "aria-label": strip.says });
+    const root = svg("svg", { width: strip.width, height: strip.height, viewBox: `0 0 ${strip.width} ${strip.height}`, role: "group", "aria-label": strip.says });
     for (const x of strip.crossings)
       root.append(svg("line", { class: "crossing", x1: x, x2: x, y1: 0, y2: strip.height }));
     for (const [x, width, letter, style, fallback, text] of strip.blocks) {
@@ -200,11 +249,6 @@
     place.append(root);
   };
   // The viewer of a frame: two images over each other, and what lies between them in numbers.
-  let addresses = null;
-  const image = number => {
-    addresses ??= JSON.parse(document.getElementById("images").textContent);
-    return addresses[number];
-  };
   const pick = (label, options, chosen) => {
     const box = make("label", label);
     const select = make("select");
@@ -260,7 +304,7 @@
       const one = frame.looks[look.value];
       [left, right].forEach((select, side) => {
         const number = { ...frame, ...{ image: one.image, error: one.error } }[select.value];
-        images[side].src = image(number);
+        images[side].src = data.images[number];
         images[side].alt = select.selectedOptions[0].text + ", " + frame.title;
       });
       const [x, y, width, height] = one.tile.map(share => share * 100 + "%");
@@ -289,25 +333,29 @@
     cut(50);
     show();
   };
+  const kinds = [["frame", drawFrame], ["chart", drawChart], ["trend", drawTrend], ["strip", drawStrip]];
   const draw = place => {
     if (drawn.has(place)) return;
-    if (place.dataset.frame) drawFrame(place);
-    else if (place.dataset.chart) drawChart(place);
-    else if (place.dataset.trend) drawTrend(place);
-    else drawStrip(place);
+    const [kind, made] = kinds.find(([name]) => name in place.dataset);
+    const ready = () => drawn.has(place) || made(place);
+    need(kind + "s", kind === "frame" ? () => need("images", ready) : ready);
   };
   const places = all("[data-chart], [data-strip], [data-frame], [data-trend]");
   const watcher = new IntersectionObserver(
     seen => seen.forEach(one => { if (one.isIntersecting) draw(one.target); }), { rootMargin: "600px" });
   places.forEach(place => watcher.observe(place));
   addEventListener("beforeprint", () => places.forEach(draw));
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
-    for (const [place, chart] of drawn) {
+  // Charts have the colours of the theme, and paper is light.
+  const redraw = () => {
+    for (const [place, chart] of [...drawn]) {  // a copy: drawing adds to it
       if (!chart) continue;
       chart.dispose();
       drawn.delete(place);
       draw(place);
     }
-  });
+  };
+  for (const query of ["(prefers-color-scheme: dark)", "print"]) matchMedia(query).addEventListener("change", redraw);
+  // What is packed is unpacked before anybody prints.
+  addEventListener("load", () => setTimeout(() => ["charts", "strips", "frames"].forEach(name => need(name, () => {})), 1000));
   document.documentElement.dataset.ready = "yes";
 })();
