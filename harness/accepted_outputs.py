@@ -119,10 +119,28 @@ def store(subject: Subject, entries: Sequence[tuple[AcceptedOutput, Sequence[Val
         added.append(replace(one, image_sha256=sha256_of(data)))
     new = {one.key for one in added}
     kept = [one for one in load(subject) if one.key not in new]
-    listed = sorted([*kept, *added], key=lambda one: one.key)
+    return _write(subject, [*kept, *added])
+
+
+def drop_expired(subject: Subject, *, today: str) -> None:
+    """Take outputs off whose last day is over, and images that no output is left of.
+
+    Raises:
+        ConfigError: the list is wrong.
+    """
+    before = load(subject)
+    kept = [one for one in before if one.until >= today]
+    if len(kept) < len(before):
+        _write(subject, kept)
+        for gone in {one.image_sha256 for one in before} - {one.image_sha256 for one in kept}:
+            _image(subject, gone).unlink(missing_ok=True)
+
+
+def _write(subject: Subject, outputs: Sequence[AcceptedOutput]) -> Path:
+    listed = tuple(sorted(outputs, key=lambda one: one.key))
     path = path_of(subject)
     path.write_text(
-        json.dumps(schema.dump(_File(outputs=tuple(listed))), indent=1) + "\n", encoding="utf-8"
+        json.dumps(schema.dump(_File(outputs=listed)), indent=1) + "\n", encoding="utf-8"
     )
     return path
 

@@ -83,6 +83,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="with --triage: let this deviation stay until --until; repeat it, or `all`",
     )
     parser.add_argument(
+        "--drop-expired", action="store_true", help="with --triage: take off what is over"
+    )
+    parser.add_argument(
         "--until", default="", metavar="DATE", help="last day of it, such as 2026-12-31"
     )
     parser.add_argument("--because", default="", help="why; kept with each baseline")
@@ -96,8 +99,8 @@ def run(options: argparse.Namespace) -> int:
     """Show what would change, ask, and write it."""
     if options.triage:
         return bless_triage.run(options)
-    if options.accept or options.until:
-        raise ConfigError("--accept and --until are for --triage")
+    if options.accept or options.until or options.drop_expired:
+        raise ConfigError("--accept, --until and --drop-expired are for --triage")
     console = shared.console()
     subject = shared.load_subject(options)
     hashes = {v.sha256: sha256_of(_bytes(v.path)) for v in subject.variants}

@@ -73,7 +73,12 @@ def run(options: argparse.Namespace) -> int:
     if asked:
         entries = [_entry(open_ones[one], found, subject, options) for one in sorted(asked)]
     _print(console, "Amiss and not accepted", map(str, open_ones.values()))
-    stand = list(states(found, subject, today=evidence.now_utc()[:10]))
+    today = evidence.now_utc()[:10]
+    if options.drop_expired:
+        accepted_outputs.drop_expired(subject, today=today)
+        kept = [one for one in baselines.load(subject) if not one.until or one.until >= today]
+        baselines.store(subject, kept)
+    stand = list(states(found, subject, today=today))
     _print(console, "Accepted until a day", (f"{state}: {line}" for state, line in stand))
     if asked:
         if not shared.confirmed(options.yes, f"the {text.counted(len(asked), 'deviation')}"):

@@ -80,6 +80,9 @@ def test_a_number_that_may_stay_passes_says_so_and_fails_again_when_its_day_is_o
     capsys.readouterr()
     assert _triage() == 1
     assert "  expired: int8_ptq on pixel4:nnapi" in capsys.readouterr().out
+    _triage("--drop-expired")
+    assert "Accepted until a day: 0" in capsys.readouterr().out
+    assert {one.until for one in baselines.load(subjects.load(folder))} == {""}
 
 
 def test_an_output_that_may_stay_takes_the_goldens_place_where_that_fails(

@@ -68,6 +68,20 @@ def test_several_for_one_device_are_kept_in_16_bits(golden_dir) -> None:
     assert sorted(float(one.mean()) for one in kept) == pytest.approx([0.25, 0.75], abs=1e-4)
 
 
+def test_what_is_over_is_taken_off_with_its_image_and_what_is_not_stays(golden_dir) -> None:
+    subject = subjects.load(golden_dir / tiny.NAME)
+    shape = (1, tiny.SIZE_PX, tiny.SIZE_PX, 3)
+    for until, level in (("2026-06-30", 0.25), ("2026-07-31", 0.75)):
+        image = np.full(shape, level, np.float32)
+        accepted_outputs.store(subject, [(dataclasses.replace(LET, until=until), [image])])
+
+    accepted_outputs.drop_expired(subject, today="2026-07-01")
+
+    (kept,) = accepted_outputs.load(subject)
+    assert float(accepted_outputs.outputs_of(subject, kept)[0].mean()) == pytest.approx(0.75, 1e-3)
+    assert len(list((subject.references / "accepted").iterdir())) == 1
+
+
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
