@@ -81,7 +81,7 @@ def test_doctor_prints_the_table_and_keeps_it_with_the_phones_fingerprint(
     capsys: pytest.CaptureFixture[str],
 ):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(graphs, "cases", lambda: tuple(FEW[:2]))
+    monkeypatch.setattr(graphs, "probes", lambda: tuple(FEW[:2]))
     plugged.folder.switch(wrong_ops=("PAD",))
 
     with pytest.raises(SystemExit) as ended:

@@ -5,9 +5,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
 from harness import files, schema
+from harness.devices.benchmark import running
 from harness.devices.drivers.graphs import Probe
 from harness.devices.measured import Phone
 from harness.errors import DeviceError, MeasurementError
@@ -135,19 +134,11 @@ def _each(
         yield (
             probe,
             Found(
-                relative_l2=max(_distance(made.values[name], wanted[name]) for name in wanted),
+                relative_l2=_bounded(running.largest_distance(made.values, wanted)),
                 repeat_relative_l2=_bounded(made.repeat_relative_l2),
                 said=f"{', '.join(dict.fromkeys(left))} left to the CPU" if left else "",
             ),
         )
-
-
-def _distance(got: np.ndarray, wanted: np.ndarray) -> float:
-    if not np.isfinite(got).all():
-        return _NOT_FINITE
-    there = float(np.linalg.norm(wanted.astype(np.float64)))
-    apart = float(np.linalg.norm(got.astype(np.float64) - wanted.astype(np.float64)))
-    return min(apart / there, _NOT_FINITE) if there else (_NOT_FINITE if apart else 0.0)
 
 
 def _bounded(ratio: float | None) -> float | None:
