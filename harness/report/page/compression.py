@@ -105,7 +105,7 @@ def _shrunk(
     return Shrunk(
         size=size,
         psnr=f"{psnr[about]:.2f} dB" if about in psnr else "",
-        lost=f"{lost[about]:.2f} dB lost" if about in lost else "",
+        lost=f"{round(lost[about], 2) + 0.0:.2f} dB lost" if about in lost else "",
         latency=f"{timing.ms:.3g} ms {measure}{timing.evidence.value}",
     )
 

@@ -79,3 +79,12 @@ def test_what_frames_lose_is_their_mean_and_what_is_unknown_is_left_out(tmp_path
 
 def test_a_subject_of_one_variant_has_no_row(tmp_path: Path) -> None:
     assert _rows(run(facts=[estimate("a", "fp32", "256x256", 8.0)]), tmp_path) == ()
+
+
+def test_what_is_lost_less_than_it_can_be_told_has_no_sign(tmp_path: Path) -> None:
+    lost = record(FIDELITY, Outcome.PASS, metric="quality_drop_db", observed=-0.001)
+    facts = [estimate("pixel4", name, "256x256", 8.0) for name in ("fp32", "int8_ptq")]
+
+    (row,) = _rows(run(lost, facts=facts), tmp_path)
+
+    assert row.variants["int8_ptq"].lost == "0.00 dB lost"
