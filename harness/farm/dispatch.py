@@ -28,6 +28,8 @@ NIGHTLY, PULL_REQUEST = 0, 10
 """Priorities; the engine takes the higher first, and of equals the older."""
 _FAIR_EVERY = 5
 """Of a nightly run's questions each so many goes out with a pull request's priority."""
+_SEARCH_S = 1.0
+"""All that waits is searched so often for what is to be given up."""
 _WINDOW = 2
 """Questions that are out for each station: one is worked on, one waits at the station."""
 
@@ -111,6 +113,7 @@ class Dispatcher:
         self._done: deque[Fact] = deque()
         self._waiting: list[_Work] = []
         self._out: dict[str, _Work] = {}
+        self._searched_s = float("-inf")
         self._seen_s: dict[str, float] = {}
         self._met_s: defaultdict[str, dict[str, float]] = defaultdict(dict)
         self._fences: dict[str, int] = {}
@@ -155,15 +158,22 @@ class Dispatcher:
         if self._policy.budget_s is not None and now_s - self._start_s > self._policy.budget_s:
             self._stop()
             return []
-        for kind in {work.kind for work in self._waiting}:
+        for kind in self._seen_s:
             for station in fleet.of(kind):
                 self._seen_s[kind] = self._met_s[kind][station.name] = now_s
         free = {
             kind: _WINDOW * len(fleet.of(kind)) - out
-            for kind, out in self._counts({work.kind for work in self._waiting}).items()
+            for kind, out in self._counts(set(self._seen_s)).items()
         }
-        found, kept = [], []
-        for work in self._waiting:
+        look_at_all = now_s - self._searched_s >= _SEARCH_S
+        if look_at_all:
+            self._searched_s = now_s
+        found: list[Sending] = []
+        kept: list[_Work] = []
+        for index, work in enumerate(self._waiting):
+            if not look_at_all and max(free.values()) <= 0:
+                kept += self._waiting[index:]  # thousands wait: each is looked at now and then
+                break
             if self._is_given_up(work, fleet, now_s):
                 continue
             if free[work.kind] <= 0 or now_s < work.not_before_s:
