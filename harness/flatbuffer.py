@@ -104,7 +104,7 @@ def data_of(buffer: Any, file: memoryview) -> memoryview | None:
 @functools.lru_cache(maxsize=4)
 def _count(data: bytes) -> None:
     """Follow everything once, and raise when it is more than the file can honestly hold."""
-    budget = _Allowance(len(data))
+    budget = _Reading(len(data))
     pending = [schema.Model.GetRootAs(data, 0)]
     while pending:
         table = pending.pop()
@@ -129,7 +129,7 @@ def _count(data: bytes) -> None:
                 pending.append(found)
 
 
-class _Allowance:
+class _Reading:
     """What may still be read of one file."""
 
     def __init__(self, file_bytes: int) -> None:

@@ -21,8 +21,8 @@ _AGAIN_S = 24 * 3600.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Quarantined:
-    """One phone in quarantine.
+class Suspension:
+    """A phone's time in quarantine.
 
     Attributes:
         why: What was found.
@@ -45,7 +45,7 @@ class Quarantined:
 
 @dataclass(frozen=True, kw_only=True)
 class _Kept:
-    phones: Mapping[str, Quarantined] = field(default_factory=dict)
+    phones: Mapping[str, Suspension] = field(default_factory=dict)
 
 
 class Quarantine:
@@ -65,13 +65,13 @@ class Quarantine:
         kept = schema.load_json(_Kept, self._path) if self._path.exists() else _Kept()
         self._cases = dict(kept.phones)
 
-    def put(self, serial: str, why: str, *, now_s: float, by_hand: bool = False) -> Quarantined:
+    def put(self, serial: str, why: str, *, now_s: float, by_hand: bool = False) -> Suspension:
         """Put a phone in, or keep it longer; return its case."""
         with self._changing():
             case = self._cases[serial] = self._put(serial, why, now_s=now_s, by_hand=by_hand)
         return case
 
-    def _put(self, serial: str, why: str, *, now_s: float, by_hand: bool) -> Quarantined:
+    def _put(self, serial: str, why: str, *, now_s: float, by_hand: bool) -> Suspension:
         before = self._cases.get(serial)
         if before is not None and before.over_s is None and before.by_hand and not by_hand:
             return before  # a person's word stays
@@ -80,7 +80,7 @@ class Quarantine:
         )
         times = before.times + 1 if before is not None and again else 1
         wait_s = min(FIRST_S * 2 ** min(times - 1, 16), LONGEST_S) * self._scale
-        return Quarantined(
+        return Suspension(
             why=text.line(why, text.NAME),
             since_s=now_s,
             next_s=now_s + wait_s,
@@ -88,7 +88,7 @@ class Quarantine:
             by_hand=by_hand,
         )
 
-    def of(self, serial: str) -> Quarantined | None:
+    def of(self, serial: str) -> Suspension | None:
         """Return the case of a phone that is in now, or None."""
         case = self._cases.get(serial)
         return case if case is not None and case.over_s is None else None
@@ -116,7 +116,7 @@ class Quarantine:
             self._cases[serial] = self._seen(case, why, now_s)
         return self._cases[serial].over_s is not None
 
-    def _seen(self, case: Quarantined, why: str, now_s: float) -> Quarantined:
+    def _seen(self, case: Suspension, why: str, now_s: float) -> Suspension:
         if why:
             wait_s = min(FIRST_S * 2 ** min(case.times - 1, 16), LONGEST_S) * self._scale
             line = text.line(why, text.NAME)
@@ -135,7 +135,7 @@ class Quarantine:
             self._cases[serial] = replace(case, over_s=now_s)
         return True
 
-    def cases(self) -> dict[str, Quarantined]:
+    def cases(self) -> dict[str, Suspension]:
         """Return the phones that are in now, by serial."""
         return {serial: case for serial, case in self._cases.items() if case.over_s is None}
 

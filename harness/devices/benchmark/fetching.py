@@ -48,7 +48,7 @@ class Build:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
+class Fetched:
     """What came of one file: its hash, and whether it was known; or why it could not be had."""
 
     build: Build
@@ -93,7 +93,7 @@ def fetch(
     *,
     environ: Mapping[str, str] = os.environ,
     progress: Callable[[str], None] = lambda _: None,
-) -> list[Outcome]:
+) -> list[Fetched]:
     """Fetch files into a folder, and keep their hashes there.
 
     Raises:
@@ -113,23 +113,23 @@ def fetch(
     return outcomes
 
 
-def _fetch(build: Build, address: str, folder: Path, known: str) -> Outcome:
+def _fetch(build: Build, address: str, folder: Path, known: str) -> Fetched:
     try:
         data = web.get(address, types=_TYPES, at_most_bytes=_BYTES_MAX, timeout_s=_LIMIT_S)
     except NetworkError as error:
-        return Outcome(build=build, address=address, problem=str(error))
+        return Fetched(build=build, address=address, problem=str(error))
     sha256 = sha256_of(data)
     if known and sha256 != known:
         problem = (
             f"another build than before: sha256 {sha256[:12]}, {LOCK} has {known[:12]}; delete "
             "its line there to take it"
         )
-        return Outcome(build=build, address=address, problem=problem)
+        return Fetched(build=build, address=address, problem=problem)
     if data[:4] != b"\x7fELF":
-        return Outcome(build=build, address=address, problem="not a program for Android (no ELF)")
+        return Fetched(build=build, address=address, problem="not a program for Android (no ELF)")
     path = folder / build.file
     path.parent.mkdir(parents=True, exist_ok=True)
     files.write_whole(path, data)
     if build.tool:
         path.chmod(0o755)
-    return Outcome(build=build, address=address, sha256=sha256, known=bool(known))
+    return Fetched(build=build, address=address, sha256=sha256, known=bool(known))
