@@ -16,7 +16,7 @@ PLUGINS := $(addprefix pytest-,asyncio benchmark check clarity cov django env fo
 	httpserver instafail metadata mock order picked playwright randomly repeat rerunfailures \
 	socket split subtests sugar timeout xdist)
 
-.PHONY: gate gate-all test test-marked test-all check plugins bench plants soak fuzz chaos stacks docs release-check clean
+.PHONY: gate gate-all test test-marked test-all check plugins bench plants soak fuzz chaos stacks torch docs release-check clean
 
 gate: $(VENV)/gate.stamp          ## Run the main job: every gate on one device.
 	$(BIN)/pytest --device=$(DEVICE)
@@ -73,6 +73,15 @@ stacks: $(VENV)/all.stamp         ## Install every host stack this machine can r
 	apt-get install -y -qq --no-install-recommends chromium adb qemu-user gcc libc6-dev postgresql systemd
 	$(BIN)/harness doctor --install arm64
 	$(BIN)/harness doctor
+
+torch: .cache/torch/stamp         ## Make a venv with PyTorch for CPUs, where that is served, for tests that need one.
+
+.cache/torch/stamp:
+	python3 -m venv .cache/torch
+	.cache/torch/bin/pip install --quiet --disable-pip-version-check \
+	    torch==2.13.0+cpu litert-torch==0.10.0 onnx==1.23.2 keras==3.15.1 h5py \
+	    || { rm -rf .cache/torch; echo "PyTorch for CPUs is not served here: its tests are skipped"; exit 0; }
+	[ ! -d .cache/torch ] || touch $@
 
 $(VENV)/bin/python:
 	python3 -m venv $(VENV)

@@ -3,6 +3,7 @@
 import importlib
 import os
 import shutil
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -24,6 +25,18 @@ def package(name: str) -> ModuleType:
     except ModuleNotFoundError:
         installed(f"needs the Python package {name}")
         raise AssertionError("skipped or failed above") from None
+
+
+def torch_python() -> str:
+    """Return the Python that has PyTorch: $HARNESS_TORCH_PYTHON, or what `make torch` made.
+
+    CPU-only wheels are not served everywhere, so that a lack is no failure in CI either.
+    """
+    made = Path(__file__).parents[1] / ".cache" / "torch" / "bin" / "python"
+    path = os.environ.get("HARNESS_TORCH_PYTHON") or (str(made) if made.exists() else "")
+    if not path:
+        pytest.skip("needs PyTorch: `make torch`, or name a Python in HARNESS_TORCH_PYTHON")
+    return path
 
 
 def program(name: str) -> str:

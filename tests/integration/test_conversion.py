@@ -1,6 +1,5 @@
 """Make a subject of an ONNX network for real, and measure what the conversion costs."""
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -182,9 +181,7 @@ litert_torch.convert(last, (image.permute(0, 2, 3, 1),)).export("net.tflite")
 def test_a_torch_module_by_litert_torch_is_its_original(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    python = os.environ.get("HARNESS_TORCH_PYTHON")
-    if not python:
-        pytest.skip("HARNESS_TORCH_PYTHON names no Python with torch, litert-torch and onnx")
+    python = needs.torch_python()
     (tmp_path / "export.py").write_text(_TORCH)
     done = child.run(
         [python, "export.py"], stage="PyTorch", timeout_s=600.0, cwd=tmp_path,
