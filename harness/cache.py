@@ -31,6 +31,7 @@ ARRAYS = tuple[np.ndarray, ...]
 """Kind of a value of several arrays."""
 _DIGEST_BYTES = hashlib.sha256().digest_size
 _PACKAGE = Path(__file__).parent
+_misses: list[str] = []
 _MODULE = re.compile(r"\bharness((?:\.\w+)+)")
 _FROM = re.compile(r"^\s*from harness([\w.]*) import (?:\(([^)]*)\)|([^\n]*))", re.MULTILINE)
 
@@ -44,6 +45,11 @@ def root() -> Path:
     base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     folder = Path(named) if named else Path(base) / "pytest-device-harness"
     return folder if _why_not(folder) is None else _own_folder()
+
+
+def misses() -> int:
+    """Return how many values this process has computed because the cache did not have them."""
+    return len(_misses)
 
 
 def trouble() -> str:
@@ -98,6 +104,7 @@ def remember(folder: str, key: str, compute: Callable[[], T], *, kind: Any) -> T
     path = root() / folder / key[:2] / key
     value = read(path, kind)
     if value is None:
+        _misses.append(key)
         value = compute()
         data = _packed(value)
         write(path, hashlib.sha256(data).digest() + data)

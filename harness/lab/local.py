@@ -4,7 +4,6 @@ import contextlib
 import json
 import queue
 import threading
-import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 
@@ -18,9 +17,6 @@ from harness.worker import Worker
 
 _LIMIT_S = 1200.0
 """Longest that one emulated request is waited for; the stacks behind it have shorter limits."""
-_REMEMBERED_S = 0.05
-"""What takes longer was not in the cache, and the rest is worth processes of its own, which take
-0.5 s to start."""
 
 
 class LocalLab:
@@ -34,7 +30,6 @@ class LocalLab:
         phone_setup: PhoneSetup | None = None,
         parallel: bool = False,
         jobs: int = 1,
-        remembered_s: float = _REMEMBERED_S,
     ) -> None:
         """Describe the lab; devices are connected when they are first asked.
 
@@ -44,15 +39,12 @@ class LocalLab:
             phone_setup: How an attached phone is measured.
             parallel: Whether other processes of this run use the same phones.
             jobs: Cores that emulated requests are answered on, as many at one time.
-            remembered_s: An answer that took less was in the cache; as long as all are, no
-                process is started.
         """
         self._origin = origin
         self._serial = serial
         self._phone_setup = phone_setup or PhoneSetup()
         self._parallel = parallel
         self._jobs = jobs
-        self._remembered_s = remembered_s
         self._devices: dict[str, Device] = {}
         self._lost: dict[str, HarnessError] = {}
 
@@ -96,11 +88,9 @@ class LocalLab:
         """Yield a fact for each request, in the order in which they are answered."""
         emulated = deque(request for request in requests if self._is_emulated(request))
         with_phones = [request for request in requests if request not in set(emulated)]
-        took_s = 0.0
-        while emulated and (self._jobs < 2 or len(emulated) < 2 or took_s < self._remembered_s):
-            began_s = time.monotonic()
-            yield self._direct(emulated.popleft())
-            took_s = time.monotonic() - began_s
+        known = cache.misses()
+        while emulated and (self._jobs < 2 or len(emulated) < 2 or cache.misses() == known):
+            yield self._direct(emulated.popleft())  # what the cache has is worth no process
         if not emulated:
             yield from (self._direct(request) for request in with_phones)
             return

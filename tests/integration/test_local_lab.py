@@ -15,7 +15,6 @@ from harness.requests import Fact, Request, Verb
 from tests import models, phones
 
 SIZES = (Size(width_px=32, height_px=32), Size(width_px=48, height_px=32))
-NEVER_S, ALWAYS_S = 0.0, 1e9
 
 
 def _target() -> Target:
@@ -38,8 +37,8 @@ def _requests() -> list[Request]:
     return [*runs, *others]
 
 
-def _answers(folder: Path, *, jobs: int, remembered_s: float) -> dict[str, object]:
-    lab = LocalLab(origin=Origin.EMULATED, jobs=jobs, remembered_s=remembered_s)
+def _answers(jobs: int) -> dict[str, object]:
+    lab = LocalLab(origin=Origin.EMULATED, jobs=jobs)
     try:
         return {fact.request.key: _comparable(fact) for fact in lab.answer(_requests())}
     finally:
@@ -63,9 +62,9 @@ def test_requests_on_several_cores_are_answered_as_on_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answers = []
-    for jobs, remembered_s in ((1, ALWAYS_S), (2, NEVER_S), (3, NEVER_S)):
+    for jobs in (1, 2, 3):
         monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / str(jobs)))
-        answers.append(_answers(tmp_path, jobs=jobs, remembered_s=remembered_s))
+        answers.append(_answers(jobs))
         assert len(_started()) == (jobs if jobs > 1 else 0)
 
     assert len(answers[0]) == len(_requests())
@@ -76,9 +75,9 @@ def test_as_long_as_the_cache_answers_no_process_is_started(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HARNESS_CACHE", str(tmp_path))
-    first = _answers(tmp_path, jobs=1, remembered_s=ALWAYS_S)
+    first = _answers(1)
 
-    again = _answers(tmp_path, jobs=2, remembered_s=ALWAYS_S)
+    again = _answers(2)
 
     assert again == first
     assert not _started()
