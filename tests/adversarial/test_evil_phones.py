@@ -17,6 +17,8 @@ from harness.model import Model
 from tests import models, phones
 from tests.phones import QUICK, SIZE, Plugged
 
+pytestmark = pytest.mark.slow
+
 STAMP = "03-14 15:09:26.535  2718  2818 I "
 UNTIL_PRINTED_S = replace(QUICK, run_limit_s=15.0)
 

@@ -10,6 +10,8 @@ from harness import goldens, subjects
 from harness.subjects import Precision
 from tests import models, tiny
 
+pytestmark = pytest.mark.slow
+
 _TARGETS = ("--device=pixel4:cpu", "--device=pixel4:nnapi", "--device=pixel4:gpu",
             "--device=mate30pro", "--origin=emulated")  # fmt: skip
 
