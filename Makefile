@@ -31,7 +31,7 @@ test: $(VENV)/dev.stamp           ## Run the project's own tests that are quick 
 	$(TESTS) -m 'not ($(MARKED))'
 
 test-marked: $(VENV)/all.stamp    ## Run the others, on every stack that is installed.
-	$(TESTS) -m '$(MARKED)'
+	$(TESTS) --durations=25 -m '($(MARKED)) and not chaos'
 
 test-all: test test-marked        ## Run all of the project's own tests.
 
@@ -78,7 +78,7 @@ torch: .cache/torch/stamp         ## Make a venv with PyTorch for CPUs, where th
 
 .cache/torch/stamp:
 	python3 -m venv .cache/torch
-	.cache/torch/bin/pip install --quiet --disable-pip-version-check \
+	.cache/torch/bin/pip install --quiet --disable-pip-version-check --no-compile \
 	    torch==2.13.0+cpu litert-torch==0.10.0 onnx==1.23.2 keras==3.15.1 h5py \
 	    || { rm -rf .cache/torch; echo "PyTorch for CPUs is not served here: its tests are skipped"; exit 0; }
 	[ ! -d .cache/torch ] || touch $@

@@ -11,7 +11,7 @@ import pytest
 
 from harness.errors import DeviceError, MeasurementError
 
-pytestmark = [pytest.mark.farm, pytest.mark.slow]
+pytestmark = [pytest.mark.farm, pytest.mark.slow, pytest.mark.chaos]
 
 pytest.importorskip("distributed")
 
