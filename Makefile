@@ -58,8 +58,9 @@ bench: $(VENV)/all.stamp          ## Measure this project's own speed, as ratios
 plants: $(VENV)/dev.stamp         ## Plant every fault in a small network; each must turn its gates red.
 	HARNESS_PLANTS=all $(BIN)/pytest tests/adversarial/test_plants.py
 
-soak: $(VENV)/dev.stamp           ## Inject 500 random faults into a fake phone, one after the other.
+soak: $(VENV)/dev.stamp           ## Inject 500 random faults into a fake phone, one after the other, and 200 into fake labs.
 	HARNESS_SOAK_ROUNDS=500 $(BIN)/pytest tests/integration/test_phone_faults.py -k random_faults
+	HARNESS_LAB_FAULTS=200 $(BIN)/pytest tests/integration/test_lab_faults.py
 
 fuzz: $(VENV)/dev.stamp           ## Read and run models with random faults, others each time.
 	HARNESS_FUZZ_MUTANTS=$(MUTANTS) HARNESS_FUZZ_SEED=$(SEED) $(BIN)/pytest -s tests/adversarial/test_mutants.py

@@ -39,7 +39,8 @@ TARGET = Target(profile=PIXEL_4, delegate="gpu")
 PATIENCE = Patience(tries=3, wait_s=0.01, timeout_s=10.0, limit_s=10.0)
 LIMIT_S = 240.0
 """Longest that the facts of a case may take: every wait of the labs is bounded below it."""
-QUICK, ALL = 12, 200
+FAULTS = int(os.environ.get("HARNESS_LAB_FAULTS", "25"))
+"""`make soak` plants 200."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,35 +190,20 @@ def check(rented: Rented, seed: int, folder: Path) -> None:
     assert not [path for path in kept if TOKEN.encode() in path.read_bytes()]
 
 
-@pytest.mark.parametrize("seed", range(QUICK // 2))
+@pytest.mark.parametrize("seed", range(2 * FAULTS // 5))
 def test_no_fault_of_stf_makes_a_lie_a_hang_or_a_lost_phone(
     stf: Rented, seed: int, place: Path
 ) -> None:
     check(stf, seed, place)
 
 
-@pytest.mark.parametrize("seed", range(QUICK // 2))
+@pytest.mark.parametrize("seed", range(2 * FAULTS // 5))
 def test_no_fault_of_device_run_makes_a_lie_a_hang_or_a_session_that_goes_on(
     devicerun: Rented, seed: int, place: Path
 ) -> None:
     check(devicerun, seed, place)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", range(QUICK // 2, 80))
-def test_no_further_fault_of_stf_does_either(stf: Rented, seed: int, place: Path) -> None:
-    check(stf, seed, place)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", range(QUICK // 2, 80))
-def test_no_further_fault_of_device_run_does_either(
-    devicerun: Rented, seed: int, place: Path
-) -> None:
-    check(devicerun, seed, place)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", range(ALL - 160))
+@pytest.mark.parametrize("seed", range(FAULTS // 5))
 def test_no_fault_of_ai_hub_makes_a_lie_or_a_hang(hub: Rented, seed: int, place: Path) -> None:
     check(hub, seed, place)
