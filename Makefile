@@ -9,7 +9,7 @@ RELEASE := .cache/release
 PIP    := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 # Quick tests on base dependencies are what no such mark is on; pyproject.toml explains each.
-MARKED := train or qualcomm or history or study or measures or arm64 or gpu or adb or sign or systemd or browser or farm or quantize or onnx or slow
+MARKED := train or qualcomm or history or study or measures or arm64 or gpu or adb or sign or systemd or browser or farm or quantize or onnx or slow or chaos
 TESTS  := $(BIN)/pytest --benchmark-skip -n 2 --dist loadfile
 
 PLUGINS := $(addprefix pytest-,asyncio benchmark check clarity cov django env forked html \
