@@ -183,6 +183,11 @@ def _move_buffers(whole: Any, part: Any, tensors: Sequence[Any]) -> None:
     """Take along the data that tensors hold; tensors that shared a buffer share it again."""
     moved = {0: 0}
     for tensor in tensors:
+        if not 0 <= tensor.buffer < len(whole.buffers):  # of a subgraph that an op calls
+            raise ModelError(
+                f"cannot cut the model: {_name(tensor)} names buffer {tensor.buffer}, which does "
+                "not exist; export the model again"
+            )
         data = whole.buffers[tensor.buffer].data
         if data is None or len(data) == 0:
             tensor.buffer = 0
