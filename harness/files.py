@@ -1,4 +1,7 @@
-"""Read files: regular ones only, up to a size, so that no pipe hangs and nothing fills memory."""
+"""Read and write files: regular ones, up to a size, so that no pipe hangs and memory does not fill.
+
+What is written is there whole or not at all.
+"""
 
 import os
 import stat

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from harness import schema, text
+from harness import files, schema, text
 from harness.errors import HarnessError
 
 FIRST_S = 60.0
@@ -167,9 +167,8 @@ class Quarantine:
             self._write()
 
     def _write(self) -> None:
-        part = self._path.with_suffix(".part")
+        kept = json.dumps(schema.dump(_Kept(phones=self._cases)))
         try:
-            part.write_text(json.dumps(schema.dump(_Kept(phones=self._cases))), encoding="utf-8")
-            part.replace(self._path)
+            files.write_whole(self._path, kept.encode())
         except OSError as error:
             raise HarnessError(f"{self._path}: cannot be written ({error.strerror})") from None
