@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from harness import fidelity, goldens, metrics, roles, samples, scaling, tiles
+from harness.budgets import Budget
 from harness.cases import Case, SizedCase
 from harness.errors import ModelError
 from harness.evidence import Provenance
@@ -64,6 +65,28 @@ def tiles_of(subject: Subject, size: Size) -> int:
     if subject.tiles is None or subject.run_size(size) == size:
         return 1
     return len(tiles.cut(size, subject.tiles.size, subject.tiles.overlap_px))
+
+
+def asks_latency(case: SizedCase) -> Request:
+    """Return the question for the latency of one inference, up to its budget's decision."""
+    limit_ms = _of_one_ms(case.budget, tiles_of(case.subject, case.size))
+    return Request.of(case, Verb.TIME, case.run_size, limit_ms=limit_ms)
+
+
+def latency_of_one(
+    device: DeviceUnderTest, subject: Subject, variant: Variant, size: Size, budget: Budget
+) -> Latency | Estimate:
+    """Measure or estimate one inference, of one tile where there are any, until a budget is clear.
+
+    All who rule on it ask with this limit: a phone is asked once.
+    """
+    limit_ms = _of_one_ms(budget, tiles_of(subject, size))
+    return device.time(variant, subject.run_size(size), limit_ms=limit_ms)
+
+
+def _of_one_ms(budget: Budget, tiles_count: int) -> float | None:
+    """Return the latency budget of one of several inferences."""
+    return None if budget.latency_ms is None else budget.latency_ms / tiles_count
 
 
 def parts(subject: Subject, sample: Sample | Golden) -> dict[Tile, Inputs]:

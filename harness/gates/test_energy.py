@@ -1,13 +1,12 @@
 """Rule on energy (E)."""
 
-from harness import gate, verdict
+from harness import gate, observations, verdict
 from harness.budgets import Budget
 from harness.cases import SizedCase
 from harness.images import Size
 from harness.lab import DeviceUnderTest
 from harness.latency import in_turn
-from harness.observations import tiles_of
-from harness.requests import Request, Verb
+from harness.requests import Request
 from harness.subjects import Subject, Variant
 
 GATE = verdict.ENERGY
@@ -17,7 +16,7 @@ ASKED_BY = ("energy_mj",)
 
 def asks(case: SizedCase) -> list[Request]:
     """Return what a case will ask: the latency that the latency gate asks for too."""
-    return [Request.of(case, Verb.TIME, case.run_size, limit_ms=case.budget.latency_ms)]
+    return [observations.asks_latency(case)]
 
 
 def test_an_inference_keeps_its_energy_budget(
@@ -29,6 +28,6 @@ def test_an_inference_keeps_its_energy_budget(
     check: gate.Check,
 ) -> None:
     """E1: the millijoules of one inference keep the budget of this device and size."""
-    one = device.time(variant, subject.run_size(size), limit_ms=budget.latency_ms)
+    one = observations.latency_of_one(device, subject, variant, size, budget)
 
-    check(gate.energy(in_turn(one, tiles_of(subject, size)), budget))
+    check(gate.energy(in_turn(one, observations.tiles_of(subject, size)), budget))

@@ -1,11 +1,11 @@
 """Rule on the first inference (L)."""
 
-from harness import gate, verdict
+from harness import gate, observations, verdict
 from harness.budgets import Budget
 from harness.cases import SizedCase
 from harness.images import Size
 from harness.lab import DeviceUnderTest
-from harness.requests import Request, Verb
+from harness.requests import Request
 from harness.subjects import Subject, Variant
 
 GATE = verdict.FIRST_INFERENCE
@@ -15,7 +15,7 @@ ASKED_BY = ("first_inference_ms",)
 
 def asks(case: SizedCase) -> list[Request]:
     """Return what a case will ask: the latency that the latency gate asks for too."""
-    return [Request.of(case, Verb.TIME, case.run_size, limit_ms=case.budget.latency_ms)]
+    return [observations.asks_latency(case)]
 
 
 def test_a_first_inference_keeps_its_budget(
@@ -27,6 +27,6 @@ def test_a_first_inference_keeps_its_budget(
     check: gate.Check,
 ) -> None:
     """L3: loading, preparing and the first inference keep the budget of this device and size."""
-    latency = device.time(variant, subject.run_size(size), limit_ms=budget.latency_ms)
+    latency = observations.latency_of_one(device, subject, variant, size, budget)
 
     check(gate.first_inference(latency, budget))
