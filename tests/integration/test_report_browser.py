@@ -28,6 +28,8 @@ ROOT = Path(__file__).parents[2]
 _HANG_S = 300
 _WIDTHS_PX = (360, 1280, 3840)
 
+expect.set_options(timeout=60_000)  # a busy machine draws later
+
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
