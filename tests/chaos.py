@@ -410,7 +410,7 @@ def ask(
 
 def run(site: Site, *, calm: bool) -> Outcome:
     """Ask all requests of a site's farm, with trouble or without."""
-    lab = site.farm.lab(Origin.PHONE, "?patience=60")
+    lab = site.farm.lab(Origin.PHONE)
     asked = requests(site.scale)
     trouble = Trouble(site)
     start_s = time.monotonic()

@@ -147,6 +147,14 @@ class Dispatcher:
             error = ConfigError if fleet.others(kind) else DeviceError
             self._settle(work, error=error(f"{request}: {fleet.why_none(kind)}"))
 
+    def skip(self, seconds: float) -> None:
+        """Leave some time out of all patience: the scheduler was away, and nobody to be seen."""
+        for seen_s in (self._seen_s, *self._met_s.values()):
+            for name in seen_s:
+                seen_s[name] += seconds
+        for work in (*self._waiting, *self._out.values()):
+            work.failed_s += seconds
+
     def sends(self, fleet: Fleet, *, now_s: float) -> list[Sending]:
         """Return what is to go out now, and give up what has waited too long.
 

@@ -96,8 +96,11 @@ def look(client: Any) -> Fleet:
     Raises:
         AwayError: it does not answer.
     """
+    scheduler = client.scheduler
+    if scheduler is None:
+        raise AwayError("the connection broke")
     with away():
-        info = client.sync(client.scheduler.identity, n_workers=-1, callback_timeout=ASK_LIMIT_S)
+        info = client.sync(scheduler.identity, n_workers=-1, callback_timeout=ASK_LIMIT_S)
     return fleet.read(info["workers"])
 
 
@@ -110,7 +113,9 @@ def close(client: Any) -> None:
 @contextlib.contextmanager
 def away() -> Iterator[None]:
     """Turn what the engine raises when it has lost its scheduler into AwayError."""
+    from distributed.client import ClosedClientError
+
     try:
         yield
-    except (OSError, TimeoutError, CancelledError, RuntimeError) as error:
+    except (OSError, TimeoutError, CancelledError, RuntimeError, ClosedClientError) as error:
         raise AwayError(str(error) or type(error).__name__) from None

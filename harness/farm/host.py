@@ -281,8 +281,8 @@ class Host:
         plugin = Plugin(work.CONTENTS, contents=Contents(self._settings.folder / "contents"))
         here = self._settings
         while True:
-            security = links.security(here.scheduler, here.certs, "host")
-            with contextlib.suppress(OSError, TimeoutError):
+            try:
+                security = links.security(here.scheduler, here.certs, "host")
                 async with Worker(
                     str(here.scheduler),
                     nthreads=1,
@@ -297,6 +297,11 @@ class Host:
                     plugins=[plugin],
                 ) as worker:
                     await worker.finished()
+            except (OSError, TimeoutError):
+                pass  # the scheduler is away
+            except (RuntimeError, HarnessError) as error:
+                why = text.line(str(error.__cause__ or error))
+                self._say(f"{here.name}: unknown to the scheduler, it tries again: {why}")
             await asyncio.sleep(1.0)
 
     def state(self) -> dict[str, Any]:

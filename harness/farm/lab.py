@@ -142,10 +142,11 @@ class FarmLab:
         """Send what can go out, and take in what has come back."""
         try:
             client = self._connected()
-            round_.use(client)
             now_s = time.monotonic()
+            round_.use(client, now_s)
             if now_s - round_.looked_s >= _LOOK_S:
                 round_.fleet, round_.looked_s = self._fleet(), now_s
+                round_.note_well(time.monotonic())
                 round_.check_progress(now_s)
             for sending in dispatcher.sends(round_.fleet, now_s=now_s):
                 round_.send(client, sending)

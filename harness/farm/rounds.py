@@ -51,28 +51,35 @@ class Round:
         self._uploads: dict[tuple[str, str], Upload] = {}
         self.fleet = Fleet()
         self.looked_s = float("-inf")
-        self._moved_s = self._since_s = time.monotonic()
-        self._trouble_s: float | None = None
+        self._moved_s = self._since_s = self._well_s = time.monotonic()
+        self._away_s = 0.0
+        self._away = False
 
-    def use(self, client: Any) -> None:
+    def use(self, client: Any, now_s: float) -> None:
         """Go on with a client; what another one had out is lost."""
-        now_s = time.monotonic()
         if self._client is not client:
             if self._client is not None:
                 self.drop()
             self._since_s = now_s
-        elif now_s - self._since_s > _IDLE_S:
-            self._trouble_s = None
         self._client = client
 
-    def trouble_s(self, now_s: float) -> float:
-        """Take note that the scheduler is away; return for how long it has been of no use.
+    def note_well(self, now_s: float) -> None:
+        """Take note that the scheduler is there; nobody was waited for while it was not."""
+        if self._away:
+            self._away = False
+            self._away_s += now_s - self._well_s
+            self._dispatcher.skip(now_s - self._well_s)
+        elif now_s - self._since_s > _IDLE_S:
+            self._away_s = 0.0
+        self._well_s = now_s
 
-        A scheduler that comes and goes is away until something is answered, or it has stayed.
+    def trouble_s(self, now_s: float) -> float:
+        """Take note that the scheduler is away; return for how long it has been so.
+
+        The times of one that comes and goes add up until something is answered, or it has stayed.
         """
-        if self._trouble_s is None:
-            self._trouble_s = now_s
-        return now_s - self._trouble_s
+        self._away = True
+        return self._away_s + now_s - self._well_s
 
     def send(self, client: Any, sending: Sending) -> None:
         """Send a question out.
@@ -101,7 +108,7 @@ class Round:
         future.add_done_callback(lambda ended: done.put((ended, None)))
 
     def check_progress(self, now_s: float) -> None:
-        """Take what is out for forgotten where every station has been idle for long.
+        """Take what is out for forgotten where nothing came and all stations were idle for long.
 
         Raises:
             AwayError: it is so; all of it is sent again over a new connection.
@@ -157,7 +164,8 @@ class Round:
             else:
                 self._dispatcher.lost(sending.nonce, why)
             return
-        self._trouble_s = None
+        self._away_s = 0.0
+        self._moved_s = time.monotonic()
         reply = self._dispatcher.take(sending.nonce, said)
         if reply is not None:
             self._supply(client, sending, reply)

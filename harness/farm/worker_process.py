@@ -73,7 +73,7 @@ async def serve(settings: Settings) -> int:
                 await asyncio.wait_for(worker.set_resources(**nothing), _HANDOVER_S)
         if code == UNFIT:
             await asyncio.sleep(_HANDOVER_S * settings.post.time_scale)
-    except (OSError, TimeoutError):
+    except (OSError, TimeoutError, RuntimeError):  # the last where the engine cannot start
         code = LOST
     await asyncio.to_thread(station.close)
     await worker.close(timeout=2, executor_wait=False)

@@ -1,6 +1,8 @@
 """What a person and a comparison need of a farm: one phone for pairs, a quarantine by hand."""
 
+import asyncio
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -17,7 +19,9 @@ pytestmark = [pytest.mark.farm, pytest.mark.slow]
 
 pytest.importorskip("distributed")
 
-from tests import chaos  # noqa: E402
+from distributed import Worker  # noqa: E402
+
+from tests import chaos, farms  # noqa: E402
 from tests.chaos import Scale, Site  # noqa: E402
 
 SIZE = Size(width_px=8, height_px=8)
@@ -75,3 +79,19 @@ def _quarantine(*arguments: str) -> None:
     with pytest.raises(SystemExit) as ended:
         cli.main(["farm", "quarantine", *arguments])
     assert ended.value.code == 0
+
+
+def test_a_host_whose_name_was_taken_is_known_again_when_it_is_free(tmp_path: Path) -> None:
+    with farms.farm(tmp_path) as farm:
+        farm.wait(lambda _: True)
+
+        async def take_name() -> None:
+            async with Worker(str(farm.address), name="lab", nthreads=1, dashboard=False):
+                farm.start_host("lab", emulated=1)
+                await asyncio.to_thread(farm.wait, lambda fleet: len(fleet.of("emulated")) == 1)
+                await asyncio.sleep(2.0)  # it has been refused by now
+
+        asyncio.run(take_name())
+
+        assert set(farm.wait(lambda fleet: bool(fleet.hosts), 45).hosts) == {"lab"}
+        assert "lab: unknown to the scheduler, it tries again" in farm.logs()

@@ -11,6 +11,8 @@ import pytest
 
 pytest.importorskip("distributed")
 
+from distributed.client import ClosedClientError
+
 from harness.devices.connect import Origin
 from harness.farm import engine, wire
 from harness.farm.dispatch import Dispatcher, Policy
@@ -123,7 +125,7 @@ def _asking(client: Client, count: int) -> tuple[Dispatcher, Round]:
     )
     round_ = Round(dispatcher)
     round_.fleet = IDLE
-    round_.use(client)
+    round_.use(client, 0.0)
     for sending in dispatcher.sends(IDLE, now_s=0.0):
         round_.send(client, sending)
     return dispatcher, round_
@@ -184,26 +186,68 @@ def test_an_answer_that_went_with_its_worker_is_asked_for_again_and_nothing_else
     assert f"answer-{again.nonce}" not in (gone.key, other.key)
 
 
-def test_a_scheduler_that_comes_and_goes_is_away_until_something_is_answered() -> None:
-    dispatcher, round_ = _asking(Client(), 0)
-    assert round_.trouble_s(100.0) == 0.0
+def test_the_times_that_a_scheduler_is_away_add_up_until_something_is_answered() -> None:
+    _, round_ = _asking(Client(), 0)
+    round_.note_well(100.0)
+    assert round_.trouble_s(110.0) == 10.0
+    round_.use(Client(), 120.0)
+    round_.note_well(120.0)
+    round_.note_well(140.0)
 
-    round_.use(Client())
-
-    assert round_.trouble_s(250.0) == 150.0
-    assert dispatcher.left == 0
+    assert round_.trouble_s(145.0) == 25.0
 
 
-def test_a_scheduler_that_has_stayed_is_well(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_scheduler_that_has_stayed_is_well() -> None:
     client = Client()
     _, round_ = _asking(client, 0)
-    round_.trouble_s(0.0)
-    since_s = round_._since_s
-    monkeypatch.setattr("harness.farm.rounds.time.monotonic", lambda: since_s + 60.0)
+    round_.note_well(100.0)
+    round_.trouble_s(200.0)
+    round_.use(Client(), 200.0)
+    round_.note_well(200.0)
+    round_.note_well(260.0)
 
-    round_.use(client)
+    assert round_.trouble_s(270.0) == 10.0
 
-    assert round_.trouble_s(250.0) == 0.0
+
+def test_phones_are_waited_for_from_when_the_scheduler_is_back() -> None:
+    dispatcher, round_ = _asking(Client(), 1)
+    start_s = dispatcher._now_s
+    round_.note_well(start_s)
+    round_.trouble_s(start_s + 280.0)
+    round_.use(Client(), start_s + 290.0)
+    round_.note_well(start_s + 290.0)
+
+    dispatcher.sends(Fleet(), now_s=start_s + 310.0)
+    assert dispatcher.left == 1
+    dispatcher.sends(Fleet(), now_s=start_s + 600.0)
+
+    (fact,) = dispatcher.facts()
+    assert "no phone of emulated is there" in str(fact.error)
+
+
+def test_stations_that_answer_faster_than_they_report_have_forgotten_nothing(
+    client: Client,
+) -> None:
+    dispatcher, round_ = _asking(client, 3)
+    round_._moved_s = 0.0
+    quick = client.tasks[0]
+    nonce = quick.key.removeprefix("answer-")
+    client.data[quick.key] = _said(nonce)
+    quick.end("finished")
+    while nonce in dispatcher._out:
+        round_.take_in(client)
+
+    round_.check_progress(round_._moved_s + 1.0 if round_._moved_s else 31.0)
+
+
+def test_a_connection_that_was_closed_meanwhile_is_an_error_that_is_waited_out() -> None:
+    closed = Client()
+    closed.scheduler = None  # type: ignore[assignment]
+
+    with pytest.raises(AwayError):
+        engine.look(closed)
+    with pytest.raises(AwayError), engine.away():
+        raise ClosedClientError("Cannot send messages after closing")
 
 
 def test_the_engine_logs_nothing_here(capsys: pytest.CaptureFixture[str]) -> None:
