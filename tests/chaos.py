@@ -77,6 +77,7 @@ class Scale:
         seed: Of requests and of trouble.
         rounds: How often each kind of trouble comes.
         limit_s: Longest that it may take.
+        kinds: Names of the only troubles that come, none for all.
     """
 
     hosts: int = 2
@@ -86,6 +87,7 @@ class Scale:
     seed: int = 1
     rounds: int = 1
     limit_s: float = 240.0
+    kinds: tuple[str, ...] = ()
 
 
 @dataclass(kw_only=True)
@@ -220,6 +222,8 @@ class Trouble:
             self.kill_host, self.stop_host, self.unplug, self.unplug, self.hang, self.heat,
             self.corrupt, self.corrupt, self.corrupt, self.kill_scheduler,
         ]  # fmt: skip
+        if site.scale.kinds:
+            kinds = [kind for kind in kinds if kind.__name__ in site.scale.kinds]
         self._plan = [kind for _ in range(site.scale.rounds) for kind in self._shuffled(kinds)]
         self._broken: dict[str, tuple[float, Callable[[], None]]] = {}
         self._over = threading.Event()

@@ -149,6 +149,9 @@ SETTINGS: dict[str, Any] = {
     "distributed.admin.system-monitor.interval": "10s",
     "distributed.admin.system-monitor.disk": False,
     "distributed.worker.profile.enabled": False,
+    # The last messages of each connection are kept for who debugs the engine: a thousand by
+    # default, each with a question, which is 5 MiB for each station.
+    "distributed.admin.low-level-log-length": 20,
     "distributed.scheduler.active-memory-manager.start": False,
 }
 

@@ -1,7 +1,8 @@
 """Ask a farm while its hosts, phones and scheduler are broken at random.
 
 `make chaos` runs it larger and with another seed each time; HARNESS_CHAOS_SIZE is
-HOSTSxPHONESxREQUESTS, HARNESS_CHAOS_SEED chooses requests and trouble.
+HOSTSxPHONESxREQUESTS, HARNESS_CHAOS_SEED chooses requests and trouble, HARNESS_CHAOS_KINDS (such
+as kill_scheduler,unplug) the only troubles that come.
 """
 
 import os
@@ -30,6 +31,7 @@ def _scale() -> Scale:
         seed=int(os.environ.get("HARNESS_CHAOS_SEED", "1")),
         rounds=int(os.environ.get("HARNESS_CHAOS_ROUNDS", "1")),
         limit_s=float(os.environ.get("HARNESS_CHAOS_LIMIT_S", "300")),
+        kinds=tuple(one for one in os.environ.get("HARNESS_CHAOS_KINDS", "").split(",") if one),
     )
 
 

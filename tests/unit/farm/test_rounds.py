@@ -11,10 +11,11 @@ import pytest
 
 pytest.importorskip("distributed")
 
+from distributed.batched import BatchedSend
 from distributed.client import ClosedClientError
 
 from harness.devices.connect import Origin
-from harness.farm import engine, wire
+from harness.farm import engine, links, wire
 from harness.farm.dispatch import Dispatcher, Policy
 from harness.farm.engine import AwayError
 from harness.farm.fleet import Fleet, StationState
@@ -248,6 +249,15 @@ def test_a_connection_that_was_closed_meanwhile_is_an_error_that_is_waited_out()
         engine.look(closed)
     with pytest.raises(AwayError), engine.away():
         raise ClosedClientError("Cannot send messages after closing")
+
+
+def test_the_engine_keeps_few_of_the_messages_of_a_connection() -> None:
+    links.engine()
+
+    kept = BatchedSend(interval=1.0).recent_message_log.maxlen
+
+    assert kept is not None
+    assert kept <= 50
 
 
 def test_the_engine_logs_nothing_here(capsys: pytest.CaptureFixture[str]) -> None:
