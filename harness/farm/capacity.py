@@ -20,8 +20,8 @@ Source: `python -m tests.farm_tasks`, docs/farm.md.
 HOST_S = 0.1
 """What a host's processes compute for one question: the adb server, hashing, parsing.
 
-Source: 0.09 s, of 100 runs of 8x8 frames on 2 x 2 fake phones, all processes of both hosts
-counted; a model of many MiB costs more. docs/farm.md.
+Source: 0.03 and 0.09 s in two trials of 100 runs of 8x8 frames on 2 x 2 fake phones, all processes
+of both hosts counted; a model of many MiB costs more. docs/farm.md.
 """
 _SPREAD = 0.6
 """Standard deviation of the logarithm of a question's time: a timing is ten times a placement."""
