@@ -71,10 +71,26 @@ def _missing(found: Sequence[Results]) -> Iterator[str]:
                 f"these are shards of {len(kinds)} different {what}: {listed}; "
                 "give the shards of one plan, judged at one commit"
             )
-    there = {plan.shard for _, plan in parts}
-    of = max((Shard.parse(shard).of for shard in there), default=0)
-    names = (str(Shard(number=number, of=of)) for number in range(1, of + 1))
-    yield from (name for name in names if name not in there)
+    yield from lost([plan for _, plan in parts])
+
+
+def lost(plans: Sequence[Planned]) -> tuple[str, ...]:
+    """Return the shards that are not among some plans, such as `3/4`, of each larger plan.
+
+    Args:
+        plans: Plans of runs; those that are no shards count for nothing.
+    """
+    there: dict[tuple[str, int], set[int]] = {}
+    for plan in plans:
+        if plan.shard:
+            shard = Shard.parse(plan.shard)
+            there.setdefault((plan.whole, shard.of), set()).add(shard.number)
+    return tuple(
+        str(Shard(number=number, of=of))
+        for (_, of), numbers in there.items()
+        for number in range(1, of + 1)
+        if number not in numbers
+    )
 
 
 def shard_of(plans: Sequence[Planned]) -> str:

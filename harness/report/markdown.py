@@ -74,7 +74,10 @@ def _top(results: Results, loosened: Sequence[str]) -> list[str]:
         head += [f"- and {len(loosened) - 100} more"] if len(loosened) > 100 else []
         head += [""]
     if results.missing and ruled.outcome is Outcome.FAIL:
-        head += [f"**Shards that did not arrive:** {_safe(ruling.lost_shards(results))}", ""]
+        head += [
+            f"**Shards that did not arrive:** {_safe(ruling.lost_shards(results.missing))}",
+            "",
+        ]
     new = dict.fromkeys(name for plan in results.plans for name in plan.new)
     if new:
         head += [_safe(ruling.new_subjects(results.plans[0].against, list(new))), ""]

@@ -33,10 +33,10 @@ def where(record: Record) -> str:
     return f"{name} on {record.device}:{record.delegate}{size}{frame}"
 
 
-def lost_shards(results: Results) -> str:
+def lost_shards(missing: Sequence[str]) -> str:
     """Return the shards that are not among some runs, the first of them by name."""
-    more = len(results.missing) - _SHARDS
-    return ", ".join(results.missing[:_SHARDS]) + (f" and {more} more" if more > 0 else "")
+    more = len(missing) - _SHARDS
+    return ", ".join(missing[:_SHARDS]) + (f" and {more} more" if more > 0 else "")
 
 
 def new_subjects(against: str, names: Sequence[str]) -> str:
@@ -85,7 +85,8 @@ def of(results: Results) -> Ruling:
         sentence = f"no verdict failed, but pytest ended with {results.end.exit_code}: see its log"
         return Ruling(outcome=Outcome.FAIL, sentence=sentence)
     if results.missing:
-        sentence = f"nothing failed, but {lost_shards(results)} of the plan's shards did not arrive"
+        shards = lost_shards(results.missing)
+        sentence = f"nothing failed, but {shards} of the plan's shards did not arrive"
         return Ruling(outcome=Outcome.INCONCLUSIVE, sentence=sentence)
     if results.end is None or results.unrecorded:
         lost = len(results.unrecorded)

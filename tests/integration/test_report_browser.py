@@ -26,7 +26,7 @@ pytestmark = pytest.mark.browser
 
 ROOT = Path(__file__).parents[2]
 _HANG_S = 300
-_WIDTHS_PX = (360, 1280, 3840)
+_WIDTHS_PX = (360, 768, 1280, 3840)
 
 expect.set_options(timeout=60_000)  # a busy machine draws later
 
@@ -124,6 +124,19 @@ def test_nothing_is_complained_of_asked_for_or_wider_than_the_screen(
     opened.page.close()
 
 
+@pytest.mark.parametrize("width_px", [360, 768])
+def test_the_table_of_changes_is_read_on_a_small_screen_without_scrolling(
+    browser: Browser, compared: Path, width_px: int
+) -> None:
+    page = _Opened(browser, compared, width_px=width_px, scheme="light").page
+
+    table = page.get_by_role("region", name="Cells that changed")
+
+    assert table.evaluate("box => box.scrollWidth <= box.clientWidth")
+    assert table.get_by_role("table").get_by_role("row").nth(1).get_by_role("cell").count() == 6
+    page.close()
+
+
 @pytest.mark.parametrize("width_px", [360, 1280])
 def test_two_runs_above_each_other_are_complained_of_nowhere(
     browser: Browser, compared: Path, width_px: int
@@ -146,7 +159,7 @@ def test_a_change_is_said_first_listed_first_and_can_be_filtered(
     page = opened.page
 
     assert page.locator("h1").inner_text() == (
-        "net00.int8_ptq leaves the accelerator on 1 of 2 phones since this change."
+        "net00.int8_ptq leaves the driver dsp on 1 of 2 phones since this change."
     )
     assert page.locator("h2").first.inner_text() == "What changed"
     rows = page.locator(".changes tbody tr")

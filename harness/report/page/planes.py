@@ -20,6 +20,12 @@ _SPAN_LEAST_DB = 1.0
 """Least height of the plane: a difference of hundredths of a decibel must not look like one."""
 
 
+_BUDGET_NEAR = 3.0
+"""Most times the largest latency that a budget may be for the axis to reach out to it."""
+_TOUCHING = 0.02
+"""Share of both axes below which two markers cover each other."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Point:
     """A variant on the plane of quality and latency.
@@ -82,6 +88,34 @@ class Plane:
         margin = max(_SPAN_LEAST_DB, (max(heights) - min(heights)) * 1.2) / 2
         middle = (max(heights) + min(heights)) / 2
         return round(middle - margin, 1), round(middle + margin, 1)
+
+    @property
+    def largest_ms(self) -> float:
+        """Return the largest latency that is drawn: of points, their intervals, earlier ones."""
+        earlier = [point.was.timing for point in self.points if point.was and point.moved]
+        drawn = [*(point.timing for point in self.points), *earlier]
+        return max(max(timing.ms, timing.high_ms or 0.0) for timing in drawn)
+
+    @property
+    def budget_near(self) -> bool:
+        """Return whether the budget is near enough to be drawn without crowding the points."""
+        return self.budget_ms is not None and self.budget_ms <= _BUDGET_NEAR * self.largest_ms
+
+    @property
+    def end_ms(self) -> float:
+        """Return the end of an axis in ms that shows all points, and a budget that is near."""
+        budget_ms = self.budget_ms if self.budget_ms is not None and self.budget_near else 0.0
+        return float(f"{1.08 * max(self.largest_ms, budget_ms):.3g}")
+
+    def covered(self, at: int) -> int:
+        """Return how many points before this one its marker would cover."""
+        low_db, high_db = self.ends_db
+        here = self.points[at]
+        return sum(
+            abs(here.timing.ms - one.timing.ms) < _TOUCHING * self.end_ms
+            and abs(self.drawn_db(here) - self.drawn_db(one)) < _TOUCHING * (high_db - low_db)
+            for one in self.points[:at]
+        )
 
 
 def pareto(points: Sequence[Point]) -> tuple[Point, ...]:
@@ -222,17 +256,22 @@ def _plane(plane: Plane, *, two: bool) -> Chart:
         drawn_line("interval", bars, colour="--muted", width=1.5, symbol="rect", size=[2, 9]),
         drawn_line("Pareto front", [place(p) for p in front], colour="--ok", width=2,
                    step="end", dashed=True),
-        *(_dot(point, place) for point in points),
+        *(_dot(point, place, plane.covered(at)) for at, point in enumerate(points)),
         *(_arrow(point, place) for point in moved),
     ]  # fmt: skip
-    if plane.budget_ms is not None:
+    x_name = "latency, ms"
+    if plane.budget_ms is not None and plane.budget_near:
         series[0]["markLine"] = _budget_line(plane.budget_ms)
+    elif plane.budget_ms is not None:
+        x_name += f" (budget {plane.budget_ms:g} ms, far to the right)"
     y = (plane.quality, "value")
-    option = charts.option(series, x=("latency, ms", "value"), y=y, legend=[p.name for p in points])
-    option["xAxis"]["min"] = 0
+    option = charts.option(series, x=(x_name, "value"), y=y, legend=[p.name for p in points])
+    option["xAxis"] |= {"min": 0, "max": plane.end_ms}
     low_db, high_db = plane.ends_db
     option["yAxis"] |= {"min": low_db, "max": high_db}
     says = ["" if sharp else f"drawn up to {_FIDELITY_MAX_DB:g} dB"]
+    rings = [point.name for at, point in enumerate(points) if plane.covered(at)]
+    says.append(f"{', '.join(rings)}: a ring, around what lies at the same place" if rings else "")
     if two:
         says.append("arrows lead from the run before" if moved else "nothing moved since")
     return Chart(
@@ -255,12 +294,14 @@ def _row(point: Point, best: bool, *, two: bool) -> tuple[str, ...]:
     )  # fmt: skip
 
 
-def _dot(point: Point, place: Callable[[Point], list[float]]) -> dict[str, Any]:
+def _dot(point: Point, place: Callable[[Point], list[float]], covered: int) -> dict[str, Any]:
+    """Return a marker; one that would cover others is a ring around them."""
     colour, symbol = point.style
+    filled = {"color": colour, "borderColor": "--back", "borderWidth": 1}
+    ring = {"color": "transparent", "borderColor": colour, "borderWidth": 2}
     return {
-        "type": "scatter", "name": point.name, "symbolSize": 14, "symbol": symbol,
-        "itemStyle": {"color": colour, "borderColor": "--back", "borderWidth": 1},
-        "data": [place(point)], "z": 5,
+        "type": "scatter", "name": point.name, "symbolSize": 14 + 9 * covered, "symbol": symbol,
+        "itemStyle": ring if covered else filled, "data": [place(point)], "z": 5 - min(covered, 2),
     }  # fmt: skip
 
 

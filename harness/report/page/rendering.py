@@ -98,6 +98,13 @@ def render(
     comparison = compare(found, against) if against else None
     shown = gallery(merged, golden_dir, whole=whole)
     drawn = _draw(merged, comparison, shown, golden_dir)
+    missing = story.missing(results)
+    units = story.units(placements(merged.facts))
+    said = (
+        story.change_headline(comparison, found, units)
+        if comparison
+        else story.headline(found, units)
+    )
     over_time = trends(results, past) if past else None
     styles = Markup(_static("page.css"))
     scripts = [Markup(_static(name)) for name in ("echarts.common.min.js", "page.js")]
@@ -105,9 +112,8 @@ def render(
         merged=merged,
         comparison=comparison,
         changes_shown=_CHANGES_SHOWN,
-        headline=(
-            story.change_headline(comparison, found) if comparison else story.headline(found)
-        ),
+        headline=story.partial_headline(said, found, missing),
+        cautions=story.cautions(results, merged, missing),
         strength=story.strength(merged.records),
         ground=story.ground(merged.records),
         cells=found,

@@ -4,14 +4,17 @@ import shlex
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from harness.evidence import Evidence
 from harness.keys import Key
+from harness.placement import ON_CPU, UNKNOWN, Placement
+from harness.report import joining, ruling
 from harness.report.page.cells import Cell, Class, names
 from harness.report.page.comparing import Comparison, Turn
 from harness.report.page.gains import Gain
 from harness.report.page.merging import Merged
-from harness.results import Record, Run
+from harness.results import Record, Results, Run
 from harness.text import counted
 from harness.verdict import FALLBACK, Outcome
 
@@ -22,7 +25,7 @@ _GRAVEST = (
 _SAYS = {
     Class.RESIDENT_BUT_WRONG: ("gives", "give", "wrong numbers"),
     Class.WRONG: ("gives", "give", "wrong numbers"),
-    Class.FALLBACK: ("leaves", "leave", "the accelerator"),
+    Class.FALLBACK: ("leaves", "leave", "the accelerator"),  # or its name, where it is known
     Class.SLOW: ("is", "are", "over budget"),
     Class.COSTLY: ("is", "are", "over the energy budget"),
     Class.LARGE: ("is", "are", "too large"),
@@ -30,6 +33,10 @@ _SAYS = {
     Class.ERROR: ("ends", "end", "in an error"),
 }
 """The verb for one variant and for several, and what they do, by class."""
+_ACCELERATORS = {"gpu": "the GPU", "npu": "the NPU", "qnn": "the NPU"}
+"""What each delegate speaks to; NNAPI speaks to drivers, and a placement names the one."""
+_CALM, _FAILED = frozenset({0, 5}), 1
+"""What pytest ends with when all is well or it had no test, and when a test failed."""
 _NAMED = 2
 """Most variants that the sentence names; more are counted."""
 _KEPT = (
@@ -40,17 +47,34 @@ _KEPT = (
 _TAKES_VALUE = frozenset(_KEPT) - {"--strict"}
 
 
-def headline(cells: Sequence[Cell]) -> str:
-    """Return the one sentence that matters, such as `int8_ptq leaves the accelerator on 3 of 7`.
+def units(placements: Mapping[Key, Placement]) -> dict[Key, str]:
+    """Return the accelerator of each placement that has one alone, by what it is about.
+
+    Args:
+        placements: By what they are about.
+    """
+    found = {
+        about: {node.unit for node in placement.nodes} - ON_CPU - {UNKNOWN}
+        for about, placement in placements.items()
+    }
+    return {about: next(iter(names)) for about, names in found.items() if len(names) == 1}
+
+
+def headline(cells: Sequence[Cell], units: Mapping[Key, str] = MappingProxyType({})) -> str:
+    """Return the one sentence that matters, such as `int8_ptq leaves the NPU on 3 of 7 phones`.
 
     The gravest class of failure is said first, of the subject that has it on most phones.
+
+    Args:
+        cells: The cells of the page.
+        units: Names of accelerators, by what runs on them.
     """
     if not cells:
         return "Nothing was tested"
     for kind in _GRAVEST:
         found = [cell for cell in cells if cell.kind is kind]
         if found:
-            return _failing(kind, found, cells)
+            return _failing(kind, found, cells, units)
     unsure = [cell for cell in cells if cell.outcome is Outcome.INCONCLUSIVE]
     names = len({cell.name for cell in cells})
     phones = len({cell.target for cell in cells})
@@ -69,10 +93,17 @@ def headline(cells: Sequence[Cell]) -> str:
     return f"{who} every limit on {where}"
 
 
-def change_headline(comparison: Comparison, cells: Sequence[Cell]) -> str:
+def change_headline(
+    comparison: Comparison, cells: Sequence[Cell], units: Mapping[Key, str] = MappingProxyType({})
+) -> str:
     """Return the one sentence about a change, `int8_ptq leaves ... on 3 of 7 phones since it`.
 
     What newly fails is said first, then what is no longer decided, then what is better.
+
+    Args:
+        comparison: The cells beside earlier ones.
+        cells: The cells of the page.
+        units: Names of accelerators, by what runs on them.
     """
     turns = Counter(one.turn for one in comparison.changed)
     both = sum(turns.values()) - turns[Turn.NEW] - turns[Turn.GONE]
@@ -81,7 +112,7 @@ def change_headline(comparison: Comparison, cells: Sequence[Cell]) -> str:
     for kind in _GRAVEST:
         found = [one.now for one in comparison.changed if one.kind is kind and one.now]
         if found:
-            return f"{_failing(kind, found, cells)} since this change"
+            return f"{_failing(kind, found, cells, units)} since this change"
     fail = sum(cell.outcome is Outcome.FAIL for cell in cells)
     new = [one.now for one in comparison.changed if one.turn is Turn.NEW and one.now]
     failing = sum(cell.outcome is Outcome.FAIL for cell in new)
@@ -96,7 +127,62 @@ def change_headline(comparison: Comparison, cells: Sequence[Cell]) -> str:
     return f"No verdict of {counted(both, 'cell')} is another since this change{still}"
 
 
-def _failing(kind: Class, found: Sequence[Cell], cells: Sequence[Cell]) -> str:
+def partial_headline(said: str, cells: Sequence[Cell], missing: Sequence[str]) -> str:
+    """Return the sentence of a page; where shards are lost and nothing fails, it says so.
+
+    Args:
+        said: What is to be said of the cells.
+        cells: The cells.
+        missing: The shards that are not there.
+    """
+    if not missing or any(cell.outcome is Outcome.FAIL for cell in cells):
+        return said
+    return f"Nothing fails in what is here, but {_lost(missing)}"
+
+
+def _lost(missing: Sequence[str]) -> str:
+    names = ruling.lost_shards(missing)
+    return f"{'shard' if len(missing) == 1 else 'shards'} {names} of the plan did not arrive"
+
+
+def cautions(results: Sequence[Results], merged: Merged, missing: Sequence[str]) -> tuple[str, ...]:
+    """Return what a reader must know before believing the page, one line each.
+
+    Args:
+        results: The runs.
+        merged: What they know together.
+        missing: The shards that are not there.
+    """
+    found = []
+    if missing:
+        found.append(f"{_lost(missing)[0].upper()}{_lost(missing)[1:]}: what they test is unknown.")
+    failed = any(record.verdict.outcome is Outcome.FAIL for record in merged.records)
+    undecided = any(record.verdict.outcome is not Outcome.PASS for record in merged.records)
+    calm = _CALM | ({_FAILED} if undecided else set())
+    codes = {one.end.exit_code for one in results if one.end} - calm
+    if codes and not failed:
+        listed = ", ".join(map(str, sorted(codes)))
+        found.append(f"No verdict fails, but pytest ended with {listed}: see its log.")
+    plans = [plan for one in results for plan in one.plans]
+    found += [
+        f"This change makes it easier to pass: {line}"
+        for line in dict.fromkeys(line for plan in plans for line in plan.loosened)
+    ]
+    found += [
+        ruling.new_subjects(plan.against, list(plan.new))
+        for plan in {plan.new: plan for plan in plans if plan.new}.values()
+    ]
+    return tuple(found)
+
+
+def missing(results: Sequence[Results]) -> tuple[str, ...]:
+    """Return the shards that are lost of each plan that some runs are shards of."""
+    return joining.lost([plan for one in results for plan in one.plans])
+
+
+def _failing(
+    kind: Class, found: Sequence[Cell], cells: Sequence[Cell], units: Mapping[Key, str]
+) -> str:
     places = dict.fromkeys((cell.about.subject, cell.target) for cell in found)
     subjects = Counter(subject for subject, _ in places)
     subject = subjects.most_common(1)[0][0]
@@ -112,9 +198,20 @@ def _failing(kind: Class, found: Sequence[Cell], cells: Sequence[Cell]) -> str:
     else:
         phones = f"{len(where)} of {len(asked)} phones"
     one, several, what = _SAYS[kind]
+    what = _accelerator(here, units) if kind is Class.FALLBACK else what
     verb = one if len(names) == 1 else several
     but = " though every op is accelerated" if kind is Class.RESIDENT_BUT_WRONG else ""
     return f"{_who(subject, names, len(tested))} {verb} {what} on {phones}{but}"
+
+
+def _accelerator(cells: Sequence[Cell], units: Mapping[Key, str]) -> str:
+    """Return what cells leave: the GPU, the NPU, or the one driver that took the other ops."""
+    said = set()
+    for cell in cells:
+        unit = units.get(cell.about, "")
+        driver = f"the driver {unit}" if unit else "the accelerator"
+        said.add(_ACCELERATORS.get(cell.about.delegate.partition("-")[0], driver))
+    return said.pop() if len(said) == 1 else "the accelerator"
 
 
 def _who(subject: str, names: Sequence[str], tested: int) -> str:

@@ -12,6 +12,7 @@ import pytest
 from harness.errors import ConfigError, HarnessError
 from harness.placement import NodePlacement
 from harness.report.page import rendering
+from harness.results import End, Planned
 from harness.verdict import FALLBACK, FIDELITY, LATENCY, Outcome, Verdict
 from tests.unit.report.pages import estimate, part, placement, record, run
 
@@ -146,3 +147,36 @@ def test_a_page_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
 
     with pytest.raises(HarnessError, match="cannot be written"):
         rendering.write([run(record(LATENCY, Outcome.PASS))], tmp_path / "file" / "out.html")
+
+
+def test_a_page_says_first_that_a_shard_of_its_plan_is_lost() -> None:
+    kept = run(record(LATENCY, Outcome.PASS))
+    plans = [Planned(tests=kept.planned, shard=f"{number}/3", whole="ab") for number in (1, 3)]
+    parts = [replace(kept, plans=(plan,)) for plan in plans]
+
+    page = rendering.render(parts)
+    failing = rendering.render(
+        [replace(parts[0], records=run(record(LATENCY, Outcome.FAIL)).records)]
+    )
+
+    assert (
+        "<h1>Nothing fails in what is here, but shard 2/3 of the plan did not arrive.</h1>" in page
+    )
+    assert "<li>Shards 2/3, 3/3 of the plan did not arrive" in failing
+    assert "over budget" in failing.partition("</h1>")[0]
+    assert "did not arrive" not in rendering.render([kept])
+
+
+def test_a_page_says_what_a_change_loosened_and_that_pytest_failed_elsewhere() -> None:
+    kept = run(record(LATENCY, Outcome.PASS))
+    plan = replace(kept.plans[0], against="main", loosened=("psnr_db 42 -> 30",), new=("net",))
+    ended = End(time_utc=kept.run.time_utc, exit_code=1)
+
+    page = rendering.render([replace(kept, plans=(plan,), end=ended)])
+
+    assert "This change makes it easier to pass: psnr_db 42 -&gt; 30" in page
+    assert "No verdict fails, but pytest ended with 1: see its log." in page
+    assert "net is not in main: new" in page
+    assert (
+        "cautions" not in rendering.render([kept]).partition("<main>")[0].partition("</style>")[2]
+    )

@@ -65,6 +65,39 @@ def test_a_plane_is_drawn_for_each_phone_with_the_budget_and_the_intervals() -> 
     assert found[0].rows == (("int8_ptq", "8", "4 to 16", "40.00", "yes", "MODEL"),)
 
 
+@pytest.mark.parametrize(("high_ms", "drawn"), [(16.0, False), (1.5, True), (0.8, True)])
+def test_the_axis_reaches_the_budget_or_says_where_it_is(high_ms: float, drawn: bool) -> None:
+    limit_ms = 2.0 if drawn else 200.0
+    latency = record(LATENCY, Outcome.PASS)
+    latency = replace(latency, verdict=replace(latency.verdict, limit=limit_ms))
+    exact = record(FIDELITY, Outcome.PASS, observed=40.0)
+    merged = merge(
+        [run(latency, exact, facts=[estimate("pixel4", "int8_ptq", "256x256", high_ms / 2)])]
+    )
+
+    (chart,) = planes(merged, timings(merged.facts))
+
+    axis, series = chart.option["xAxis"], chart.option["series"]
+    assert axis["max"] > high_ms
+    assert ("markLine" in series[0]) is drawn
+    assert (axis["max"] > limit_ms) is drawn
+    assert ("budget 200 ms, far to the right" in axis["name"]) is not drawn
+
+
+def test_a_marker_that_would_cover_another_is_a_ring_around_it() -> None:
+    variants = {"fp32": 8.0, "fp16": 8.05, "int8_ptq": 3.0}
+    quality = [record(FIDELITY, Outcome.PASS, variant=name, observed=40.0) for name in variants]
+    facts = [estimate("pixel4", name, "256x256", ms) for name, ms in variants.items()]
+    merged = merge([run(*quality, facts=facts)])
+
+    (chart,) = planes(merged, timings(merged.facts))
+
+    dots = {one["name"]: one for one in chart.option["series"] if one["type"] == "scatter"}
+    assert dots["fp16"]["symbolSize"] > dots["fp32"]["symbolSize"] == dots["int8_ptq"]["symbolSize"]
+    assert dots["fp16"]["itemStyle"]["color"] == "transparent" != dots["fp32"]["itemStyle"]["color"]
+    assert "fp16: a ring" in chart.note
+
+
 def test_a_latency_without_quality_is_not_on_the_plane() -> None:
     facts = [estimate("pixel4", "int8_ptq", "256x256", 8.0)]
     merged = merge([run(record(LATENCY, Outcome.PASS), facts=facts)])

@@ -29,6 +29,19 @@ def test_the_headline_counts_the_phones_on_which_a_variant_leaves_the_accelerato
     assert _says(*records) == "unet.int8_ptq leaves the accelerator on 3 of 7 phones"
 
 
+def test_a_fallback_names_the_accelerator_where_it_is_known() -> None:
+    def says(delegate: str, *units: str) -> str:
+        failed = replace(record(FALLBACK, Outcome.FAIL), delegate=delegate)
+        nodes = [NodePlacement(index=at, op="ADD", unit=unit) for at, unit in enumerate(units)]
+        fact = replace(placement("pixel4", "int8_ptq", "256x256", nodes), delegate=delegate)
+        return story.headline(cells_of(run(failed)), story.units(placements([fact])))
+
+    assert says("qnn", "htp", "cpu") == "unet.int8_ptq leaves the NPU on pixel4:qnn"
+    assert says("gpu-fp32", "cpu") == "unet.int8_ptq leaves the GPU on pixel4:gpu-fp32"
+    assert says("nnapi", "dsp0", "cpu").startswith("unet.int8_ptq leaves the driver dsp0 on")
+    assert says("nnapi", "a", "b", "cpu").startswith("unet.int8_ptq leaves the accelerator on")
+
+
 def test_wrong_numbers_are_said_before_a_fallback() -> None:
     wrong = record(FIDELITY, Outcome.FAIL, variant="int8_qat")
     fallback = record(FALLBACK, Outcome.FAIL)
