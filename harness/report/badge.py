@@ -7,6 +7,7 @@ import jinja2
 
 from harness import text
 from harness.errors import HarnessError
+from harness.report import joining, ruling
 from harness.report.page.merging import merge
 from harness.results import Results
 from harness.verdict import Outcome, worst
@@ -41,19 +42,26 @@ def render(results: Sequence[Results]) -> str:
 
     Args:
         results: At least one run; of two rulings of one test the newer counts. A run without an
-            end is inconclusive, whatever it ruled.
+            end and a plan without all its shards are inconclusive, and a run that pytest ended
+            as failed without a failed verdict is failed, whatever was ruled.
     """
     merged = merge(results)
     outcomes = list(merged.outcomes().values())
     counts = {outcome: outcomes.count(outcome) for outcome in _WORDS}
-    said = ", ".join(f"{n} {_WORDS[outcome]}" for outcome, n in counts.items() if n)
-    if merged.cut_short:
-        outcomes.append(Outcome.INCONCLUSIVE)
-        said = ", ".join(filter(None, (said, "cut short")))
+    parts = [f"{n} {_WORDS[outcome]}" for outcome, n in counts.items() if n]
+    codes = {code for one in results if (code := ruling.unexplained(one))}
+    missing = joining.lost([plan for one in results for plan in one.plans])
+    parts += [f"pytest ended with {code}" for code in sorted(codes)]
+    if missing:
+        shards = f"{len(missing)} shards" if len(missing) > 1 else f"shard {missing[0]}"
+        parts.append(f"{shards} missing")
+    parts += ["cut short"] if merged.cut_short else []
+    outcomes += [Outcome.FAIL] if codes else []
+    outcomes += [Outcome.INCONCLUSIVE] if missing or merged.cut_short else []
     phones = list(dict.fromkeys(f"{one.device}:{one.delegate}" for one in merged.records))
     where = phones[0] if len(phones) == 1 else text.counted(len(phones), "phone")
     label = text.brief(f"device gates, {where}" if phones else "device gates", _LABEL)
-    said = said or "nothing tested"
+    said = ", ".join(parts) or "nothing tested"
     left, right = (round(len(words) * _CHAR_PX) + 2 * _PAD_PX for words in (label, said))
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("harness.report"),

@@ -9,6 +9,8 @@ from harness.text import counted
 from harness.verdict import Change, Outcome
 
 _SHARDS = 8
+_ENDS_WELL = (0, 5)
+"""What pytest ends with where nothing failed, or where it had no test."""
 _WORST_FIRST = (Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.PASS)
 
 
@@ -70,6 +72,13 @@ def worst_first(results: Results) -> list[Record]:
     return sorted(results.records, key=lambda record: _WORST_FIRST.index(record.verdict.outcome))
 
 
+def unexplained(results: Results) -> int:
+    """Return what pytest ended with where it failed without a failed verdict, else 0."""
+    failed = any(record.verdict.outcome is Outcome.FAIL for record in results.records)
+    code = results.end.exit_code if results.end is not None else 0
+    return 0 if failed or code in _ENDS_WELL else code
+
+
 def of(results: Results) -> Ruling:
     """Return what a run ruled; what was not ruled or not finished is never a PASS."""
     by = {
@@ -81,8 +90,8 @@ def of(results: Results) -> Ruling:
         more = f" and {counted(len(failed) - 1, 'more verdict')}" if len(failed) > 1 else ""
         sentence = f"{first.verdict.gate} {first.verdict.metric} of {where(first)}{more}"
         return Ruling(outcome=Outcome.FAIL, sentence=sentence)
-    if results.end is not None and results.end.exit_code not in (0, 5):
-        sentence = f"no verdict failed, but pytest ended with {results.end.exit_code}: see its log"
+    if code := unexplained(results):
+        sentence = f"no verdict failed, but pytest ended with {code}: see its log"
         return Ruling(outcome=Outcome.FAIL, sentence=sentence)
     if results.missing:
         shards = lost_shards(results.missing)
@@ -93,10 +102,12 @@ def of(results: Results) -> Ruling:
         what = f"; {counted(lost, 'planned test')} did not run" if lost else ""
         return Ruling(outcome=Outcome.INCONCLUSIVE, sentence=f"the run was cut short{what}")
     revisions = [plan.against for plan in results.plans if plan.against]
-    if not results.records and not results.planned and revisions:
+    softer = [line for plan in results.plans for line in plan.loosened]
+    if not results.records and not results.planned and revisions and not softer:
         return Ruling(outcome=Outcome.PASS, sentence=f"nothing differs from {revisions[0]}")
     if not results.records:
-        return Ruling(outcome=Outcome.INCONCLUSIVE, sentence="nothing was ruled")
+        why = f"; {counted(len(softer), 'thing')} made easier to pass" if softer else ""
+        return Ruling(outcome=Outcome.INCONCLUSIVE, sentence=f"nothing was ruled{why}")
     total = counted(len(results.records), "verdict")
     if unsure:
         sentence = f"nothing failed, but {len(unsure)} of {total} could not be ruled"

@@ -86,17 +86,19 @@ def run(
     command: Sequence[str] = ("pytest", "--device=pixel4"),
     time_utc: str = "2026-01-01T00:00:00+00:00",
     ended: bool = True,
+    exit_code: int = 0,
+    shard: str = "",
 ) -> Results:
     """Return a run; it planned the tests of its records and those that are named."""
     tests = dict.fromkeys([*(one.test for one in records), *planned])
     return Results(
         path=Path("run.jsonl"),
         run=Run(schema=SCHEMA, id=time_utc, command=tuple(command), host="h", time_utc=time_utc),
-        plans=(Planned(tests=tuple(tests), withheld=tuple(withheld)),),
+        plans=(Planned(tests=tuple(tests), withheld=tuple(withheld), shard=shard),),
         facts=tuple(facts),
         records=records,
         done=(),
-        end=End(time_utc=time_utc, exit_code=0) if ended else None,
+        end=End(time_utc=time_utc, exit_code=exit_code) if ended else None,
     )
 
 

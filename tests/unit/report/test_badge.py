@@ -40,6 +40,33 @@ def test_a_planned_test_that_never_ran_is_no_pass() -> None:
     assert _words(lost)[1] == "1 inconclusive, 1 passed, cut short"
 
 
+def _colour(*runs: Results) -> str | None:
+    return next(ElementTree.fromstring(badge.render(runs)).iter(f"{_SVG}path")).get("fill")
+
+
+def test_a_shard_that_is_not_there_is_no_pass() -> None:
+    first = run(record(LATENCY, Outcome.PASS), shard="1/3")
+    third = run(record(FALLBACK, Outcome.PASS), shard="3/3")
+
+    assert _words(first, third)[1] == "2 passed, shard 2/3 missing"
+    assert _colour(first, third) == "#8a6100"
+
+
+def test_a_run_that_pytest_ended_as_failed_is_no_pass() -> None:
+    broken = run(record(LATENCY, Outcome.PASS), exit_code=1)
+    fixed = run(record(LATENCY, Outcome.PASS), time_utc="2026-01-02T00:00:00+00:00")
+
+    assert _words(broken)[1] == "1 passed, pytest ended with 1"
+    assert _colour(broken) == _colour(broken, fixed) == "#c11a23"
+
+
+def test_a_failure_that_a_newer_run_mended_is_over() -> None:
+    failed = run(record(LATENCY, Outcome.FAIL), exit_code=1)
+    mended = run(record(LATENCY, Outcome.PASS), time_utc="2026-01-02T00:00:00+00:00")
+
+    assert _words(failed, mended)[1] == "1 passed"
+
+
 def test_an_empty_run_says_that_nothing_was_tested() -> None:
     assert _words(run()) == ["device gates", "nothing tested"]
 
