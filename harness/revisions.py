@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from harness import accepted_outputs, baselines, child, evidence, files, goldens, metrics, subjects
 from harness.budgets import Budget, ChangeAllowance
 from harness.errors import ConfigError, DeviceError
-from harness.limits import Limits
+from harness.limits import Limits, OutputLimits
 from harness.subjects import SUBJECT_FILE, Subject, Variant
 from harness.text import line
 from harness.verdict import Sense
@@ -136,6 +137,9 @@ def of_subject(was: Subject, now: Subject, targets: Sequence[tuple[str, str]]) -
         add(f"[change] {what} in {SUBJECT_FILE}")
     if was.output_range != now.output_range:
         add(f"output_range {list(was.output_range)} -> {list(now.output_range)} in {SUBJECT_FILE}")
+    else:
+        for what in _outputs(was, now):
+            add(what)
     lines = [what + _where(places, len(targets)) for what, places in found.items()]
     return [*lines, *_goldens(was, now), *_baselines(was, now), *_accepted_outputs(was, now)]
 
@@ -258,6 +262,18 @@ def _weaker(
             before, after = getattr(limit, end), getattr(now.own.get(name), end, None)
             if before is not None:
                 yield from looser(f"own.{name}", before, after, at_least=end == "at_least")
+    for name in dict.fromkeys(one.name for one in (*was.outputs, *now.outputs)):
+        for part in dataclasses.fields(OutputLimits):
+            before, after = (_limit_of(limits, name, part.name) for limits in (was, now))
+            if isinstance(before, int | float):
+                at_least = part.name in _AT_LEAST
+                yield from looser(f"{name}/{part.name}", before, after, at_least=at_least)
+
+
+def _limit_of(limits: Limits, output: str, name: str) -> Any:
+    """Return a limit of one output; where it has none of its own, that of the variant."""
+    own = getattr(limits.of(output), name)
+    return own if own is not None else getattr(limits, name, None)
 
 
 def looser(name: str, before: float, after: float | None, *, at_least: bool) -> Iterator[str]:
@@ -266,6 +282,26 @@ def looser(name: str, before: float, after: float | None, *, at_least: bool) -> 
         yield f"{name} {before:g} -> no limit"
     elif (after < before) if at_least else (after > before):
         yield f"{name} {before:g} -> {after:g}"
+
+
+def _outputs(was: Subject, now: Subject) -> Iterator[str]:
+    """Yield each output that is judged no more, or as something else; one alone has any name."""
+    after = {spec.name: spec for spec in now.judged_specs}
+    for spec in was.judged_specs:
+        only = len(was.judged_specs) == len(after) == 1
+        other = next(iter(after.values())) if only else after.get(spec.name)
+        label = f"output {spec.name}" if spec.name else "the output"
+        if other is None:
+            yield f"{label} is judged no more"
+            continue
+        for part in ("role", "range", "mean", "std"):
+            before, today = (_plain(getattr(one, part)) for one in (spec, other))
+            if before != today:
+                yield f"{label}: {part} {before} -> {today} in {SUBJECT_FILE}"
+
+
+def _plain(value: object) -> object:
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _compare_scaling(was: Subject, now: Subject, add: Callable[[str], None]) -> None:

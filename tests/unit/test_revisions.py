@@ -133,6 +133,67 @@ def test_what_allows_less_is_not(tmp_path: Path, old: str, new: str) -> None:
     assert told(tmp_path, TOML.replace(old, new, 1)) == []
 
 
+OUTPUTS = """
+[[inputs]]
+name = "image"
+
+[[outputs]]
+name = "sharp"
+
+[[outputs]]
+name = "mask"
+role = "tensor"
+
+[[ships]]"""
+OWN = """own.sharp.at_least = 2.0
+source = "x"
+[[variants.limits.outputs]]
+name = "sharp"
+psnr_db = 50.0
+[[variants.limits.outputs]]
+name = "mask"
+iou = 0.9
+relative_l2 = 0.02
+"""
+SEVERAL = TOML.replace('own.sharp.at_least = 2.0\nsource = "x"\n', f"{OWN}").replace(
+    "\n[[ships]]", OUTPUTS, 1
+)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("psnr_db = 50.0", "psnr_db = 45.0", "fp32: sharp/psnr_db 50 -> 45"),
+        ("psnr_db = 50.0\n", "", "fp32: sharp/psnr_db 50 -> 42"),
+        ("psnr_db = 50.0", "psnr_db = 50.0\nrelative_l2 = 0.5", "sharp/relative_l2 0.01 -> 0.5"),
+        ("iou = 0.9\n", "", "fp32: mask/iou 0.9 -> no limit"),
+        ("relative_l2 = 0.02", "relative_l2 = 0.2", "fp32: mask/relative_l2 0.02 -> 0.2"),
+        ('name = "sharp"\n\n', 'name = "sharp"\nrange = [0.0, 9.0]\n\n',
+         "output sharp: range [0.0, 1.0] -> [0.0, 9.0]"),
+        ('role = "tensor"', 'role = "state"', "output mask is judged no more"),
+        ('name = "sharp"\n\n', 'name = "sharp"\nrole = "tensor"\n\n',
+         "output sharp: role image -> tensor"),
+    ],
+)  # fmt: skip
+def test_what_allows_more_of_one_output_is_told(
+    tmp_path: Path, old: str, new: str, says: str
+) -> None:
+    assert SEVERAL.count(old) >= 1
+    was = write(tmp_path / "was", SEVERAL)
+    now = write(tmp_path / "now", SEVERAL.replace(old, new, 1))
+
+    (line,) = [one.what for one in revisions.loosened(was, now, [("pixel4", "nnapi")])]
+
+    assert says in line
+
+
+def test_an_output_that_became_stricter_is_not_told(tmp_path: Path) -> None:
+    was = write(tmp_path / "was", SEVERAL)
+    now = write(tmp_path / "now", SEVERAL.replace("iou = 0.9", "iou = 0.95"))
+
+    assert revisions.loosened(was, now, TARGETS) == ()
+
+
 def test_a_budget_that_shadows_a_stricter_one_is_told(tmp_path: Path) -> None:
     lax = TOML[TOML.index("[[budgets]]") : TOML.index("[scaling]")]
     lax = lax.replace("pixel*", "pixel4").replace("20.0", "90.0")
