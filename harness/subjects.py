@@ -342,7 +342,7 @@ def load_all(golden_dir: Path, pattern: str = "*") -> tuple[Subject, ...]:
             "`harness init MODEL.tflite`"
         )
     name_pattern = pattern.split(".", 1)[0]
-    chosen = [folder for folder in folders if fnmatch.fnmatchcase(folder.name, name_pattern)]
+    chosen = [folder for folder in folders if fits(folder.name, pattern)]
     if not chosen:
         known = ", ".join(folder.name for folder in folders)
         close = meant(name_pattern, (folder.name for folder in folders))
@@ -354,6 +354,11 @@ def load_all(golden_dir: Path, pattern: str = "*") -> tuple[Subject, ...]:
         close = meant(pattern.partition(".")[2], names)
         raise ConfigError(f"no variant fits --subject={pattern}; known: {known}{close}")
     return found
+
+
+def fits(name: str, pattern: str) -> bool:
+    """Return whether `--subject=SUBJECT[.VARIANT]` asks for a subject."""
+    return fnmatch.fnmatchcase(name, pattern.split(".", 1)[0])
 
 
 def wanted(variant: str, pattern: str) -> tuple[bool, bool]:

@@ -41,11 +41,13 @@ class Where:
         golden_dir: The folder of today's subjects.
         root: The folder whose `.results` holds the runs.
         history: Address of the history, or ''.
+        pattern: Which subjects are asked for, as `--subject` has it.
     """
 
     golden_dir: Path
     root: Path
     history: str
+    pattern: str
 
 
 def read(named: str, where: Where, plan: Plan, stack: contextlib.ExitStack) -> Against:
@@ -62,7 +64,7 @@ def read(named: str, where: Where, plan: Plan, stack: contextlib.ExitStack) -> A
     """
     path = Path(named)
     if path.is_dir() or (not path.is_file() and revisions.is_known(where.golden_dir, named)):
-        return _of_revision(where.golden_dir, named, plan, stack)
+        return _of_revision(where, named, plan, stack)
     from harness import earlier_runs  # only where a change is judged against a run
 
     run = earlier_runs.in_results(where.root, named)
@@ -88,8 +90,13 @@ def _of_run(run: "EarlierRun", plan: Plan) -> Against:
     )
 
 
-def _of_revision(folder: Path, revision: str, plan: Plan, stack: contextlib.ExitStack) -> Against:
-    """Return the cases that differ from a revision or folder, each beside what it was there."""
+def _of_revision(where: Where, revision: str, plan: Plan, stack: contextlib.ExitStack) -> Against:
+    """Return the cases that differ from a revision or folder, each beside what it was there.
+
+    What is easier to pass is told of each subject that is asked for, those without a case included:
+    they are gone, or ship no more.
+    """
+    folder = where.golden_dir
     was = stack.enter_context(revisions.earlier(folder, revision))
     earlier: dict[str, Subject] = {}
     for path in sorted(was.glob(f"*/{SUBJECT_FILE}")):
@@ -115,6 +122,6 @@ def _of_revision(folder: Path, revision: str, plan: Plan, stack: contextlib.Exit
         revision=revision,
         plan=replace(plan, cases=differ),
         unchanged=len(plan.cases) - len(differ),
-        loosened=tuple(str(one) for one in softer if one.subject in names or not names),
+        loosened=tuple(str(o) for o in softer if subjects.fits(o.subject, where.pattern)),
         new=tuple(sorted(names - had)),
     )

@@ -128,6 +128,7 @@ def open_session(config: pytest.Config) -> Session:
                 golden_dir=folder,
                 root=config.rootpath,
                 history=option(config, "history") or ini(config, "history"),
+                pattern=pattern,
             )
             change = against.read(revision, where, planned, stack)
             planned = change.plan

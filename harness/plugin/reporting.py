@@ -225,10 +225,9 @@ class Reporter:
             "new": change.new,
         }
 
-    def _nothing_differs(self) -> bool:
-        """Return whether a change that was asked about changes and loosens nothing."""
-        change = self._session.against
-        return change is not None and not change.plan.cases and not change.loosened
+    def _judges_no_case(self) -> bool:
+        """Return whether a change that was asked about leaves no case to judge."""
+        return self._session.against is not None and not self._session.against.plan.cases
 
     def _resume(self, config: pytest.Config, wanted: Sequence[Request]) -> str:
         """Take over the facts of the last unfinished run of this plan; return its id or ''."""
@@ -329,8 +328,9 @@ class Reporter:
         """
         self._troubles += self._session.close()
         self._write_facts()
-        if self._nothing_differs() and exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
-            session.exitstatus = exitstatus = pytest.ExitCode.OK
+        if self._judges_no_case() and exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
+            if not self._change()["loosened"]:
+                session.exitstatus = exitstatus = pytest.ExitCode.OK
             self._write(Planned(tests=(), **self._change()))
             self._end(exitstatus)
         if self._planned:

@@ -99,6 +99,46 @@ def test_a_loosened_limit_is_judged_again_and_shown_first(
     result.stdout.fnmatch_lines(["Against *", "*easier to pass*", "*latency_ms 1000 -> 2000*"])
 
 
+def _second(golden: Path) -> Path:
+    """Put a copy of the subject beside it, named `other`."""
+    folder = Path(shutil.copytree(golden / tiny.NAME, golden / "other"))
+    tiny.edit(folder / "subject.toml", f'name = "{tiny.NAME}"', 'name = "other"')
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"), [([], ("other: the whole subject is gone",)), (["--subject=unet"], ())]
+)
+def test_a_subject_that_is_gone_is_told_though_another_is_judged(
+    project: pytest.Pytester, earlier: Path, asked: list[str], told: tuple[str, ...]
+) -> None:
+    _second(earlier)
+
+    project.runpytest("--device=pixel4", f"--against={earlier}", *asked)
+
+    found = _newest(project)
+    assert found.plans[0].loosened == told
+    assert ruling.of(found).outcome is (Outcome.INCONCLUSIVE if told else Outcome.PASS)
+
+
+def test_a_subject_none_of_whose_variants_ships_any_more_is_told(
+    project: pytest.Pytester,
+) -> None:
+    toml = _second(project.path / "golden") / "subject.toml"
+    shutil.copytree(project.path / "golden", project.path / "earlier")
+    with toml.open("a", encoding="utf-8") as file:
+        file.write(
+            '\n[[withheld]]\ndevices = ["*"]\ndelegates = ["*"]\nvariants = ["*"]\n'
+            'because = "red"\n'
+        )
+
+    project.runpytest("--device=pixel4", "--against=earlier")
+
+    told = _newest(project).plans[0].loosened
+    assert "other: fp32 no longer ships: red" in told
+    assert "other: int8_ptq no longer ships: red" in told
+
+
 def test_a_git_revision_is_read_without_touching_the_work_tree(project: pytest.Pytester) -> None:
     git = ["git", "-c", "user.name=a", "-c", "user.email=a@b", "-C", str(project.path)]
     for words in (["init", "-q"], ["add", "golden"], ["commit", "-q", "-m", "first"]):
