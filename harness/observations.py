@@ -126,7 +126,19 @@ def made(
         for name, along in axes.items()
         if along is not None
     }
-    return Output(values={name: whole[name] for name in names}, provenance=last.provenance)
+    repeats = [o.repeat_relative_l2 for o in outputs.values() if o.repeat_relative_l2 is not None]
+    return Output(
+        values={name: whole[name] for name in names},
+        provenance=_of_all([output.provenance for output in outputs.values()]),
+        repeat_relative_l2=max(repeats, default=None),
+    )
+
+
+def _of_all(provenances: Sequence[Provenance]) -> Provenance:
+    """Return the weakest of the provenances of several tiles, with every device that made one."""
+    weakest = max(provenances, key=lambda one: one.evidence.rank)
+    devices = dict.fromkeys(one.device for one in provenances)
+    return replace(weakest, device=", ".join(devices))
 
 
 def runs(case: SizedCase, sample: Sample, *, before: Case | None = None) -> list[Request]:
