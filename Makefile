@@ -31,7 +31,7 @@ test: $(VENV)/dev.stamp           ## Run the project's own tests that are quick 
 	$(TESTS) -m 'not ($(MARKED))'
 
 test-marked: $(VENV)/all.stamp    ## Run the others, on every stack that is installed.
-# Half of it waits for a server, a browser or a phone: it takes a process more than two cores.
+# A third of it waits for a server, a browser or a phone: it takes a process more than two cores.
 	$(TESTS) -n 3 --durations=25 -m '($(MARKED)) and not chaos'
 
 test-all: test test-marked        ## Run all of the project's own tests.

@@ -16,13 +16,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=("paper", "small", "study"),
         default="paper",
         help="paper: 250 GMAC, 256 px patches, 1M steps; small: 5 GMAC, 64 px, 40,000 steps, for "
-        "a CPU; study: 5 GMAC, 96 px, 100,000 steps",
+        "a CPU; study: 5 GMAC, 96 px, 12,000 steps",
     )
     parser.add_argument("--steps", type=int, help="default: the preset's")
     parser.add_argument(
         "--seed", type=int, default=1, help="of weights, patches and order, default %(default)s"
     )
     parser.add_argument("--learning-rate", type=float, help="default: the preset's")
+    parser.add_argument("--patch-px", type=int, metavar="PX", help="default: the preset's")
+    parser.add_argument("--batch", type=int, help="patches of a step; default: the preset's")
     parser.add_argument("--mixed-precision", action="store_true", help="compute in float16")
     parser.add_argument("--reds", type=Path, metavar="DIR", help="default: photographs of Debian")
     parser.add_argument("--start-from", type=Path, metavar="WEIGHTS.npz")
@@ -36,19 +38,17 @@ def run(options: argparse.Namespace) -> int:
     shared.console().print("starting TensorFlow")
     with shared.keras_imports(threads=options.threads):  # only where it is used
         from harness.training import subject
-        from harness.training.train import PAPER, small, study
-        from harness.zoo.designs import DESIGNS, PAPER_DESIGNS, STUDY_DESIGNS
+        from harness.training.train import paper, small, study
+        from harness.zoo.designs import DESIGNS, PAPER_DESIGNS
 
     steps = {} if options.steps is None else {"steps": options.steps}
-    if options.preset == "paper":
-        designs, recipe = PAPER_DESIGNS, dataclasses.replace(PAPER, **steps, seed=options.seed)
-    elif options.preset == "study":
-        designs, recipe = STUDY_DESIGNS, study(**steps, seed=options.seed)
-    else:
-        designs, recipe = DESIGNS, small(**steps, seed=options.seed)
-    if options.learning_rate is not None:
-        recipe = dataclasses.replace(recipe, learning_rate=options.learning_rate)
-    recipe = dataclasses.replace(recipe, mixed_precision=options.mixed_precision)
+    preset = {"paper": paper, "small": small, "study": study}[options.preset]
+    named = {name: getattr(options, name) for name in ("learning_rate", "patch_px", "batch")}
+    recipe = dataclasses.replace(
+        preset(**steps, seed=options.seed),
+        **{name: value for name, value in named.items() if value is not None},
+        mixed_precision=options.mixed_precision,
+    )
     folder = options.folder or cache.root() / "train" / f"{options.subject}_{options.preset}"
     photos = cache.root() / "photos"
     trained = subject.train_subject(
@@ -60,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
         start_from=options.start_from,
         validates=options.preset == "study" and options.reds is None,
         stop_after=options.stop_after,
-        designs=designs,
+        designs=PAPER_DESIGNS if options.preset == "paper" else DESIGNS,
     )
     training = subject.facts(
         recipe, command=_command(options), cache=photos, reds_folder=options.reds
@@ -76,7 +76,7 @@ def run(options: argparse.Namespace) -> int:
 def _command(options: argparse.Namespace) -> str:
     """Return the command without paths, as it goes into provenance."""
     words = [f"harness train {options.subject} --preset {options.preset}"]
-    for name in ("steps", "seed", "learning_rate", "stop_after"):
+    for name in ("steps", "seed", "learning_rate", "patch_px", "batch", "stop_after"):
         value = getattr(options, name)
         if value is not None:
             words.append(f"--{name.replace('_', '-')} {value}")

@@ -126,7 +126,7 @@ def files(
         raise ConfigError(f"no setting {', '.join(sorted(unknown))}; known: {known}")
     frames = [to_float(blurred[None]) for blurred in workspace.calibration().blurred]
     size_px = (frames[0].shape[1], frames[0].shape[2])
-    built = {"fp32": (workspace.folder / "fp32.tflite").read_bytes()}
+    built = {"fp32": workspace.fp32(size_px=size_px)}
     for setting in SETTINGS:
         tell(setting.name)
         aware = prepared(workspace.trained(), setting, frames)

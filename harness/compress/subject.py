@@ -26,7 +26,7 @@ from harness.training.batches import to_float
 from harness.training.checkpoint import load_weights
 from harness.training.subject import batches_for, design, facts
 from harness.training.train import Recipe, restored_psnr_db, small, train
-from harness.zoo.designs import PAPER_DESIGNS
+from harness.zoo.designs import DESIGNS, PAPER_DESIGNS, Build
 
 PLAIN = (Precision.FP32, Precision.FP16, Precision.INT8_PTQ, Precision.INT16_PTQ)
 QAT_RATE = 2e-5
@@ -42,12 +42,14 @@ class Workspace:
         folder: The subject's folder in `golden/`.
         cache: Where photographs, crops and checkpoints are kept.
         progress: Whether to draw progress lines.
+        designs: The designs of the size that it is built in.
     """
 
     subject: str
     folder: Path
     cache: Path
     progress: bool = True
+    designs: Mapping[str, Build] = dataclasses.field(default_factory=lambda: DESIGNS)
 
     def trained(self) -> keras.Model:
         """Return the network with the weights in the subject's folder.
@@ -58,9 +60,24 @@ class Workspace:
         weights = self.folder / "weights.npz"
         if not weights.is_file():
             raise ConfigError(f"{weights} is missing; run `harness train {self.subject}` first")
-        model = design(self.subject)()
+        model = design(self.subject, known=self.designs)()
         load_weights(model, weights)
         return model
+
+    def fp32(self, *, size_px: tuple[int, int]) -> bytes:
+        """Return the FP32 file: that in the subject's folder, or one exported now."""
+        path = self.folder / "fp32.tflite"
+        if path.is_file():
+            return path.read_bytes()
+        return convert(self.trained(), precision=Precision.FP32, size_px=size_px)
+
+    def training_command(self) -> str:
+        """Return the command that trained the weights in the folder that `harness train` left.
+
+        Raises:
+            ConfigError: It holds no finished training.
+        """
+        return str(_handed_over(self.folder, self.subject)["command"])
 
     def facts(self, recipe: Recipe, command: str) -> dict[str, Any]:
         """Return what a reader needs to make the weights again, without paths of this machine."""
@@ -213,14 +230,10 @@ def copy_training(workspace: Workspace, training_folder: Path) -> None:
     Raises:
         ConfigError: The training is not there or has not ended.
     """
-    weights, training = training_folder / "weights.npz", training_folder / "training.json"
-    if not (weights.is_file() and training.is_file()):
-        raise ConfigError(
-            f"{training_folder} holds no finished training; run `harness train {workspace.subject}`"
-        )
+    entry = {"training": _handed_over(training_folder, workspace.subject)}
     workspace.folder.mkdir(parents=True, exist_ok=True)
+    weights = training_folder / "weights.npz"
     (workspace.folder / "weights.npz").write_bytes(weights.read_bytes())
-    entry = {"training": json.loads(training.read_text())}
     provenance = workspace.folder / "provenance.json"
     known = json.loads(provenance.read_text()) if provenance.is_file() else {"variants": {}}
     known["variants"][Precision.FP32.value] = {
@@ -245,6 +258,14 @@ def export_paper(name: str, *, folder: Path, size_px: tuple[int, int] = (256, 25
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(convert(model, precision=Precision.FP32, size_px=size_px))
     return path
+
+
+def _handed_over(folder: Path, subject: str) -> dict[str, Any]:
+    """Return how the weights in a training's folder were trained, as `harness train` wrote."""
+    weights, training = folder / "weights.npz", folder / "training.json"
+    if not (weights.is_file() and training.is_file()):
+        raise ConfigError(f"{folder} holds no finished training; run `harness train {subject}`")
+    return dict(json.loads(training.read_text()))
 
 
 def _training_of(provenance: Path) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from harness.errors import ConfigError
+from harness.study.tables import Table
 
 NAME = "learning_curves.csv"
 HEADER = ("training", "step", "psnr_db")
@@ -53,3 +54,18 @@ def last_tenth_db(curve: Curve) -> float | None:
     last, end_db = curve[-1]
     before = [db for step, db in curve if step <= 0.9 * last]
     return end_db - before[-1] if before else None
+
+
+def table(found: Mapping[str, Curve]) -> Table:
+    """Return where each training ended, and what its last tenth still gained."""
+    rows = []
+    for name, curve in found.items():
+        gained = last_tenth_db(curve)
+        steps, psnr = curve[-1]
+        rows.append((name, str(steps), f"{psnr:.3f}", "" if gained is None else f"{gained:+.3f}"))
+    return Table(
+        name="trainings",
+        title="Trainings: where each ended, and what its last tenth still gained",
+        header=("training", "steps", "PSNR dB", "last tenth dB"),
+        rows=tuple(rows),
+    )

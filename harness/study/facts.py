@@ -19,8 +19,8 @@ from harness.images import Size
 from harness.model import Model
 from harness.profiles import Profile, Target
 from harness.study import held_out
-from harness.study.held_out import PARENT, HeldOut
-from harness.study.paired import Interval
+from harness.study.held_out import PARENT, SEEDS_RECORD, SETTINGS_RECORD, HeldOut
+from harness.study.paired import Interval, SeedSpread, between_designs, seed_spread
 
 PHONES = ("pixel4", "mate30pro", "reno3")
 DELEGATE = "nnapi"
@@ -150,10 +150,64 @@ class Study:
         """
         return held_out.load(self._golden / subject / held_out.RECORD)
 
-    def settings(self, subject: str) -> HeldOut | None:
+    def settings(self, subject: str, *, record: str = SETTINGS_RECORD) -> HeldOut | None:
         """Return what one network's settings of quantization do, or None if nobody measured."""
-        path = self._golden / subject / held_out.SETTINGS_RECORD
+        path = self._golden / subject / record
         return held_out.load(path) if path.is_file() else None
+
+    def trainings(self, subject: str) -> tuple[tuple[float, ...], ...]:
+        """Return the PSNR of each training of a design, frame by frame; the built one is first.
+
+        Raises:
+            BlessedDataError: The subject was not measured, or its seeds on other frames or with
+                another file of the first.
+        """
+        first = self.held_out(subject)
+        path = self._golden / subject / SEEDS_RECORD
+        own = first.file(PARENT).psnr_db
+        if not path.is_file():
+            return (own,)
+        seeds = held_out.load(path)
+        if (seeds.pixels_sha256, seeds.file(PARENT).sha256) != (
+            first.pixels_sha256,
+            first.file(PARENT).sha256,
+        ):
+            raise BlessedDataError(
+                f"{subject} was built or measured again since its seeds were; run `harness study "
+                "seeds`"
+            )
+        return (own, *(one.psnr_db for one in seeds.files if one.name != PARENT))
+
+    def exceeds(self, subject: str, rival: str, *, comparisons: int = 1) -> Interval:
+        """Return by how much a design exceeds another, whatever the frames and the seeds.
+
+        Raises:
+            BlessedDataError: One was not measured, or on other frames.
+            MeasurementError: No design was trained with two seeds.
+        """
+        record, other = self.held_out(subject), self.held_out(rival)
+        if record.pixels_sha256 != other.pixels_sha256:
+            raise BlessedDataError(
+                f"{subject} and {rival} were measured on different frames; run `harness study "
+                "measure` for both"
+            )
+        return between_designs(
+            self.trainings(subject),
+            self.trainings(rival),
+            record.photographs,
+            spread=self.seed_spread(),
+            comparisons=comparisons,
+        )
+
+    def seed_spread(self) -> SeedSpread:
+        """Return the spread among trainings of one design, over all with several.
+
+        Raises:
+            MeasurementError: There is none.
+        """
+        built = [one for one in (*ARCHITECTURES, *OP_GRID) if self.variants(one)]
+        means = [[float(np.mean(psnr)) for psnr in self.trainings(one)] for one in set(built)]
+        return seed_spread(means)
 
     @functools.cache  # noqa: B019 - one study lives as long as the command
     def on_phone(self, phone: str, subject: str, variant: str, size: Size) -> OnPhone:

@@ -21,6 +21,8 @@ from harness.training.photos import CropPairs
 
 RECORD = "held_out.json"
 SETTINGS_RECORD = "quantization.json"
+PAPER_SIZE_RECORD = "quantization_paper_size.json"
+SEEDS_RECORD = "seeds.json"
 PARENT = "fp32"
 
 

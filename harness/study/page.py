@@ -37,8 +37,6 @@ def render(
         if table.name in pictures:
             parts.append(f"![{table.title}]({table.name}.svg)")
         parts.append(table.markdown())
-    if "learning_curves" in pictures:
-        parts += ["## Learning curves", "![Learning curves](learning_curves.svg)"]
     parts.append("## Claims")
     parts.append(
         Table(
@@ -71,15 +69,18 @@ def write(study: Study, folder: Path, *, command: str) -> tuple[Path, ...]:
         ) from None
 
     found = plane.points(study)
-    tables = (
+    learned = curves.load(folder / curves.NAME) if (folder / curves.NAME).is_file() else {}
+    tables = [
         *paper_tables.draw(study), plane.pruning_table(study, found), plane.plane_table(found),
-    )  # fmt: skip
+    ]  # fmt: skip
+    if learned:
+        tables.append(curves.table(learned))
     claims = paper_claims.check(study)
     folder.mkdir(parents=True, exist_ok=True)
     pages = {folder / f"{table.name}.csv": table.csv().encode() for table in tables}
     pictures = {"plane": drawing.plane(found)} if found else {}
-    if (folder / curves.NAME).is_file():
-        pictures["learning_curves"] = drawing.curves(curves.load(folder / curves.NAME))
+    if learned:
+        pictures["trainings"] = drawing.curves(learned)
     pages |= {folder / f"{name}.svg": picture for name, picture in pictures.items()}
     text = render(tables, claims, command=command, pictures=tuple(pictures))
     pages[folder / "paper.md"] = text.encode()

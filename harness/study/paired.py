@@ -11,11 +11,13 @@ chapter 13 (percentile intervals).
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 
 import numpy as np
 
 from harness.errors import MeasurementError
+from harness.statistics import student_quantile
 
 CONFIDENCE = 0.95
 RESAMPLES = 10_000
@@ -101,4 +103,70 @@ def interval(
         confidence=confidence,
         frames=len(values),
         photographs=len(counts),
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SeedSpread:
+    """The spread of mean PSNR among trainings of one design that differ in their seed alone.
+
+    Attributes:
+        deviation_db: Standard deviation, pooled over designs.
+        freedom: Degrees of freedom that it was estimated with.
+    """
+
+    deviation_db: float
+    freedom: int
+
+
+def seed_spread(means_db: Sequence[Sequence[float]]) -> SeedSpread:
+    """Return the spread among trainings, pooled over designs as if all had the same.
+
+    Args:
+        means_db: For each design the mean PSNR of each of its trainings; designs with one
+            training tell nothing and may be among them.
+
+    Raises:
+        MeasurementError: No design was trained twice.
+    """
+    several = [np.asarray(means) for means in means_db if len(means) > 1]
+    freedom = sum(len(means) - 1 for means in several)
+    if not freedom:
+        raise MeasurementError("no design was trained with two seeds; run `harness study train`")
+    squares = sum(float(np.square(means - means.mean()).sum()) for means in several)
+    return SeedSpread(deviation_db=math.sqrt(squares / freedom), freedom=freedom)
+
+
+def between_designs(
+    better_db: Sequence[Sequence[float]],
+    worse_db: Sequence[Sequence[float]],
+    photographs: Sequence[str],
+    *,
+    spread: SeedSpread,
+    comparisons: int = 1,
+) -> Interval:
+    """Return by how much one design exceeds another, whatever the frames and the seeds.
+
+    The interval over photographs of the two designs' means over their trainings is widened, root
+    of the sum of squares, by Student's interval of the trainings.
+
+    Args:
+        better_db: PSNR of each training of the first design, a value per frame.
+        worse_db: The same of the second.
+        photographs: The photograph of each frame.
+        spread: Of the trainings of one design.
+        comparisons: As for `interval`.
+
+    Raises:
+        MeasurementError: As `interval`.
+    """
+    differences = np.mean(better_db, axis=0) - np.mean(worse_db, axis=0)
+    found = interval(differences.tolist(), photographs, comparisons=comparisons)
+    quantile = student_quantile((1.0 + found.confidence) / 2.0, spread.freedom)
+    trainings = 1.0 / len(better_db) + 1.0 / len(worse_db)
+    half_db = quantile * spread.deviation_db * math.sqrt(trainings)
+    return dataclasses.replace(
+        found,
+        low_db=found.mean_db - math.hypot(found.mean_db - found.low_db, half_db),
+        high_db=found.mean_db + math.hypot(found.high_db - found.mean_db, half_db),
     )

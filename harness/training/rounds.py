@@ -7,7 +7,9 @@ and the next call goes on with the training that is furthest behind.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import fcntl
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -17,15 +19,16 @@ from harness.errors import ConfigError
 from harness.training import photos
 from harness.training.checkpoint import steps_done
 from harness.training.subject import facts, hand_over, train_subject
-from harness.training.train import Recipe, study
-from harness.zoo.designs import OP_GRID, STUDY_DESIGNS
+from harness.training.train import STUDY_STEPS, Recipe, study
+from harness.zoo.designs import OP_GRID
 
 ARCHITECTURES = ("deblur_fpn", "deblur_edsr", "deblur_rdn", "deblur_dbpn", "deblur_sgn")
 UNET = "unet_resize_bilinear_prelu"
-NEXT_TO_UNET = ("deblur_dbpn", "deblur_fpn")  # in the table of the first, short trainings
+NEXT_TO_UNET = ("deblur_edsr", "deblur_fpn")  # by the first seed
 FURTHER_SEEDS = (2, 3)
 SHIPPED = "deblur_unet"
 SHIPPED_RATE = 5e-4  # it goes on from weights that were trained before
+SHIPPED_BATCH = 4  # late in a training larger steps in better directions gain more
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -45,9 +48,11 @@ class Training:
     goes_on: bool = False
 
 
-def plan(*, steps: int = 100_000) -> tuple[Training, ...]:
+def plan(*, steps: int = STUDY_STEPS) -> tuple[Training, ...]:
     """Return the study's trainings: deblur_unet, the eleven designs, and further seeds of three."""
-    shipped = dataclasses.replace(study(steps=steps), learning_rate=SHIPPED_RATE)
+    shipped = dataclasses.replace(
+        study(steps=steps), learning_rate=SHIPPED_RATE, batch=SHIPPED_BATCH
+    )
     trainings = [Training(name=SHIPPED, design=SHIPPED, recipe=shipped, goes_on=True)]
     designs = [UNET, *ARCHITECTURES, *(name for name in OP_GRID if name != UNET)]
     seeded = [(design, 1) for design in designs]
@@ -63,6 +68,9 @@ def turns(
 ) -> Iterator[tuple[Training, int]]:
     """Yield whose turn it is and up to which step, until every training has ended.
 
+    Several processes may do so in one folder side by side: a training is one's own while it is
+    yielded, and those in other hands are passed over.
+
     Args:
         trainings: In the order of a round.
         folder: Where each training has a folder.
@@ -73,14 +81,36 @@ def turns(
     """
     if slice_steps < 1:
         raise ConfigError(f"a slice of {slice_steps} steps trains nothing; name at least 1")
-    while True:
-        done = {one.name: steps_done(folder / one.name / "checkpoint.npz") for one in trainings}
-        unfinished = [one for one in trainings if done[one.name] < one.recipe.steps]
-        if not unfinished:
-            return
-        behind = min(unfinished, key=lambda one: done[one.name] // slice_steps)
-        end = (done[behind.name] // slice_steps + 1) * slice_steps
-        yield behind, min(end, behind.recipe.steps)
+
+    def turns_done(training: Training) -> int:
+        return steps_done(folder / training.name / "checkpoint.npz") // slice_steps
+
+    def unfinished(training: Training) -> bool:
+        return steps_done(folder / training.name / "checkpoint.npz") < training.recipe.steps
+
+    had_one = True
+    while had_one:
+        had_one = False
+        for training in sorted(filter(unfinished, trainings), key=turns_done):
+            with _held(folder / training.name) as own:
+                if own and unfinished(training):
+                    end = (turns_done(training) + 1) * slice_steps
+                    had_one = True
+                    yield training, min(end, training.recipe.steps)
+                    break
+
+
+@contextlib.contextmanager
+def _held(folder: Path) -> Iterator[bool]:
+    """Hold a training during the block, and say whether it could be had; a kill lets it go."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
 
 
 def _claim_data(folder: Path) -> None:
@@ -133,7 +163,6 @@ def go_on(
             folder=folder / training.name,
             cache=cache,
             start_from=start_from,
-            designs=STUDY_DESIGNS,
             validates=True,
             stop_after=end,
             progress=progress,

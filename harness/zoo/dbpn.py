@@ -42,8 +42,7 @@ class DBPNSize:
     pairs: int
 
 
-SMALL = DBPNSize(first_width=24, width=6, pairs=2)
-STUDY = DBPNSize(first_width=48, width=6, pairs=2)
+SMALL = DBPNSize(first_width=48, width=6, pairs=2)
 PAPER = DBPNSize(first_width=192, width=48, pairs=2)
 
 

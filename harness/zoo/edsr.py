@@ -26,8 +26,7 @@ class EDSRSize:
     blocks: int
 
 
-SMALL = EDSRSize(width=8, blocks=4)
-STUDY = EDSRSize(width=6, blocks=8)
+SMALL = EDSRSize(width=6, blocks=8)
 PAPER = EDSRSize(width=48, blocks=6)
 
 

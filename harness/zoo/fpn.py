@@ -45,8 +45,7 @@ class FPNSize:
     pyramid: int
 
 
-SMALL = FPNSize(unit=6, blocks=(1, 3, 2), pyramid=32)
-STUDY = FPNSize(unit=6, blocks=(1, 3, 2), pyramid=36)
+SMALL = FPNSize(unit=6, blocks=(1, 3, 2), pyramid=36)
 PAPER = FPNSize(unit=48, blocks=(2, 4, 2), pyramid=184)
 STRIDE = 16
 

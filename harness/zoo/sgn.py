@@ -43,8 +43,7 @@ class SGNSize:
         return int(2 ** (len(self.widths) - 1))
 
 
-SMALL = SGNSize(widths=(8, 16, 32), blocks=1, convs=1)
-STUDY = SGNSize(widths=(8, 16, 36), blocks=1, convs=1)
+SMALL = SGNSize(widths=(8, 16, 36), blocks=1, convs=1)
 PAPER = SGNSize(widths=(48, 96, 200, 400), blocks=1, convs=2)
 
 

@@ -63,7 +63,9 @@ def test_the_subject_beats_its_blurred_input_by_one_and_a_half_db():
     assert entry["held_out"]["gain_db"]["mean"] >= 1.5
 
 
-@pytest.mark.parametrize(("name", "share"), [("pruned70", 0.7), ("pruned50", 0.5)])
+@pytest.mark.parametrize(
+    ("name", "share"), [("pruned90", 0.9), ("pruned70", 0.7), ("pruned50", 0.5), ("pruned30", 0.3)]
+)
 def test_a_pruned_network_has_the_macs_of_its_name_within_2_percent(name, share):
     variants = _variants(REPOSITORY / "golden" / "deblur_unet")
 

@@ -95,3 +95,56 @@ def test_a_ruling_needs_the_whole_interval_on_one_side(low, high, inside, above_
 
     assert found.inside(1.0, 3.0) is inside
     assert found.above_zero is above_zero
+
+
+def _trainings(rng: np.random.Generator, *, count: int, mean: float, spread: float) -> list:
+    """Draw the PSNR of some trainings of one design on 8 photographs with 2 frames each."""
+    frames = np.repeat(np.linspace(20.0, 30.0, 8), 2)
+    return [(frames + mean + rng.normal(scale=spread)).tolist() for _ in range(count)]
+
+
+def test_the_spread_of_seeds_is_pooled_over_designs_and_those_with_one_tell_nothing():
+    found = paired.seed_spread([[1.0, 3.0], [5.0, 5.0, 8.0], [100.0]])
+
+    assert found.freedom == 3
+    assert found.deviation_db == pytest.approx(math.sqrt((2.0 + 6.0) / 3))
+    with pytest.raises(MeasurementError, match="two seeds"):
+        paired.seed_spread([[1.0], [2.0]])
+
+
+def test_95_of_100_intervals_between_designs_hold_the_true_mean_and_without_seeds_far_fewer_do():
+    rng = np.random.default_rng(7)
+    photographs = [f"p{i // 2}" for i in range(16)]
+    with_seeds, without = [], []
+
+    for _ in range(200):
+        one = _trainings(rng, count=3, mean=0.0, spread=0.05)
+        other = _trainings(rng, count=1, mean=0.0, spread=0.05)
+        spread = paired.seed_spread(
+            [np.mean(_trainings(rng, count=3, mean=0.0, spread=0.05), axis=1) for _ in range(3)]
+        )
+        with_seeds.append(
+            _holds_zero(paired.between_designs(one, other, photographs, spread=spread))
+        )
+        differences = np.mean(one, axis=0) - np.mean(other, axis=0)
+        without.append(_holds_zero(paired.interval(differences.tolist(), photographs)))
+
+    assert 0.90 <= np.mean(with_seeds) <= 0.99
+    assert np.mean(without) < 0.5
+
+
+def test_more_trainings_and_fewer_comparisons_make_the_interval_narrower():
+    rng = np.random.default_rng(9)
+    photographs = [f"p{i // 2}" for i in range(16)]
+    one = _trainings(rng, count=3, mean=0.2, spread=0.0)
+    spread = paired.SeedSpread(deviation_db=0.05, freedom=6)
+
+    def width(rival: list, comparisons: int = 1) -> float:
+        found = paired.between_designs(
+            one, rival, photographs, spread=spread, comparisons=comparisons
+        )
+        assert found.mean_db == pytest.approx(0.2)
+        return found.high_db - found.low_db
+
+    single, triple = (_trainings(rng, count=n, mean=0.0, spread=0.0) for n in (1, 3))
+    assert width(triple) < width(single) < width(single, comparisons=5)

@@ -103,6 +103,12 @@ def test_learning_curves_are_gathered_and_read_back(tmp_path):
         assert next(csv.reader(file)) == list(curves.HEADER)
 
 
+def test_the_table_of_trainings_says_where_each_ended_and_what_its_last_tenth_gained():
+    table = curves.table({"one": [(90, 25.0), (100, 25.2)], "two": [(100, 23.0)]})
+
+    assert table.rows == (("one", "100", "25.200", "+0.200"), ("two", "100", "23.000", ""))
+
+
 def test_no_curve_yet_is_a_clear_error(tmp_path):
     with pytest.raises(ConfigError, match="run `harness study train`"):
         curves.gather(tmp_path)

@@ -68,11 +68,73 @@ def test_every_record_is_of_the_committed_files(study):
             study.quality(subject, one.name)
 
 
-def test_one_training_each_never_settles_which_design_is_best(study):
+def _written(folder: Path, name: str, trainings: dict[str, float], *, file: str = "a") -> None:
+    """Write records of a design on eight photographs, one mean PSNR a training."""
+    (folder / name).mkdir(exist_ok=True)
+    photographs = tuple(f"p{i}" for i in range(8))
+
+    def record(chosen: dict[str, float]) -> held_out.HeldOut:
+        files = [
+            held_out.FileQuality(
+                name=training,
+                sha256=file if training == "fp32" else training,
+                psnr_db=tuple(mean + i for i in range(8)),
+                to_fp32_db=(50.0,) * 8,
+            )
+            for training, mean in chosen.items()
+        ]
+        return held_out.HeldOut(
+            command="a test",
+            runtime={},
+            pixels_sha256="pixels",
+            photographs=photographs,
+            blurred_db=(20.0,) * 8,
+            files=tuple(files),
+        )
+
+    facts = {"variants": {"fp32": {"sha256": file, "macs": 1, "size_bytes": 1}}}
+    (folder / name / "provenance.json").write_text(json.dumps(facts))
+    held_out.save(record({"fp32": trainings["fp32"]}), folder / name / held_out.RECORD)
+    if len(trainings) > 1:
+        held_out.save(record(trainings), folder / name / held_out.SEEDS_RECORD)
+
+
+UNET, *RIVALS = ARCHITECTURES
+SEEDS = {"fp32": 25.00, "seed2": 25.02, "seed3": 24.98}
+
+
+@pytest.mark.parametrize(
+    ("rival_db", "ruling"), [(24.0, True), (25.01, None), (26.0, False)],
+)  # fmt: skip
+def test_which_design_is_best_is_ruled_over_frames_and_seeds(tmp_path, rival_db, ruling):
+    _written(tmp_path, UNET, SEEDS)
+    for rival in RIVALS:
+        _written(tmp_path, rival, {"fp32": rival_db})
+    study = Study(tmp_path, PROFILES)
+
     claim = next(claim for claim in claims.check(study) if claim.claimed.startswith("UNet has"))
 
+    assert claim.agrees is ruling
+    assert f"{UNET} 3, deblur_fpn 1" in claim.found
+    assert "by 0.020 dB" in claim.found
+
+
+def test_one_training_each_never_settles_which_design_is_best(tmp_path):
+    for name in ARCHITECTURES:
+        _written(tmp_path, name, {"fp32": 24.0 if name in RIVALS else 26.0})
+
+    claim = claims.check(Study(tmp_path, PROFILES))[0]
+
     assert claim.agrees is None
-    assert "one short training each" in claim.found
+    assert "two seeds" in claim.found
+
+
+def test_seeds_of_a_network_that_was_built_again_are_refused(tmp_path):
+    _written(tmp_path, UNET, SEEDS)
+    _written(tmp_path, UNET, {"fp32": 25.0}, file="b")
+
+    with pytest.raises(BlessedDataError, match="built or measured again since its seeds were"):
+        Study(tmp_path, PROFILES).trainings(UNET)
 
 
 @pytest.mark.parametrize(

@@ -35,11 +35,11 @@ def test_every_design_is_trained_once_and_unet_and_its_neighbours_with_three_see
     seeds = collections.Counter(one.design for one in plan if not one.goes_on)
     assert len(seeds) == 11
     assert {name for name, count in seeds.items() if count == 3} == {
-        "unet_resize_bilinear_prelu", "deblur_dbpn", "deblur_fpn",
+        "unet_resize_bilinear_prelu", "deblur_edsr", "deblur_fpn",
     }  # fmt: skip
     assert plan[0].design == "deblur_unet"
-    assert {(one.recipe.steps, one.recipe.patch_px, one.recipe.batch) for one in plan} == {
-        (100_000, 96, 16)
+    assert {(one.recipe.steps, one.recipe.patch_px, one.recipe.batch) for one in plan[1:]} == {
+        (12_000, 96, 1)
     }
     assert len({one.name for one in plan}) == len(plan)
 
@@ -65,6 +65,18 @@ def test_a_turn_that_was_cut_is_finished_first(tmp_path):
     assert next(rounds.turns(TWO, folder=tmp_path, slice_steps=4)) == (TWO[1], 8)
 
 
+def test_a_training_in_other_hands_is_passed_over(tmp_path):
+    first = rounds.turns(TWO, folder=tmp_path, slice_steps=10)
+    second = rounds.turns(TWO, folder=tmp_path, slice_steps=10)
+
+    assert [next(first), next(second)] == [(TWO[0], 10), (TWO[1], 10)]
+    _at(tmp_path, TWO[1], 10)
+    assert next(second, None) is None  # the one that is left is still in the first one's hands
+    assert next(first, None) == (TWO[0], 10)  # which was cut before it did anything
+    first.close()
+    assert next(rounds.turns(TWO, folder=tmp_path, slice_steps=10)) == (TWO[0], 10)
+
+
 def test_a_slice_of_nothing_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="at least 1"):
         next(rounds.turns(TWO, folder=tmp_path, slice_steps=0))
@@ -80,7 +92,7 @@ def test_rounds_leave_weights_and_curves_of_every_training(tmp_path, monkeypatch
     pairs = photos.CropPairs(blurred=np.roll(sharp, 1, axis=2), sharp=sharp, titles=("a", "b", "c"))
     monkeypatch.setattr(photos, "cached_pairs", lambda cut, cache: pairs)
     monkeypatch.setattr(photos, "package_versions", lambda cache: {"photos": "1"})
-    monkeypatch.setattr(rounds, "STUDY_DESIGNS", {**designs.STUDY_DESIGNS, "tiny": tiny})
+    monkeypatch.setitem(designs.DESIGNS, "tiny", tiny)
     told = []
     short = dataclasses.replace(RECIPE, steps=4)
 

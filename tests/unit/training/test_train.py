@@ -140,7 +140,7 @@ def test_weights_come_back_as_they_were_saved_in_equal_bytes(tmp_path):
 
 
 def test_the_paper_recipe_is_the_papers():
-    paper = train.PAPER
+    paper = train.paper()
 
     assert (paper.steps, paper.batch, paper.patch_px) == (1_000_000, 16, 256)
     assert paper.rate_at(0) == 2e-4
@@ -154,11 +154,13 @@ def test_the_small_recipe_lets_the_rate_fall_about_50_fold():
     assert recipe.rate_at(0) / recipe.rate_at(19_999) == pytest.approx(50.0, rel=0.05)
 
 
-def test_the_study_trains_on_patches_of_96_px_for_100_000_steps():
-    recipe = train.study(seed=2)
+@pytest.mark.parametrize("steps", [12_000, 100_000])
+def test_the_study_trains_on_a_patch_of_96_px_a_step_and_keeps_ten_checkpoints(steps):
+    recipe = train.study(steps=steps, seed=2)
 
-    assert (recipe.steps, recipe.patch_px, recipe.seed) == (100_000, 96, 2)
-    assert recipe.rate_at(0) / recipe.rate_at(99_999) == pytest.approx(50.0, rel=0.05)
+    assert (recipe.patch_px, recipe.batch, recipe.seed) == (96, 1, 2)
+    assert recipe.steps == 10 * recipe.checkpoint_every_steps == steps
+    assert recipe.rate_at(0) / recipe.rate_at(steps - 1) == pytest.approx(50.0, rel=0.05)
 
 
 def test_checkpoints_between_log_lines_are_refused():
