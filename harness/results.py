@@ -67,6 +67,8 @@ class Planned:
         new: Subjects that this did not have, and that nothing is compared with.
         shard: Which part of a larger plan it is, such as `2/4`; '' for a whole plan.
         whole: Hash of that larger plan: its cases and their files; or ''.
+        asked: How its facts were asked for, such as the origin and the serial: only a run that
+            asks alike may take them over.
     """
 
     tests: tuple[str, ...]
@@ -78,6 +80,7 @@ class Planned:
     new: tuple[str, ...] = ()
     shard: str = ""
     whole: str = ""
+    asked: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -326,15 +329,16 @@ def of_id(root: Path, run_id: str) -> Path | None:
     return None
 
 
-def unfinished(root: Path, tests: Sequence[str]) -> Results | None:
-    """Return the newest run if it planned these tests and has no end; else None."""
+def unfinished(root: Path, tests: Sequence[str], asked: Mapping[str, str]) -> Results | None:
+    """Return the newest run if it planned these tests, asked alike and has no end; else None."""
     for path in reversed(all_runs(root)):
         try:
             found = load(path)
         except ConfigError:
             continue  # of an earlier format, or damaged: nothing to take over
         same = set(found.planned) == set(tests) and found.run.versions == _versions()
-        return found if same and found.end is None else None
+        alike = all(dict(plan.asked) == dict(asked) for plan in found.plans)
+        return found if same and alike and found.end is None else None
     return None
 
 

@@ -8,7 +8,7 @@ import functools
 import json
 import queue
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,27 +28,28 @@ _CLOSE_S = 15.0
 """Longest wait for a database at the end."""
 
 
-def plan_of(tests: Sequence[str]) -> str:
+def plan_of(tests: Sequence[str], asked: Mapping[str, str]) -> str:
     """Return what two runs must have in common for one to go on with the other's facts."""
-    return sha256_of("\n".join((__version__, *sorted(tests))).encode())
+    ways = (f"{name}={value}" for name, value in sorted(asked.items()))
+    return sha256_of("\n".join((__version__, *ways, *sorted(tests))).encode())
 
 
 class Outbox:
     """The facts of one run on their way into a history."""
 
     def __init__(
-        self, run: str, tests: Sequence[str], *, store: Callable[[], "Store"],
+        self, run: str, plan: str, *, store: Callable[[], "Store"],
         again_s: float = _AGAIN_S,
     ) -> None:  # fmt: skip
         """Begin to write.
 
         Args:
             run: Id of the run.
-            tests: What it plans.
+            plan: Of `plan_of`.
             store: Opens the history.
             again_s: Seconds between two tries at a database that is away.
         """
-        self._run, self._plan = run, plan_of(tests)
+        self._run, self._plan = run, plan
         self._store = store
         self._again_s = again_s
         self._queue: queue.Queue[Callable[[Store], None] | None] = queue.Queue()
@@ -92,23 +93,23 @@ def address(config: "pytest.Config") -> str:
     return found
 
 
-def opened(config: "pytest.Config", run: str, tests: Sequence[str]) -> Outbox | None:
+def opened(config: "pytest.Config", run: str, plan: str) -> Outbox | None:
     """Return what brings the facts of a run into its history, or None where it has none."""
     where = address(config)
     if not where:
         return None
-    return Outbox(run, tests, store=functools.partial(remembering.opened, where))
+    return Outbox(run, plan, store=functools.partial(remembering.opened, where))
 
 
 def unfinished(
-    config: "pytest.Config", root: Path, tests: Sequence[str]
+    config: "pytest.Config", root: Path, tests: Sequence[str], asked: Mapping[str, str]
 ) -> tuple[str, tuple[Taken, ...]]:
     """Return the last unfinished run of a plan and its facts, '' for none.
 
     It is one of this folder, or else of the history, which knows those of other machines; a
     history that cannot be read has none.
     """
-    earlier = results.unfinished(root, tests)
+    earlier = results.unfinished(root, tests, asked)
     if earlier is not None:
         return earlier.run.id, earlier.facts
     where = address(config)
@@ -116,7 +117,7 @@ def unfinished(
         return "", ()
     try:
         with remembering.opened(where) as store:
-            run, lines = store.left(plan_of(tests))
+            run, lines = store.left(plan_of(tests, asked))
         return run, tuple(_read(line) for line in lines)
     except HarnessError:  # the summary says at the end that it cannot be reached
         return "", ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations  # pytest 8.2 has no pytest.TerminalReporter
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from harness.judging import NO_EVIDENCE
 from harness.plugin import (
     drawing,
     fixtures,
+    ini,
     junit,
     option,
     outbox,
@@ -38,6 +39,8 @@ _RECORDS = "harness_records"
 _FACTS = "harness_facts"
 _FROM_WORKER = "device-harness"
 """Key of what a worker of pytest-xdist hands to the controller as it ends."""
+_WAYS = ("benchmark_tool", "benchmark_preset", "litert_tools", "external_delegates")
+"""Ini keys that decide how a phone is measured."""
 
 _Status = tuple[str, str, tuple[str, dict[str, bool]]]
 
@@ -186,8 +189,10 @@ class Reporter:
         items = [item for item in session.items if item.nodeid in self._planned]
         wanted = [request for item in items for request in requests(item)]
         planned = tuple(self._planned)
-        self._outbox = outbox.opened(session.config, self._writer.run.id, planned)
-        resumed = self._resume(session.config, wanted)
+        asked = self._asked(session.config)
+        plan = outbox.plan_of(planned, asked)
+        self._outbox = outbox.opened(session.config, self._writer.run.id, plan)
+        resumed = self._resume(session.config, wanted, asked)
         self._write(
             Planned(
                 tests=tuple(self._planned),
@@ -196,6 +201,7 @@ class Reporter:
                 **self._change(),
                 shard=self._session.shard,
                 whole=self._session.whole,
+                asked=asked,
             )
         )
         if self._outbox is not None:
@@ -229,11 +235,22 @@ class Reporter:
         """Return whether a change that was asked about leaves no case to judge."""
         return self._session.against is not None and not self._session.against.plan.cases
 
-    def _resume(self, config: pytest.Config, wanted: Sequence[Request]) -> str:
+    def _asked(self, config: pytest.Config) -> dict[str, str]:
+        """Return how facts are asked for, as far as it decides what they are."""
+        return {
+            "origin": self._session.origin.value,
+            "lab": self._session.lab.name,
+            "serial": option(config, "serial") or "",
+            **{name: str(ini(config, name)) for name in _WAYS},
+        }
+
+    def _resume(
+        self, config: pytest.Config, wanted: Sequence[Request], asked: Mapping[str, str]
+    ) -> str:
         """Take over the facts of the last unfinished run of this plan; return its id or ''."""
         if not option(config, "resume"):
             return ""
-        run, facts = outbox.unfinished(config, self._session.root, tuple(self._planned))
+        run, facts = outbox.unfinished(config, self._session.root, tuple(self._planned), asked)
         if not run:
             self._notes.append("nothing to resume: no unfinished run of this plan; all was taken")
             return ""

@@ -24,7 +24,7 @@ def test_no_fact_is_missed_while_the_database_is_down() -> None:
     asked = [f"request {number}" for number in range(30)]
     with postgres.server() as server:
         address = server.database("night")
-        outbox = Outbox("run", ["t"], store=lambda: Store.open(address), again_s=0.2)
+        outbox = Outbox("run", plan_of(["t"], {}), store=lambda: Store.open(address), again_s=0.2)
         outbox.ask(asked)
 
         for number, request in enumerate(asked):
@@ -37,11 +37,11 @@ def test_no_fact_is_missed_while_the_database_is_down() -> None:
         outbox.close(limit_s=60.0)
 
         with Store.open(address) as store:
-            run, lines = store.left(plan_of(["t"]))
+            run, lines = store.left(plan_of(["t"], {}))
     assert run == "run"
     assert len(lines) == len(set(lines)) == len(asked)
 
 
 def _lines(address: str) -> tuple[str, ...]:
     with Store.open(address) as store:
-        return store.left(plan_of(["t"]))[1]
+        return store.left(plan_of(["t"], {}))[1]

@@ -105,6 +105,17 @@ def test_resume_takes_over_the_facts_of_the_run_that_was_cut_short(
     assert second.end is not None
 
 
+def test_facts_that_were_asked_for_in_another_way_are_not_taken_over(
+    project: pytest.Pytester,
+) -> None:
+    project.runpytest("--device=pixel4", "--origin=emulated", "test_latency.py")
+    _cut_short(results.latest(project.path))
+
+    result = project.runpytest("--device=pixel4", "--origin=auto", "--resume", "test_latency.py")
+
+    result.stdout.fnmatch_lines(["nothing to resume: no unfinished run of this plan*"])
+
+
 def test_there_is_nothing_to_resume_of_another_plan(project: pytest.Pytester) -> None:
     project.runpytest("--device=pixel4", "test_latency.py")
     _cut_short(results.latest(project.path))

@@ -46,7 +46,7 @@ def _taken(request: str) -> Taken:
 
 def test_what_a_history_missed_while_it_was_away_is_written_when_it_is_back() -> None:
     history = History(away=3, breaks_at="b")
-    outbox = Outbox("run", ["t"], store=history, again_s=0.01)  # type: ignore[arg-type]
+    outbox = Outbox("run", plan_of(["t"], {}), store=history, again_s=0.01)  # type: ignore[arg-type]
     outbox.ask(["a", "b", "c"])
     for request in "abc":
         outbox.take(_taken(request))
@@ -55,12 +55,12 @@ def test_what_a_history_missed_while_it_was_away_is_written_when_it_is_back() ->
     outbox.close()
 
     assert history.asked == ["a", "b", "c"]
-    assert history.taken == [("run", plan_of(["t"]), request) for request in "abc"]
+    assert history.taken == [("run", plan_of(["t"], {}), request) for request in "abc"]
 
 
 def test_a_history_that_stays_away_holds_up_no_end() -> None:
     history = History(away=10**6)
-    outbox = Outbox("run", ["t"], store=history, again_s=3600.0)  # type: ignore[arg-type]
+    outbox = Outbox("run", plan_of(["t"], {}), store=history, again_s=3600.0)  # type: ignore[arg-type]
     outbox.take(_taken("a"))
 
     outbox.close(limit_s=20.0)
@@ -68,6 +68,7 @@ def test_a_history_that_stays_away_holds_up_no_end() -> None:
     assert not outbox._thread.is_alive()
 
 
-def test_only_runs_of_the_same_tests_and_version_have_one_plan() -> None:
-    assert plan_of(["a", "b"]) == plan_of(["b", "a"])
-    assert plan_of(["a", "b"]) != plan_of(["a"])
+def test_only_runs_of_the_same_tests_asked_alike_have_one_plan() -> None:
+    assert plan_of(["a"], {"origin": "phone"}) != plan_of(["a"], {"origin": "emulated"})
+    assert plan_of(["a", "b"], {}) == plan_of(["b", "a"], {})
+    assert plan_of(["a", "b"], {}) != plan_of(["a"], {})

@@ -146,15 +146,17 @@ def test_a_run_says_what_was_planned_and_what_became_of_it(tmp_path: Path) -> No
 
 def test_an_unfinished_run_of_the_same_plan_can_be_gone_on_with(tmp_path: Path) -> None:
     writer = results.Writer(tmp_path)
-    writer.write(Planned(tests=("test_1", "test_2")))
+    asked = {"origin": "phone"}
+    writer.write(Planned(tests=("test_1", "test_2"), asked=asked))
 
-    found = results.unfinished(tmp_path, ("test_2", "test_1"))
+    found = results.unfinished(tmp_path, ("test_2", "test_1"), asked)
 
     assert found is not None
     assert found.run.id == writer.run.id
-    assert results.unfinished(tmp_path, ("test_1",)) is None
+    assert results.unfinished(tmp_path, ("test_1",), asked) is None
+    assert results.unfinished(tmp_path, ("test_2", "test_1"), {"origin": "auto"}) is None
     writer.write(End(time_utc="2026-01-01T00:00:00+00:00", exit_code=0))
-    assert results.unfinished(tmp_path, ("test_2", "test_1")) is None
+    assert results.unfinished(tmp_path, ("test_2", "test_1"), asked) is None
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,10 @@
 """Check what is measured of networks that were trained with several seeds."""
 
-import keras
 import pytest
+
+pytest.importorskip("keras")
+
+import keras
 
 from harness import graph
 from harness.compress import seeds

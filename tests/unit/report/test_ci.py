@@ -142,8 +142,8 @@ def test_the_line_is_that_of_the_limit() -> None:
 
     assert line("psnr_db", "fp32") == "psnr_db = 100.0"
     assert line("psnr_db", "fp32", "gpu") == "psnr_db = 55.0"
-    assert line("psnr_db", "int8_ptq") == "psnr_db = 47.0"
-    assert line("worst_tile_psnr_db", "int8_ptq") == "worst_tile_psnr_db = 44.0"
+    assert line("psnr_db", "int8_ptq") == "psnr_db = 49.0"
+    assert line("worst_tile_psnr_db", "int8_ptq") == "worst_tile_psnr_db = 40.0"
     assert line("scaling_exponent", "fp32").startswith("exponent")
 
 
@@ -247,7 +247,7 @@ def test_the_command_writes_every_file_and_annotates_the_line(
         (folder / SUBJECT.name).mkdir(parents=True)
         shutil.copy(SUBJECT / "subject.toml", folder / SUBJECT.name)
     toml = now / SUBJECT.name / "subject.toml"
-    toml.write_text(toml.read_text(encoding="utf-8").replace("47.0", "30.0"), encoding="utf-8")
+    toml.write_text(toml.read_text(encoding="utf-8").replace("49.0", "30.0"), encoding="utf-8")
     failed = record("psnr_db", 10.0, gate="fidelity", delegate="cpu")
     summary, comment = tmp_path / "summary.md", tmp_path / "comment.md"
     summary.write_text("before\n", encoding="utf-8")
@@ -262,7 +262,7 @@ def test_the_command_writes_every_file_and_annotates_the_line(
     written = summary.read_text(encoding="utf-8").splitlines()
     assert written[0] == "before"
     assert written[1].startswith("**FAIL**: fidelity psnr")
-    assert any("int8_ptq: psnr_db 47 -\\> 30 in subject.toml" in one for one in written[2:6])
+    assert any("int8_ptq: psnr_db 49 -\\> 30 in subject.toml" in one for one in written[2:6])
     assert comment.read_text(encoding="utf-8").endswith("<!-- device-harness:mine -->\n")
     annotation = capsys.readouterr().out.strip()
     number = toml.read_text(encoding="utf-8").splitlines().index("psnr_db = 30.0") + 1
