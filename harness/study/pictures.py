@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import io
+import itertools
 from collections.abc import Mapping, Sequence
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
+from matplotlib.ticker import (
+    LogLocator,
+    NullFormatter,
+    ScalarFormatter,
+    StrMethodFormatter,
+)
 
 from harness.study.curves import Curve
 from harness.study.plane import Point, front
 
+_LINES = ("-", "--", ":")  # of the seeds of one design
 _MARKERS = {"fp32": "o", "int8_ptq": "s", "int8_qat": "D"}
 
 
@@ -66,15 +73,28 @@ def _panel(axes: Axes, own: Sequence[Point]) -> None:
 
 
 def curves(found: Mapping[str, Curve]) -> bytes:
-    """Draw the held-out PSNR of each training against its steps, on a log axis of steps."""
-    figure = Figure(figsize=(9.0, 6.0), layout="constrained")
+    """Draw the held-out PSNR of each training against its steps, on a log axis of steps.
+
+    A design has a colour, and each of its seeds a line of its own kind.
+    """
+    figure = Figure(figsize=(11.0, 6.0), layout="constrained")
     axes = figure.subplots()
-    for name, curve in found.items():
-        axes.plot([step for step, _ in curve], [db for _, db in curve], marker=".", label=name)
+    of_design: dict[str, list[str]] = {}
+    for name in found:
+        of_design.setdefault(name.rpartition("_seed")[0] or name, []).append(name)
+    colours = mpl.colormaps["tab20"]
+    for number, names in enumerate(of_design.values()):
+        for name, line in zip(names, itertools.cycle(_LINES)):
+            steps, psnr = zip(*found[name], strict=True)
+            colour = colours(number % colours.N)
+            axes.plot(steps, psnr, marker=".", linestyle=line, color=colour, label=name)
     axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel("steps")
     axes.set_ylabel("mean PSNR on held-out frames, dB")
-    axes.legend(fontsize=6)
+    figure.legend(fontsize=7, loc="outside right upper")
     axes.grid(visible=True, which="both", linewidth=0.3)
     return _svg(figure)
 
