@@ -78,6 +78,14 @@ def is_known(golden_dir: Path, revision: str) -> bool:
         return False
 
 
+def changed_files(folder: Path, revision: str) -> frozenset[str]:
+    """Return the names of a folder's files that differ from a git revision, if git knows it."""
+    if not folder.is_dir() or not is_known(folder, revision):
+        return frozenset()
+    changed = ("diff", "--name-only", "--relative", _commit(folder, revision), "--", ".")
+    return frozenset(_git(folder, *changed).splitlines())
+
+
 def _commit(folder: Path, revision: str) -> str:
     return _git(folder, "rev-parse", "--verify", "--end-of-options", f"{revision}^{{commit}}")
 

@@ -1,6 +1,7 @@
 """Judge a change: the subjects as they were, or an earlier run, beside today's, for `--against`."""
 
 import contextlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,12 +43,14 @@ class Where:
         root: The folder whose `.results` holds the runs.
         history: Address of the history, or ''.
         pattern: Which subjects are asked for, as `--subject` has it.
+        profile_dirs: The folders of device profiles.
     """
 
     golden_dir: Path
     root: Path
     history: str
     pattern: str
+    profile_dirs: Sequence[Path]
 
 
 def read(named: str, where: Where, plan: Plan, stack: contextlib.ExitStack) -> Against:
@@ -94,7 +97,8 @@ def _of_revision(where: Where, revision: str, plan: Plan, stack: contextlib.Exit
     """Return the cases that differ from a revision or folder, each beside what it was there.
 
     What is easier to pass is told of each subject that is asked for, those without a case included:
-    they are gone, or ship no more.
+    they are gone, or ship no more. Both sides are judged by today's profiles, so that a phone whose
+    profile changed is judged with all its cases, and named.
     """
     folder = where.golden_dir
     was = stack.enter_context(revisions.earlier(folder, revision))
@@ -105,10 +109,13 @@ def _of_revision(where: Where, revision: str, plan: Plan, stack: contextlib.Exit
     targets = {(case.target.profile.name, case.target.delegate) for case in plan.cases}
     targets |= {tuple(one.target.split(":", 1)) for one in plan.withheld}  # type: ignore[misc]
     names = {case.subject.name for case in plan.cases}
+    changed = {name for one in where.profile_dirs for name in _changed(one, revision)}
+    phones = sorted(changed & {name for name, _ in targets})
     differ = tuple(
         replace(case, before=cases.before(case, earlier.get(case.subject.name), revision))
         for case in plan.cases
         if case.subject.name not in earlier
+        or case.target.profile.name in phones
         or revisions.differences(
             earlier[case.subject.name],
             case.subject,
@@ -122,6 +129,15 @@ def _of_revision(where: Where, revision: str, plan: Plan, stack: contextlib.Exit
         revision=revision,
         plan=replace(plan, cases=differ),
         unchanged=len(plan.cases) - len(differ),
-        loosened=tuple(str(o) for o in softer if subjects.fits(o.subject, where.pattern)),
+        loosened=(
+            *(f"{name}: its profile changed; both sides are judged by today's" for name in phones),
+            *(str(one) for one in softer if subjects.fits(one.subject, where.pattern)),
+        ),
         new=tuple(sorted(names - had)),
     )
+
+
+def _changed(folder: Path, revision: str) -> set[str]:
+    """Return the phones of a folder whose profiles are not those of a revision."""
+    files = (Path(name) for name in revisions.changed_files(folder, revision))
+    return {path.stem for path in files if path.suffix == ".toml"}

@@ -129,6 +129,7 @@ def open_session(config: pytest.Config) -> Session:
                 root=config.rootpath,
                 history=option(config, "history") or ini(config, "history"),
                 pattern=pattern,
+                profile_dirs=folders,
             )
             change = against.read(revision, where, planned, stack)
             planned = change.plan

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import harness
-from harness import results
+from harness import profiles, results
 from harness.evidence import sha256_of
 from harness.report import markdown, ruling
 from harness.results import Results
@@ -160,6 +160,28 @@ def _commit(folder: Path, *files: str) -> None:
     git = ["git", "-c", "user.name=a", "-c", "user.email=a@b", "-C", str(folder)]
     for words in (["init", "-q"], ["add", *files], ["commit", "-q", "-m", "first"]):
         subprocess.run([*git, *words], check=True)
+
+
+def test_a_phone_whose_profile_changed_is_judged_again_and_named(
+    project: pytest.Pytester,
+) -> None:
+    phones = project.mkdir("phones")
+    shipped = (profiles.shipped_folder() / "pixel4.toml").read_text(encoding="utf-8")
+    for name in ("mine", "other"):
+        text = shipped.replace('name = "pixel4"', f'name = "{name}"')
+        (phones / f"{name}.toml").write_text(text, encoding="utf-8")
+    _commit(project.path, "golden", "phones")
+    with (phones / "mine.toml").open("a", encoding="utf-8") as file:
+        file.write("# a rule less\n")
+
+    project.runpytest(
+        "--device=mine,other", "--against=HEAD", "-o", "profile_dirs=phones", "test_fallback.py"
+    )
+
+    found = _newest(project)
+    assert {record.device for record in found.records} == {"mine"}
+    (told,) = found.plans[0].loosened
+    assert told.startswith("mine: its profile changed")
 
 
 def test_a_subject_that_the_revision_does_not_have_is_new_and_judged_alone(
