@@ -159,16 +159,18 @@ class Verdict:
         if self.observed is None:
             return ""
         unit = f" {self.unit}" if self.unit else ""
-        seen = f"{self.metric} {self.observed:.4g}"
+        ends = [value for value in (self.low, self.observed, self.high) if value is not None]
+        digits = _digits(ends, self.limit)
+        seen = f"{self.metric} {self.observed:.{digits}g}"
         if self.low is not None and self.high is not None:
-            seen += f" ({self.low:.4g} to {self.high:.4g})"
+            seen += f" ({self.low:.{digits}g} to {self.high:.{digits}g})"
         if self.limit is None:
             return seen + unit
-        ends = (value for value in (self.low, self.observed, self.high) if value is not None)
+        limit = f"{self.limit:.{digits}g}{unit}"
         if len({self.sense.keeps(value, self.limit) for value in ends}) > 1:
-            return f"{seen}{unit} straddles {self.limit:.4g}{unit}"
+            return f"{seen}{unit} straddles {limit}"
         wish = "at most" if self.sense is Sense.AT_MOST else "at least"
-        return f"{seen}{unit}, {wish} {self.limit:.4g}{unit}"
+        return f"{seen}{unit}, {wish} {limit}"
 
     @property
     def because(self) -> str:
@@ -196,6 +198,18 @@ class Verdict:
         """Return the line that a person reads in a failure."""
         ground = f" [{self.evidence.value}]" if self.evidence else ""
         return f"{self.outcome.value} {self.gate}: {self.because}{ground}"
+
+
+def _digits(values: Sequence[float], limit: float | None) -> int:
+    """Return how many digits tell every value from a limit that it is not equal to, at least 4."""
+    if limit is None:
+        return 4
+    return next(
+        digits
+        for digits in range(4, 18)
+        if digits == 17
+        or all(v == limit or f"{v:.{digits}g}" != f"{limit:.{digits}g}" for v in values)
+    )
 
 
 class Finding(enum.Enum):

@@ -169,3 +169,24 @@ def test_a_line_names_outcome_gate_cause_and_evidence() -> None:
     )
 
     assert line == "FAIL cpu_fallback: cpu_ops 4, at most 0: PRELU is refused; use RELU [RULES]"
+
+
+@pytest.mark.parametrize(
+    ("observed", "low", "high", "limit", "said"),
+    [
+        (41.9996, None, None, 42.0, "m 41.9996, at least 42"),
+        (42.0, None, None, 42.0, "m 42, at least 42"),
+        (40.0, None, None, 42.0, "m 40, at least 42"),
+        (43.0, 41.9996, 44.0, 42.0, "m 43 (41.9996 to 44) straddles 42"),
+        (41.99999999999999, None, None, 42.0, "m 41.99999999999999, at least 42"),
+    ],
+)
+def test_a_value_beside_its_limit_never_reads_as_equal_to_it(
+    observed: float, low: float | None, high: float | None, limit: float, said: str
+) -> None:
+    found = Verdict(
+        gate="g", metric="m", sense=Sense.AT_LEAST, outcome=FAIL, observed=observed, low=low,
+        high=high, limit=limit,
+    )  # fmt: skip
+
+    assert found.compared == said
