@@ -1,14 +1,17 @@
 """A plan divided among machines, so that all end at about the same time."""
 
+import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Self
 
+from harness import __version__, schema
 from harness.cases import Case, Plan
 from harness.errors import ConfigError, HarnessError
 from harness.evidence import sha256_of
 from harness.requests import Request, Verb
+from harness.subjects import SUBJECT_FILE
 
 _PATTERN = re.compile(r"([1-9]\d{0,3})/([1-9]\d{0,3})")
 
@@ -43,9 +46,19 @@ class Shard:
 
 
 def whole_of(plan: Plan) -> str:
-    """Return a hash of a plan, by which its shards know each other: its cases and their files."""
-    lines = sorted(f"{case} {case.variant.sha256}" for case in plan.cases)
-    return sha256_of("\n".join(lines).encode())
+    """Return a hash of a plan, by which its shards know each other.
+
+    It holds the version, the cases, and all that a case is judged by: files, limits, baselines,
+    blessed outputs and profiles.
+    """
+    lines = {__version__, *(f"{case} {case.variant.sha256}" for case in plan.cases)}
+    for profile in {case.target.profile.name: case.target.profile for case in plan.cases}.values():
+        lines.add(json.dumps(schema.dump(profile), sort_keys=True))
+    for folder in {case.subject.folder for case in plan.cases}:
+        for path in (folder / SUBJECT_FILE, *folder.glob("*.json"), *folder.glob("*/*.json")):
+            name = path.relative_to(folder.parent).as_posix()
+            lines.add(f"{name} {sha256_of(path.read_bytes())}")
+    return sha256_of("\n".join(sorted(lines)).encode())
 
 
 def share(plan: Plan, shard: Shard) -> Plan:

@@ -1,12 +1,17 @@
 """Tests of plans divided among machines."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness import shards
+from harness import cases, profiles, shards, subjects
 from harness.errors import ConfigError
+from harness.profiles import Target
 from harness.shards import Shard
+from tests import tiny
 
 COSTS = st.dictionaries(st.text("abc", min_size=1), st.floats(0.1, 1e4), min_size=1, max_size=40)
 
@@ -49,3 +54,21 @@ def test_a_shard_is_written_as_number_and_count() -> None:
 def test_anything_else_is_refused(text: str) -> None:
     with pytest.raises(ConfigError):
         Shard.parse(text)
+
+
+def test_shards_know_each_other_by_all_that_a_case_is_judged_by(tmp_path: Path) -> None:
+    folder = tiny.subject(tmp_path / "golden", tmp_path / "work")
+    (target,) = profiles.select(profiles.load_all([profiles.shipped_folder()]), ["pixel4"])
+
+    def whole(one: Target = target) -> str:
+        return shards.whole_of(cases.plan(subjects.load_all(folder.parent), [one]))
+
+    first = whole()
+    assert whole() == first
+    other = replace(target.profile, android_api_level=30)
+    assert whole(replace(target, profile=other)) != first
+    (folder / "baselines.json").write_text("[]", encoding="utf-8")
+    blessed = whole()
+    assert blessed != first
+    tiny.edit(folder / "subject.toml", "1000", "900")
+    assert whole() != blessed
