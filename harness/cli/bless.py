@@ -115,10 +115,14 @@ def run(options: argparse.Namespace) -> int:
     console.print(_reference_changes(subject, references))
     if not options.first_outputs:
         references |= _kept(subject, references)
-    accepted = tuple(_baselines(console, subject, references, options))
+    blessed = {baseline.key: baseline for baseline in baselines.load(subject)}
+    accepted = tuple(
+        _unmoved(blessed.get(one.key), one)
+        for one in _baselines(console, subject, references, options)
+    )
     new, variants = {b.key for b in accepted}, {v.name for v in subject.variants}
-    kept = [b for b in baselines.load(subject) if b.key not in new and b.variant in variants]
-    changed = _print_baseline_changes(console, baselines.load(subject), accepted)
+    kept = [b for b in blessed.values() if b.key not in new and b.variant in variants]
+    changed = _print_baseline_changes(console, blessed, accepted)
     if changed and not options.because:
         raise ConfigError(f"{changed} blessed numbers would change; say why with --because")
     if not shared.confirmed(options.yes, f"this for {subject.name}"):
@@ -301,16 +305,25 @@ def _baseline(case: SizedCase, observed: Observation, because: str) -> Baseline:
     )
 
 
+def _unmoved(was: Baseline | None, now: Baseline) -> Baseline:
+    """Return the blessed number where today's is within its noise, else today's.
+
+    Else blessing again and again would let a number creep without anyone being asked.
+    """
+    if was is None or abs(was.value - now.value) > was.spread:
+        return now
+    return replace(was, file_sha256=now.file_sha256)
+
+
 def _print_baseline_changes(
-    console: Console, old: tuple[Baseline, ...], new: tuple[Baseline, ...]
+    console: Console, before: Mapping[tuple[str, ...], Baseline], new: Sequence[Baseline]
 ) -> int:
     """Print what is new or changed, and return how many blessed numbers would change."""
-    before = {baseline.key: baseline for baseline in old}
     changes = 0
     replaced = 0
     for baseline in new:
         was = before.get(baseline.key)
-        if was is not None and abs(was.value - baseline.value) <= baseline.spread:
+        if was is not None and was.value == baseline.value:
             continue
         changes += 1
         replaced += was is not None

@@ -107,15 +107,19 @@ def test_a_variant_that_fails_its_own_gates_is_named(
 
 
 def test_a_changed_model_is_accepted_with_hash_goldens_and_baselines(subject_dir: Path) -> None:
+    before = {b.key: b.value for b in baselines.load(subjects.load(subject_dir))}
     _export_anew(subject_dir)
 
     code = _bless(subject_dir, "--yes", "--because", "five channels")
 
     subject = subjects.load(subject_dir)
+    hashes = {variant.name: variant.sha256 for variant in subject.variants}
     assert code == 0
     assert subject.reference.model()
     assert goldens.load(subject, "a").size.width_px == tiny.SIZE_PX
-    assert {b.because for b in baselines.load(subject)} == {"five channels"}
+    blessed = baselines.load(subject)
+    assert {b.because for b in blessed if b.value != before[b.key]} == {"five channels"}
+    assert all(b.file_sha256 == hashes[b.variant] for b in blessed)
 
 
 def test_a_person_comment_in_the_subject_file_stays(subject_dir: Path) -> None:
@@ -139,6 +143,19 @@ def test_blessing_what_is_blessed_already_changes_nothing_that_is_judged_by(
 
     assert {b.key: b.value for b in baselines.load(subject)} == before
     assert (subject_dir / "subject.toml").read_bytes() == toml
+
+
+def test_a_number_that_moved_within_its_noise_does_not_creep(subject_dir: Path) -> None:
+    path = subject_dir / "baselines.json"
+    baseline = next(b for b in baselines.load(subjects.load(subject_dir)) if b.spread > 0.0)
+    other = baseline.value + 0.9 * baseline.spread
+    moved = path.read_text(encoding="utf-8").replace(repr(baseline.value), repr(other))
+    path.write_text(moved, encoding="utf-8")
+
+    _bless(subject_dir, "--yes")
+
+    values = {b.key: b.value for b in baselines.load(subjects.load(subject_dir))}
+    assert values[baseline.key] == other
 
 
 def test_baselines_of_other_devices_stay(subject_dir: Path) -> None:
