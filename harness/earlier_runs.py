@@ -19,7 +19,7 @@ from harness.images import Output, Size
 from harness.placement import Placement
 from harness.requests import Verb
 from harness.results import Results
-from harness.subjects import Precision
+from harness.subjects import Precision, fits, wanted
 from harness.verdict import CHANGE, REGRESSION, Sense
 
 _ABOUT = tuple[str, str, str, str]
@@ -121,6 +121,22 @@ class EarlierRun:
                 at_least = verdict.sense is Sense.AT_LEAST
                 for what in revisions.looser(name, verdict.limit, now, at_least=at_least):
                     yield f"{record.subject}: {record.variant} on {case.target}: {what}"
+
+    def gone(self, cases: Sequence[Case], pattern: str) -> Iterator[str]:
+        """Yield each variant that it tested on a phone of today's cases and that has none today.
+
+        Args:
+            cases: Today's.
+            pattern: What is asked for, as `--subject` has it.
+        """
+        keys = [case.key for case in cases]
+        today = {(key.device, key.delegate, key.subject, key.variant) for key in keys}
+        phones = {(key.device, key.delegate) for key in keys}
+        for about in sorted({*self._numbers, *self._taken} - today):
+            device, delegate, subject, variant = about
+            asked = fits(subject, pattern) and wanted(variant, pattern)[0]
+            if asked and (device, delegate) in phones:
+                yield f"{subject}: {variant} on {device}:{delegate} is judged no more"
 
 
 def _provenance(fact: FactEntry) -> Provenance | None:

@@ -77,10 +77,10 @@ def read(named: str, where: Where, plan: Plan, stack: contextlib.ExitStack) -> A
             f"--against={named}: no folder of subjects, no git revision of {where.golden_dir} (a "
             "shallow clone has few), no results file, and no run of .results or of the history"
         )
-    return _of_run(run, plan)
+    return _of_run(run, plan, where.pattern)
 
 
-def _of_run(run: "EarlierRun", plan: Plan) -> Against:
+def _of_run(run: "EarlierRun", plan: Plan, pattern: str) -> Against:
     """Return every case beside what a run found of it: it keeps no limits to tell what differs."""
     judged = tuple(replace(case, earlier=run.of(case)) for case in plan.cases)
     known = {case.subject.name for case in judged if case.earlier is not None}
@@ -88,7 +88,10 @@ def _of_run(run: "EarlierRun", plan: Plan) -> Against:
         revision=run.name,
         plan=replace(plan, cases=judged),
         unchanged=0,
-        loosened=tuple(dict.fromkeys(run.loosened(plan.cases))),
+        loosened=(
+            *run.gone(plan.cases, pattern),
+            *dict.fromkeys(run.loosened(plan.cases)),
+        ),
         new=tuple(sorted({case.subject.name for case in judged} - known)),
     )
 

@@ -119,3 +119,25 @@ def test_a_run_whose_lines_were_forged_is_data(project: pytest.Pytester) -> None
 
     assert result.ret is pytest.ExitCode.OK
     assert _ruled(project, "fp32")["cpu_ops"].change is Change.UNDECIDED
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ([], ("unet: int8_ptq on pixel4:nnapi is judged no more",)),
+        (["--subject=unet.fp32"], ()),
+    ],
+)
+def test_a_variant_that_the_run_tested_and_that_is_gone_is_told(
+    project: pytest.Pytester, earlier: str, asked: list[str], told: tuple[str, ...]
+) -> None:
+    toml = project.path / "golden" / tiny.NAME / "subject.toml"
+    with toml.open("a", encoding="utf-8") as file:
+        file.write(
+            '\n[[withheld]]\ndevices = ["*"]\ndelegates = ["*"]\nvariants = ["int8_ptq"]\n'
+            'because = "red"\n'
+        )
+
+    project.runpytest("--device=pixel4", f"--against={earlier}", "test_change.py", *asked)
+
+    assert _newest(project).plans[0].loosened == told
