@@ -219,7 +219,7 @@ def test_what_a_phone_measured_off_its_level_is_measured_again_the_same_night(
         with Store.open(str(lab / "kept.db")) as store:
             (first,) = store.runs()
         faster = [
-            replace(fact, value=fact.value / 2, low=None, high=None)
+            replace(fact, value=fact.value / 20, low=None, high=None)
             for fact in first.facts
             if fact.series.metric == "latency_ms"
         ]
