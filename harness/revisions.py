@@ -80,10 +80,12 @@ def is_known(golden_dir: Path, revision: str) -> bool:
 
 def changed_files(folder: Path, revision: str) -> frozenset[str]:
     """Return the names of a folder's files that differ from a git revision, if git knows it."""
-    if not folder.is_dir() or not is_known(folder, revision):
+    try:
+        commit = _commit(folder, revision)
+    except (ConfigError, DeviceError):  # no folder, no git, or no such revision in it
         return frozenset()
-    changed = ("diff", "--name-only", "--relative", _commit(folder, revision), "--", ".")
-    return frozenset(_git(folder, *changed).splitlines())
+    changed = _git(folder, "diff", "--name-only", "--relative", commit, "--", ".")
+    return frozenset(changed.splitlines())
 
 
 def _commit(folder: Path, revision: str) -> str:

@@ -155,6 +155,7 @@ class Study:
         path = self._golden / subject / record
         return held_out.load(path) if path.is_file() else None
 
+    @functools.cache  # noqa: B019 - one study lives as long as the command
     def trainings(self, subject: str) -> tuple[tuple[float, ...], ...]:
         """Return the PSNR of each training of a design, frame by frame; the built one is first.
 
@@ -185,12 +186,8 @@ class Study:
             BlessedDataError: One was not measured, or on other frames.
             MeasurementError: No design was trained with two seeds.
         """
-        record, other = self.held_out(subject), self.held_out(rival)
-        if record.pixels_sha256 != other.pixels_sha256:
-            raise BlessedDataError(
-                f"{subject} and {rival} were measured on different frames; run `harness study "
-                "measure` for both"
-            )
+        record = self.held_out(subject)
+        record.refuse_other_frames(self.held_out(rival), between=f"{subject} and {rival}")
         return between_designs(
             self.trainings(subject),
             self.trainings(rival),
@@ -199,6 +196,7 @@ class Study:
             comparisons=comparisons,
         )
 
+    @functools.cache  # noqa: B019 - one study lives as long as the command
     def seed_spread(self) -> SeedSpread:
         """Return the spread among trainings of one design, over all with several.
 

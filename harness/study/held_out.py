@@ -89,13 +89,24 @@ class HeldOut:
             BlessedDataError: The two were measured on different frames.
         """
         rival = self if other is None else other
-        if rival.pixels_sha256 != self.pixels_sha256:
-            raise BlessedDataError(
-                f"{better} and {worse} were measured on different frames; run `harness study "
-                "measure` for both"
-            )
+        self.refuse_other_frames(rival, between=f"{better} and {worse}")
         differences = np.subtract(self.file(better).psnr_db, rival.file(worse).psnr_db)
         return interval(differences.tolist(), self.photographs, comparisons=comparisons)
+
+    def refuse_other_frames(self, other: HeldOut, *, between: str) -> None:
+        """Refuse a record of other frames than this one's.
+
+        Args:
+            other: The record beside this one.
+            between: What is compared, such as `fp32 and int8_ptq`.
+
+        Raises:
+            BlessedDataError: Its pixels are not the same.
+        """
+        if other.pixels_sha256 != self.pixels_sha256:
+            raise BlessedDataError(
+                f"{between} were measured on different frames; run `harness study measure` for both"
+            )
 
     def with_older(self, older: HeldOut) -> HeldOut:
         """Return this record with the files that only an older one of the same frames has."""
