@@ -159,7 +159,7 @@ def calibrate(
         values=_rounded(_closest(tables, range(len(samples)), measured)[1]),
         rows=len(samples),
         error_share=round(result.median_error, 3),
-        interval_ratio=round(interval.ratio(predicted.tolist(), measured), 3),
+        interval_ratio=round(interval.ratio(predicted.tolist(), measured, families), 3),
         source=source,
         fitted_gmacs_max=largest_gmacs([sample.graph for sample in samples]),
     )

@@ -59,7 +59,7 @@ def calibrate_npu(
         },
         rows=len(samples),
         error_share=round(result.median_error, 3),
-        interval_ratio=round(interval.ratio(predicted.tolist(), measured), 3),
+        interval_ratio=round(interval.ratio(predicted.tolist(), measured, families), 3),
         source=source,
         fitted_gmacs_max=calibrate.largest_gmacs(graphs),
         roofline=second.constants.values,

@@ -72,22 +72,24 @@ def hold_out(
     if len(families) < _COVERED_ROWS_MIN:
         return None
     predicted, measured = np.array(predicted_ms), np.array(measured_ms)
-    ratio = _ratios(families, predicted, measured)
+    ratio = _ratios(families, predicted, measured, by_family=True)
     low, high = predicted / ratio, predicted * ratio
     if second_ms is not None:
         second = np.array(second_ms)
-        apart = np.abs(np.log(predicted / second)) > np.log(_ratios(families, predicted, second))
+        agreed = _ratios(families, predicted, second, by_family=False)
+        apart = np.abs(np.log(predicted / second)) > np.log(agreed)
         low = np.where(apart, np.minimum(low, second), low)
         high = np.where(apart, np.maximum(high, second), high)
     return Held(predicted_ms=predicted, low_ms=low, high_ms=high, measured_ms=measured)
 
 
-def _ratios(families: Sequence[str], one: Vector, other: Vector) -> Vector:
-    """Return for each row the factor within which nine of ten rows of other families keep."""
+def _ratios(families: Sequence[str], one: Vector, other: Vector, *, by_family: bool) -> Vector:
+    """Return for each row the factor within which nine of ten keep, by rows of other families."""
 
     def ratios(train: Sequence[int], test: Sequence[int]) -> Vector:
         rows = list(train)
-        return np.full(len(test), interval.ratio(one[rows].tolist(), other[rows].tolist()))
+        units = [families[row] for row in rows] if by_family else None
+        return np.full(len(test), interval.ratio(one[rows].tolist(), other[rows].tolist(), units))
 
     return fit.held_out(families, ratios)
 

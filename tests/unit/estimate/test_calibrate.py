@@ -152,6 +152,32 @@ def test_the_interval_covers_nine_of_ten_held_out_rows() -> None:
     )
 
 
+def test_a_family_of_many_rows_counts_as_much_in_the_interval_as_one_of_few() -> None:
+    families = [*["known"] * 90, *(f"{number}" for number in range(9))]
+    off = [1.01] * 90 + [1.0 + number / 10.0 for number in range(1, 10)]
+
+    ratio = interval.ratio(off, [1.0] * 99, families)
+
+    assert interval.ratio(off, [1.0] * 99) == pytest.approx(1.01)
+    # Ten families and one unseen: nine tenths of eleven is the largest.
+    assert ratio == pytest.approx(1.9)
+
+
+def test_of_ever_more_families_nine_tenths_lie_in_the_interval() -> None:
+    families = [f"{number}" for number in range(99)]
+    off = [1.0 + number / 100.0 for number in range(1, 100)]
+
+    assert interval.ratio(off, [1.0] * 99, families) == pytest.approx(1.9)
+
+
+def test_with_too_few_families_the_largest_residual_is_the_interval() -> None:
+    off = [*[1.01] * 19, 1.5]
+
+    ratio = interval.ratio(off, [1.0] * 20, ["one"] * 19 + ["other"])
+
+    assert ratio == pytest.approx(1.5)
+
+
 def test_few_rows_widen_the_interval() -> None:
     assert interval.ratio([1.1] * 3, [1.0] * 3) > interval.ratio([1.1] * 9, [1.0] * 9)
     assert interval.ratio([1.1] * 9, [1.0] * 9) > 1.1

@@ -30,6 +30,17 @@ def test_a_second_opinion_that_differs_widens_the_interval_of_its_row() -> None:
     assert (held.low_ms[-1], held.covered, held.confidently_wrong) == (1.0, 1.0, 0)
 
 
+def test_a_new_family_is_held_to_how_far_other_families_were_off() -> None:
+    # Nine families of one row, of which one is off, and a tenth of thirty rows that are not.
+    families = [*"abcdefghi", *["known"] * 30, "new"]
+    predicted = [*[1.1] * 8, 1.4, *[1.01] * 30, 1.3]
+
+    held = evaluate.hold_out(families, predicted, [1.0] * 40)
+
+    assert held is not None
+    assert held.high_ms[-1] == pytest.approx(1.3 * 1.4)
+
+
 def test_too_few_rows_have_no_coverage() -> None:
     assert evaluate.hold_out(["a", "b"], [1.0, 1.0], [1.0, 1.0]) is None
 
