@@ -52,7 +52,8 @@ esac; done
 echo "${graph%-model.tflite}" >>"$HARNESS_FAKE_PHONE/state/runs"
 planted() { [ -e "$F/$1" ] && rm "$F/$1"; }
 planted tool_aborts && kill -ABRT $$
-planted tool_hangs && sleep 3600
+# A phone's tool has no child that would outlive it.
+planted tool_hangs && mkfifo "$F/never$$" && read -r never <>"$F/never$$"
 planted tool_prints_garbage && { head -c 4000 /dev/urandom; exit 0; }
 sleep PAUSE_S
 keep=4096; planted output_wrong_size && keep=100

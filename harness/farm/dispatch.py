@@ -272,9 +272,10 @@ class Dispatcher:
                 if not set(reply.lacks) <= known:
                     raise ConfigError("reply: lacks what was not asked about")
                 return reply
-            if reply.fence < self._fences.get(reply.station, 0):
-                raise ConfigError("reply: its phone was taken by another in between")
             fact = wire.read_fact(reply, pixels, work.request, work.origin)
+            # An error has no fence: it is no measurement that another could have disturbed.
+            if fact.error is None and reply.fence < self._fences.get(reply.station, 0):
+                raise ConfigError("reply: its phone was taken by another in between")
         except ConfigError as error:
             self.lost(nonce, str(error))
             return None

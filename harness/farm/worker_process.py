@@ -44,6 +44,7 @@ async def serve(settings: Settings) -> int:
         reasons.append(why)
         loop.call_soon_threadsafe(unfit.set)
 
+    told = asyncio.create_task(_told_to_end())
     station = Station(settings.post, unfit=call_unfit, limit_s=settings.limit_s)
     if why := await asyncio.to_thread(station.recover):
         station.close()
@@ -64,10 +65,11 @@ async def serve(settings: Settings) -> int:
     )
     code = 0
     try:
-        await worker
-        code = await _until_over(worker, station, unfit)
+        started = await _started(worker, told)
+        if started:
+            code = await _until_over(worker, station, unfit, told)
         _end_at_the_latest(code)
-        if code != LOST:
+        if started and code != LOST:
             nothing = dict.fromkeys(settings.resources, 0.0)
             with contextlib.suppress(OSError, TimeoutError):  # nothing more is sent here
                 await asyncio.wait_for(worker.set_resources(**nothing), _HANDOVER_S)
@@ -92,16 +94,35 @@ def _say_unfit(why: str) -> int:
     return UNFIT
 
 
-async def _until_over(worker: Worker, station: Station, unfit: asyncio.Event) -> int:
-    """Wait for the first reason to end; return the exit code."""
+async def _told_to_end() -> None:
+    """Wait until the host has ended, or the system asks this process to."""
     ended = ending()
     reader = asyncio.StreamReader()
     protocol = asyncio.StreamReaderProtocol(reader)
     await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, sys.stdin)
+    waits = [asyncio.create_task(reader.read()), asyncio.create_task(ended.wait())]
+    await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+
+
+async def _started(worker: Worker, told: "asyncio.Task[None]") -> bool:
+    """Start a worker, which waits for its scheduler; return False where the end came first."""
+    starting = asyncio.create_task(worker.start())
+    await asyncio.wait((starting, told), return_when=asyncio.FIRST_COMPLETED)
+    if not starting.done():
+        starting.cancel()
+        await asyncio.gather(starting, return_exceptions=True)
+        return False
+    await starting
+    return True
+
+
+async def _until_over(
+    worker: Worker, station: Station, unfit: asyncio.Event, told: "asyncio.Task[None]"
+) -> int:
+    """Wait for the first reason to end; return the exit code."""
     resting = asyncio.create_task(_rest(station))
     waits = {
-        asyncio.create_task(reader.read()): 0,  # the host has ended
-        asyncio.create_task(ended.wait()): 0,
+        told: 0,
         asyncio.create_task(unfit.wait()): UNFIT,
         asyncio.create_task(worker.finished()): LOST,
     }

@@ -1,19 +1,25 @@
 """What a person and a comparison need of a farm: one phone for pairs, a quarantine by hand."""
 
 import asyncio
+import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from harness import cli
+from harness import cli, schema
 from harness.devices.connect import Origin
+from harness.farm import wire
+from harness.farm.answering import Post
+from harness.farm.worker_settings import Settings
 from harness.images import Size
 from harness.latency import Pairs
 from harness.model import Model
 from harness.profiles import load_all, select, shipped_folder
 from harness.requests import Request, Verb
-from tests import models
+from tests import models, phones
 
 pytestmark = [pytest.mark.farm, pytest.mark.slow]
 
@@ -95,3 +101,21 @@ def test_a_host_whose_name_was_taken_is_known_again_when_it_is_free(tmp_path: Pa
 
         assert set(farm.wait(lambda fleet: bool(fleet.hosts), 45).hosts) == {"lab"}
         assert "lab: unknown to the scheduler, it tries again" in farm.logs()
+
+
+def test_a_station_that_still_looks_for_its_scheduler_ends_with_its_host(tmp_path: Path) -> None:
+    settings = Settings(
+        scheduler=f"tcp://127.0.0.1:{phones.free_port()}",
+        post=Post(station="lab/emulated-0", contents=tmp_path / "contents"),
+        resources={"emulated": 1.0, wire.VERSION: 1.0},
+        scratch=tmp_path / "scratch",
+    )
+
+    ended = subprocess.run(
+        [sys.executable, "-m", "harness.farm.worker_process", json.dumps(schema.dump(settings))],
+        input=b"",
+        check=False,
+        timeout=120,
+    )
+
+    assert ended.returncode == 0  # 69 where it gave the scheduler up by itself

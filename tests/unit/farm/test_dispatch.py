@@ -232,6 +232,20 @@ def test_who_has_lost_the_phone_in_between_cannot_answer() -> None:
     assert again.request.key == late.request.key
 
 
+def test_a_phone_that_has_answered_before_can_fail_and_another_is_asked() -> None:
+    fleet = _fleet("a", "b")
+    dispatcher = _dispatcher([_request(32), _request(64)], fleet)
+    first, second = dispatcher.sends(fleet, now_s=0.0)
+    dispatcher.take(first.nonce, _answer(first, fence=8))
+
+    dispatcher.take(second.nonce, _failure(second, DeviceError("hot")))
+
+    (again,) = dispatcher.sends(fleet, now_s=0.0)
+    assert again.only == ("h/b",)
+    dispatcher.take(again.nonce, _answer(again, station="h/b"))
+    assert "h/a: failed 1 request" in dispatcher.findings()[0]
+
+
 def test_an_answer_that_is_none_is_sent_for_again() -> None:
     fleet = _fleet("a")
     dispatcher = _dispatcher([_request()], fleet)
