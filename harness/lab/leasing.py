@@ -1,24 +1,148 @@
 """Phones that a host of a farm takes from a lab's own scheduler, and gives back."""
 
+import fnmatch
 import json
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from harness import schema, text
 from harness.errors import ConfigError, DeviceError, HarnessError
+from harness.lab import labgrid
 from harness.lab.adb import endpoint
+from harness.lab.labgrid import LabgridPlaces
 from harness.lab.stf import StfPhones
 from harness.lab.web import PATIENT, Patience, RefusedError
 from harness.profiles import Profile
 
 _LOOK_S = 30.0
-"""The server is asked so often what has become free."""
-_OTHERS = {
-    "labgrid": "its coordinator lends places, and has no resource for adb",
-    "jumpstarter": "it lends an adb server, not a phone",
-}
+"""The scheduler is asked so often what has become free."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Offer:
+    """What a lab's scheduler has.
+
+    Attributes:
+        name: Its name there: a serial, a place.
+        wanted: Whether it is free, and what this host takes.
+        held: Whether this host's user has it.
+    """
+
+    name: str
+    wanted: bool
+    held: bool
+
+
+class Lender(Protocol):
+    """A lab's own scheduler."""
+
+    @property
+    def name(self) -> str:
+        """Return what messages call it."""
+
+    def offers(self) -> list[Offer]:
+        """Return what it has.
+
+        Raises:
+            HarnessError: it does not say.
+        """
+
+    def take(self, name: str) -> str:
+        """Take something; return where adb finds the phone.
+
+        Raises:
+            HarnessError: it is not lent, or is no phone that adb reaches.
+        """
+
+    def release(self, name: str) -> list[str]:
+        """Give something back, held or not; return what went wrong."""
+
+    def close(self) -> None:
+        """Leave the scheduler."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StfLender:
+    """The free phones of an STF server that profiles fit."""
+
+    phones: StfPhones
+    profiles: Collection[Profile]
+
+    @property
+    def name(self) -> str:
+        """Return the lab as `--lab` has it."""
+        return self.phones.name
+
+    def offers(self) -> list[Offer]:
+        """Return the server's phones."""
+        return [
+            Offer(
+                name=row.serial,
+                wanted=row.free and any(one.matches(row.model) for one in self.profiles),
+                held=row.using,
+            )
+            for row in self.phones.rows()
+        ]
+
+    def take(self, name: str) -> str:
+        """Reserve a phone."""
+        self.phones.reserve(name)
+        return endpoint(self.phones.connect(name))
+
+    def release(self, name: str) -> list[str]:
+        """Give a phone back."""
+        return self.phones.release(name)
+
+    def close(self) -> None:
+        """Leave the server."""
+        self.phones.close()
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabgridLender:
+    """The free places of a labgrid coordinator whose names fit a pattern."""
+
+    places: LabgridPlaces
+    pattern: str
+
+    @property
+    def name(self) -> str:
+        """Return the coordinator."""
+        return self.places.name
+
+    def offers(self) -> list[Offer]:
+        """Return the coordinator's places."""
+        return [
+            Offer(
+                name=place.name,
+                wanted=not place.holder and fnmatch.fnmatchcase(place.name, self.pattern),
+                held=place.holder == self.places.user,
+            )
+            for place in self.places.rows()
+        ]
+
+    def take(self, name: str) -> str:
+        """Acquire a place, whose tag says where adb finds its phone."""
+        known = {place.name: place for place in self.places.rows()}
+        if name not in known:
+            raise DeviceError(f"{self.name}: place {name} is gone")
+        where = labgrid.address(known[name])
+        self.places.acquire(name)
+        return where
+
+    def release(self, name: str) -> list[str]:
+        """Give a place back."""
+        try:
+            self.places.release(name)
+        except DeviceError as error:
+            return [f"{error}; `labgrid-client -p {name} release --kick` frees the place"]
+        return []
+
+    def close(self) -> None:
+        """Leave nothing open: each question has a connection of its own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,92 +150,86 @@ class _Kept:
     serials: tuple[str, ...] = ()
 
 
-class StfLease:
-    """The phones of an STF server that a host holds: all free ones that its profiles fit.
+class PhoneLease:
+    """The phones that a host holds of a lab's own scheduler.
 
     What is held is kept in a file of the host's folder, so that a host that was killed gives it
-    back when it starts again; the server takes back what has been idle for 15 minutes.
+    back when it starts again.
     """
 
     def __init__(
-        self,
-        phones: StfPhones,
-        profiles: Collection[Profile],
-        *,
-        folder: Path,
-        say: Callable[[str], None],
-        look_s: float = _LOOK_S,
+        self, lender: Lender, *, folder: Path, say: Callable[[str], None], look_s: float = _LOOK_S
     ) -> None:
         """Describe it; nothing is taken yet.
 
         Args:
-            phones: The server.
-            profiles: What is taken.
+            lender: The scheduler.
             folder: The host's.
             say: Takes lines for a person.
-            look_s: Seconds between two looks at the server.
+            look_s: Seconds between two looks at the scheduler.
         """
-        self._phones = phones
-        self._profiles = profiles
+        self._lender = lender
         self._say = say
         self._look_s = look_s
         self._looked_s = float("-inf")
         self._path = folder / "leased.json"
         self._held: dict[str, str] = {}
+        self._refused: dict[str, str] = {}
         self._begun = False
 
     def addresses(self) -> tuple[str, ...]:
-        """Return where adb finds what is held, after a look at the server now and then."""
+        """Return where adb finds what is held, after a look at the scheduler now and then."""
         if time.monotonic() - self._looked_s >= self._look_s:
             self._looked_s = time.monotonic()
             try:
                 self._look()
             except HarnessError as error:
-                self._say(f"{self._phones.name}: {error}")
+                self._say(f"{self._lender.name}: {error}")
         return tuple(self._held.values())
 
     def _look(self) -> None:
         if not self._begun:
             self._give_back_what_was_left()
-        rows = self._phones.rows()
-        using = {row.serial for row in rows if row.using}
-        for serial in set(self._held) - using:
-            self._say(f"{self._phones.name}: {serial} was taken back")
-            del self._held[serial]
-        for row in rows:
-            if row.free and any(profile.matches(row.model) for profile in self._profiles):
-                self._take(row.serial)
+        offers = self._lender.offers()
+        for name in set(self._held) - {offer.name for offer in offers if offer.held}:
+            self._say(f"{self._lender.name}: {name} was taken back")
+            del self._held[name]
+        for offer in offers:
+            if offer.wanted:
+                self._take(offer.name)
         self._write()
 
     def _give_back_what_was_left(self) -> None:
         """Release what an earlier host of this folder held when it was killed."""
         left = schema.load_json(_Kept, self._path).serials if self._path.exists() else ()
-        for serial in left:
-            for trouble in self._phones.release(serial):
+        for name in left:
+            for trouble in self._lender.release(name):
                 self._say(trouble)
         self._begun = True
 
-    def _take(self, serial: str) -> None:
-        self._held[serial] = ""
+    def _take(self, name: str) -> None:
+        self._held[name] = ""
         self._write()  # before it is asked: the answer may be lost
         try:
-            self._phones.reserve(serial)
-            self._held[serial] = endpoint(self._phones.connect(serial))
+            self._held[name] = self._lender.take(name)
         except (RefusedError, ConfigError, DeviceError) as error:
-            self._say(f"{self._phones.name}: {serial} is not lent: {error}")
-            del self._held[serial]
-            self._phones.release(serial)
+            if self._refused.get(name) != str(error):  # it is tried again at each look
+                self._refused[name] = str(error)
+                self._say(f"{self._lender.name}: {name} is not lent: {error}")
+            del self._held[name]
+            self._lender.release(name)
         else:
-            self._say(f"{self._phones.name}: {serial} is lent, at {self._held[serial]}")
+            self._refused.pop(name, None)
+            self._say(f"{self._lender.name}: {name} is lent, at {self._held[name]}")
 
     def close(self) -> None:
         """Give all of it back, and say what went wrong."""
         while self._held:
-            serial, _ = self._held.popitem()
-            for trouble in self._phones.release(serial):
+            name, _ = self._held.popitem()
+            for trouble in self._lender.release(name):
                 self._say(trouble)
         self._write()
-        self._phones.close()
+        self._lender.close()
 
     def _write(self) -> None:
         try:
@@ -129,16 +247,26 @@ def lease(
     say: Callable[[str], None],
     time_scale: float = 1.0,
     patience: Patience = PATIENT,
-) -> StfLease:
-    """Return what `--lease=stf:URL` names.
+) -> PhoneLease:
+    """Return what `--lease=stf:URL` or `--lease=labgrid:PLACE` names.
 
     Raises:
         ConfigError: it names nothing that is supported, or there is no token.
+        StackMissing: what it needs is not installed.
     """
     kind, _, rest = named.partition(":")
-    if kind in _OTHERS:
-        raise ConfigError(f"--lease={kind}: is not supported: {_OTHERS[kind]}")
-    if kind != "stf" or not rest:
-        raise ConfigError(f"--lease={text.line(named, text.NAME)}: write stf:URL")
-    phones = StfPhones(rest, patience=patience)
-    return StfLease(phones, profiles, folder=folder, say=say, look_s=_LOOK_S * time_scale)
+    if kind == "jumpstarter":
+        raise ConfigError(
+            "--lease=jumpstarter: is not supported: it lends an adb server, not a phone"
+        )
+    if kind not in ("stf", "labgrid") or not rest:
+        raise ConfigError(
+            f"--lease={text.line(named, text.NAME)}: write stf:URL, or labgrid:PLACE, where * "
+            "stands for any letters"
+        )
+    lender: Lender
+    if kind == "stf":
+        lender = StfLender(phones=StfPhones(rest, patience=patience), profiles=profiles)
+    else:
+        lender = LabgridLender(places=LabgridPlaces(), pattern=rest)
+    return PhoneLease(lender, folder=folder, say=say, look_s=_LOOK_S * time_scale)

@@ -12,7 +12,7 @@ from harness.errors import ConfigError
 from harness.lab import leasing
 from harness.lab.fakes.serving import TOKEN, LabFault
 from harness.lab.fakes.stf import FakeStf, Lent
-from harness.lab.leasing import StfLease
+from harness.lab.leasing import PhoneLease, StfLender
 from harness.lab.stf import StfPhones
 from harness.lab.web import Patience
 from tests import phones
@@ -35,10 +35,11 @@ def stf(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeStf]:
         yield fake
 
 
-def _lease(stf: FakeStf, folder: Path, said: list[str]) -> StfLease:
+def _lease(stf: FakeStf, folder: Path, said: list[str]) -> PhoneLease:
     patience = Patience(tries=2, wait_s=0.01, timeout_s=5.0)
     phones = StfPhones(stf.url, patience=patience)
-    return StfLease(phones, [PIXEL_4], folder=folder, say=said.append, look_s=0.0)
+    lender = StfLender(phones=phones, profiles=[PIXEL_4])
+    return PhoneLease(lender, folder=folder, say=said.append, look_s=0.0)
 
 
 def test_free_phones_that_fit_a_profile_are_taken_and_given_back(
@@ -97,7 +98,7 @@ def test_a_server_that_stumbles_is_said_and_leaves_nothing_reserved(
 
 
 @pytest.mark.parametrize(
-    "named", ["labgrid:place", "jumpstarter:board=pixel4", "stf", "stf:", "other:x"]
+    "named", ["labgrid", "labgrid:", "jumpstarter:board=pixel4", "stf", "stf:", "other:x"]
 )
 def test_a_lease_that_is_not_supported_is_one_error(
     stf: FakeStf, tmp_path: Path, named: str
