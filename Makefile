@@ -68,7 +68,7 @@ fuzz: $(VENV)/dev.stamp           ## Read and run models with random faults, oth
 
 chaos: $(VENV)/all.stamp          ## Break hosts, phones and scheduler of a large farm at random, others each time.
 	HARNESS_CHAOS_SEED=$(SEED) HARNESS_CHAOS_SIZE=$(CHAOS) HARNESS_CHAOS_ROUNDS=10 HARNESS_CHAOS_REQUEST_S=0.5 \
-	    HARNESS_CHAOS_LIMIT_S=3600 $(BIN)/pytest -s tests/integration/test_farm_chaos.py
+	    HARNESS_CHAOS_LIMIT_S=3600 HARNESS_CHAOS_CUT_S=60 $(BIN)/pytest -s tests/integration/test_farm_chaos.py
 
 stacks: $(VENV)/all.stamp         ## Install every host stack this machine can run (Debian, root).
 	apt-get update -qq

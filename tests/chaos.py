@@ -7,40 +7,37 @@ that two cores carry many phones and every answer is known beforehand.
 
 import contextlib
 import os
-import random
-import signal
-import subprocess
 import sys
 import threading
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-import psutil
 
 from harness.devices.connect import Origin
-from harness.devices.fake_phone import faults
 from harness.devices.fake_phone.benchmark_model import FLAGS
-from harness.devices.fake_phone.faults import Fault
+from harness.farm import certs
 from harness.farm.lab import FarmLab
 from harness.images import Output, Size
 from harness.inputs import Inputs
 from harness.model import Model
 from harness.profiles import Target, load_all, select, shipped_folder
 from harness.requests import Fact, Request, Verb
-from tests import farms, models, phones
+from tests import farms, models, namespaces, phones
 from tests.farms import Farm
+from tests.namespaces import Networks
 from tests.phones import Plugged
+from tests.trouble import Trouble, least_s
 
 SIZE = Size(width_px=8, height_px=8)
 _MODELS = 10
-_LONG_S = 10.0
-_ZONE = "/sys/class/thermal/thermal_zone1/temp"
+_CALM_REQUESTS = 3
+"""Requests for each phone that are asked before anything is broken, to know what one takes."""
 _TOOL = r"""#!/bin/sh
 case $* in *--help*) printf '\t--%s\t\n' FLAGS >&2; exit 1 ;; esac
 F=$HARNESS_FAKE_PHONE/state/faults in=/dev/null out=/dev/null
@@ -63,7 +60,6 @@ echo "INFO: Inference timings in us: Init: 100, First inference: 100, Warmup (av
   "Inference (avg): 100"
 """
 """What stands in for the tool: the first value of its output is the start of the model's hash."""
-CORRUPTING = (Fault.TOOL_ABORTS, Fault.TOOL_PRINTS_GARBAGE, Fault.OUTPUT_WRONG_SIZE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +75,8 @@ class Scale:
         rounds: How often each kind of trouble comes.
         limit_s: Longest that it may take.
         kinds: Names of the only troubles that come, none for all.
+        networks: Whether each host has a network of its own, which can be cut; root makes it.
+        cut_s: Longest time that a network is cut.
     """
 
     hosts: int = 2
@@ -89,6 +87,8 @@ class Scale:
     rounds: int = 1
     limit_s: float = 240.0
     kinds: tuple[str, ...] = ()
+    networks: bool = False
+    cut_s: float = 15.0
 
 
 @dataclass(kw_only=True)
@@ -97,6 +97,7 @@ class Site:
 
     scale: Scale
     farm: Farm
+    networks: Networks | None = None
     plugged: dict[str, list[Plugged]] = field(default_factory=dict)
     """Phones by host."""
 
@@ -107,7 +108,14 @@ class Site:
 
     def start_host(self, host: str) -> None:
         """Start a host with its phones."""
-        self.farm.start_host(host, serials=[phone.serial for phone in self.plugged[host]])
+        serials = [phone.serial for phone in self.plugged[host]]
+        if self.networks is None:
+            self.farm.start_host(host, serials=serials)
+            return
+        server = f"tcp:{self.networks.phones}:{self.phones[0].server.port}"
+        self.farm.start_host(
+            host, serials=serials, within=self.networks.within(host), ADB_SERVER_SOCKET=server
+        )
 
     def wait_until_well(self) -> None:
         """Wait until every phone can be asked again."""
@@ -133,17 +141,28 @@ class Site:
 
 
 @contextlib.contextmanager
-def site(folder: Path, scale: Scale) -> Iterator[Site]:
-    """Keep a farm with phones on hosts that are process groups of this machine."""
+def site(folder: Path, scale: Scale, *, tool: Path | None = None) -> Iterator[Site]:
+    """Keep a farm with phones on hosts that are process groups of this machine.
+
+    Args:
+        folder: Where all of it lies.
+        scale: How large it is.
+        tool: What the phones run; by default a script that sleeps.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    tool = folder / "benchmark_model"
-    write_tool(tool, scale.request_s)
+    if tool is None:
+        tool = folder / "benchmark_model"
+        write_tool(tool, scale.request_s)
+    names = [f"host{number}" for number in range(scale.hosts)]
     with contextlib.ExitStack() as stack:
+        networks = stack.enter_context(namespaces.networks(names)) if scale.networks else None
         server = stack.enter_context(phones.default_server(folder))
+        if networks is not None:
+            stack.enter_context(phones.serving_every_address(server))
         stack.enter_context(_environment(HARNESS_BENCHMARK_TOOL=str(tool)))
-        farm = stack.enter_context(farms.farm(folder / "farm"))
-        made = Site(scale=scale, farm=farm)
-        for host in (f"host{number}" for number in range(scale.hosts)):
+        farm = stack.enter_context(_farm(folder, networks))
+        made = Site(scale=scale, farm=farm, networks=networks)
+        for host in names:
             made.plugged[host] = [
                 stack.enter_context(phones.plugged(folder / host / f"phone{number}", server))
                 for number in range(scale.phones)
@@ -151,6 +170,13 @@ def site(folder: Path, scale: Scale) -> Iterator[Site]:
             made.start_host(host)
         made.wait_until_well()
         yield made
+
+
+def _farm(folder: Path, networks: Networks | None) -> contextlib.AbstractContextManager[Farm]:
+    if networks is None:
+        return farms.farm(folder / "farm")
+    certs.make(folder / "certs", names=[networks.scheduler])
+    return farms.farm(folder / "farm", certs=folder / "certs", host=networks.scheduler)
 
 
 def write_tool(path: Path, pause_s: float) -> None:
@@ -210,165 +236,25 @@ def is_right(fact: Fact) -> bool:
     return bool(np.array_equal(found.ravel(), marked))
 
 
-class Trouble:
-    """Breaks something of a site now and then, and mends it after a while; all by one seed."""
-
-    def __init__(self, site: Site) -> None:
-        """Prepare; nothing is broken yet."""
-        self._site = site
-        self.came = 0
-        """Facts so far; trouble comes evenly with them, or after a while without any."""
-        self._random = random.Random(site.scale.seed)
-        kinds = [
-            self.kill_host, self.stop_host, self.unplug, self.unplug, self.hang, self.heat,
-            self.corrupt, self.corrupt, self.corrupt, self.kill_scheduler,
-        ]  # fmt: skip
-        if site.scale.kinds:
-            kinds = [kind for kind in kinds if kind.__name__ in site.scale.kinds]
-        self._plan = [kind for _ in range(site.scale.rounds) for kind in self._shuffled(kinds)]
-        self._broken: dict[str, tuple[float, Callable[[], None]]] = {}
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._go_on, name="trouble")
-        self.log: list[str] = []
-        self._start_s = time.monotonic()
-
-    def _shuffled(self, kinds: list[Callable[[], bool]]) -> list[Callable[[], bool]]:
-        return self._random.sample(kinds, len(kinds))
-
-    def __enter__(self) -> "Trouble":
-        """Begin."""
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Stop, and mend what is broken."""
-        self._over.set()
-        self._thread.join()
-        for _, mend in self._broken.values():
-            mend()
-
-    def _go_on(self) -> None:
-        step = self._site.scale.requests / (len(self._plan) + 1)
-        last, last_s = 0, time.monotonic()
-        while not self._over.wait(0.1):
-            now_s = time.monotonic()
-            for name, (until_s, mend) in list(self._broken.items()):
-                if now_s >= until_s:
-                    del self._broken[name]
-                    self._say(f"over: {name}")
-                    mend()
-            if self._plan and (self.came - last >= step or now_s - last_s > _LONG_S):
-                last, last_s = self.came, now_s
-                kind = self._plan.pop(0)
-                if not kind():
-                    self._plan.append(kind)  # its turn comes when what is broken is mended
-
-    def _say(self, line: str) -> None:
-        self.log.append(f"{time.monotonic() - self._start_s:6.1f} s  {line}")
-
-    def _break(
-        self, name: str, for_s: float, make: Callable[[], None], mend: Callable[[], None]
-    ) -> bool:
-        if name in self._broken:
-            return False
-        self._say(f"{name} for {for_s:.1f} s")
-        make()
-        self._broken[name] = (time.monotonic() + for_s, mend)
-        return True
-
-    def _host(self) -> str:
-        return self._random.choice(sorted(self._site.plugged))
-
-    def _phone(self) -> Plugged:
-        return self._random.choice(self._site.phones)
-
-    def kill_host(self) -> bool:
-        """Kill a host with all its processes, as a power cut does."""
-        host, running = self._host(), self._site.farm.running
-        if f"{host} is stopped" in self._broken:
-            return False
-        return self._break(
-            f"{host} is killed", self._random.uniform(0.5, 5.0),
-            lambda: kill_tree(running[host]), lambda: self._site.start_host(host),
-        )  # fmt: skip
-
-    def stop_host(self) -> bool:
-        """Stop a host with all its processes: nothing of it reaches the network."""
-        host = self._host()
-        if f"{host} is killed" in self._broken:
-            return False
-        found = tree(self._site.farm.running[host])
-        return self._break(
-            f"{host} is stopped", self._random.uniform(1.0, 12.0),
-            lambda: send(found, signal.SIGSTOP), lambda: send(found, signal.SIGCONT),
-        )  # fmt: skip
-
-    def unplug(self) -> bool:
-        """Pull a phone's cable."""
-        phone = self._phone()
-        return self._break(
-            f"{phone.serial} is unplugged", self._random.uniform(0.2, 6.0),
-            lambda: phone.do(phone.daemon.unplug()), lambda: phone.do(phone.daemon.plug_in()),
-        )  # fmt: skip
-
-    def heat(self) -> bool:
-        """Let a phone be too hot."""
-        folder = self._phone().folder
-        return self._break(
-            f"{folder.path.name} is hot", self._random.uniform(1.0, 6.0),
-            lambda: folder.write(_ZONE, "52000\n"), lambda: folder.write(_ZONE, "31000\n"),
-        )  # fmt: skip
-
-    def hang(self) -> bool:
-        """Let the next run of a phone's tool hang."""
-        return self._plant(Fault.TOOL_HANGS)
-
-    def corrupt(self) -> bool:
-        """Let the next run of a phone's tool crash, or write what is wrong."""
-        return self._plant(self._random.choice(CORRUPTING))
-
-    def _plant(self, fault: Fault) -> bool:
-        phone = self._phone()
-        self._say(f"{phone.serial}: {fault.value}")
-        faults.plant(phone.folder, fault)
-        return True
-
-    def kill_scheduler(self) -> bool:
-        """Kill the scheduler."""
-        farm = self._site.farm
-        return self._break(
-            "scheduler is killed", self._random.uniform(0.2, 3.0),
-            lambda: farms.kill(farm.running["scheduler"]), farm.start_scheduler,
-        )  # fmt: skip
-
-
-def tree(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
-    """Return a process and all that it has started."""
-    top = psutil.Process(process.pid)
-    return [top, *top.children(recursive=True)]
-
-
-def send(processes: Sequence[psutil.Process], number: int) -> None:
-    """Send a signal to processes, of which some may have ended."""
-    for one in processes:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            one.send_signal(number)
-
-
-def kill_tree(process: subprocess.Popen[bytes]) -> None:
-    """Kill a process and all that it has started, at once."""
-    send(tree(process), signal.SIGKILL)
-    process.wait(timeout=20)
-
-
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What came of a trial."""
+    """What came of a trial.
+
+    Attributes:
+        facts: Of all requests.
+        came_s: When each came.
+        wall_s: When the last came.
+        busy_share: Time that phones were at a request, as stations say it, of all their time.
+        least_s: What phones that work whenever they are there would have taken.
+        log: What was broken, and when.
+        findings: About phones.
+    """
 
     facts: Sequence[Fact]
     came_s: Sequence[float]
     wall_s: float
     busy_share: float
+    least_s: float
     log: Sequence[str]
     findings: Sequence[str]
 
@@ -382,14 +268,16 @@ class Outcome:
         gaps_s = [later - sooner for sooner, later in pairwise((0.0, *self.came_s))]
         return (
             f"{len(self.facts)} facts, {self.errors.total()} errors, {len(self.findings)} "
-            f"findings; {self.wall_s:.1f} s, phones at a request {self.busy_share:.0%} of it; "
-            f"longest time without a fact {max(gaps_s, default=0.0):.1f} s"
+            f"findings; {self.wall_s:.1f} s, {self.wall_s / self.least_s:.2f} times the "
+            f"{self.least_s:.1f} s that the phones that were there allow; phones at a request "
+            f"{self.busy_share:.0%} of the time; longest time without a fact "
+            f"{max(gaps_s, default=0.0):.1f} s"
             + "".join(f"\n{number} x {why:.300}" for why, number in self.errors.most_common(5))
         )
 
 
 def ask(
-    lab: FarmLab, asked: Sequence[Request], limit_s: float, trouble: Trouble
+    lab: FarmLab, asked: Sequence[Request], limit_s: float, trouble: Trouble | None = None
 ) -> list[tuple[float, Fact]]:
     """Return the facts of some requests, each with the time when it came.
 
@@ -401,7 +289,8 @@ def ask(
     def go_on() -> None:
         for fact in lab.answer(asked):
             facts.append((time.monotonic(), fact))
-            trouble.came = len(facts)
+            if trouble is not None:
+                trouble.came = len(facts)
 
     thread = threading.Thread(target=go_on, daemon=True)
     thread.start()
@@ -413,21 +302,34 @@ def ask(
     return facts
 
 
+def request_s(site: Site) -> float:
+    """Return the mean time of a request on a phone of a site, all phones at work and well."""
+    count = _CALM_REQUESTS * len(site.phones)
+    scale = replace(site.scale, requests=count, seed=site.scale.seed + 1)
+    lab = site.farm.lab(Origin.PHONE)
+    ask(lab, requests(scale), site.scale.limit_s)
+    lab.close()
+    return sum(lab.spent_s.values()) / count
+
+
 def run(site: Site, *, calm: bool) -> Outcome:
     """Ask all requests of a site's farm, with trouble or without."""
+    one_s = request_s(site)
     lab = site.farm.lab(Origin.PHONE)
     asked = requests(site.scale)
-    trouble = Trouble(site)
+    trouble = Trouble(site, len(asked))
     start_s = time.monotonic()
     with contextlib.nullcontext() if calm else trouble:
         facts = ask(lab, asked, site.scale.limit_s, trouble)
-    wall_s = time.monotonic() - start_s
+        wall_s = time.monotonic() - start_s
     lab.close()
+    serials = [phone.serial for phone in site.phones]
     return Outcome(
         facts=[fact for _, fact in facts],
         came_s=[at_s - start_s for at_s, _ in facts],
         wall_s=wall_s,
         busy_share=sum(lab.spent_s.values()) / (len(site.phones) * wall_s),
+        least_s=least_s(one_s * len(asked), serials, trouble.outages),
         log=trouble.log,
         findings=lab.findings(),
     )

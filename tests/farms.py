@@ -24,12 +24,22 @@ SCALE = 0.05
 """All that a host waits for, as a share of what it waits for in use."""
 
 
-def command(folder: Path, name: str, *arguments: str, **environ: str) -> subprocess.Popen[bytes]:
-    """Start a harness command in a process group of its own; its output goes to NAME.log."""
+def command(
+    folder: Path, name: str, *arguments: str, within: Sequence[str] = (), **environ: str
+) -> subprocess.Popen[bytes]:
+    """Start a harness command in a process group of its own; its output goes to NAME.log.
+
+    Args:
+        folder: Of the log.
+        name: Of the log.
+        arguments: Of the command.
+        within: What runs it, such as `nsenter` with its options.
+        environ: What its environment has more.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / f"{name}.log").open("ab") as log:
         return subprocess.Popen(
-            [sys.executable, "-m", "harness", *arguments],
+            [*within, sys.executable, "-m", "harness", *arguments],
             stdout=log,
             stderr=log,
             env={
@@ -74,14 +84,15 @@ class Farm:
 
     def start_host(
         self, name: str, *, emulated: int = 0, serials: Sequence[str] = (), scale: float = SCALE,
-        more: Sequence[str] = (), **environ: str,
+        more: Sequence[str] = (), within: Sequence[str] = (), **environ: str,
     ) -> None:  # fmt: skip
         """Start a host with some of this machine's phones."""
         named = [part for serial in serials for part in ("--serial", serial)]
         self.running[name] = command(
             self.folder, name, "farm", "host", "--scheduler", str(self.address), "--name", name,
             "--folder", str(self.folder / name), "--emulated", str(emulated), *named,
-            "--time-scale", str(scale), *self._with_certs(), *more, **environ,
+            "--time-scale", str(scale), *self._with_certs(), *more,
+            within=within, **environ,
         )  # fmt: skip
 
     def _with_certs(self) -> list[str]:
@@ -124,12 +135,18 @@ def _steady_port() -> int:
 
 
 @contextlib.contextmanager
-def farm(folder: Path, *, certs: Path | None = None) -> Iterator[Farm]:
-    """Keep a farm without hosts; all that it starts ends with it."""
+def farm(folder: Path, *, certs: Path | None = None, host: str = "127.0.0.1") -> Iterator[Farm]:
+    """Keep a farm without hosts; all that it starts ends with it.
+
+    Args:
+        folder: Where all of it lies.
+        certs: Folder of certificates; none speaks without TLS.
+        host: Address of the scheduler.
+    """
     scheme = "tls" if certs else "tcp"
     made = Farm(
         folder=folder,
-        address=Address(scheme=scheme, host="127.0.0.1", port=_steady_port()),
+        address=Address(scheme=scheme, host=host, port=_steady_port()),
         certs=certs,
     )
     made.start_scheduler()

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping
@@ -149,7 +150,8 @@ def server() -> Iterator[AdbServer]:
     try:
         yield private
     finally:
-        stop_server(private)
+        if _listens(private):
+            stop_server(private)
 
 
 @contextlib.contextmanager
@@ -179,6 +181,28 @@ def default_server(home: Path) -> Iterator[AdbServer]:
         with server() as private:
             patch.setenv("ADB_SERVER_SOCKET", f"tcp:{private}")
             yield private
+
+
+@contextlib.contextmanager
+def serving_every_address(on: AdbServer) -> Iterator[None]:
+    """Keep an adb server that other network namespaces of this machine reach too."""
+    process = subprocess.Popen(
+        [adbutils.adb_path(), "-a", "-P", str(on.port), "nodaemon", "server"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        wait_until(lambda: _listens(on))
+        yield
+    finally:
+        process.terminate()
+        process.wait(timeout=10)
+
+
+def _listens(on: AdbServer) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection((on.host, on.port), timeout=1):
+        return True
+    return False
 
 
 @contextlib.contextmanager

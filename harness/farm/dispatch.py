@@ -289,6 +289,9 @@ class Dispatcher:
         if fact.error is None or not reply.failure:
             self._settle(work, fact=fact)
             return
+        if reply.failure == "unfit":  # found before anything was run: it says nothing of a model
+            self._put_back(work, str(fact.error))
+            return
         work.failures[reply.station] = fact.error
         work.failed_s = self._now_s
         if reply.failure in ("crash", "hang"):
@@ -306,7 +309,9 @@ class Dispatcher:
             nonce: Its name.
             why: What was in the way, so that it waits a moment; '' where nothing was.
         """
-        work = self._out.pop(nonce)
+        self._put_back(self._out.pop(nonce), why)
+
+    def _put_back(self, work: _Work, why: str) -> None:
         work.returns += 1
         if work.returns >= self._policy.returns:
             error = f"{work.request}: was sent out {work.returns} times for nothing, the last: "

@@ -2,7 +2,7 @@
 
 `make chaos` runs it larger and with another seed each time; HARNESS_CHAOS_SIZE is
 HOSTSxPHONESxREQUESTS, HARNESS_CHAOS_SEED chooses requests and trouble, HARNESS_CHAOS_KINDS (such
-as kill_scheduler,unplug) the only troubles that come.
+as kill_scheduler,unplug) the only troubles that come. Networks are cut where this is root on Linux.
 """
 
 import os
@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.farm, pytest.mark.slow, pytest.mark.chaos]
 
 pytest.importorskip("distributed")
 
-from tests import chaos  # noqa: E402
+from tests import chaos, namespaces  # noqa: E402
 from tests.chaos import Scale  # noqa: E402
 
 
@@ -31,6 +31,8 @@ def _scale() -> Scale:
         seed=int(os.environ.get("HARNESS_CHAOS_SEED", "1")),
         rounds=int(os.environ.get("HARNESS_CHAOS_ROUNDS", "1")),
         limit_s=float(os.environ.get("HARNESS_CHAOS_LIMIT_S", "300")),
+        networks=namespaces.available(),
+        cut_s=float(os.environ.get("HARNESS_CHAOS_CUT_S", "15")),
         kinds=tuple(one for one in os.environ.get("HARNESS_CHAOS_KINDS", "").split(",") if one),
     )
 

@@ -151,6 +151,20 @@ def test_what_a_phone_fails_waits_for_no_other_for_longer_than_patience() -> Non
     assert "the cable" in str(_only(dispatcher).error)
 
 
+def test_phones_that_are_found_unfit_before_a_run_do_not_count_against_a_request() -> None:
+    fleet = _fleet("a", "b", "c", "d")
+    dispatcher = _dispatcher([_request()], fleet)
+    for turn, serial in enumerate("abc"):
+        (sending,) = dispatcher.sends(fleet, now_s=10.0 * turn)
+        hot = _failure(sending, DeviceError("hot"), f"h/{serial}", failure="unfit")
+        dispatcher.take(sending.nonce, hot)
+
+    (sending,) = dispatcher.sends(fleet, now_s=30.0)
+
+    dispatcher.take(sending.nonce, _answer(sending, station="h/d"))
+    assert _only(dispatcher).error is None
+
+
 def test_a_question_that_nobody_takes_is_not_sent_out_without_end() -> None:
     fleet = _fleet("a")
     dispatcher = _dispatcher([_request()], fleet, returns=3)
