@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from harness.errors import ModelError
@@ -32,14 +33,22 @@ _PLAIN = {
 _SCALE = 1.0 / 64.0
 _GOLDEN_RATIO = 0.618034
 _SEED = 20
+_APART_BYTES_MIN = 1024
+"""Size from which a constant is handed over apart from the model's bytes, where that is asked."""
 
 
 class OnnxWriter:
     """An ONNX model that is being written; tensor N of the graph is `tN`."""
 
-    def __init__(self, graph: Graph) -> None:
-        """Start from a graph whose ops may be a part of a larger one."""
+    def __init__(self, graph: Graph, *, apart: dict[str, NDArray[Any]] | None = None) -> None:
+        """Start from a graph whose ops may be a part of a larger one.
+
+        Args:
+            graph: In execution order.
+            apart: Takes large constants by name, or None to have them in the model's bytes.
+        """
         self.graph = graph
+        self._apart = apart
         self.weights = work.weight_tensors(graph)
         self._nodes: list[Any] = []
         self._initializers: list[Any] = []
@@ -192,7 +201,21 @@ class OnnxWriter:
 
     def _initializer(self, values: Any) -> str:
         name = self._fresh()
-        self._initializers.append(numpy_helper.from_array(np.asarray(values), name))
+        array = np.asarray(values)
+        # Integers of 64 bits are shapes and sizes, which shape inference wants to read.
+        inline = array.nbytes < _APART_BYTES_MIN or array.dtype == np.int64
+        if self._apart is None or inline:
+            self._initializers.append(numpy_helper.from_array(array, name))
+            return name
+        self._apart[name] = array
+        elsewhere = TensorProto(
+            name=name,
+            data_type=helper.np_dtype_to_tensor_dtype(array.dtype),
+            dims=array.shape,
+            data_location=TensorProto.EXTERNAL,
+        )
+        elsewhere.external_data.add(key="location", value="apart")
+        self._initializers.append(elsewhere)
         return name
 
     def _fresh(self) -> str:
@@ -203,17 +226,21 @@ class OnnxWriter:
 Emit = Callable[[OnnxWriter, Op], None]
 
 
-def write(graph: Graph, emitters: Mapping[str, Emit]) -> bytes:
+def write(
+    graph: Graph, emitters: Mapping[str, Emit], *, apart: dict[str, NDArray[Any]] | None = None
+) -> bytes:
     """Write a graph as an ONNX model.
 
     Args:
         graph: In execution order; its inputs and outputs are the model's.
         emitters: How each op is written, by its name.
+        apart: Takes large constants by name, for `SessionOptions.add_external_initializers`: five
+            copies of the weights fewer. None to have them in the model.
 
     Raises:
         ModelError: an op has no emitter, or a shape is not fixed.
     """
-    writer = OnnxWriter(graph)
+    writer = OnnxWriter(graph, apart=apart)
     for op in graph.ops:
         if graph.unpacks_constant(op):
             continue

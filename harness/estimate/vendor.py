@@ -140,4 +140,5 @@ def _worker() -> Worker:
         "harness.estimate.vendor_worker",
         stage="Qualcomm performance estimator",
         log=cache.root() / "logs" / "qnn-estimator.log",
+        env={"OPENBLAS_NUM_THREADS": "1"},  # its threads spin, and nothing is multiplied there
     )

@@ -2,7 +2,11 @@
 
 import csv
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
 
 from harness import extras
 from harness.errors import DeviceError, ModelError, StackMissing
@@ -34,23 +38,24 @@ def estimate(graph: Graph, soc_number: str) -> tuple[float, tuple[str, ...]]:
         ModelError: an op cannot be written, or Qualcomm's provider does not take the whole graph.
         DeviceError: the estimator gave no estimate.
     """
-    model = _write(graph)
+    weights: dict[str, NDArray[Any]] = {}
+    model = _write(graph, weights)
     with tempfile.TemporaryDirectory() as folder:
         profile = Path(folder, "profile.csv")
-        _finalize(model, soc_number, profile)
+        _finalize(model, weights, soc_number, profile)
         found = _read(profile) if profile.exists() else None
     if found is None:
         raise DeviceError(f"Qualcomm's estimator gave no estimate for chip {soc_number}")
     return found
 
 
-def _write(graph: Graph) -> bytes:
+def _write(graph: Graph, weights: dict[str, NDArray[Any]]) -> bytes:
     try:
         from harness.estimate import onnx_ops, onnx_writer
     except ImportError as error:
         raise _missing(error) from None
     try:
-        return onnx_writer.write(graph, onnx_ops.EMITTERS)
+        return onnx_writer.write(graph, onnx_ops.EMITTERS, apart=weights)
     except DAMAGE as error:
         raise ModelError(
             "cannot be written for the vendor's estimator: an op's inputs or options make no "
@@ -62,7 +67,9 @@ def _missing(error: ImportError) -> StackMissing:
     return StackMissing(f"{error.name} is not installed; {extras.install_command('qualcomm')}")
 
 
-def _finalize(model: bytes, soc_number: str, profile: Path) -> None:
+def _finalize(
+    model: bytes, weights: Mapping[str, NDArray[Any]], soc_number: str, profile: Path
+) -> None:
     try:
         import onnxruntime
         import onnxruntime_qnn
@@ -75,9 +82,13 @@ def _finalize(model: bytes, soc_number: str, profile: Path) -> None:
         devices = [d for d in onnxruntime.get_ep_devices() if d.ep_name == _PROVIDER]
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
+    options.intra_op_num_threads = 1  # the compiler has one thread; others would only spin
     options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
     # A QUANTIZE of a quantized tensor is what such a pair is written for.
     options.add_session_config_entry("session.disable_double_qdq_remover", "1")
+    values = [onnxruntime.OrtValue.ortvalue_from_numpy(array) for array in weights.values()]
+    if values:
+        options.add_external_initializers(list(weights), values)
     options.add_provider_for_devices(
         devices[:1],
         {

@@ -160,3 +160,36 @@ def test_an_op_that_cannot_be_written_is_named() -> None:
 
     with pytest.raises(ModelError, match="SEGMENT_SUM has no conversion"):
         onnx_writer.write(parsed, onnx_ops.EMITTERS)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int8"])
+def test_weights_that_are_handed_over_apart_compute_the_same(dtype: str) -> None:
+    parsed = parse(models.unet(size_px=16, channels=32, dtype=dtype))
+    apart: dict[str, np.ndarray] = {}
+
+    model = onnx_writer.write(parsed, onnx_ops.EMITTERS, apart=apart)
+
+    whole = onnx_writer.write(parsed, onnx_ops.EMITTERS)
+    assert sum(array.nbytes for array in apart.values()) > 0.9 * (len(whole) - len(model))
+    options = onnxruntime.SessionOptions()
+    values = [onnxruntime.OrtValue.ortvalue_from_numpy(array) for array in apart.values()]
+    options.add_external_initializers(list(apart), values)
+    sessions = (
+        onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"]),
+        onnxruntime.InferenceSession(whole, providers=["CPUExecutionProvider"]),
+    )
+    fed = sessions[0].get_inputs()[0]
+    kind = np.float32 if dtype == "float32" else np.uint8
+    frame = (np.arange(np.prod(fed.shape)).reshape(fed.shape) % 7).astype(kind)
+    outputs = [session.run(None, {fed.name: frame})[0] for session in sessions]
+    np.testing.assert_array_equal(outputs[0], outputs[1])
+
+
+def test_what_shape_inference_reads_stays_in_the_model_however_long() -> None:
+    parsed = parse(models.conv_net())
+    apart: dict[str, np.ndarray] = {}
+    writer = onnx_writer.OnnxWriter(parsed, apart=apart)
+
+    writer.integers([1] * 200)
+
+    assert apart == {}
