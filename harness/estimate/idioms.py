@@ -71,10 +71,10 @@ def with_layer_norms(graph: Graph) -> Graph:
     """
     found: dict[int, Op] = {}
     gone: set[int] = set()
-    weights = work.weight_tensors(graph)
+    patterns = _Match(graph, work.weight_tensors(graph))
     for op in graph.ops:
         if op.name in ("RSQRT", "SQRT"):
-            match = _Match(graph, weights).around(op)
+            match = patterns.around(op)
             if match is not None:
                 ops, fused = match
                 found[fused.index] = fused
@@ -88,11 +88,12 @@ def with_layer_norms(graph: Graph) -> Graph:
 
 
 class _Match:
-    """The ops around one inverse deviation, if they are a layer normalization."""
+    """The ops around an inverse deviation, where they are a layer normalization."""
 
     def __init__(self, graph: Graph, weights: frozenset[int]) -> None:
         self._graph = graph
         self._weights = weights
+        self._positions = {op.index: position for position, op in enumerate(graph.ops)}
 
     def around(self, root: Op) -> tuple[list[Op], Op] | None:
         """Return the ops and the one that stands for them, at the place of the last."""
@@ -136,7 +137,9 @@ class _Match:
         """Collect what is computed from the data and constants alone, up to one output."""
         inside: dict[int, Op] = {}
         made = {data}
-        for op in self._graph.ops:
+        # Nothing before its first reader depends on the data.
+        start = min(self._positions[op.index] for op in self._graph.readers[data])
+        for op in self._graph.ops[start:]:
             read = [i for i in op.inputs if i >= 0 and i not in self._weights]
             inner = read and op.name in _PARTS and made.issuperset(read)
             if not inner or (read == [data] and op.name != "MEAN"):

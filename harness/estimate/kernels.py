@@ -48,20 +48,27 @@ class Kernel:
     weights: tuple[int, ...]
 
 
-def fuse(graph: Graph, placement: Placement) -> tuple[Kernel, ...]:
+def fuse(
+    graph: Graph, placement: Placement, *, only: frozenset[str] | None = None
+) -> tuple[Kernel, ...]:
     """Group the ops of a placed graph into kernels, in execution order.
 
     A PAD goes into the unpadded convolution that alone reads it; an activation goes into the op
     that alone feeds it: clamps on every unit, other activations on accelerators only. Nothing is
     fused on the CPU that has only a reference kernel there.
 
+    Args:
+        graph: The whole.
+        placement: Of it.
+        only: Units whose kernels are wanted; None for all.
+
     Raises:
-        ModelError: an op has no rule, or the placement is of another graph.
+        ModelError: an op of these units has no rule, or the placement is of another graph.
 
     Source: XNNPACK fuses clamps and explicit padding; the TFLite GPU delegate links element-wise
     ops into the op before them.
     """
-    return _fused(graph, _units(graph, placement))
+    return _fused(graph, _units(graph, placement), only)
 
 
 def fuse_whole(graph: Graph, unit: str) -> tuple[Kernel, ...]:
@@ -69,9 +76,11 @@ def fuse_whole(graph: Graph, unit: str) -> tuple[Kernel, ...]:
     return _fused(graph, {op.index: unit for op in graph.ops})
 
 
-def _fused(graph: Graph, units: dict[int, str]) -> tuple[Kernel, ...]:
+def _fused(
+    graph: Graph, units: dict[int, str], only: frozenset[str] | None = None
+) -> tuple[Kernel, ...]:
     try:
-        return _fuse(graph, units)
+        return _fuse(graph, units, only)
     except IndexError:
         raise ModelError(
             "an op has fewer inputs, outputs or dimensions than its kind needs; "
@@ -89,7 +98,7 @@ def alone(graph: Graph, ops: Sequence[Op], unit: str) -> tuple[Kernel, ...]:
     return tuple(_kernel(graph, [op], {op.index: unit}, weights) for op in ops)
 
 
-def _fuse(graph: Graph, units: dict[int, str]) -> tuple[Kernel, ...]:
+def _fuse(graph: Graph, units: dict[int, str], only: frozenset[str] | None) -> tuple[Kernel, ...]:
     uses = Counter(i for op in graph.ops for i in set(op.inputs) if i >= 0)
     uses.update(graph.outputs)
     weights = work.weight_tensors(graph)
@@ -105,7 +114,11 @@ def _fuse(graph: Graph, units: dict[int, str]) -> tuple[Kernel, ...]:
         source.append(op)
         for i in op.outputs:
             group_of[i] = source
-    return tuple(_kernel(graph, group, units, weights) for group in groups)
+    return tuple(
+        _kernel(graph, group, units, weights)
+        for group in groups
+        if only is None or units[group[0].index] in only
+    )
 
 
 def _units(graph: Graph, placement: Placement) -> dict[int, str]:

@@ -164,12 +164,10 @@ def break_down(graph: Graph, placement: Placement, target: Target) -> Breakdown:
 
 def _break_down(graph: Graph, placement: Placement, target: Target) -> Breakdown:
     grounds = _Grounds(target, graph.macs)
-    fused = kernels.fuse(graph, placement)
     by_vendor = target.stack == snapdragon.DELEGATE
+    fused = kernels.fuse(graph, placement, only=ON_CPU if by_vendor else None)
     costs, parts, guessed, mixed = [], [], set[str](), 0
     for kernel in fused:
-        if by_vendor and kernel.unit not in ON_CPU:
-            continue
         ground = grounds.of(kernel.unit, kernel.precision)
         resident = graph.weight_bytes <= ground.rates.on_chip_mib * _MIB
         cost = roofline.cost(graph, kernel, ground.rates, weights_resident=resident)

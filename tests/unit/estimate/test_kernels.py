@@ -66,3 +66,16 @@ def test_unpacking_half_precision_weights_is_done_at_load_and_costs_nothing_late
     assert kernel.label == "CONV_2D #1"
     assert kernel.weights == (weights,)
     assert kernel.reads == (x,)
+
+
+def test_the_kernels_of_some_units_are_those_of_all_that_run_there() -> None:
+    draft = Draft()
+    x = draft.conv(draft.input(8, 8, 4), 4, act="NONE")
+    x = draft.conv(draft.unary("RELU", draft.resize(x, 16, 16)), 4)
+    graph = draft.finish(x)
+    placed = phones.place(graph, on_cpu={"RESIZE_BILINEAR", "RELU"})
+
+    on_cpu = kernels.fuse(graph, placed, only=frozenset({"cpu"}))
+
+    assert [kernel.label for kernel in on_cpu] == ["RESIZE_BILINEAR+RELU #1-2"]
+    assert on_cpu == tuple(k for k in kernels.fuse(graph, placed) if k.unit == "cpu")
