@@ -11,10 +11,10 @@ from dataclasses import dataclass, field, replace
 
 from harness import schema
 from harness.errors import ConfigError, TimeLimitError
-from harness.estimate import idioms, interval, second_opinion, vendor, work
+from harness.estimate import idioms, interval, repeats, second_opinion, work
 from harness.estimate.quantization import QUANTIZED
+from harness.estimate.repeats import Answer
 from harness.estimate.second_opinion import Opinion
-from harness.estimate.vendor import VendorEstimate
 from harness.graph import Graph
 from harness.profiles import EstimateConstants, Profile
 
@@ -134,11 +134,12 @@ def cost(part: Graph, profile: Profile) -> NpuCost:
     second = second_opinion.ask(run, rates) if rates else None
     absolute = entry.rows > 0 and precision_of(part) != work.INT16
     try:
-        found = vendor.estimate(run)
+        answer = repeats.estimate(run)
     except TimeLimitError as error:
         if second is None:
             raise
         return _by_roofline(run, second, entry, absolute=absolute, why=str(error))
+    found = answer.said
     unpriced_ms = second_opinion.unpriced_ms(run, found.uncosted, rates) if rates else 0.0
     priced = NpuCost(
         compute_ms=correction.vendor_ratio * (found.time_ms + ports_ms(run)),
@@ -148,14 +149,15 @@ def cost(part: Graph, profile: Profile) -> NpuCost:
         low_ms=0.0,
         high_ms=0.0,
         absolute=absolute,
-        basis=_basis(entry, found, unpriced_ms),
+        basis=_basis(entry, answer, unpriced_ms),
         shares=second.shares if second else {},
     )
     # Ops without a cost make the estimate too small by an unknown amount: widen by their share.
     share = unpriced_ms / priced.total_ms if rates else len(found.uncosted) / max(1, len(run.ops))
+    wider = (1.0 + share) * (repeats.SHORTENED_RATIO if answer.shortened else 1.0)
     # Some software runs a QUANTIZE at no cost, so that the low end is an answer without it.
     free_ms = correction.apart_ms * rescalings(run)
-    alone = _widened(priced, run, entry, by_share=share, free_ms=free_ms)
+    alone = _widened(priced, run, entry, wider=wider, free_ms=free_ms)
     if rates is None or second is None or _agree(priced.total_ms, second.estimate_ms, entry):
         return alone
     culprit = second_opinion.culprit(run, rates, estimator_ratio=correction.vendor_ratio)
@@ -163,7 +165,7 @@ def cost(part: Graph, profile: Profile) -> NpuCost:
 
 
 def _widened(
-    priced: NpuCost, run: Graph, entry: EstimateConstants, *, by_share: float, free_ms: float
+    priced: NpuCost, run: Graph, entry: EstimateConstants, *, wider: float, free_ms: float
 ) -> NpuCost:
     """Return a cost with its interval.
 
@@ -171,10 +173,10 @@ def _widened(
         priced: The cost.
         run: What was costed.
         entry: The phone's constants.
-        by_share: How much wider than the constants say.
+        wider: By what factor, beyond what the constants say.
         free_ms: What of the cost may be none.
     """
-    ratio = (1.0 + by_share) * interval.widen(
+    ratio = wider * interval.widen(
         entry.interval_ratio, macs=run.macs, fitted_gmacs_max=entry.fitted_gmacs_max
     )
     total_ms = priced.total_ms
@@ -284,13 +286,15 @@ def _constants(profile: Profile, precision: str) -> EstimateConstants:
     )
 
 
-def _basis(entry: EstimateConstants, found: VendorEstimate, unpriced_ms: float) -> str:
+def _basis(entry: EstimateConstants, answer: Answer, unpriced_ms: float) -> str:
+    found = answer.said
     names = ", ".join(f"{found.uncosted.count(n)} {n}" for n in dict.fromkeys(found.uncosted))
     price = f", {unpriced_ms:.2g} ms by the roofline" if unpriced_ms else ""
     missing = f"; ops without a vendor cost: {names}{price}" if names else ""
     model = f"Qualcomm's estimator with a {entry.precision} correction"
     error = f", median held-out error {entry.error_share:.0%}" if entry.rows else ""
-    return f"{_rests(entry, model)}{error}{missing}"
+    shortened = f"; {answer.shortened}" if answer.shortened else ""
+    return f"{_rests(entry, model)}{error}{missing}{shortened}"
 
 
 def _rests(entry: EstimateConstants, model: str) -> str:

@@ -1,0 +1,142 @@
+"""A long graph of repeated blocks is asked about by two shorter ones, and says so."""
+
+import pytest
+
+from harness.errors import TimeLimitError
+from harness.estimate import repeats, snapdragon, vendor
+from harness.estimate.reference.draft import Draft, Node
+from harness.estimate.repeats import Run
+from harness.graph import Graph
+from harness.profiles import EstimateConstants
+from tests.unit.estimate import phones
+
+NPU = EstimateConstants(
+    delegate="qnn", precision="float", values={"floor_ms": 0.5, "vendor_ratio": 1.0}, rows=9,
+    error_share=0.1, interval_ratio=1.2, source="round numbers for tests",
+)  # fmt: skip
+
+
+def block(net: Draft, x: Node) -> Node:
+    """Three ops, of which the last reads what the block reads."""
+    return net.add(x, net.conv(net.conv(x, 16, norm=False), 16, act="NONE", norm=False))
+
+
+def net(blocks: int, *, features: tuple[int, ...] = ()) -> Graph:
+    """A head, blocks, a join of what some blocks made and the last, and a long skip."""
+    draft = Draft()
+    first = x = draft.conv(draft.input(16, 16, 3), 16, norm=False)
+    taken = []
+    for number in range(blocks):
+        x = block(draft, x)
+        if number in features:
+            taken.append(x)
+    x = draft.conv(draft.concat(x, *taken), 16, norm=False) if taken else x
+    return draft.finish(draft.conv(draft.add(x, first), 3, norm=False))
+
+
+def test_blocks_that_are_alike_are_found() -> None:
+    assert repeats.find(net(20)) == Run(first=1, length=3, times=20)
+
+
+def test_few_blocks_are_none() -> None:
+    assert repeats.find(net(7)) is None
+
+
+def test_blocks_of_other_shapes_are_none() -> None:
+    draft = Draft()
+    x = draft.input(8, 8, 3)
+    for channels in range(8, 40):
+        x = draft.conv(x, channels, norm=False)
+
+    assert repeats.find(draft.finish(x)) is None
+
+
+@pytest.mark.parametrize("times", [1, 2, 9])
+def test_a_shortened_graph_is_the_one_with_fewer_blocks(times: int) -> None:
+    graph = net(20)
+
+    found = repeats.shorten(graph, Run(first=1, length=3, times=20), times)
+
+    assert vendor.structure_key(vendor.without_weights(found)) == vendor.structure_key(
+        vendor.without_weights(net(times))
+    )
+
+
+def test_what_later_ops_read_of_a_block_that_went_is_of_one_that_is_left() -> None:
+    graph = net(20, features=(0, 9, 18))
+
+    found = repeats.shorten(graph, Run(first=1, length=3, times=20), 4)
+
+    made = {i for op in found.ops for i in op.outputs}
+    (join,) = [op for op in found.ops if op.name == "CONCATENATION"]
+    assert set(join.inputs) <= made
+    # The last block, the first (which is left), none earlier than the first, and the last but one.
+    assert [
+        next(n for n, op in enumerate(found.ops) if i in op.outputs) // 3 for i in join.inputs
+    ] == [4, 1, 1, 3]
+
+
+def linear_ms(graph: Graph) -> float:
+    return 0.25 + 0.001 * len(graph.ops)
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many ops each graph had that the estimator was asked about."""
+    lengths: list[int] = []
+
+    def say(graph: Graph) -> vendor.VendorEstimate:
+        lengths.append(len(graph.ops))
+        adds = sum(op.name == "ADD" for op in graph.ops)
+        return vendor.VendorEstimate(time_ms=linear_ms(graph), uncosted=("Min", *["Add"] * adds))
+
+    monkeypatch.setattr(vendor, "estimate", say)
+    return lengths
+
+
+def test_a_long_graph_is_carried_on_from_two_shorter_ones(asked: list[int]) -> None:
+    graph = net(600)
+
+    found = repeats.estimate(graph)
+
+    assert asked == [3 + 3 * 1, 3 + 3 * 300]
+    assert found.said.time_ms == pytest.approx(linear_ms(graph))
+    assert found.said.uncosted.count("Add") == 601
+    assert found.said.uncosted.count("Min") == 1
+    assert found.shortened == "its 600 blocks of 3 ops carried on from 1 and 300"
+
+
+def test_a_graph_as_long_as_those_that_were_fitted_is_asked_about_whole(asked: list[int]) -> None:
+    graph = net(500)
+
+    found = repeats.estimate(graph)
+
+    assert asked == [len(graph.ops)]
+    assert (found.said.time_ms, found.shortened) == (linear_ms(graph), "")
+
+
+def test_an_answer_that_was_carried_on_has_a_wider_interval_and_says_so(asked: list[int]) -> None:
+    assert asked == []
+
+    whole, shortened = (snapdragon.cost(net(n), phones.phone(NPU)) for n in (500, 600))
+
+    lacking = 1 + 500 + 1
+    assert whole.high_ms / whole.total_ms == pytest.approx(1.2 * (1.0 + lacking / 1503))
+    lacking = 1 + 600 + 1
+    assert shortened.high_ms / shortened.total_ms == pytest.approx(
+        1.2 * repeats.SHORTENED_RATIO * (1.0 + lacking / 1803)
+    )
+    assert "its 600 blocks of 3 ops carried on from 1 and 300" in shortened.basis
+    assert "carried on" not in whole.basis
+
+
+def test_a_shorter_graph_that_takes_too_long_is_no_answer_either(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def too_slow(graph: Graph) -> vendor.VendorEstimate:
+        raise TimeLimitError("too slow")
+
+    monkeypatch.setattr(vendor, "estimate", too_slow)
+
+    with pytest.raises(TimeLimitError):
+        snapdragon.cost(net(600), phones.phone(NPU))
