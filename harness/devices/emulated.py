@@ -25,6 +25,27 @@ from harness.profiles import Profile, Target
 from harness.stacks import arm64, gpu_rules, mldrift, nnapi, qnn, xnnpack
 
 _ATTACH = "attach the phone, with LiteRT 2's tools and the NPU's libraries"
+_STACKS = (
+    (("ai-edge-litert-arm64", "qemu", "emulated cpu"), arm64.missing, arm64.versions),
+    (("vulkan-driver",), mldrift.missing, mldrift.versions),
+    (("onnxruntime", "onnxruntime-qnn"), qnn.missing, qnn.versions),
+)
+"""The stacks that may be absent, with the names of what they have beside LiteRT."""
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of the software that answers here, as facts name it; '' where it lacks.
+
+    The profile is not among them: a request states it.
+    """
+    found = {
+        **xnnpack.versions(),
+        "nnapi rules": nnapi.SOURCE,
+        "gpu rules": gpu_rules.SOURCE,
+    }
+    for names, missing, versions_of in _STACKS:
+        found |= dict.fromkeys(names, "") if missing() is not None else versions_of()
+    return found
 
 
 class Emulated:

@@ -109,6 +109,7 @@ def estimate(model: Model, placement: Placement, target: Target) -> Estimate:
         found.provenance,
         variant_sha256=model.sha256,
         file_sha256=model.file_sha256,
+        runtime={**placement.provenance.runtime, **found.provenance.runtime},
         time_utc=evidence.now_utc(),
     )
     return replace(found, provenance=made)

@@ -165,17 +165,22 @@ def _lab(config: pytest.Config, origin: Origin) -> Lab:
         option(config, "lab") or of_ini,
         origin=origin,
         serial=serial,
-        phone_setup=PhoneSetup(
-            benchmark_tool=ini(config, "benchmark_tool"),
-            benchmark_preset=ini(config, "benchmark_preset"),
-            external_delegates=tuple(ini(config, "external_delegates")),
-            litert_tools=ini(config, "litert_tools"),
-            npu_libraries=tuple(ini(config, "npu_libraries")),
-        ),
+        phone_setup=phone_setup(config),
         consent=["all"] if option(config, "yes") else ini(config, "lab_consent"),
         resume=bool(option(config, "resume")),
         parallel=processes > 1,
         jobs=1 if processes > 1 else option(config, "jobs") or os.cpu_count() or 1,
+    )
+
+
+def phone_setup(config: pytest.Config) -> PhoneSetup:
+    """Return what the ini keys set for measuring on phones."""
+    return PhoneSetup(
+        benchmark_tool=ini(config, "benchmark_tool"),
+        benchmark_preset=ini(config, "benchmark_preset"),
+        external_delegates=tuple(ini(config, "external_delegates")),
+        litert_tools=ini(config, "litert_tools"),
+        npu_libraries=tuple(ini(config, "npu_libraries")),
     )
 
 

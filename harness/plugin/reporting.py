@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness import cache, evidence, fact_files, fact_lines, judging, results, schema
+from harness import cache, evidence, fact_lines, judging, results, schema
 from harness.cases import Withheld
 from harness.errors import GateError, HarnessError, InconclusiveError
 from harness.fact_lines import Taken
@@ -25,8 +25,15 @@ from harness.plugin import (
     signing,
     stands_back,
 )
-from harness.plugin.collection import Session, case_of, golden_dir, requests, rules
-from harness.requests import Request
+from harness.plugin.collection import (
+    Session,
+    case_of,
+    golden_dir,
+    phone_setup,
+    requests,
+    rules,
+)
+from harness.requests import Fact, Request
 from harness.results import End, Line, Planned, Record, Unruled
 from harness.text import counted
 
@@ -254,16 +261,16 @@ class Reporter:
         if not run:
             self._notes.append("nothing to resume: no unfinished run of this plan; all was taken")
             return ""
-        by_key = {request.key: request for request in wanted}
-        kept = 0
-        for taken in facts:
-            request = by_key.get(taken.request)
-            fact = fact_files.read(taken, request, self._session.root) if request else None
-            if fact is not None and fact.request.key not in self._session.facts:
+        from harness.plugin import resuming  # not where nothing is taken over
+
+        def keep(taken: Taken, fact: Fact) -> None:
+            if fact.request.key not in self._session.facts:
                 self._session.facts.keep(fact)
                 self._write(taken)
-                kept += 1
-        self._notes.append(f"resumed run {run}: {counted(kept, 'fact')} taken over")
+
+        setup, root = phone_setup(config), self._session.root
+        came = resuming.take_over(facts, wanted, setup, root, keep)
+        self._notes.append(f"resumed run {run}: {came}")
         return run
 
     def pytest_sessionstart(self, session: pytest.Session) -> None:

@@ -1,6 +1,7 @@
 """What a run plans, asks for once, and takes over from a run that was cut short."""
 
 import importlib
+import importlib.metadata
 import json
 import pkgutil
 from collections import Counter
@@ -10,6 +11,7 @@ import jsonschema
 import pytest
 
 from harness import gates, results
+from tests import tiny
 
 
 def _cut_short(path: Path) -> None:
@@ -103,6 +105,30 @@ def test_resume_takes_over_the_facts_of_the_run_that_was_cut_short(
         (f.request, f.answer["provenance"]["time_utc"]) for f in first.facts
     }
     assert second.end is not None
+
+
+def test_facts_of_other_versions_are_taken_again(project: pytest.Pytester) -> None:
+    command = ("--device=pixel4,pixel4:cpu", "test_latency.py", "test_fallback.py")
+    project.runpytest(*command)
+    first = results.load(results.latest(project.path))
+    _cut_short(first.path)
+    version = importlib.metadata.version("ai-edge-litert")
+    tiny.edit(first.path, f'"ai-edge-litert": "{version}"', '"ai-edge-litert": "0.0.1"')
+
+    result = project.runpytest(*command, "--resume")
+
+    found = results.load(results.latest(project.path)).facts
+    others = sum("ai-edge-litert" in f.answer["provenance"]["runtime"] for f in first.facts)
+    result.stdout.fnmatch_lines(
+        [
+            f"resumed run {first.run.id}: {len(first.facts) - others} facts taken over, {others} "
+            f"of other software to be taken again (ai-edge-litert 0.0.1 -> {version})"
+        ]
+    )
+    assert 0 < others < len(first.facts)
+    said = {(f.delegate, f.verb): f.answer["provenance"]["runtime"] for f in found}
+    assert said["cpu", "place"]["ai-edge-litert"] == version
+    assert said["cpu", "time"]["ai-edge-litert"] == version
 
 
 def test_facts_that_were_asked_for_in_another_way_are_not_taken_over(
