@@ -3,10 +3,13 @@
 What is written is there whole or not at all.
 """
 
+import contextlib
 import os
 import stat
 import threading
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from harness.errors import HarnessError
 
@@ -30,6 +33,30 @@ def read(path: Path, *, at_most_bytes: int, error: type[HarnessError]) -> bytes:
     Raises:
         HarnessError: of the kind given; the file is missing, no regular file, or too large.
     """
+    with _opened(path, error) as (file, size_bytes):
+        # A buffer of the size asked for is made at once, so the limit is not asked for.
+        data = file.read(size_bytes) if size_bytes <= at_most_bytes else None
+    if data is None:
+        raise error(
+            f"{path}: cannot be read (larger than {at_most_bytes / 2**20:.0f} MiB, the most that "
+            "is read of such a file)"
+        )
+    return data
+
+
+def first_line(path: Path, *, at_most_bytes: int, error: type[HarnessError]) -> bytes:
+    """Return a file's first line; of one that is longer than allowed, what is allowed.
+
+    Raises:
+        HarnessError: of the kind given; the file is missing or no regular file.
+    """
+    with _opened(path, error) as (file, _):
+        return file.readline(at_most_bytes)
+
+
+@contextlib.contextmanager
+def _opened(path: Path, error: type[HarnessError]) -> Iterator[tuple[BinaryIO, int]]:
+    """Give a regular file and its size; what goes wrong with it is the error."""
     try:
         # Without O_NONBLOCK, opening a pipe waits for someone to write to it.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -39,8 +66,7 @@ def read(path: Path, *, at_most_bytes: int, error: type[HarnessError]) -> bytes:
                 kind = "a folder" if stat.S_ISDIR(state.st_mode) else "a pipe, socket or device"
                 raise error(f"{path}: cannot be read (it is {kind}; give a regular file)")
             with os.fdopen(descriptor, "rb", closefd=False) as file:
-                # A buffer of the size asked for is made at once, so the limit is not asked for.
-                data = file.read(state.st_size) if state.st_size <= at_most_bytes else None
+                yield file, state.st_size
         finally:
             os.close(descriptor)
     except OSError as failure:
@@ -49,12 +75,6 @@ def read(path: Path, *, at_most_bytes: int, error: type[HarnessError]) -> bytes:
         raise error(f"{str(path)!r:.200}: cannot be read ({failure})") from None
     except MemoryError:
         raise error(f"{path}: cannot be read (there is no memory for it)") from None
-    if data is None:
-        raise error(
-            f"{path}: cannot be read (larger than {at_most_bytes / 2**20:.0f} MiB, the most that "
-            "is read of such a file)"
-        )
-    return data
 
 
 def read_model(path: Path, *, error: type[HarnessError]) -> bytes:

@@ -7,8 +7,10 @@ docs/records.md is the page on it.
 """
 
 import contextlib
+import datetime
 import itertools
 import json
+import re
 import secrets
 import socket
 from collections.abc import Iterator, Mapping, Sequence
@@ -135,6 +137,8 @@ Line = Run | Planned | Taken | Record | Unruled | End
 _KINDS: Mapping[str, type[Line]] = {
     "run": Run, "plan": Planned, "fact": Taken, "verdict": Record, "done": Unruled, "end": End,
 }  # fmt: skip
+_NAME = re.compile(r"(\d{4}-\d\d-\d\dT\d{6}Z)(?:-(\d{1,6}))?")
+"""When a run began, and its number among those that began in one second."""
 _NAMES = {kind: name for name, kind in _KINDS.items()}
 
 
@@ -302,9 +306,40 @@ def load(path: Path) -> Results:
 
 
 def all_runs(root: Path) -> list[Path]:
-    """Return the files of all runs below a folder, the newest last."""
+    """Return the files of all runs below a folder, that which began last at the end.
+
+    When each began it says itself; of one that does not, its name counts.
+    """
     found = (root / FOLDER).glob("[0-9]*.jsonl")
-    return sorted(found, key=lambda path: (path.stat().st_mtime_ns, path.name))
+    return sorted(found, key=_began)
+
+
+def _began(path: Path) -> tuple[float, int, str]:
+    """Return when a run began, which it is of those of one second, and the file's name."""
+    named = _NAME.match(path.stem)
+    said = named[1].replace("Z", "+0000") if named else ""
+    with contextlib.suppress(ConfigError):
+        said = _head(path).time_utc
+    try:
+        began_s = datetime.datetime.fromisoformat(said).timestamp()
+    except (ValueError, OverflowError):
+        began_s = 0.0
+    return began_s, int((named and named[2]) or 1), path.name
+
+
+def _head(path: Path) -> Run:
+    """Return the head of a results file, whatever comes after it.
+
+    Raises:
+        ConfigError: it cannot be read, or is of another format.
+    """
+    line = files.first_line(path, at_most_bytes=files.TEXT_BYTES_MAX, error=ConfigError)
+    try:
+        head = _parse(json.loads(line), where=f"{path}:1", first=True)
+    except (ValueError, RecursionError):
+        raise ConfigError(f"{path}:1: not a JSON line") from None
+    assert isinstance(head, Run)
+    return head
 
 
 def latest(root: Path) -> Path:
@@ -322,9 +357,8 @@ def latest(root: Path) -> Path:
 def of_id(root: Path, run_id: str) -> Path | None:
     """Return the newest file below a folder whose head has an id, or None."""
     for path in reversed(all_runs(root)):
-        with contextlib.suppress(ConfigError, StopIteration):  # of an earlier format, or damaged
-            head = next(lines(path))
-            if isinstance(head, Run) and head.id == run_id:
+        with contextlib.suppress(ConfigError):  # of an earlier format, or damaged
+            if _head(path).id == run_id:
                 return path
     return None
 

@@ -1,6 +1,8 @@
 """Tests of verdicts on disk."""
 
 import json
+import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -92,6 +94,46 @@ def test_the_newest_run_is_found(tmp_path: Path) -> None:
     newest = write(tmp_path, record(2))
 
     assert results.latest(tmp_path) == newest
+
+
+def _began(root: Path, monkeypatch: pytest.MonkeyPatch, time_utc: str) -> Path:
+    monkeypatch.setattr(results.evidence, "now_utc", lambda: time_utc)
+    return write(root, record(1))
+
+
+def test_a_run_that_is_touched_or_copied_is_no_newer_than_it_began(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = _began(tmp_path, monkeypatch, "2026-01-01T00:00:00+00:00")
+    newest = _began(tmp_path, monkeypatch, "2026-01-02T00:00:00+00:00")
+    old.touch()
+    copy = shutil.copyfile(old, old.with_name("9.jsonl"))
+
+    assert results.latest(tmp_path) == newest
+    assert results.all_runs(tmp_path) == [old, copy, newest]
+
+
+def test_of_the_runs_of_one_second_the_last_is_the_newest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = [_began(tmp_path, monkeypatch, "2026-01-01T00:00:00+00:00") for _ in range(12)]
+    for path in paths:
+        os.utime(path, (0, 0))
+
+    assert results.all_runs(tmp_path) == paths
+
+
+def test_a_run_that_does_not_say_when_it_began_is_placed_by_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = _began(tmp_path, monkeypatch, "2026-01-01T00:00:00+00:00")
+    cut = _began(tmp_path, monkeypatch, "2026-01-02T00:00:00+00:00")
+    last = _began(tmp_path, monkeypatch, "2026-01-03T00:00:00+00:00")
+    odd = _began(tmp_path, monkeypatch, "long ago")
+    cut.write_bytes(b"")
+    shutil.copyfile(odd, odd.with_name("1.jsonl"))
+
+    assert results.all_runs(tmp_path) == [odd.with_name("1.jsonl"), first, cut, last]
 
 
 def test_without_a_run_the_command_is_named(tmp_path: Path) -> None:
