@@ -71,6 +71,7 @@ class Planned:
         whole: Hash of that larger plan: its cases and their files; or ''.
         asked: How its facts were asked for, such as the origin and the serial: only a run that
             asks alike may take them over.
+        strict: Whether a test fails whose ruling is INCONCLUSIVE (`--strict`).
     """
 
     tests: tuple[str, ...]
@@ -83,6 +84,7 @@ class Planned:
     shard: str = ""
     whole: str = ""
     asked: Mapping[str, str] = field(default_factory=dict)
+    strict: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)

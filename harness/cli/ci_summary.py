@@ -1,7 +1,7 @@
 """Write what runs ruled for CI: Markdown, annotations, benchmark files. Ends as the run did.
 
 Ends with 0 (PASS, or INCONCLUSIVE without --strict), 1 (a gate failed), 2 (wrong input) or 3
-(INCONCLUSIVE, with --strict).
+(INCONCLUSIVE, with --strict here or in the run).
 """
 
 import argparse
@@ -55,7 +55,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--benchmarks", type=Path, metavar="DIR",
         help="write smaller.json and bigger.json for github-action-benchmark",
     )  # fmt: skip
-    parser.add_argument("--strict", action="store_true", help="end with 3 on INCONCLUSIVE")
+    parser.add_argument(
+        "--strict",
+        action="store_true",
+        help="end with 3 on INCONCLUSIVE, as after a run with --strict",
+    )
     shared.add_golden_dir(parser)
     shared.add_profile_dirs(parser)
 
@@ -90,7 +94,8 @@ def run(options: argparse.Namespace) -> int:
         for command in markdown.annotations(_places(found, options.golden_dir)):
             print(command)
     outcome = ruling.of(found).outcome
-    return _STRICT if options.strict and outcome is Outcome.INCONCLUSIVE else _CODES[outcome]
+    strict = options.strict or ruling.is_strict(found)
+    return _STRICT if strict and outcome is Outcome.INCONCLUSIVE else _CODES[outcome]
 
 
 def _loosened(options: argparse.Namespace) -> tuple[str, ...]:

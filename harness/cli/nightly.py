@@ -137,7 +137,8 @@ def run(options: argparse.Namespace) -> int:
     print(told)
     for one in refused:
         print(f"harness: not told: {one}", file=sys.stderr)
-    return _exit_code(told, refused, strict=settings.strict)
+    strict = settings.strict or (found is not None and ruling.is_strict(found))
+    return _exit_code(told, refused, strict=strict)
 
 
 def _settings(options: argparse.Namespace, project: ini.Ini) -> argparse.Namespace:

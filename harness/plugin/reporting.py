@@ -209,6 +209,7 @@ class Reporter:
                 shard=self._session.shard,
                 whole=self._session.whole,
                 asked=asked,
+                strict=self._strict,
             )
         )
         if self._outbox is not None:

@@ -4,9 +4,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from harness.errors import ConfigError
+from harness.report import ruling
 from harness.results import End, Planned, Record, Results
 from harness.shards import Shard
 from harness.text import counted
+from harness.verdict import Outcome
 
 _NOTHING = 5
 """What pytest ends with where it had no test."""
@@ -39,17 +41,26 @@ def join(found: Sequence[Results]) -> Results:
         facts=tuple(fact for one in ordered for fact in one.facts),
         records=tuple(record for ruling in rulings.values() for record in ruling),
         done=tuple(done for one in ordered for done in one.done),
-        end=_end([one.end for one in ordered]),
+        end=_end(ordered, [record for ruling in rulings.values() for record in ruling]),
         missing=tuple(_missing(ordered)),
     )
 
 
-def _end(ends: Sequence[End | None]) -> End | None:
-    """Return the last end with the worst exit code; none where a run has none."""
-    known = [end for end in ends if end is not None]
-    if len(known) < len(ends):
+def _end(found: Sequence[Results], records: Sequence[Record]) -> End | None:
+    """Return the last end with the worst exit code; none where a run has none.
+
+    The code of a run that failed for a ruling counts while such a ruling is among the records that
+    are left.
+    """
+    known = [one.end for one in found if one.end is not None]
+    if len(known) < len(found):
         return None
-    codes = {end.exit_code for end in known}
+    broken = any(one.verdict.outcome is not Outcome.PASS for one in records)
+    codes = {
+        0 if ruling.fails_by_verdict(one) and not broken else one.end.exit_code
+        for one in found
+        if one.end is not None
+    }
     codes -= {_NOTHING} if len(codes) > 1 else set()
     return replace(max(known, key=lambda end: end.time_utc), exit_code=max(codes))
 

@@ -11,6 +11,9 @@ from harness.verdict import Change, Outcome
 _SHARDS = 8
 _ENDS_WELL = (0, 5)
 """What pytest ends with where nothing failed, or where it had no test."""
+_TESTS_FAILED = 1
+STRICTLY = "with --strict, pytest failed"
+"""Said of verdicts that could not be ruled, where that is so."""
 _WORST_FIRST = (Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.PASS)
 
 
@@ -72,11 +75,29 @@ def worst_first(results: Results) -> list[Record]:
     return sorted(results.records, key=lambda record: _WORST_FIRST.index(record.verdict.outcome))
 
 
-def unexplained(results: Results) -> int:
-    """Return what pytest ended with where it failed without a failed verdict, else 0."""
+def is_strict(results: Results) -> bool:
+    """Return whether what could not be ruled failed its test."""
+    planned = any(plan.strict for plan in results.plans)
+    return planned or "--strict" in results.run.command  # the command is all that old runs have
+
+
+def failed_strictly(results: Results) -> bool:
+    """Return whether pytest failed for what could not be ruled, by no verdict that failed."""
+    outcomes = {record.verdict.outcome for record in results.records}
+    ended = results.end is not None and results.end.exit_code == _TESTS_FAILED
+    return ended and is_strict(results) and outcomes - {Outcome.PASS} == {Outcome.INCONCLUSIVE}
+
+
+def fails_by_verdict(results: Results) -> bool:
+    """Return whether a verdict is why pytest failed: it failed, or under --strict was not ruled."""
     failed = any(record.verdict.outcome is Outcome.FAIL for record in results.records)
+    return failed or failed_strictly(results)
+
+
+def unexplained(results: Results) -> int:
+    """Return what pytest ended with where it failed by no verdict, else 0."""
     code = results.end.exit_code if results.end is not None else 0
-    return 0 if failed or code in _ENDS_WELL else code
+    return 0 if fails_by_verdict(results) or code in _ENDS_WELL else code
 
 
 def of(results: Results) -> Ruling:
@@ -111,5 +132,6 @@ def of(results: Results) -> Ruling:
     total = counted(len(results.records), "verdict")
     if unsure:
         sentence = f"nothing failed, but {len(unsure)} of {total} could not be ruled"
+        sentence += f": {STRICTLY}" if failed_strictly(results) else ""
         return Ruling(outcome=Outcome.INCONCLUSIVE, sentence=sentence)
     return Ruling(outcome=Outcome.PASS, sentence=total)

@@ -2,6 +2,9 @@
 
 import pytest
 
+from harness import results
+from harness.report import ruling
+from harness.verdict import Outcome
 from tests import rulings, tiny
 
 
@@ -30,6 +33,9 @@ def test_strict_turns_inconclusive_into_a_failure(unblessed: pytest.Pytester) ->
 
     result.assert_outcomes(failed=2)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
+    found = results.load(results.latest(unblessed.path))
+    assert found.plans[0].strict
+    assert ruling.of(found).outcome is Outcome.INCONCLUSIVE
 
 
 def test_strict_leaves_a_pass_a_pass(project: pytest.Pytester) -> None:

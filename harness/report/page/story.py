@@ -35,8 +35,6 @@ _SAYS = {
 """The verb for one variant and for several, and what they do, by class."""
 _ACCELERATORS = {"gpu": "the GPU", "npu": "the NPU", "qnn": "the NPU"}
 """What each delegate speaks to; NNAPI speaks to drivers, and a placement names the one."""
-_CALM, _FAILED = frozenset({0, 5}), 1
-"""What pytest ends with when all is well or it had no test, and when a test failed."""
 _NAMED = 2
 """Most variants that the sentence names; more are counted."""
 _KEPT = (
@@ -157,12 +155,13 @@ def cautions(results: Sequence[Results], merged: Merged, missing: Sequence[str])
     if missing:
         found.append(f"{_lost(missing)[0].upper()}{_lost(missing)[1:]}: what they test is unknown.")
     failed = any(record.verdict.outcome is Outcome.FAIL for record in merged.records)
-    undecided = any(record.verdict.outcome is not Outcome.PASS for record in merged.records)
-    calm = _CALM | ({_FAILED} if undecided else set())
-    codes = {one.end.exit_code for one in results if one.end} - calm
+    codes = {ruling.unexplained(one) for one in results} - {0}
     if codes and not failed:
         listed = ", ".join(map(str, sorted(codes)))
         found.append(f"No verdict fails, but pytest ended with {listed}: see its log.")
+    undecided = any(record.verdict.outcome is Outcome.INCONCLUSIVE for record in merged.records)
+    if undecided and not failed and any(ruling.failed_strictly(one) for one in results):
+        found.append(f"Verdicts could not be ruled: {ruling.STRICTLY}.")
     plans = [plan for one in results for plan in one.plans]
     found += [
         f"This change makes it easier to pass: {line}"

@@ -46,6 +46,12 @@ def run(*records: Record, exit_code: int | None = 0, planned=("test_x",), done=(
     )  # fmt: skip
 
 
+def strictly(*records: Record, exit_code: int = 1) -> Results:
+    found = run(*records, exit_code=exit_code)
+    plans = (dataclasses.replace(found.plans[0], strict=True),)
+    return dataclasses.replace(found, plans=plans)
+
+
 PASSED = record(outcome=Outcome.PASS)
 UNSURE = record(outcome=Outcome.INCONCLUSIVE)
 
@@ -58,6 +64,15 @@ UNSURE = record(outcome=Outcome.INCONCLUSIVE)
          "**FAIL**: latency latency_ms of deblur_dbpn.int8_ptq on pixel4:nnapi at 256x256"),
         (run(PASSED, UNSURE),
          "**INCONCLUSIVE**: nothing failed, but 1 of 2 verdicts could not be ruled"),
+        (strictly(PASSED, UNSURE),
+         "**INCONCLUSIVE**: nothing failed, but 1 of 2 verdicts could not be ruled: with --strict, "
+         "pytest failed"),
+        (strictly(PASSED, UNSURE, exit_code=2),
+         "**FAIL**: no verdict failed, but pytest ended with 2: see its log"),
+        (strictly(PASSED),
+         "**FAIL**: no verdict failed, but pytest ended with 1: see its log"),
+        (run(PASSED, UNSURE, exit_code=1),
+         "**FAIL**: no verdict failed, but pytest ended with 1: see its log"),
         (run(PASSED, exit_code=None),
          "**INCONCLUSIVE**: the run was cut short"),
         (run(PASSED, planned=("test_x", "test_y")),
@@ -215,9 +230,9 @@ def command(*arguments: str) -> int:
     return code
 
 
-def stored(folder: Path, *records: Record, exit_code: int = 0) -> str:
+def stored(folder: Path, *records: Record, exit_code: int = 0, strict: bool = False) -> str:
     writer = results.Writer(folder)
-    for line in (Planned(tests=("test_x",)), *records):
+    for line in (Planned(tests=("test_x",), strict=strict), *records):
         writer.write(line)
     writer.write(End(time_utc="2026-01-01T00:00:00+00:00", exit_code=exit_code))
     return str(writer.path)
@@ -232,6 +247,10 @@ def stored(folder: Path, *records: Record, exit_code: int = 0) -> str:
 )  # fmt: skip
 def test_it_ends_as_the_run_did(tmp_path: Path, records, more, code: int) -> None:
     assert command(stored(tmp_path, *records), *more) == code
+
+
+def test_it_ends_as_a_strict_run_did(tmp_path: Path) -> None:
+    assert command(stored(tmp_path, UNSURE, exit_code=1, strict=True)) == 3
 
 
 def test_a_wrong_input_ends_with_2(tmp_path: Path) -> None:
@@ -331,6 +350,25 @@ def test_of_two_rulings_of_one_test_the_newer_counts() -> None:
     joined = joining.join([dataclasses.replace(new, run=later), old])
 
     assert [one.verdict.outcome for one in joined.records] == [Outcome.PASS]
+
+
+@pytest.mark.parametrize(
+    ("old", "outcome"),
+    [
+        (run(record(), exit_code=1), Outcome.PASS),
+        (strictly(UNSURE), Outcome.PASS),
+        (run(PASSED, exit_code=1), Outcome.FAIL),
+        (run(UNSURE, exit_code=1), Outcome.FAIL),
+    ],
+)
+def test_a_run_that_failed_by_rulings_that_are_newer_elsewhere_fails_no_more(
+    old: Results, outcome: Outcome
+) -> None:
+    later = dataclasses.replace(old.run, time_utc="2026-01-02T00:00:00+00:00")
+
+    joined = joining.join([old, dataclasses.replace(run(PASSED), run=later)])
+
+    assert ruling.of(joined).outcome is outcome
 
 
 def test_a_great_number_of_lost_shards_is_counted() -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from harness.errors import ConfigError, HarnessError
 from harness.placement import NodePlacement
+from harness.report import markdown
 from harness.report.page import rendering
 from harness.results import End, Planned
 from harness.verdict import FALLBACK, FIDELITY, LATENCY, Outcome, Verdict
@@ -165,6 +166,18 @@ def test_a_page_says_first_that_a_shard_of_its_plan_is_lost() -> None:
     assert "<li>Shards 2/3, 3/3 of the plan did not arrive" in failing
     assert "over budget" in failing.partition("</h1>")[0]
     assert "did not arrive" not in rendering.render([kept])
+
+
+def test_a_page_and_a_summary_say_the_same_of_a_run_that_failed_strictly() -> None:
+    kept = run(record(LATENCY, Outcome.INCONCLUSIVE), exit_code=1)
+    strict = replace(kept, plans=(replace(kept.plans[0], strict=True),))
+
+    page = rendering.render([strict])
+
+    assert "Verdicts could not be ruled: with --strict, pytest failed." in page
+    assert "with --strict, pytest failed" in markdown.summary(strict)
+    for said in (rendering.render([kept]), markdown.summary(kept)):
+        assert "pytest ended with 1: see its log" in said
 
 
 def test_a_page_says_what_a_change_loosened_and_that_pytest_failed_elsewhere() -> None:
