@@ -9,9 +9,10 @@ from harness.cases import SizedCase
 from harness.images import Size
 from harness.lab import DeviceUnderTest
 from harness.measures import Measure
+from harness.observations import Observation
 from harness.requests import Request
 from harness.subjects import Subject, Variant
-from harness.verdict import Lack
+from harness.verdict import Lack, Verdict
 
 GATE = verdict.REGRESSION
 
@@ -36,11 +37,7 @@ def test_no_metric_is_worse_than_its_baseline(
 
     check(
         *(
-            gate.inconclusive(
-                one.metric,
-                Lack.FRAME,
-                f"{one.metric.name} {one.value:.4g} is of other frames than were blessed: {frames}",
-            )
+            _of_other_frames(one, frames)
             if frames and one.metric is metrics.QUALITY_DB
             else gate.regression(
                 one.metric,
@@ -59,6 +56,11 @@ def test_no_metric_is_worse_than_its_baseline(
             (one for one in accepted if one.metric not in variant.limits.own),
         ),
     )
+
+
+def _of_other_frames(one: Observation, frames: str) -> Verdict:
+    why = f"{one.metric.name} {one.value:.4g} is of other frames than were blessed: {frames}"
+    return gate.inconclusive(one.metric, Lack.FRAME, why)
 
 
 def test_no_measure_of_the_team_is_worse_than_its_baseline(
@@ -83,9 +85,12 @@ def test_no_measure_of_the_team_is_worse_than_its_baseline(
 
     if not observed:
         raise SkipTest(f"not asked: {subject.name} has no frames of {size}")
+    frames = "; ".join(goldens.changes(subject))
     check(
         *(
-            gate.regression(
+            _of_other_frames(one, frames)
+            if frames
+            else gate.regression(
                 one.metric,
                 one.value,
                 accepted,

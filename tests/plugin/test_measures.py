@@ -69,6 +69,23 @@ def test_a_measure_of_a_conftest_is_blessed_and_what_is_worse_than_that_fails(
     assert after.verdict.outcome is Outcome.FAIL
 
 
+def test_a_measure_of_other_frames_than_were_blessed_is_not_compared_with_its_baseline(
+    project: pytest.Pytester,
+) -> None:
+    project.makeconftest(_CONFTEST)
+    limit(project, "own = { edge_loss = { at_most = 0.5 } }")
+    judged = ("--device=pixel4", "test_regression.py", "-k", "team", "--subject=unet.int8_ptq")
+    project.runpytest(*judged)
+    tiny.bless(project.path / "golden", "--because", "a measure of our own")
+    (project.path / "golden" / tiny.NAME / "frames" / "b.blurred.png").unlink()
+
+    project.runpytest(*judged)
+
+    (found,) = ruled(project.path, "edge_loss")
+    assert (found.verdict.outcome, found.verdict.lacks) == (Outcome.INCONCLUSIVE, Lack.FRAME)
+    assert "frame b is missing" in found.verdict.cause
+
+
 def test_a_measure_that_nobody_registered_is_an_error_that_names_the_hook(
     project: pytest.Pytester,
 ) -> None:
