@@ -2,29 +2,31 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
-from harness import fact_files, results, revisions, schema
+from harness import earlier_limits, fact_files, metrics, results, schema
 from harness.cases import Case
-from harness.earlier import Earlier, Number
+from harness.earlier import Earlier, EarlierImage, Number
+from harness.earlier_limits import About
 from harness.errors import ConfigError
 from harness.evidence import Evidence, Provenance
-from harness.fact_lines import Taken, answer_of
+from harness.fact_lines import Taken, answer_of, output_hashes, output_names
 from harness.history import runs
 from harness.history.entries import FactEntry, RunEntry
 from harness.history.opening import DEFAULT, open_store
-from harness.images import Output, Size
+from harness.images import Output, sha256_of_pixels
+from harness.inputs import Values
 from harness.placement import Placement
 from harness.requests import Verb
-from harness.results import Results
+from harness.results import Record, Results
+from harness.strictness import Difference, Effect
 from harness.subjects import Precision, fits, wanted
-from harness.verdict import CHANGE, REGRESSION, Sense
+from harness.verdict import CHANGE
 
-_ABOUT = tuple[str, str, str, str]
-_BUDGETS = {"cpu_ops": "cpu_ops_allowed", "partitions": "partitions_max"}
-"""Keys of a budget, by the metric that they limit, where the two have other names."""
+_OF_FILES = (metrics.CHANGED_FILE_SIZE_MIB.name, metrics.MACS.name)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,10 +40,13 @@ class EarlierRun:
 
     entry: RunEntry
     found: Results | None = None
-    _numbers: dict[_ABOUT, list[FactEntry]] = field(
+    _numbers: dict[About, list[FactEntry]] = field(
         init=False, repr=False, default_factory=lambda: defaultdict(list)
     )
-    _taken: dict[_ABOUT, list[Taken]] = field(
+    _taken: dict[About, list[Taken]] = field(
+        init=False, repr=False, default_factory=lambda: defaultdict(list)
+    )
+    _records: dict[About, list[Record]] = field(
         init=False, repr=False, default_factory=lambda: defaultdict(list)
     )
 
@@ -51,20 +56,43 @@ class EarlierRun:
             key = fact.series
             about = (key.profile, key.delegate, key.subject, key.variant)
             self._numbers[about].append(fact)
-        for one in self.found.facts if self.found is not None else ():
+        if self.found is None:
+            return
+        for one in self.found.facts:
             if not one.revision and not one.error:
-                about = (one.device, one.delegate, one.subject, one.variant)
-                self._taken[about].append(one)
+                self._taken[earlier_limits.about(one)].append(one)
+        for record in self.found.records:
+            self._records[earlier_limits.about(record)].append(record)
 
     @property
     def name(self) -> str:
         """Return its name for people."""
         return f"run {self.entry.id}"
 
+    @property
+    def uncompared(self) -> str:
+        """Return what it holds nothing of, in one line."""
+        lacks = [
+            "sharp targets and FP32 outputs of frames",
+            "what outputs are for",
+            "[change]",
+            "what may stay for a time",
+        ]
+        if self.found is None:
+            lacks = [
+                "limits",
+                "placements",
+                "images",
+                "file sizes",
+                "MACs",
+                "frames but their names",
+            ]
+            lacks += ["sharp targets", "[change]", "what may stay for a time"]
+        return f"{self.name} does not hold, and nobody compared: {', '.join(lacks)}."
+
     def of(self, case: Case) -> Earlier | None:
         """Return what it found of a variant on a phone, or None where it is not in it."""
-        key = case.key
-        about = (key.device, key.delegate, key.subject, key.variant)
+        about = earlier_limits.about(case.key)
         if about not in self._numbers and about not in self._taken:
             return None
         numbers: dict[tuple[str, str, str], list[Number]] = defaultdict(list)
@@ -74,14 +102,29 @@ class EarlierRun:
                 number = Number(value=fact.value, provenance=made, low=fact.low, high=fact.high)
                 series = fact.series
                 numbers[series.metric, series.size, series.frame].append(number)
-        taken = self._taken.get(about, [])
+        taken, records = self._taken.get(about, []), self._records.get(about, [])
+        for name, resolution, number in _of_files(taken, records):
+            numbers[name, resolution, ""].append(number)
+        hashes = [one.provenance.file_sha256 for found in numbers.values() for one in found]
         return Earlier(
             run=self.name,
             reference_sha256=self._reference(case),
             numbers={name: tuple(found) for name, found in numbers.items()},
             placements=dict(_placements(taken)),
-            image=lambda resolution, inputs: self._image(taken, resolution, inputs),
+            image=lambda resolution, inputs, now: self._image(taken, resolution, inputs, now),
+            files={*hashes, *(one.file_sha256 for one in taken)} - {""},
+            given=None if self.found is None else _given(taken),
+            frames=self._frames(about),
         )
+
+    def _frames(self, about: About) -> Mapping[str, frozenset[str]]:
+        """Return the names of the frames that it ruled on, by resolution."""
+        named: dict[str, set[str]] = defaultdict(set)
+        for fact in self._numbers.get(about, ()):
+            named[fact.series.size].add(fact.series.frame)
+        for record in self._records.get(about, ()):
+            named[record.resolution].add(record.frame)
+        return {size: frozenset(names - {""}) for size, names in named.items()}
 
     def _reference(self, case: Case) -> str:
         """Return the hash of the FP32 file that it tested of a case's subject, or ''."""
@@ -93,50 +136,98 @@ class EarlierRun:
                         return made.file_sha256
         return ""
 
-    def _image(self, taken: Sequence[Taken], resolution: str, inputs_sha256: str) -> Output | None:
-        assert self.found is not None or not taken
+    def _image(
+        self, taken: Sequence[Taken], resolution: str, inputs_sha256: str, now: Output
+    ) -> EarlierImage | None:
+        """Return what was made of inputs; where that is what is made today, the values themselves.
+
+        So a variant that did not change is equal to the last bit, though the run keeps 16 of them.
+        """
         for one in taken:
             alike = one.resolution == resolution and one.verb == Verb.RUN.value
             if alike and one.answer.get("inputs_sha256") == inputs_sha256 and self.found:
-                root = self.found.path.resolve().parent.parent
                 made = schema.parse(Provenance, one.answer.get("provenance"), where=self.name)
-                values = fact_files.shown_images(one, root)
-                return Output(values=values, provenance=made) if values else None
+                same = dict(_as_then(one, now))
+                root = self.found.path.resolve().parent.parent
+                whole = len(same) == len(output_names(one, where=self.name))
+                kept = same if whole else fact_files.shown_images(one, root)
+                if not kept:
+                    return None
+                output = Output(values={**kept, **same}, provenance=made)
+                return EarlierImage(output=output, copied=made.evidence.repeats and not whole)
         return None
 
-    def loosened(self, cases: Sequence[Case]) -> Iterator[str]:
-        """Yield each limit of today that allows more than the run ruled by."""
-        by_about = {(c.key.device, c.key.delegate, c.key.subject, c.key.variant): c for c in cases}
-        for record in self.found.records if self.found is not None else ():
-            verdict = record.verdict
-            case = by_about.get((record.device, record.delegate, record.subject, record.variant))
-            if case is None or verdict.limit is None or verdict.gate in (CHANGE, REGRESSION):
-                continue
-            name = _BUDGETS.get(verdict.metric, verdict.metric)
-            limits = vars(case.variant.limits)
-            if name not in limits and record.resolution:
-                limits = vars(case.at(Size.parse(record.resolution)).budget)
-            now = limits.get(name, "")
-            if now is None or isinstance(now, int | float):
-                at_least = verdict.sense is Sense.AT_LEAST
-                for what in revisions.looser(name, verdict.limit, now, at_least=at_least):
-                    yield f"{record.subject}: {record.variant} on {case.target}: {what}"
-
-    def gone(self, cases: Sequence[Case], pattern: str) -> Iterator[str]:
-        """Yield each variant that it tested on a phone of today's cases and that has none today.
+    def differences(self, cases: Sequence[Case], pattern: str) -> Iterator[Difference]:
+        """Yield how today's cases are judged otherwise than the run judged.
 
         Args:
             cases: Today's.
             pattern: What is asked for, as `--subject` has it.
         """
-        keys = [case.key for case in cases]
-        today = {(key.device, key.delegate, key.subject, key.variant) for key in keys}
-        phones = {(key.device, key.delegate) for key in keys}
+        for subject, what in self._gone(cases, pattern):
+            yield Difference(about=subject, what=what, effect=Effect.EASIER)
+        for case in cases:
+            about = earlier_limits.about(case.key)
+            facts = [one for one in map(_provenance, self._numbers.get(about, ())) if one]
+            others = {one.runtime.get("profile", "") for one in facts} - {""}
+            if others and case.target.sha256[:12] not in others:
+                what = "its profile changed; today's numbers are by today's"
+                yield Difference(about=case.key.device, what=what, effect=Effect.OTHER)
+            records, taken = self._records.get(about, []), self._taken.get(about, [])
+            given = {one for hashes in self._given.values() for one in hashes}
+            for effect, what in earlier_limits.of_case(case, records, taken, given):
+                yield Difference(about=case.key.subject, what=what, effect=effect)
+
+    @cached_property
+    def _given(self) -> Mapping[str, frozenset[str]]:
+        return _given(self.found.facts if self.found is not None else ())
+
+    def _gone(self, cases: Sequence[Case], pattern: str) -> Iterator[tuple[str, str]]:
+        """Yield each variant that it tested on a phone of today's cases and that has none today."""
+        today = {earlier_limits.about(case.key) for case in cases}
+        phones = {about[:2] for about in today}
         for about in sorted({*self._numbers, *self._taken} - today):
             device, delegate, subject, variant = about
             asked = fits(subject, pattern) and wanted(variant, pattern)[0]
             if asked and (device, delegate) in phones:
-                yield f"{subject}: {variant} on {device}:{delegate} is judged no more"
+                yield subject, f"{variant} on {device}:{delegate} is judged no more"
+
+
+def _as_then(taken: Taken, now: Output) -> Iterator[tuple[str, Values]]:
+    """Yield each output of today that is the one of a line, by its content hash."""
+    names, hashes = (read(taken, where="outputs") for read in (output_names, output_hashes))
+    for name, sha256 in zip(names, hashes, strict=False):
+        if name in now.values and sha256_of_pixels(now.values[name]) == sha256:
+            yield name, now.values[name]
+
+
+def _given(taken: Sequence[Taken]) -> dict[str, frozenset[str]]:
+    """Return the hashes of what was given to models, by resolution."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for one in taken:
+        if one.verb == Verb.RUN.value and not one.revision:
+            found[one.resolution].add(str(one.answer.get("inputs_sha256", "")))
+    return {size: frozenset(hashes) for size, hashes in found.items()}
+
+
+def _of_files(
+    taken: Sequence[Taken], records: Sequence[Record]
+) -> Iterator[tuple[str, str, Number]]:
+    """Yield size and MACs of the files, of facts or of a run that judged a change itself."""
+    for one in taken:
+        made = Provenance(
+            evidence=Evidence.RULES, device="", variant_sha256="", file_sha256=one.file_sha256
+        )
+        found = (one.file_bytes / 2**20 or None, one.macs)
+        for name, value in zip(_OF_FILES, found, strict=True):
+            if value is not None:
+                yield name, one.resolution, Number(value=value, provenance=made)
+    for record in records:
+        ruled = record.verdict
+        known = ruled.gate == CHANGE and ruled.metric in _OF_FILES and ruled.observed is not None
+        if known and ruled.provenance is not None and ruled.observed is not None:
+            number = Number(value=ruled.observed, provenance=ruled.provenance)
+            yield ruled.metric, record.resolution, number
 
 
 def _provenance(fact: FactEntry) -> Provenance | None:

@@ -12,12 +12,12 @@ import numpy as np
 from harness import files
 from harness.errors import ConfigError, HarnessError
 from harness.fact_lines import Taken, answer_of, output_hashes, output_names
+from harness.fidelity import COPY_STEPS
 from harness.images import Output, sha256_of_pixels
 from harness.inputs import Values
 from harness.requests import Fact, Request
 from harness.results import FOLDER
 
-_LEVELS = 65535
 _IMAGE_AXES = 4
 _ENDS = ((np.min, np.inf), (np.max, -np.inf))
 
@@ -76,7 +76,7 @@ def _shown(values: Values) -> memoryview:
     low, high = (low, high) if low <= high else (0.0, 0.0)
     known = values if finite.all() else np.nan_to_num(values, nan=low, posinf=high, neginf=low)
     levels = np.subtract(known, low, dtype=np.float64)
-    levels *= _LEVELS / ((high - low) or 1.0)
+    levels *= COPY_STEPS / ((high - low) or 1.0)
     levels += 0.5
     stored = levels.astype(np.uint16)
     packed = io.BytesIO()
@@ -113,7 +113,7 @@ def _read_shown(path: Path) -> Values | None:
             levels = stored["levels"].astype(np.float32)
     except (OSError, ValueError, EOFError, LookupError, zipfile.BadZipFile, zlib.error):
         return None
-    shown: Values = levels * np.float32((high - low) / _LEVELS) + np.float32(low)
+    shown: Values = levels * np.float32((high - low) / COPY_STEPS) + np.float32(low)
     return shown
 
 

@@ -25,6 +25,8 @@ class Taken(Key):
         request: Key of the request that it answers.
         verb: What was asked.
         file_sha256: Content hash of the exported file.
+        file_bytes: Its size; 0 in runs of versions that did not write it.
+        macs: Of a placement, multiply-accumulates of one inference at the resolution; else None.
         kind: Name of the answer's type, such as `Latency`; '' where there is none.
         answer: Its fields; of an image all but the pixels.
         error: Why there is no answer, or ''.
@@ -34,6 +36,8 @@ class Taken(Key):
     request: str
     verb: str
     file_sha256: str
+    file_bytes: int = 0
+    macs: int | None = None
     kind: str = ""
     answer: Mapping[str, Any] = field(default_factory=dict)
     error: str = ""
@@ -117,6 +121,8 @@ def line(fact: Fact) -> Taken:
         request=request.key,
         verb=request.verb.value,
         file_sha256=request.model.sha256,
+        file_bytes=len(request.model.data),
+        macs=request.sized.graph.macs if isinstance(answer, Placement) else None,
         kind=type(answer).__name__ if answer is not None else "",
         answer=fields,
         error=str(error) if error is not None else "",

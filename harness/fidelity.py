@@ -11,6 +11,8 @@ from harness.inputs import check_comparable
 
 PEAK = 1.0
 """Peak of every PSNR here: images are compared over their stated range, mapped to [0, 1]."""
+COPY_STEPS = 65535
+"""Steps between the least and the greatest value of a copy in 16 bits."""
 PSNR_CEILING_DB = 120.0
 """PSNR reported for images that agree to float32 rounding, where the formula tends to infinity."""
 TILE_PX = 32
@@ -136,6 +138,21 @@ def psnr_db(mean_squared_error: float) -> float:
     if mean_squared_error <= 10.0 ** (-PSNR_CEILING_DB / 10.0):
         return PSNR_CEILING_DB
     return 10.0 * math.log10(PEAK**2 / mean_squared_error)
+
+
+def rounding_rms(pixels: Pixels, output_range: tuple[float, float]) -> float:
+    """Return the root mean square of what 16 bits from darkest to brightest cost, of the range.
+
+    Source: an error that is uniform over one step has the mean square step^2 / 12.
+    """
+    low, high = output_range
+    shown = np.clip(pixels, low, high, dtype=np.float64)
+    return float(np.ptp(shown)) / COPY_STEPS / math.sqrt(12.0) / (high - low)
+
+
+def rms_of(db: float) -> float:
+    """Return the root mean square of the errors of a PSNR, as a share of the peak."""
+    return PEAK * math.pow(10.0, -db / 20.0)
 
 
 def image_psnr_db(output: Pixels, reference: Pixels) -> float:

@@ -4,16 +4,11 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from harness import metrics
 from harness.images import Size
 from harness.keys import Key
 from harness.subjects import Subject
 
-_KEYS = {
-    "cpu_ops": "cpu_ops_allowed",
-    "partitions": "partitions_max",
-    "scaling_exponent": "exponent",
-}
-"""Keys of limits that are not called as their metric is."""
 _HEADER = re.compile(r"\s*(\[\[?)\s*([A-Za-z0-9_.\- ]+?)\s*\]\]?\s*(#.*)?")
 
 
@@ -37,7 +32,7 @@ def line_of(subject: Subject, text: str, about: Key, metric: str) -> int:
     """
     tables = list(_tables(text))
     metric = metric.rpartition("/")[2]  # the name of an output may stand before it
-    key = _KEYS.get(metric, metric)
+    key = metrics.NAMED[metric].key if metric in metrics.NAMED else metric
     nearest: list[int] = []
     for path in reversed(list(_paths(subject, about, key))):
         for table in tables:

@@ -28,6 +28,8 @@ class Metric:
         unit: Such as `dB`, or ''.
         about: What it is, in a few words.
         heading: Heading of its gate's column in a summary, or '' where another metric heads it.
+        limit: Key of subject.toml that limits it, where that is called otherwise; or ''.
+        counts: Whether it counts things, so that whoever counted finds the same.
     """
 
     gate: str
@@ -36,6 +38,13 @@ class Metric:
     unit: str = ""
     about: str = ""
     heading: str = ""
+    limit: str = ""
+    counts: bool = False
+
+    @property
+    def key(self) -> str:
+        """Return the key of subject.toml that limits it."""
+        return self.limit or self.name
 
 
 LATENCY_MS = Metric(
@@ -49,17 +58,26 @@ P95_MS = Metric(
     gate=LATENCY, name="p95_ms", unit="ms", about="95th percentile; measured latency only"
 )
 CPU_OPS = Metric(
-    gate=FALLBACK, name="cpu_ops", about="ops that fall back to the CPU", heading="CPU ops"
+    gate=FALLBACK,
+    name="cpu_ops",
+    about="ops that fall back to the CPU",
+    heading="CPU ops",
+    limit="cpu_ops_allowed",
+    counts=True,
 )
 PARTITIONS = Metric(
     gate=FALLBACK,
     name="partitions",
     about="groups of ops on one unit, those on the CPU included",
+    limit="partitions_max",
+    counts=True,
 )
 CPU_TIME_SHARE = Metric(
     gate=FALLBACK, name="cpu_time_share", about="share of the time on the CPU, 0 to 1"
 )
-NON_FINITE_VALUES = Metric(gate=FIDELITY, name="non_finite_values", about="NaN and infinite values")
+NON_FINITE_VALUES = Metric(
+    gate=FIDELITY, name="non_finite_values", about="NaN and infinite values", counts=True
+)
 OUT_OF_RANGE_SHARE = Metric(
     gate=FIDELITY,
     name="out_of_range_share",
@@ -127,6 +145,7 @@ SCALING_EXPONENT = Metric(
     name="scaling_exponent",
     about="growth of ms with pixels; 1 is linear",
     heading="exponent",
+    limit="exponent",
 )
 CLIFF_RATIO = Metric(
     gate=SCALING, name="cliff_ratio", about="largest jump of ms per megapixel between neighbours"
@@ -135,6 +154,7 @@ PLACEMENT_CHANGES = Metric(
     gate=SCALING,
     name="placement_changes",
     about="resolutions at which CPU ops or partitions change",
+    counts=True,
 )
 PEAK_MEMORY_MIB = Metric(
     gate=MEMORY,
@@ -283,3 +303,5 @@ ALL = (
 """In the order of the gates; no two of one gate share a name."""
 HEADINGS = {metric.gate: metric for metric in ALL if metric.heading}
 """The metric that heads each gate's column."""
+NAMED = {metric.name: metric for metric in reversed(ALL)}
+"""By name, as the first gate of several has it."""

@@ -117,6 +117,17 @@ def made(
         return device.feed(variant, sample.inputs, sample.size)
     size = subject.run_size(sample.size)
     outputs = {tile: device.feed(variant, given, size) for tile, given in cut.items()}
+    return joined(subject, outputs, size)
+
+
+def joined(subject: Subject, outputs: Mapping[Tile, Output], size: Size) -> Output:
+    """Return the photograph of which a model made every tile.
+
+    Args:
+        subject: The model.
+        outputs: What it made of each tile.
+        size: Of a tile.
+    """
     last = list(outputs.values())[-1]
     names, specs = tuple(last.values), subject.output_specs
     order = matched([spec.name for spec in specs], names, what="outputs")
@@ -141,10 +152,17 @@ def _of_all(provenances: Sequence[Provenance]) -> Provenance:
     return replace(weakest, device=", ".join(devices))
 
 
+def given(subject: Subject, sample: Sample | Golden) -> list[Inputs]:
+    """Return what the model is given of a sample: all of it, or each tile of a photograph."""
+    return list(parts(subject, sample).values()) or [sample.inputs]
+
+
 def runs(case: SizedCase, sample: Sample, *, before: Case | None = None) -> list[Request]:
     """Return the requests behind what `made` returns, of a case or of what it was before."""
-    given = list(parts(case.subject, sample).values()) or [sample.inputs]
-    return [Request.of(before or case, Verb.RUN, case.run_size, inputs=one) for one in given]
+    return [
+        Request.of(before or case, Verb.RUN, case.run_size, inputs=one)
+        for one in given(case.subject, sample)
+    ]
 
 
 def unseen(device: DeviceUnderTest, subject: Subject, variant: Variant, size: Size) -> str:

@@ -8,11 +8,12 @@ import argparse
 import json
 from pathlib import Path
 
-from harness import files, limit_lines, results, revisions, subjects
+from harness import files, limit_lines, results, revisions, strictness, subjects
 from harness.cli import shared
 from harness.errors import ConfigError
 from harness.report import benchmarks, joining, markdown, ruling
 from harness.results import Record, Results
+from harness.strictness import Effect
 from harness.verdict import CHANGE, REGRESSION, Outcome, Sense
 
 _CODES = {Outcome.PASS: 0, Outcome.FAIL: 1, Outcome.INCONCLUSIVE: 0}
@@ -32,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--against", default="", metavar="REV",
         help="git revision or folder of subjects: show first which limits, budgets, goldens and "
-        "baselines this change loosens",
+        "baselines this change loosens, alters and tightens",
     )  # fmt: skip
     parser.add_argument(
         "--before", type=Path, metavar="RUN", help="an earlier results file: show what changed"
@@ -69,18 +70,17 @@ def run(options: argparse.Namespace) -> int:
     paths = options.files or [results.latest(Path())]
     found = joining.join([results.load(path) for path in paths])
     before = results.load(options.before) if options.before else None
-    recorded = tuple(one for plan in found.plans for one in plan.loosened)
-    softer = _loosened(options) if options.against else tuple(dict.fromkeys(recorded))
+    effects = _effects(options) if options.against else ruling.effects_of(found.plans)
     if not options.key.replace("-", "").isalnum():
         raise ConfigError(f"--key={options.key!r:.80}: wants letters, digits and single dashes")
-    whole = markdown.summary(found, loosened=softer, before=before, key=options.key)
+    whole = markdown.summary(found, effects=effects, before=before, key=options.key)
     if options.output:
         _append(options.output, whole)
     else:
         print(whole, end="")
     if options.comment:
         short = markdown.summary(
-            found, loosened=softer, before=before, key=options.key,
+            found, effects=effects, before=before, key=options.key,
             at_most_bytes=markdown.COMMENT_BYTES,
         )  # fmt: skip
         _write(options.comment, short)
@@ -98,13 +98,16 @@ def run(options: argparse.Namespace) -> int:
     return _STRICT if strict and outcome is Outcome.INCONCLUSIVE else _CODES[outcome]
 
 
-def _loosened(options: argparse.Namespace) -> tuple[str, ...]:
+def _effects(options: argparse.Namespace) -> dict[str, list[str]]:
     known = shared.load_profiles(options)
     targets = [
         (target.profile.name, target.delegate) for target in shared.every_target(known, ["all"])
     ]
     with revisions.earlier(options.golden_dir, options.against) as was:
-        return tuple(map(str, revisions.loosened(was, options.golden_dir, targets)))
+        found = strictness.sorted_out(strictness.between(was, options.golden_dir, targets))
+    return ruling.by_effect(
+        loosened=found[Effect.EASIER], tightened=found[Effect.HARDER], altered=found[Effect.OTHER]
+    )
 
 
 def _places(found: Results, golden_dir: Path) -> list[tuple[Record, str, int]]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from harness import metrics, placement, sequential
 from harness.budgets import ChangeAllowance
 from harness.evidence import Evidence, Provenance
-from harness.fidelity import Fidelity
+from harness.fidelity import Fidelity, rms_of
 from harness.gate.ruling import inconclusive
 from harness.gate.units import describe_fallbacks
 from harness.latency import EstimatePair, Pairs
@@ -172,6 +172,7 @@ def pixels_against(
     provenance: Provenance,
     *,
     to_target: bool,
+    rounding_rms: float = 0.0,
 ) -> tuple[Verdict, Verdict]:
     """Judge new pixels beside the earlier file's (C5): which are closer, and how far apart.
 
@@ -181,14 +182,13 @@ def pixels_against(
         between: The output against the earlier one.
         provenance: Where the output came from.
         to_target: Whether it is the sharp target.
+        rounding_rms: Of what is only kept in 16 bits, root mean square of the rounding as a share
+            of the range; errors that differ by less are not told apart.
     """
-    closer = against(
-        metrics.CHANGED_QUALITY_DB if to_target else metrics.CHANGED_PSNR_DB,
-        now.psnr_db,
-        before.psnr_db,
-        provenance,
-        within=_QUALITY_NOISE_DB,
-    )
+    metric = metrics.CHANGED_QUALITY_DB if to_target else metrics.CHANGED_PSNR_DB
+    apart_rms = abs(rms_of(now.psnr_db) - rms_of(before.psnr_db))
+    within = math.inf if apart_rms <= rounding_rms else _QUALITY_NOISE_DB
+    closer = against(metric, now.psnr_db, before.psnr_db, provenance, within=within)
     return closer, _apart(between, provenance, closer)
 
 

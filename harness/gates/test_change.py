@@ -1,12 +1,12 @@
 """Rule on a change (C): a variant against what it was, where `--against` names the earlier one."""
 
-import itertools
+import math
 
 import numpy as np
 
-from harness import fidelity, gate, metrics, observations, samples, verdict
+from harness import fidelity, gate, goldens, metrics, observations, samples, verdict
 from harness.cases import Case, FrameCase, SizedCase
-from harness.earlier import Earlier
+from harness.earlier import Earlier, EarlierImage
 from harness.evidence import Evidence, Provenance
 from harness.goldens import Expected, Golden
 from harness.images import Output, Size
@@ -18,6 +18,7 @@ from harness.placement import moved as moved_ops
 from harness.requests import Request, Verb
 from harness.roles import Role
 from harness.subjects import Subject, Variant
+from harness.tiles import Tile
 from harness.verdict import Lack, Verdict
 
 GATE = verdict.CHANGE
@@ -115,15 +116,26 @@ def test_nothing_costs_more_than_the_run_measured(
     size: Size,
     check: gate.Check,
 ) -> None:
-    """C6: latency, CPU ops, partitions, instructions, quality and file size, against a run's."""
-    placement = device.place(variant, subject.run_size(size))
-    was = earlier.placements.get(str(subject.run_size(size)))
+    """C6: latency, CPU ops, partitions, instructions, quality, file size and MACs, against a run's.
+
+    A mean over frames is compared where the run had the same ones.
+    """
+    run_size = subject.run_size(size)
+    placement = device.place(variant, run_size)
+    was = earlier.placements.get(str(run_size))
     moved = moved_ops(was.nodes, placement.nodes) if was is not None else ()
-    verdicts = [
-        gate.since(
-            _CHANGED[one.metric.name],
+    others = _other_frames(subject, earlier, size)
+    verdicts = []
+    for one in observations.of(device, subject, variant, size):
+        metric = _CHANGED[one.metric.name]
+        before = earlier.number(one.metric.name, str(size), one.provenance.evidence)
+        if others and before is not None and one.metric is metrics.QUALITY_DB:
+            verdicts.append(gate.image_since(metric, earlier, Lack.FRAME, others))
+            continue
+        ruled = gate.since(
+            metric,
             one.value,
-            earlier.number(one.metric.name, str(size), one.provenance.evidence),
+            before,
             one.provenance,
             run=earlier.run,
             low=one.low,
@@ -133,26 +145,44 @@ def test_nothing_costs_more_than_the_run_measured(
             cause=describe_moves(moved) if one.metric.name in _PLACED else "",
             moved=moved if one.metric.name == metrics.CPU_OPS.name else (),
         )
-        for one in observations.of(device, subject, variant, size)
-    ]
-    check(*verdicts, *_file_since(variant, earlier, size, subject))
+        verdicts.append(ruled)
+    check(*verdicts, *_file_since(variant, earlier, run_size, subject))
+
+
+def _other_frames(subject: Subject, earlier: Earlier, size: Size, *names: str) -> str:
+    """Return how the frames of a resolution, or some by name, are others than the run's, or ''."""
+    run_size = str(subject.run_size(size))
+    wanted = names or [n for n in samples.names(subject) if goldens.size_of(subject, n) == size]
+    given = {
+        name: [one.sha256 for one in observations.given(subject, samples.load(subject, name))]
+        for name in wanted
+    }
+    return earlier.other_frames("" if names else str(size), run_size, given)
 
 
 def _file_since(variant: Variant, earlier: Earlier, size: Size, subject: Subject) -> list[Verdict]:
-    """Judge the size of a file that is another than the run's; of the same file there is none."""
-    model = variant.model()
-    if model.sha256 in {
-        n.provenance.file_sha256 for n in itertools.chain(*earlier.numbers.values())
-    }:
+    """Judge size and MACs of a file that is another than the run's; of the same there is none."""
+    model, share = variant.model(), subject.change
+    if model.sha256 in earlier.files:
         return []
-    metric = metrics.CHANGED_FILE_SIZE_MIB
     made = Provenance(
         evidence=Evidence.RULES, device="", variant_sha256=model.sha256, file_sha256=model.sha256
     )
-    was = earlier.number(metric.name, str(size), made.evidence)
-    share = subject.change.file_size_share
-    mib = len(model.data) / 2**20
-    return [gate.since(metric, mib, was, made, run=earlier.run, allowed_share=share)]
+    found = (
+        (metrics.CHANGED_FILE_SIZE_MIB, len(model.data) / 2**20, share.file_size_share),
+        (metrics.MACS, model.at(size).graph.macs, share.cost_share),
+    )
+    return [
+        gate.since(
+            metric,
+            value,
+            earlier.number(metric.name, str(size), made.evidence),
+            made,
+            run=earlier.run,
+            allowed_share=allowed,
+        )
+        for metric, value, allowed in found
+    ]
 
 
 def test_pixels_are_no_worse_than_the_run_made(
@@ -165,12 +195,15 @@ def test_pixels_are_no_worse_than_the_run_made(
 ) -> None:
     """C7: the output is as close to the truth as the run's, and told apart from it."""
     now = observations.made(device, subject, variant, golden)
-    was = earlier.image(str(golden.size), golden.inputs.sha256)
+    kept = _kept(device, subject, variant, golden, earlier, now)
     same_network = subject.reference.sha256 == earlier.reference_sha256
     kind = now.provenance.evidence
-    if was is None and same_network:
+    was = kept.output if kept is not None else None
+    if was is None and (others := _other_frames(subject, earlier, golden.size, golden.name)):
+        check(gate.image_since(metrics.PIXELS_DB, earlier, Lack.FRAME, others))
+    elif was is None and same_network:
         check(*_psnr_since(golden, now, earlier))
-    elif was is None:
+    elif kept is None or was is None:
         why = f"keeps no image of frame {golden.name}, and tested no such FP32 file"
         check(gate.image_since(metrics.PIXELS_DB, earlier, Lack.FACT, why))
     elif was.provenance.evidence is not kind:
@@ -182,17 +215,18 @@ def test_pixels_are_no_worse_than_the_run_made(
         why = f"made its image on {was.provenance.device}, this one on {now.provenance.device}"
         check(gate.image_since(metrics.PIXELS_DB, earlier, Lack.PHONE, why))
     else:
-        check(*_beside(golden, now, was, same_network=same_network))
+        check(*_beside(golden, now, was, same_network=same_network, copied=kept.copied))
 
 
 def _psnr_since(golden: Golden, now: Output, earlier: Earlier) -> list[Verdict]:
     """Judge the PSNR against one FP32 golden, where the run keeps numbers and no images."""
     verdicts: list[Verdict] = []
     for ours, expected in golden.paired(now.values):
-        spec, kind = expected.spec, now.provenance.evidence
+        spec = expected.spec
         if spec.role is not Role.IMAGE:
             continue
         name = "/".join(filter(None, (spec.name and spec.file_name, metrics.PSNR_DB.name)))
+        kind = now.provenance.evidence
         was = earlier.number(name, str(golden.size), kind, frame=golden.name)
         db = fidelity.compare(ours, expected.fp32, output_range=expected.output_range).psnr_db
         ruled = gate.since(
@@ -202,14 +236,50 @@ def _psnr_since(golden: Golden, now: Output, earlier: Earlier) -> list[Verdict]:
     return verdicts
 
 
-def _beside(golden: Golden, now: Output, was: Output, *, same_network: bool) -> list[Verdict]:
-    """Judge each image of two outputs."""
+def _kept(
+    device: DeviceUnderTest,
+    subject: Subject,
+    variant: Variant,
+    golden: Golden,
+    earlier: Earlier,
+    now: Output,
+) -> EarlierImage | None:
+    """Return what the run keeps of a frame, put together of its tiles; None where one lacks."""
+    cut, size = observations.parts(subject, golden), subject.run_size(golden.size)
+    if not cut:
+        return earlier.image(str(golden.size), golden.inputs.sha256, now)
+    kept: dict[Tile, EarlierImage] = {}
+    for tile, given in cut.items():
+        one = earlier.image(str(size), given.sha256, device.feed(variant, given, size))
+        if one is None:
+            return None
+        kept[tile] = one
+    whole = observations.joined(subject, {tile: one.output for tile, one in kept.items()}, size)
+    return EarlierImage(output=whole, copied=any(one.copied for one in kept.values()))
+
+
+def _beside(
+    golden: Golden,
+    now: Output,
+    was: Output,
+    *,
+    same_network: bool,
+    copied: bool = False,
+) -> list[Verdict]:
+    """Judge each image of two outputs; the earlier one may be a run's copy in 16 bits."""
     verdicts: list[Verdict] = []
     for (ours, expected), (theirs, _) in zip(
         golden.paired(now.values), golden.paired(was.values), strict=True
     ):
         if expected.spec.role is Role.IMAGE:
-            ruled = _pixels(ours, theirs, expected, now.provenance, same_network=same_network)
+            ruled = _pixels(
+                ours,
+                theirs,
+                expected,
+                now.provenance,
+                same_network=same_network,
+                copied=copied and not np.array_equal(ours, theirs),
+            )
             verdicts += gate.named(ruled, expected.spec)
     if not verdicts:
         why = f"frame {golden.name} has no output that is an image"
@@ -218,12 +288,18 @@ def _beside(golden: Golden, now: Output, was: Output, *, same_network: bool) -> 
 
 
 def _pixels(
-    ours: Values, theirs: Values, expected: Expected, made: Provenance, *, same_network: bool
+    ours: Values,
+    theirs: Values,
+    expected: Expected,
+    made: Provenance,
+    *,
+    same_network: bool,
+    copied: bool,
 ) -> tuple[Verdict, ...]:
     """Judge one image beside the earlier one, both against what it should be.
 
-    Without a sharp target that is the FP32 golden, unless that is of another network: whatever is
-    like the new one would be better.
+    Without a sharp target that is the FP32 golden, which is kept in 16 bits, unless that is of
+    another network: whatever is like the new one would be better.
     """
     own = expected.output_range
     if not np.isfinite(theirs).all():
@@ -233,10 +309,13 @@ def _pixels(
     if expected.target is None and not same_network:
         return (gate.pixels_unranked(between, made),)
     truth = expected.fp32 if expected.target is None else expected.target
+    kept = [theirs] if copied else []
+    kept += [truth] if expected.target is None else []
     return gate.pixels_against(
         fidelity.compare(ours, truth, output_range=own),
         fidelity.compare(theirs, truth, output_range=own),
         between,
         made,
         to_target=expected.target is not None,
+        rounding_rms=math.hypot(*(fidelity.rounding_rms(one, own) for one in kept)),
     )

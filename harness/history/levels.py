@@ -7,8 +7,7 @@ from harness.evidence import Evidence
 from harness.history.entries import SeriesKey
 from harness.verdict import Sense
 
-_SENSES = {metric.name: metric.sense for metric in metrics.ALL}
-_COUNTS = frozenset({"cpu_ops", "partitions", "placement_changes", "non_finite_values"})
+_COUNTS = frozenset(metric.name for metric in metrics.ALL if metric.counts)
 _DB = 20.0
 """Decibels of a tenfold amplitude: dB are a logarithm already, and the rule takes one."""
 
@@ -18,7 +17,8 @@ def sense_of(metric: str) -> Sense:
 
     The name of an output may stand before the metric's, as in `mask/iou`.
     """
-    return _SENSES.get(metric.rpartition("/")[2], Sense.AT_MOST)
+    known = metrics.NAMED.get(metric.rpartition("/")[2])
+    return known.sense if known is not None else Sense.AT_MOST
 
 
 def is_exact(series: SeriesKey) -> bool:

@@ -1,14 +1,16 @@
 """Judge a change: the subjects as they were, or an earlier run, beside today's, for `--against`."""
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from harness import cases, revisions, subjects
+from harness import cases, revisions, schema, strictness, subjects
 from harness.cases import Plan
 from harness.errors import ConfigError
+from harness.profiles import Profile
+from harness.strictness import Difference, Effect
 from harness.subjects import SUBJECT_FILE, Subject
 
 if TYPE_CHECKING:
@@ -23,15 +25,34 @@ class Against:
         revision: A git revision or a folder, as it was typed; or a run.
         plan: The cases that are judged, each with what it was.
         unchanged: How many cases do not differ and are not judged.
-        loosened: What the change made easier to pass, one line each.
+        effects: What the change did to who has to pass, one line each.
+        uncompared: What the other side holds nothing of, or ''.
         new: Names of the subjects that it did not have, judged by their limits alone.
     """
 
     revision: str
     plan: Plan
     unchanged: int
-    loosened: tuple[str, ...]
+    effects: Mapping[Effect, tuple[str, ...]]
+    uncompared: str = ""
     new: tuple[str, ...] = ()
+
+    @property
+    def may_pass_unseen(self) -> bool:
+        """Return whether a person has to look, though no case may be judged."""
+        return bool(self.effects[Effect.EASIER] or self.effects[Effect.OTHER])
+
+    def said(self) -> dict[str, Any]:
+        """Return what the plan of a run says of it, by the names of its fields."""
+        return {
+            "against": self.revision,
+            "unchanged": self.unchanged,
+            "loosened": self.effects[Effect.EASIER],
+            "tightened": self.effects[Effect.HARDER],
+            "altered": self.effects[Effect.OTHER],
+            "uncompared": self.uncompared,
+            "new": self.new,
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,10 +109,8 @@ def _of_run(run: "EarlierRun", plan: Plan, pattern: str) -> Against:
         revision=run.name,
         plan=replace(plan, cases=judged),
         unchanged=0,
-        loosened=(
-            *run.gone(plan.cases, pattern),
-            *dict.fromkeys(run.loosened(plan.cases)),
-        ),
+        effects=strictness.sorted_out(list(run.differences(plan.cases, pattern))),
+        uncompared=run.uncompared,
         new=tuple(sorted({case.subject.name for case in judged} - known)),
     )
 
@@ -107,18 +126,18 @@ def _of_revision(where: Where, revision: str, plan: Plan, stack: contextlib.Exit
     was = stack.enter_context(revisions.earlier(folder, revision))
     earlier: dict[str, Subject] = {}
     for path in sorted(was.glob(f"*/{SUBJECT_FILE}")):
-        with contextlib.suppress(ConfigError):  # it is said as loosened, and all of it is judged
+        with contextlib.suppress(ConfigError):  # it is said, and all of it is judged
             earlier[path.parent.name] = subjects.load(path.parent)
     targets = {(case.target.profile.name, case.target.delegate) for case in plan.cases}
     targets |= {tuple(one.target.split(":", 1)) for one in plan.withheld}  # type: ignore[misc]
     names = {case.subject.name for case in plan.cases}
-    changed = {name for one in where.profile_dirs for name in _changed(one, revision)}
-    phones = sorted(changed & {name for name, _ in targets})
+    phones = list(_profiles(where.profile_dirs, revision, {name for name, _ in targets}))
+    changed = {one.about for one in phones}
     differ = tuple(
         replace(case, before=cases.before(case, earlier.get(case.subject.name), revision))
         for case in plan.cases
         if case.subject.name not in earlier
-        or case.target.profile.name in phones
+        or case.target.profile.name in changed
         or revisions.differences(
             earlier[case.subject.name],
             case.subject,
@@ -127,20 +146,38 @@ def _of_revision(where: Where, revision: str, plan: Plan, stack: contextlib.Exit
         )
     )
     had = {path.parent.name for path in was.glob(f"*/{SUBJECT_FILE}")}
-    softer = revisions.loosened(was, folder, sorted(targets))
+    between = strictness.between(was, folder, sorted(targets))
+    told = [one for one in between if subjects.fits(one.about, where.pattern)]
     return Against(
         revision=revision,
         plan=replace(plan, cases=differ),
         unchanged=len(plan.cases) - len(differ),
-        loosened=(
-            *(f"{name}: its profile changed; both sides are judged by today's" for name in phones),
-            *(str(one) for one in softer if subjects.fits(one.subject, where.pattern)),
-        ),
+        effects=strictness.sorted_out([*phones, *told]),
         new=tuple(sorted(names - had)),
     )
 
 
-def _changed(folder: Path, revision: str) -> set[str]:
-    """Return the phones of a folder whose profiles are not those of a revision."""
-    files = (Path(name) for name in revisions.changed_files(folder, revision))
-    return {path.stem for path in files if path.suffix == ".toml"}
+def _profiles(folders: Sequence[Path], revision: str, phones: Set[str]) -> Iterator[Difference]:
+    """Yield how phones are others than a git revision has them, if it has profiles."""
+    for folder in folders:
+        files = (Path(name) for name in revisions.changed_files(folder, revision))
+        names = sorted({path.stem for path in files if path.suffix == ".toml"} & phones)
+        if not names:
+            continue
+        with revisions.earlier(folder, revision) as was:
+            for name in names:
+                for effect, what in _of_phone(was / f"{name}.toml", folder / f"{name}.toml"):
+                    yield Difference(about=name, what=what, effect=effect)
+
+
+def _of_phone(before: Path, now: Path) -> Iterator[tuple[Effect, str]]:
+    """Yield what changed in a profile; nothing where it says the same in other words."""
+    changed = Effect.OTHER, "its profile changed; both sides are judged by today's"
+    try:
+        was, today = (schema.load_toml(Profile, path) for path in (before, now))
+    except ConfigError:  # of an earlier format, or there was none
+        yield changed
+        return
+    if was != today:
+        yield changed
+        yield from strictness.of_profile(was, today)

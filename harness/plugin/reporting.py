@@ -230,14 +230,7 @@ class Reporter:
     def _change(self) -> dict[str, Any]:
         """Return what the plan says of a change."""
         change = self._session.against
-        if change is None:
-            return {}
-        return {
-            "against": change.revision,
-            "unchanged": change.unchanged,
-            "loosened": change.loosened,
-            "new": change.new,
-        }
+        return change.said() if change is not None else {}
 
     def _judges_no_case(self) -> bool:
         """Return whether a change that was asked about leaves no case to judge."""
@@ -308,8 +301,9 @@ class Reporter:
         change = self._session.against
         if text or self._missing() or change is not None:
             tw.sep("=", "device harness")
-            for line in terminal.change(**self._change()) if change is not None else ():
-                tw.line(line)
+            if change is not None:
+                plan = Planned(tests=(), **self._change())
+                tw.write("".join(f"{line}\n" for line in terminal.change(plan)))
             tw.write(text)
             for line in self._endnotes(terminalreporter.config.rootpath):
                 tw.line(line)
@@ -354,7 +348,8 @@ class Reporter:
         self._troubles += self._session.close()
         self._write_facts()
         if self._judges_no_case() and exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
-            if not self._change()["loosened"]:
+            change = self._session.against
+            if change is not None and not change.may_pass_unseen:
                 session.exitstatus = exitstatus = pytest.ExitCode.OK
             self._write(Planned(tests=(), **self._change()))
             self._end(exitstatus)

@@ -1,6 +1,7 @@
 """A run as GitHub-flavoured Markdown: for a job summary, or a comment that is edited in place."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 from harness import text
 from harness.report import ruling
@@ -18,7 +19,7 @@ _Key = tuple[str, str, str, str, str, str, str, str, str]
 def summary(
     results: Results,
     *,
-    loosened: Sequence[str] = (),
+    effects: Mapping[str, Sequence[str]] = MappingProxyType({}),
     before: Results | None = None,
     key: str = "gates",
     at_most_bytes: int = SUMMARY_BYTES,
@@ -27,13 +28,13 @@ def summary(
 
     Args:
         results: The run.
-        loosened: What the change made easier to pass, one line each; shown at the top.
+        effects: What the change did to who has to pass, as `ruling.by_effect`; shown at the top.
         before: An earlier run; what it ruled otherwise is shown as changed.
         key: In the hidden marker by which a comment is found again.
         at_most_bytes: Bytes that may not be exceeded; rows are left out and counted instead.
     """
     marker = f"<!-- device-harness:{'-'.join(key.split()).replace('--', '-')} -->"
-    head = _top(results, loosened)
+    head = _top(results, effects)
     old = _by_key(before) if before is not None else {}
     records = ruling.worst_first(results)
     moved = (Change.BETTER, Change.WORSE)
@@ -64,15 +65,17 @@ def summary(
     return "\n".join([*lines, *foot]) + "\n"
 
 
-def _top(results: Results, loosened: Sequence[str]) -> list[str]:
-    """Return the lines above the verdicts: the ruling, what was loosened, what is new."""
+def _top(results: Results, effects: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return the lines above the verdicts: the ruling, what the change did, what is new."""
     ruled = ruling.of(results)
     head = [f"**{ruled.outcome.value}**: {_safe(ruled.sentence)}", ""]
-    if loosened:
-        head += ["**This change makes it easier to pass:**", ""]
-        head += [f"- {_safe(one)}" for one in loosened[:100]]
-        head += [f"- and {len(loosened) - 100} more"] if len(loosened) > 100 else []
+    for heading, lines in effects.items():
+        head += [f"**{heading}:**", ""]
+        head += [f"- {_safe(one)}" for one in lines[:100]]
+        head += [f"- and {len(lines) - 100} more"] if len(lines) > 100 else []
         head += [""]
+    for line in dict.fromkeys(plan.uncompared for plan in results.plans if plan.uncompared):
+        head += [_safe(line), ""]
     if results.missing and ruled.outcome is Outcome.FAIL:
         head += [
             f"**Shards that did not arrive:** {_safe(ruling.lost_shards(results.missing))}",

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness import text
-from harness.results import Record, Results
+from harness.results import Planned, Record, Results
 from harness.text import counted
 from harness.verdict import Change, Outcome
 
@@ -42,6 +42,33 @@ def lost_shards(missing: Sequence[str]) -> str:
     """Return the shards that are not among some runs, the first of them by name."""
     more = len(missing) - _SHARDS
     return ", ".join(missing[:_SHARDS]) + (f" and {more} more" if more > 0 else "")
+
+
+def by_effect(
+    *, loosened: Sequence[str], tightened: Sequence[str], altered: Sequence[str]
+) -> dict[str, list[str]]:
+    """Return what a change did to who has to pass, each line once, under what is said of it.
+
+    Args:
+        loosened: What allows more.
+        tightened: What allows less.
+        altered: What is judged otherwise.
+    """
+    found = {
+        "This change makes it easier to pass": loosened,
+        "This change alters what is judged": altered,
+        "This change makes it harder to pass": tightened,
+    }
+    return {heading: list(dict.fromkeys(lines)) for heading, lines in found.items() if lines}
+
+
+def effects_of(plans: Sequence[Planned]) -> dict[str, list[str]]:
+    """Return what the changes of some plans did, as `by_effect`."""
+    return by_effect(
+        loosened=[line for plan in plans for line in plan.loosened],
+        tightened=[line for plan in plans for line in plan.tightened],
+        altered=[line for plan in plans for line in plan.altered],
+    )
 
 
 def new_subjects(against: str, names: Sequence[str]) -> str:
@@ -123,11 +150,12 @@ def of(results: Results) -> Ruling:
         what = f"; {counted(lost, 'planned test')} did not run" if lost else ""
         return Ruling(outcome=Outcome.INCONCLUSIVE, sentence=f"the run was cut short{what}")
     revisions = [plan.against for plan in results.plans if plan.against]
-    softer = [line for plan in results.plans for line in plan.loosened]
+    softer = [line for plan in results.plans for line in (*plan.loosened, *plan.altered)]
     if not results.records and not results.planned and revisions and not softer:
         return Ruling(outcome=Outcome.PASS, sentence=f"nothing differs from {revisions[0]}")
     if not results.records:
-        why = f"; {counted(len(softer), 'thing')} made easier to pass" if softer else ""
+        why = f"; {counted(len(softer), 'thing')} easier to pass or judged otherwise"
+        why = why if softer else ""
         return Ruling(outcome=Outcome.INCONCLUSIVE, sentence=f"nothing was ruled{why}")
     total = counted(len(results.records), "verdict")
     if unsure:

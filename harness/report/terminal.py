@@ -13,7 +13,7 @@ from harness.report.console import open_console
 from harness.report.lacking import Group, Reason
 from harness.report.page import story
 from harness.report.page.cells import cells
-from harness.results import Record
+from harness.results import Planned, Record
 from harness.verdict import Outcome, worst
 
 _NAMED = 4
@@ -69,26 +69,23 @@ def summary(
     return "".join(f"{line.rstrip()}\n" for line in file.getvalue().splitlines())
 
 
-def change(
-    *, against: str, unchanged: int, loosened: Sequence[str], new: Sequence[str]
-) -> list[str]:
-    """Return the lines on a change that come first: what it was judged against, what it loosens.
+def change(plan: Planned) -> list[str]:
+    """Return the lines on a change that come first: what it was judged against, what it did.
 
     Args:
-        against: The revision or folder.
-        unchanged: Variants on phones that do not differ.
-        loosened: What the change made easier to pass.
-        new: Subjects that this did not have.
+        plan: What is said of it.
     """
+    against, unchanged = plan.against, plan.unchanged
     same = (
         f"{text.counted(unchanged, 'case')} did not change and "
         f"{'is' if unchanged == 1 else 'are'} not judged"
     )
     lines = [f"Against {text.line(against)}: {same if unchanged else 'every case is judged'}."]
-    lines += [ruling.new_subjects(against, new)] if new else []
-    if loosened:
-        lines.append("This change makes it easier to pass:")
-        lines += [f"  {text.line(one)}" for one in loosened]
+    lines += [ruling.new_subjects(against, plan.new)] if plan.new else []
+    for heading, told in ruling.effects_of([plan]).items():
+        lines.append(f"{heading}:")
+        lines += [f"  {text.line(one)}" for one in told]
+    lines += [text.line(plan.uncompared)] if plan.uncompared else []
     return lines
 
 

@@ -171,8 +171,9 @@ def test_a_phone_whose_profile_changed_is_judged_again_and_named(
         text = shipped.replace('name = "pixel4"', f'name = "{name}"')
         (phones / f"{name}.toml").write_text(text, encoding="utf-8")
     _commit(project.path, "golden", "phones")
-    with (phones / "mine.toml").open("a", encoding="utf-8") as file:
-        file.write("# a rule less\n")
+    with (phones / "other.toml").open("a", encoding="utf-8") as file:
+        file.write("# nothing but a remark\n")
+    tiny.edit(phones / "mine.toml", "driver_feature_level = 29", "driver_feature_level = 28")
 
     project.runpytest(
         "--device=mine,other", "--against=HEAD", "-o", "profile_dirs=phones", "test_fallback.py"
@@ -180,8 +181,10 @@ def test_a_phone_whose_profile_changed_is_judged_again_and_named(
 
     found = _newest(project)
     assert {record.device for record in found.records} == {"mine"}
-    (told,) = found.plans[0].loosened
-    assert told.startswith("mine: its profile changed")
+    (plan,) = found.plans
+    assert plan.altered == ("mine: its profile changed; both sides are judged by today's",)
+    assert plan.tightened == ("mine: driver_feature_level 29 -> 28, by which its rules take ops",)
+    assert plan.loosened == ()
 
 
 def test_a_subject_that_the_revision_does_not_have_is_new_and_judged_alone(

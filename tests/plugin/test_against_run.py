@@ -1,13 +1,15 @@
 """Judge a change with `--against=RUN`: today's variants beside what an earlier run found."""
 
+import re
+import shutil
 from pathlib import Path
 
 import pytest
 
 from harness import results
 from harness.evidence import sha256_of
-from harness.verdict import CHANGE, Change, Verdict
-from tests import models, tiny
+from harness.verdict import CHANGE, Change, Lack, Verdict
+from tests import kinds, models, tiny
 
 pytestmark = pytest.mark.slow
 
@@ -64,8 +66,9 @@ def test_a_costlier_file_is_worse_than_the_run_and_says_what_differs(
     assert ruled["latency_ms"].change is Change.WORSE
     assert f"-> {sha256_of(data)[:12]}" in ruled["latency_ms"].cause
     assert ruled["pixels_db"].change is ruled["quality_db"].change is not Change.EQUAL
-    assert ruled["file_size_mib"].change is Change.UNDECIDED  # the run ruled on no such thing
-    assert "run before-1 holds no file_size_mib" in ruled["file_size_mib"].cause
+    assert ruled["file_size_mib"].change is Change.WORSE
+    assert ruled["macs"].change is Change.WORSE
+    assert ruled["macs"].observed > 0.0
     assert _ruled(project, "fp32")["latency_ms"].change is Change.EQUAL
 
 
@@ -78,9 +81,92 @@ def test_a_loosened_limit_is_seen_in_what_the_run_ruled_by(
     project.runpytest("--device=pixel4", f"--against={earlier}", "test_latency.py")
 
     assert set(_newest(project).plans[0].loosened) == {
-        "unet: fp32 on pixel4:nnapi: latency_ms 1000 -> 2000",
-        "unet: int8_ptq on pixel4:nnapi: latency_ms 1000 -> 2000",
+        "unet: fp32 on pixel4:nnapi: latency_ms at 64x64 1000 -> 2000",
+        "unet: int8_ptq on pixel4:nnapi: latency_ms at 64x64 1000 -> 2000",
     }
+
+
+def test_a_run_of_a_version_that_wrote_no_file_sizes_leaves_them_undecided(
+    project: pytest.Pytester, earlier: str
+) -> None:
+    path = results.latest(project.path)
+    text = re.sub(r'"(file_bytes|macs)": [0-9]+, ', "", path.read_text(encoding="utf-8"))
+    path.write_text(text, encoding="utf-8")
+    _replace(
+        project.path / "golden",
+        "int8_ptq",
+        models.unet(size_px=tiny.SIZE_PX, dtype="int8", levels=3),
+    )
+
+    project.runpytest("--device=pixel4", f"--against={earlier}", "test_change.py", "-k", "costs")
+
+    ruled = _ruled(project, "int8_ptq")
+    for metric in ("file_size_mib", "macs"):
+        assert ruled[metric].change is Change.UNDECIDED
+        assert f"run before-1 holds no {metric}" in ruled[metric].cause
+
+
+def test_what_is_made_is_equal_to_the_last_bit_though_the_run_keeps_16(
+    project: pytest.Pytester,
+) -> None:
+    for target in (project.path / "golden" / tiny.NAME / "frames").glob("*.sharp.png"):
+        target.unlink()
+    tiny.bless(project.path / "golden", "--because", "no sharp targets")
+    project.runpytest("--device=pixel4", "--harness-run-id=sixteen")
+
+    project.runpytest("--device=pixel4", "--against=sixteen", "test_change.py", "-k", "pixels")
+
+    ruled = _ruled(project, "fp32")
+    assert ruled["psnr_db"].observed > 100.0
+    assert ruled["psnr_db"].limit == ruled["psnr_db"].observed
+    assert {one.change for one in ruled.values()} == {Change.EQUAL}
+
+
+def test_the_images_of_a_run_are_not_needed_where_nothing_changed(
+    project: pytest.Pytester, earlier: str
+) -> None:
+    shutil.rmtree(project.path / results.FOLDER / "images")
+
+    project.runpytest("--device=pixel4", f"--against={earlier}", "test_change.py", "-k", "pixels")
+
+    assert _ruled(project, "int8_ptq")["pixels_db"].change is Change.EQUAL
+
+
+def test_a_photograph_in_tiles_is_put_together_of_what_the_run_keeps(
+    project: pytest.Pytester,
+) -> None:
+    toml = project.path / "golden" / tiny.NAME / "subject.toml"
+    toml.write_text(f'{toml.read_text()}\n[tiles]\nresolution = "32x32"\n', encoding="utf-8")
+    project.runpytest("--device=pixel4:cpu", "--harness-run-id=tiles")
+    file = project.path / "golden" / tiny.NAME / "int8_ptq.tflite"
+    _replace(project.path / "golden", "int8_ptq", kinds.scaled(file.read_bytes(), 0.9))
+
+    project.runpytest("--device=pixel4:cpu", "--against=tiles", "test_change.py", "-k", "pixels")
+
+    ruled = _ruled(project, "int8_ptq")
+    assert ruled["pixels_db"].change is ruled["quality_db"].change is not Change.EQUAL
+    assert 10.0 < ruled["pixels_db"].observed < 60.0
+    assert {one.change for one in _ruled(project, "fp32").values()} == {Change.EQUAL}
+
+
+def test_numbers_of_other_frames_are_not_compared(project: pytest.Pytester, earlier: str) -> None:
+    frames = project.path / "golden" / tiny.NAME / "frames"
+    for end in ("blurred", "sharp"):
+        (frames / f"b.{end}.png").unlink()
+    tiny.bless(project.path / "golden", "--because", "one frame less")
+
+    project.runpytest("--device=pixel4", f"--against={earlier}", "test_change.py")
+
+    ruled = _ruled(project, "int8_ptq")
+    record = next(
+        r
+        for r in _newest(project).records
+        if r.variant == "int8_ptq" and r.verdict.metric == "quality_db" and not r.frame
+    )
+    assert (record.verdict.change, record.verdict.lacks) == (Change.UNDECIDED, Lack.FRAME)
+    assert "today's are without b" in record.verdict.cause
+    assert ruled["latency_ms"].change is Change.EQUAL
+    assert "unet: golden b is gone" in _newest(project).plans[0].loosened
 
 
 def test_a_run_that_tested_less_leaves_the_rest_undecided_or_new(

@@ -1,10 +1,11 @@
 """Rule on a variant against what it was: how numbers, ops and pixels are compared."""
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness import gate, metrics, placement
+from harness import fidelity, gate, metrics, placement
 from harness.evidence import Evidence, Provenance
 from harness.fidelity import Fidelity
 from harness.placement import CPU, NodePlacement, Placement
@@ -113,6 +114,29 @@ def test_new_pixels_are_beside_the_old_ones_what_their_distance_from_the_truth_s
     assert [one.change for one in ruled] == [closer, apart]
     assert [one.metric for one in ruled] == ["quality_db", "pixels_db"]
     assert ruled[1].observed == between_db
+
+
+@pytest.mark.parametrize(
+    ("now_db", "before_db", "closer"),
+    [
+        (106.0, 108.0, Change.EQUAL),
+        (108.0, 106.0, Change.EQUAL),
+        (90.0, 108.0, Change.WORSE),
+        (79.0, 80.0, Change.WORSE),
+        (49.9, 50.0, Change.WORSE),
+        (80.2, 80.0, Change.EQUAL),
+    ],
+)
+def test_errors_that_differ_by_less_than_a_reference_in_16_bits_tells_are_equal(
+    now_db: float, before_db: float, closer: Change
+) -> None:
+    rounding = fidelity.rounding_rms(np.array([0.0, 1.0], np.float32), (0.0, 1.0))
+
+    ruled = gate.pixels_against(
+        match(now_db), match(before_db), match(60.0), MADE, to_target=False, rounding_rms=rounding
+    )
+
+    assert ruled[0].change is closer
 
 
 def test_without_a_truth_different_pixels_are_undecided_and_like_ones_equal() -> None:

@@ -163,10 +163,9 @@ def cautions(results: Sequence[Results], merged: Merged, missing: Sequence[str])
     if undecided and not failed and any(ruling.failed_strictly(one) for one in results):
         found.append(f"Verdicts could not be ruled: {ruling.STRICTLY}.")
     plans = [plan for one in results for plan in one.plans]
-    found += [
-        f"This change makes it easier to pass: {line}"
-        for line in dict.fromkeys(line for plan in plans for line in plan.loosened)
-    ]
+    for heading, lines in ruling.effects_of(plans).items():
+        found += [f"{heading}: {line}" for line in lines]
+    found += dict.fromkeys(plan.uncompared for plan in plans if plan.uncompared)
     found += [
         ruling.new_subjects(plan.against, list(plan.new))
         for plan in {plan.new: plan for plan in plans if plan.new}.values()

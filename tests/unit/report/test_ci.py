@@ -105,9 +105,17 @@ def test_what_an_earlier_run_ruled_otherwise_is_shown_as_changed() -> None:
 
 
 def test_what_the_change_loosens_comes_before_the_verdicts() -> None:
-    lines = markdown.summary(run(record()), loosened=["net: psnr_db 42 -> 30"]).splitlines()
+    effects = ruling.by_effect(
+        loosened=["net: psnr_db 42 -> 30"], tightened=["net: latency_ms 9 -> 8"], altered=[]
+    )
+    lines = markdown.summary(run(record()), effects=effects).splitlines()
 
-    assert "- net: psnr_db 42 -\\> 30" in lines[:5]
+    assert lines[2:5] == [
+        "**This change makes it easier to pass:**", "", "- net: psnr_db 42 -\\> 30",
+    ]  # fmt: skip
+    assert lines[6:9] == [
+        "**This change makes it harder to pass:**", "", "- net: latency_ms 9 -\\> 8",
+    ]  # fmt: skip
 
 
 def test_names_of_others_are_data() -> None:

@@ -183,11 +183,14 @@ def test_a_page_and_a_summary_say_the_same_of_a_run_that_failed_strictly() -> No
 def test_a_page_says_what_a_change_loosened_and_that_pytest_failed_elsewhere() -> None:
     kept = run(record(LATENCY, Outcome.PASS))
     plan = replace(kept.plans[0], against="main", loosened=("psnr_db 42 -> 30",), new=("net",))
+    plan = replace(plan, tightened=("p95_ms 9 -> 8",), uncompared="run r holds no targets.")
     ended = End(time_utc=kept.run.time_utc, exit_code=1)
 
     page = rendering.render([replace(kept, plans=(plan,), end=ended)])
 
     assert "This change makes it easier to pass: psnr_db 42 -&gt; 30" in page
+    assert "This change makes it harder to pass: p95_ms 9 -&gt; 8" in page
+    assert "<li>run r holds no targets.</li>" in page
     assert "No verdict fails, but pytest ended with 1: see its log." in page
     assert "net is not in main: new" in page
     assert (
