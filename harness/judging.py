@@ -136,6 +136,7 @@ def _verdicts(
         "before": lambda: before(case),
         "subject_before": lambda: subject_before(case),
         "earlier": lambda: earlier(case),
+        "further": lambda: further(case, own),
     }
     if isinstance(case, SizedCase):
         offered |= {
@@ -146,7 +147,6 @@ def _verdicts(
         }
     if isinstance(case, FrameCase):
         offered["golden"] = offered["clip"] = lambda: read.of(case)
-        offered["further"] = lambda: further(case, own)
         offered["accepted_outputs"] = lambda: accepted_outputs(case)
         offered["tiling"] = lambda: case.subject.tiles
     try:

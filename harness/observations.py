@@ -70,7 +70,8 @@ def tiles_of(subject: Subject, size: Size) -> int:
 def asks_latency(case: SizedCase) -> Request:
     """Return the question for the latency of one inference, up to its budget's decision."""
     limit_ms = _of_one_ms(case.budget, tiles_of(case.subject, case.size))
-    return Request.of(case, Verb.TIME, case.run_size, limit_ms=limit_ms)
+    limits_ms = () if limit_ms is None else (limit_ms,)
+    return Request.of(case, Verb.TIME, case.run_size, limits_ms=limits_ms)
 
 
 def latency_of_one(
@@ -78,7 +79,8 @@ def latency_of_one(
 ) -> Latency | Estimate:
     """Measure or estimate one inference, of one tile where there are any, until a budget is clear.
 
-    All who rule on it ask with this limit: a phone is asked once.
+    All who rule on it ask with this limit, and what several sizes ask of one tile is asked
+    together: a phone is asked once, for all that is ruled on.
     """
     limit_ms = _of_one_ms(budget, tiles_of(subject, size))
     return device.time(variant, subject.run_size(size), limit_ms=limit_ms)

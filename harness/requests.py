@@ -65,8 +65,8 @@ class Request:
         size: Resolution to run it at.
         inputs: What it is given; for RUN only.
         before: The earlier file that it is compared with; for COMPARE only.
-        limit_ms: The budget that a phone's timing is repeated for. It decides how long is
-            measured, not what is, and so is no part of the key.
+        limits_ms: The budgets that a phone's timing is repeated for. They decide how long is
+            measured, not what is, and so are no part of the key.
         subject: Name of the subject that it is about, or ''; no part of the key either.
         variant: Name of the variant likewise.
         revision: What the variant is of; '' for today's subjects.
@@ -78,7 +78,7 @@ class Request:
     size: Size
     inputs: Inputs | None = field(default=None, repr=False)
     before: Model | None = None
-    limit_ms: float | None = None
+    limits_ms: tuple[float, ...] = ()
     subject: str = ""
     variant: str = ""
     revision: str = ""
@@ -92,7 +92,7 @@ class Request:
         *,
         inputs: Inputs | Pixels | None = None,
         before: Model | None = None,
-        limit_ms: float | None = None,
+        limits_ms: tuple[float, ...] = (),
     ) -> Self:
         """Return what to ask about a case.
 
@@ -102,7 +102,7 @@ class Request:
             size: At which resolution.
             inputs: What the model is given, or the pixels of its only input; for RUN only.
             before: The earlier file; for COMPARE only.
-            limit_ms: The budget that a phone's timing is repeated for.
+            limits_ms: The budgets that a phone's timing is repeated for.
 
         Raises:
             BlessedDataError: the variant's file is missing or is not the blessed one.
@@ -114,7 +114,7 @@ class Request:
             size=size,
             inputs=None if inputs is None else Inputs.of(inputs),
             before=before,
-            limit_ms=limit_ms,
+            limits_ms=limits_ms,
             subject=case.subject.name,
             variant=case.variant.name,
             revision=case.revision,

@@ -1,5 +1,6 @@
 """What every device answers. Nobody else knows which kind of device it talks to."""
 
+from collections.abc import Sequence
 from typing import Protocol, Self
 
 from harness.images import Output, Pixels
@@ -41,10 +42,10 @@ class Device(Protocol):
         Pixels are float32 [1, H, W, 3] in [0, 1].
         """
 
-    def time(self, model: Model, *, limit_ms: float | None = None) -> Latency | Estimate:
+    def time(self, model: Model, *, limits_ms: Sequence[float] = ()) -> Latency | Estimate:
         """Measure or estimate the latency of one inference.
 
-        With `limit_ms` a phone repeats its runs until the limit is decided, or enough is spent.
+        With `limits_ms` a phone repeats its runs until each is decided, or enough is spent.
         """
 
     def compare(self, model: Model, before: Model) -> Pairs | EstimatePair:
@@ -81,7 +82,7 @@ def ask(device: Device, request: Request) -> Answer | None:
             assert request.inputs is not None
             return device.run(model, request.inputs)
         case Verb.TIME:
-            return device.time(model, limit_ms=request.limit_ms)
+            return device.time(model, limits_ms=request.limits_ms)
         case Verb.COMPARE:
             assert request.before is not None
             return device.compare(model, request.before.at(request.size))

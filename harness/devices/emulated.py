@@ -5,7 +5,7 @@ another CPU, published op rules, or a fitted estimate.
 """
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Self
@@ -115,9 +115,9 @@ class Emulated:
             ),
         )
 
-    def time(self, model: Model, *, limit_ms: float | None = None) -> Estimate:
+    def time(self, model: Model, *, limits_ms: Sequence[float] = ()) -> Estimate:
         """Estimate the latency of one inference; no host time is ever reported as a phone's."""
-        del limit_ms  # an estimate costs the same whatever it is judged by
+        del limits_ms  # an estimate costs the same whatever it is judged by
         if (missing := self._missing_npu()) is not None:
             raise StackMissing(missing)
         return estimate(model, self.place(model), self._target)

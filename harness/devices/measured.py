@@ -5,7 +5,7 @@ traces do not show is not claimed: both are a MeasurementError, which gates rule
 """
 
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
@@ -238,21 +238,21 @@ class Phone:
             provenance=self._provenance(model, {}),
         )
 
-    def time(self, model: Model, *, limit_ms: float | None = None) -> Latency:
+    def time(self, model: Model, *, limits_ms: Sequence[float] = ()) -> Latency:
         """Measure the latency of one inference.
 
-        Runs are repeated until the interval of the median clears the limit or the effort is
+        Runs are repeated until the interval of the median clears each limit or the effort is
         spent.
 
         Args:
             model: What to time.
-            limit_ms: The budget it will be ruled against, or None.
+            limits_ms: The budgets it will be ruled against.
 
         Raises:
             DeviceError: the phone, the tool or the driver failed.
             MeasurementError: the phone kept leaving the state that numbers are valid in.
         """
-        series = self._stopwatch.time(self._job(model), limit_ms=limit_ms)
+        series = self._stopwatch.time(self._job(model), limits_ms=limits_ms)
         record = series.state.record() | {"tool_runs": len(series.runs)}
         taken = self._energy(model, series)
         record["energy"] = taken.source

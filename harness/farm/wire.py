@@ -38,7 +38,7 @@ from harness.profiles import Target
 from harness.requests import Answer, Fact, Request, Verb
 from harness.roles import InputSpec
 
-WIRE = 1
+WIRE = 2
 """Number of this format."""
 VERSION = f"harness {__version__} wire {WIRE}"
 """What both sides must have in common; workers offer it as a resource, so none other is asked."""
@@ -99,7 +99,7 @@ class Question:
         described: What a person said of the model's inputs; none where nobody did.
         before: Content hash of an earlier file's bytes, or ''; for COMPARE only.
         before_source_sha256: Content hash of the file that those were resized from, or ''.
-        limit_ms: The budget that a timing is repeated for, or None.
+        limits_ms: The budgets that a timing is repeated for.
         subject: Name of the subject that it is about, or ''.
         variant: Name of the variant likewise.
         revision: What the variant is of; '' for today's subjects.
@@ -118,7 +118,7 @@ class Question:
     described: tuple[InputSpec, ...] = ()
     before: str = ""
     before_source_sha256: str = ""
-    limit_ms: float | None = None
+    limits_ms: tuple[float, ...] = ()
     subject: str = ""
     variant: str = ""
     revision: str = ""
@@ -178,7 +178,7 @@ def ask(request: Request, *, nonce: str, origin: Origin) -> Question:
         described=request.model.inputs,
         before=request.before.sha256 if request.before is not None else "",
         before_source_sha256=request.before.source_sha256 if request.before is not None else "",
-        limit_ms=request.limit_ms,
+        limits_ms=request.limits_ms,
         subject=request.subject,
         variant=request.variant,
         revision=request.revision,
@@ -242,7 +242,7 @@ def request_of(question: Question, known: Mapping[str, bytes]) -> Request:
         size=Size.parse(question.size),
         inputs=Inputs(values) if values else None,
         before=before,
-        limit_ms=question.limit_ms,
+        limits_ms=question.limits_ms,
         subject=question.subject,
         variant=question.variant,
         revision=question.revision,

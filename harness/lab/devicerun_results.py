@@ -187,7 +187,7 @@ def _timed(left: Left, step: Step, made: Provenance) -> Latency:
     count = int(fields.pop("runs"))
     effort = Effort(looks=(ROUNDS,), confidence=measuring.effort.confidence)
     medians = [run.median_ms for run in runs if run.median_ms is not None]
-    interval = timing.judge(medians, limit_ms=step.request.limit_ms, effort=effort)
+    interval = timing.judge(medians, limits_ms=step.request.limits_ms, effort=effort)
     assert interval is not None  # the only look is at all of them
     state = states[-1].record() | {"tool_runs": len(runs)}
     return Latency(

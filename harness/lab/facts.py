@@ -31,13 +31,17 @@ class Facts:
     def take(self, requests: Sequence[Request]) -> Iterator[Fact]:
         """Ask for what is not known yet, and yield each fact as it comes.
 
-        Of several requests for one fact the one with a limit is asked, which measures longer.
+        Several requests for one fact are one, with the limits of all of them: a photograph of each
+        size has its own for the tile that they share.
         """
         wanted: dict[str, Request] = {}
         for request in requests:
-            before = wanted.get(request.key)
-            if request.key not in self and (before is None or before.limit_ms is None):
-                wanted[request.key] = request
+            if request.key in self:
+                continue
+            known = wanted.setdefault(request.key, request)
+            limits_ms = tuple(sorted({*known.limits_ms, *request.limits_ms}))
+            if limits_ms != known.limits_ms:
+                wanted[request.key] = replace(known, limits_ms=limits_ms)
         for fact in self._lab.answer(list(wanted.values())):
             kept = self._tell(_named(fact, self._lab.name))
             self.keep(kept)

@@ -64,7 +64,8 @@ class DeviceUnderTest:
 
         With `limit_ms` a phone repeats its runs until the limit is decided, or enough is spent.
         """
-        answer = self._ask(Verb.TIME, model, size, limit_ms=limit_ms)
+        limits_ms = () if limit_ms is None else (limit_ms,)
+        answer = self._ask(Verb.TIME, model, size, limits_ms=limits_ms)
         assert isinstance(answer, Latency | Estimate)
         return answer
 
@@ -103,7 +104,7 @@ class DeviceUnderTest:
         *,
         inputs: Inputs | None = None,
         before: Model | None = None,
-        limit_ms: float | None = None,
+        limits_ms: tuple[float, ...] = (),
     ) -> Answer | None:
         file = model.model() if isinstance(model, Variant) else model
         return self._facts.ask(
@@ -114,7 +115,7 @@ class DeviceUnderTest:
                 size=size,
                 inputs=inputs,
                 before=before,
-                limit_ms=limit_ms,
+                limits_ms=limits_ms,
                 subject=self._subject,
                 variant=model.name if isinstance(model, Variant) else "",
             )

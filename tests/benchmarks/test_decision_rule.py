@@ -90,7 +90,7 @@ def test_a_limit_is_ruled_wrongly_in_at_most_one_percent(
             interval = None
             while interval is None:
                 medians.append(level * math.exp(random.normal(0, 0.03)))
-                interval = timing.judge(medians, limit_ms=1.0, effort=effort)
+                interval = timing.judge(medians, limits_ms=[1.0], effort=effort)
             found.append((interval, len(medians)))
         return found
 

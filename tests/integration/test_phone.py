@@ -397,8 +397,8 @@ def test_a_timing_that_straddles_its_limit_goes_on_to_its_stated_cost(
 ):
     plugged.folder.switch(latency_us={"": 1000.0}, noise_share=0.02)
 
-    near = device.time(variant.at(SIZE), limit_ms=1.0)
-    far = device.time(variant.at(SIZE), limit_ms=50.0)
+    near = device.time(variant.at(SIZE), limits_ms=[1.0])
+    far = device.time(variant.at(SIZE), limits_ms=[50.0])
 
     assert near.provenance.device_state["tool_runs"] == QUICK.effort.most_runs
     assert far.provenance.device_state["tool_runs"] == QUICK.effort.looks[0]

@@ -1,7 +1,6 @@
 """Judge a change with `--against=RUN`: today's variants beside what an earlier run found."""
 
 import re
-import shutil
 from pathlib import Path
 
 import pytest
@@ -120,16 +119,6 @@ def test_what_is_made_is_equal_to_the_last_bit_though_the_run_keeps_16(
     assert ruled["psnr_db"].observed > 100.0
     assert ruled["psnr_db"].limit == ruled["psnr_db"].observed
     assert {one.change for one in ruled.values()} == {Change.EQUAL}
-
-
-def test_the_images_of_a_run_are_not_needed_where_nothing_changed(
-    project: pytest.Pytester, earlier: str
-) -> None:
-    shutil.rmtree(project.path / results.FOLDER / "images")
-
-    project.runpytest("--device=pixel4", f"--against={earlier}", "test_change.py", "-k", "pixels")
-
-    assert _ruled(project, "int8_ptq")["pixels_db"].change is Change.EQUAL
 
 
 def test_a_photograph_in_tiles_is_put_together_of_what_the_run_keeps(

@@ -74,7 +74,7 @@ def test_every_gate_of_a_latency_asks_for_its_budget_of_one_tile(
 
     assert case.budget.latency_ms == 1000
     for request in (*module.asks(case), *lab.asked):
-        assert request.limit_ms == 1000 / _TILES
+        assert request.limits_ms == (1000 / _TILES,)
     assert len(lab.asked) == 1
 
 
@@ -85,4 +85,23 @@ def test_of_one_measurement_for_several_gates_none_is_asked_with_another_limit(
 
     list(Facts(lab).take([one for module in _GATES for one in module.asks(case)]))
 
-    assert [request.limit_ms for request in lab.asked] == [1000 / _TILES]
+    assert [request.limits_ms for request in lab.asked] == [(1000 / _TILES,)]
+
+
+def test_photographs_of_several_sizes_are_timed_by_one_tile_for_all_their_limits(
+    golden_dir: Path, case: SizedCase
+) -> None:
+    file = golden_dir / tiny.NAME / "subject.toml"
+    with file.open("a", encoding="utf-8") as more:
+        more.write(
+            '\n[[budgets]]\ndevices = ["*"]\ndelegates = ["*"]\nvariants = ["*"]\n'
+            'resolution = "96x96"\nlatency_ms = 900\nsource = "a test"\n'
+        )
+    first = cases.plan(subjects.load_all(golden_dir), [case.target]).cases[0]
+    lab = _Absent()
+
+    asked = [test_latency.asks(one)[0] for one in first.by_budget()]
+    list(Facts(lab).take(asked))
+
+    assert [request.limits_ms for request in asked] == [(250.0,), (100.0,)]
+    assert [request.limits_ms for request in lab.asked] == [(100.0, 250.0)]

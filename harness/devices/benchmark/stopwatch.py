@@ -5,6 +5,7 @@ again a few times before a MeasurementError says what the phone kept doing.
 """
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from harness import sequential
@@ -63,8 +64,8 @@ class Stopwatch:
         self._between: State | None = None
         self._next_sentinel_s = 0.0
 
-    def time(self, job: TimedModel, *, limit_ms: float | None) -> Series:
-        """Repeat runs until the interval of the median clears the limit or the effort is spent.
+    def time(self, job: TimedModel, *, limits_ms: Sequence[float]) -> Series:
+        """Repeat runs until the interval of the median clears each limit or the effort is spent.
 
         Raises:
             DeviceError: the phone, the tool or the driver failed.
@@ -79,7 +80,7 @@ class Stopwatch:
                 return self._single_runs(job)
             runs.append(timings)
             medians = [run.median_ms for run in runs if run.median_ms is not None]
-            interval = timing.judge(medians, limit_ms=limit_ms, effort=effort)
+            interval = timing.judge(medians, limits_ms=limits_ms, effort=effort)
             if interval is not None:
                 return Series(runs=tuple(runs), state=state, interval=interval)
 

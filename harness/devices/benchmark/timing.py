@@ -43,18 +43,18 @@ class MedianInterval:
 
 
 def judge(
-    medians_ms: Sequence[float], *, limit_ms: float | None, effort: Effort
+    medians_ms: Sequence[float], *, limits_ms: Sequence[float], effort: Effort
 ) -> MedianInterval | None:
     """Judge whether enough runs were made.
 
     Args:
         medians_ms: Median of each run so far.
-        limit_ms: The budget that the latency is ruled against; None asks only for the interval.
+        limits_ms: The budgets that the latency is ruled against; none asks only for the interval.
         effort: When to look, and the confidence.
 
     Returns:
         None to go on; else the interval. It is not decided where the cost is spent and the
-        interval still straddles the limit.
+        interval still straddles a limit.
 
     Raises:
         MeasurementError: a median is not a positive number.
@@ -65,7 +65,7 @@ def judge(
     if runs not in effort.looks:
         return None
     low_ms, high_ms = _interval(medians_ms, (1 - effort.confidence) / len(effort.looks))
-    decided = limit_ms is None or high_ms <= limit_ms or low_ms > limit_ms
+    decided = all(high_ms <= limit_ms or low_ms > limit_ms for limit_ms in limits_ms)
     if not decided and runs < effort.most_runs:
         return None
     return MedianInterval(

@@ -3,6 +3,7 @@
 import json
 import tomllib
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -197,7 +198,7 @@ class Unplugged:
     def place(self, model: Model) -> Placement:
         return phones.place(model.graph, unit="xnnpack")
 
-    def time(self, model: Model, *, limit_ms: float | None = None) -> Latency:
+    def time(self, model: Model, *, limits_ms: Sequence[float] = ()) -> Latency:
         self._left -= 1
         if self._left < 0:
             raise DeviceError("it is gone")

@@ -13,12 +13,12 @@ EFFORT = Effort(looks=(3, 6))
 
 
 def test_between_looks_nothing_is_judged():
-    assert timing.judge([1.0, 1.1], limit_ms=None, effort=EFFORT) is None
-    assert timing.judge([1.0] * 4, limit_ms=None, effort=EFFORT) is None
+    assert timing.judge([1.0, 1.1], limits_ms=(), effort=EFFORT) is None
+    assert timing.judge([1.0] * 4, limits_ms=(), effort=EFFORT) is None
 
 
 def test_a_limit_far_away_is_decided_at_the_first_look():
-    interval = timing.judge([10.0, 10.1, 9.9], limit_ms=20.0, effort=EFFORT)
+    interval = timing.judge([10.0, 10.1, 9.9], limits_ms=[20.0], effort=EFFORT)
 
     assert interval is not None
     assert interval.decided
@@ -28,14 +28,23 @@ def test_a_limit_far_away_is_decided_at_the_first_look():
 def test_a_limit_within_the_interval_asks_for_more_runs_and_ends_undecided():
     runs = [9.0, 10.0, 11.0, 9.0, 10.0, 11.0]
 
-    assert timing.judge(runs[:3], limit_ms=10.2, effort=EFFORT) is None
-    interval = timing.judge(runs, limit_ms=10.2, effort=EFFORT)
+    assert timing.judge(runs[:3], limits_ms=[10.2], effort=EFFORT) is None
+    interval = timing.judge(runs, limits_ms=[10.2], effort=EFFORT)
     assert interval is not None
     assert not interval.decided
 
 
+def test_each_of_several_limits_has_to_be_decided():
+    runs = [9.0, 10.0, 11.0, 9.0, 10.0, 11.0]
+
+    assert timing.judge(runs[:3], limits_ms=[100.0, 10.2], effort=EFFORT) is None
+    interval = timing.judge(runs[:3], limits_ms=[100.0, 0.1], effort=EFFORT)
+    assert interval is not None
+    assert interval.decided
+
+
 def test_without_a_limit_the_first_look_is_enough():
-    interval = timing.judge([9.0, 10.0, 11.0], limit_ms=None, effort=EFFORT)
+    interval = timing.judge([9.0, 10.0, 11.0], limits_ms=(), effort=EFFORT)
 
     assert interval is not None
     assert interval.decided
@@ -44,13 +53,13 @@ def test_without_a_limit_the_first_look_is_enough():
 @pytest.mark.parametrize("bad", [0.0, -1.0, float("nan"), float("inf")])
 def test_a_median_that_is_no_time_is_an_error(bad: float):
     with pytest.raises(MeasurementError):
-        timing.judge([1.0, 1.0, bad], limit_ms=None, effort=EFFORT)
+        timing.judge([1.0, 1.0, bad], limits_ms=(), effort=EFFORT)
 
 
 @given(st.lists(st.floats(0.01, 1e4), min_size=3, max_size=3), st.floats(0.1, 10))
 def test_the_interval_scales_with_the_unit(medians: list[float], scale: float):
-    one = timing.judge(medians, limit_ms=None, effort=EFFORT)
-    other = timing.judge([scale * ms for ms in medians], limit_ms=None, effort=EFFORT)
+    one = timing.judge(medians, limits_ms=(), effort=EFFORT)
+    other = timing.judge([scale * ms for ms in medians], limits_ms=(), effort=EFFORT)
 
     assert one is not None
     assert other is not None
