@@ -136,7 +136,7 @@ def shorten(graph: Graph, run: Run, times: int) -> Graph:
                 for op in graph.ops[run.end :]
             ),
         ),
-        outputs=tuple(left(index) for index in graph.outputs),
+        outputs=tuple(dict.fromkeys(left(index) for index in graph.outputs)),
     )
 
 

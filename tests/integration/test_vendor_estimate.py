@@ -6,8 +6,9 @@ import pytest
 
 from harness import estimate, profiles
 from harness.errors import ModelError
-from harness.estimate import vendor
+from harness.estimate import repeats, vendor
 from harness.estimate.figures import whole
+from harness.estimate.reference.draft import Draft
 from harness.evidence import Evidence
 from harness.graph import parse
 from harness.profiles import EstimateConstants, Profile, Target
@@ -98,3 +99,20 @@ def test_shipped_phones_with_an_npu_have_constants_for_both_precisions() -> None
     ]
 
     assert lacking == []
+
+
+def test_a_long_graph_is_estimated_from_half_its_blocks_as_the_whole_is() -> None:
+    draft = Draft()
+    x = draft.conv(draft.input(16, 16, 3), 16, norm=False)
+    for _ in range(540):
+        y = draft.conv(draft.conv(x, 16, norm=False), 16, act="NONE", norm=False)
+        x = draft.add(x, y)
+    graph = draft.finish(draft.conv(x, 3, norm=False))
+
+    found = repeats.estimate(graph)
+
+    assert "540 blocks of 3 ops" in found.shortened
+    of_all = vendor.estimate(graph)
+    factor = found.said.time_ms / of_all.time_ms
+    assert 1 / repeats.SHORTENED_RATIO < factor < repeats.SHORTENED_RATIO
+    assert found.said.uncosted == of_all.uncosted

@@ -1,5 +1,7 @@
 """A long graph of repeated blocks is asked about by two shorter ones, and says so."""
 
+from dataclasses import replace
+
 import pytest
 
 from harness.errors import TimeLimitError
@@ -74,6 +76,16 @@ def test_what_later_ops_read_of_a_block_that_went_is_of_one_that_is_left() -> No
     assert [
         next(n for n, op in enumerate(found.ops) if i in op.outputs) // 3 for i in join.inputs
     ] == [4, 1, 1, 3]
+
+
+def test_outputs_of_blocks_that_went_are_put_out_once() -> None:
+    graph = net(20)
+    early, late = (graph.ops[position].outputs[0] for position in (18, 30))
+    graph = replace(graph, outputs=(early, late, *graph.outputs))
+
+    found = repeats.shorten(graph, Run(first=1, length=3, times=20), 4)
+
+    assert found.outputs == (graph.ops[3].outputs[0], *net(20).outputs)
 
 
 def linear_ms(graph: Graph) -> float:
