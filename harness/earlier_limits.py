@@ -44,17 +44,17 @@ def of_case(
     """
     key = case.key
     today = {str(one.size) for one in case.by_size(blessed=True)}
-    where = f"{key.variant} on {case.target}"
     for resolution in dict.fromkeys(one.resolution for one in records if not one.frame):
         if resolution and resolution not in today:
-            yield Effect.EASIER, f"{where} is judged no more at {resolution}"
+            yield Effect.EASIER, f"{key.variant} is judged no more at {resolution}"
     for record in records:
         if record.verdict.limit is None or (
             record.resolution and not record.frame and record.resolution not in today
         ):
             continue
+        of = "" if record.verdict.gate == SCALING else f"{key.variant}: "
         for effect, what in _of_limit(case, record):
-            yield effect, f"{where}: {what}"
+            yield effect, f"{of}{what}"
     yield from _resolutions(case, records, taken)
     yield from _frames(case, records, given)
 

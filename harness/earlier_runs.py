@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from harness import earlier_limits, fact_files, metrics, results, schema
+from harness import earlier_limits, fact_files, metrics, results, schema, strictness
 from harness.cases import Case
 from harness.earlier import Earlier, EarlierImage, Number
 from harness.earlier_limits import About
@@ -72,23 +72,12 @@ class EarlierRun:
     @property
     def uncompared(self) -> str:
         """Return what it holds nothing of, in one line."""
-        lacks = [
-            "sharp targets and FP32 outputs of frames",
-            "what outputs are for",
-            "[change]",
-            "what may stay for a time",
-        ]
+        lacks = ["sharp targets and FP32 outputs of frames", "roles and ranges of outputs"]
         if self.found is None:
-            lacks = [
-                "limits",
-                "placements",
-                "images",
-                "file sizes",
-                "MACs",
-                "frames but their names",
-            ]
-            lacks += ["sharp targets", "[change]", "what may stay for a time"]
-        return f"{self.name} does not hold, and nobody compared: {', '.join(lacks)}."
+            lacks = ["limits", "baselines", "placements", "images", "file sizes", "MACs"]
+            lacks += ["frames but by their names", "sharp targets"]
+        lacks += ["[change]", "deviations that may stay"]
+        return f"Not in {self.name}, and compared by nobody: {', '.join(lacks)}."
 
     def of(self, case: Case) -> Earlier | None:
         """Return what it found of a variant on a phone, or None where it is not in it."""
@@ -166,17 +155,23 @@ class EarlierRun:
         """
         for subject, what in self._gone(cases, pattern):
             yield Difference(about=subject, what=what, effect=Effect.EASIER)
+        given = {one for hashes in self._given.values() for one in hashes}
+        places: dict[tuple[str, Effect, str], dict[str, None]] = defaultdict(dict)
+        had = {about[:2] for about in (*self._numbers, *self._taken)}
+        targets = {str(c.target) for c in cases if earlier_limits.about(c.key)[:2] in had}
         for case in cases:
-            about = earlier_limits.about(case.key)
+            about, where = earlier_limits.about(case.key), str(case.target)
             facts = [one for one in map(_provenance, self._numbers.get(about, ())) if one]
             others = {one.runtime.get("profile", "") for one in facts} - {""}
             if others and case.target.sha256[:12] not in others:
                 what = "its profile changed; today's numbers are by today's"
                 yield Difference(about=case.key.device, what=what, effect=Effect.OTHER)
             records, taken = self._records.get(about, []), self._taken.get(about, [])
-            given = {one for hashes in self._given.values() for one in hashes}
             for effect, what in earlier_limits.of_case(case, records, taken, given):
-                yield Difference(about=case.key.subject, what=what, effect=effect)
+                places[case.key.subject, effect, what][where] = None
+        for (subject, effect, what), found in places.items():
+            what += strictness.where(list(found), len(targets))
+            yield Difference(about=subject, what=what, effect=effect)
 
     @cached_property
     def _given(self) -> Mapping[str, frozenset[str]]:

@@ -104,7 +104,7 @@ def of_subject(was: Subject, now: Subject, targets: Sequence[tuple[str, str]]) -
             for told in _on(was, now, variant, kept[variant.name], device, delegate):
                 found.setdefault(told, []).append(f"{device}:{delegate}")
     for (effect, what), places in found.items():
-        yield effect, what + _where(places, len(targets))
+        yield effect, what + where(places, len(targets))
     yield from _scaling(was, now)
     for effect, what in _numbers(was.change, now.change):
         yield effect, f"[change] {what} in {SUBJECT_FILE}"
@@ -119,7 +119,7 @@ def of_subject(was: Subject, now: Subject, targets: Sequence[tuple[str, str]]) -
         yield Effect.EASIER, what
 
 
-def _where(places: Sequence[str], targets: int) -> str:
+def where(places: Sequence[str], targets: int) -> str:
     """Return on which phones and delegates, where it is not on all."""
     named = list(dict.fromkeys(filter(None, places)))
     if not named or len(named) == targets:

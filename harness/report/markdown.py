@@ -81,6 +81,9 @@ def _top(results: Results, effects: Mapping[str, Sequence[str]]) -> list[str]:
             f"**Shards that did not arrive:** {_safe(ruling.lost_shards(results.missing))}",
             "",
         ]
+    judged = (ruling.judged_against(plan) for plan in results.plans if plan.against)
+    for line in dict.fromkeys(judged):
+        head += [_safe(line), ""]
     new = dict.fromkeys(name for plan in results.plans for name in plan.new)
     if new:
         head += [_safe(ruling.new_subjects(results.plans[0].against, list(new))), ""]

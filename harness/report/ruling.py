@@ -71,6 +71,15 @@ def effects_of(plans: Sequence[Planned]) -> dict[str, list[str]]:
     )
 
 
+def judged_against(plan: Planned) -> str:
+    """Return the line on what a change is judged against, and what of it is not judged."""
+    same = f"{counted(plan.unchanged, 'case')} did not change and "
+    same += f"{'is' if plan.unchanged == 1 else 'are'} not judged"
+    return text.line(
+        f"Against {plan.against}: {same if plan.unchanged else 'every case is judged'}."
+    )
+
+
 def new_subjects(against: str, names: Sequence[str]) -> str:
     """Return the line on subjects that were not there before a change."""
     does = "is" if len(names) == 1 else "are"

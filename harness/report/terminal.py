@@ -75,13 +75,8 @@ def change(plan: Planned) -> list[str]:
     Args:
         plan: What is said of it.
     """
-    against, unchanged = plan.against, plan.unchanged
-    same = (
-        f"{text.counted(unchanged, 'case')} did not change and "
-        f"{'is' if unchanged == 1 else 'are'} not judged"
-    )
-    lines = [f"Against {text.line(against)}: {same if unchanged else 'every case is judged'}."]
-    lines += [ruling.new_subjects(against, plan.new)] if plan.new else []
+    lines = [ruling.judged_against(plan)]
+    lines += [ruling.new_subjects(plan.against, plan.new)] if plan.new else []
     for heading, told in ruling.effects_of([plan]).items():
         lines.append(f"{heading}:")
         lines += [f"  {text.line(one)}" for one in told]

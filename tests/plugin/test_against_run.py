@@ -80,8 +80,8 @@ def test_a_loosened_limit_is_seen_in_what_the_run_ruled_by(
     project.runpytest("--device=pixel4", f"--against={earlier}", "test_latency.py")
 
     assert set(_newest(project).plans[0].loosened) == {
-        "unet: fp32 on pixel4:nnapi: latency_ms at 64x64 1000 -> 2000",
-        "unet: int8_ptq on pixel4:nnapi: latency_ms at 64x64 1000 -> 2000",
+        "unet: fp32: latency_ms at 64x64 1000 -> 2000",
+        "unet: int8_ptq: latency_ms at 64x64 1000 -> 2000",
     }
 
 

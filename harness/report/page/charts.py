@@ -77,7 +77,8 @@ def option(
     """Return what ECharts is given: series, axes by name and kind, and a legend."""
     axis = {
         "nameLocation": "middle", "nameTextStyle": {"color": "--muted"}, "scale": True,
-        "axisLine": {"lineStyle": {"color": "--line"}}, "axisLabel": {"color": "--muted"},
+        "axisLine": {"lineStyle": {"color": "--line"}},
+        "axisLabel": {"color": "--muted", "hideOverlap": True},
         "splitLine": {"lineStyle": {"color": "--line", "opacity": 0.5}},
         "logBase": 2,
     }  # fmt: skip

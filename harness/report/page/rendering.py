@@ -36,6 +36,8 @@ from harness.verdict import Outcome
 
 _CHANGES_SHOWN = 100
 """Most changed cells that the page lists above the matrix."""
+_EFFECTS_SHOWN = 5
+"""Most lines of one effect of a change that are shown without asking for more."""
 _PACKED_FROM = 1_000_000
 """Characters from which a part of the page's data is packed."""
 _NEVER_PACKED = ("cells", "images")
@@ -114,6 +116,10 @@ def render(
         changes_shown=_CHANGES_SHOWN,
         headline=story.partial_headline(said, found, missing),
         cautions=story.cautions(results, merged, missing),
+        effects=story.effects(results),
+        effects_shown=_EFFECTS_SHOWN,
+        about_change=story.about_change(results),
+        missing=missing,
         strength=story.strength(merged.records),
         ground=story.ground(merged.records),
         cells=found,

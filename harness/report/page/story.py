@@ -110,7 +110,7 @@ def change_headline(
     for kind in _GRAVEST:
         found = [one.now for one in comparison.changed if one.kind is kind and one.now]
         if found:
-            return f"{_failing(kind, found, cells, units)} since this change"
+            return _failing(kind, found, cells, units, since=" since this change")
     fail = sum(cell.outcome is Outcome.FAIL for cell in cells)
     new = [one.now for one in comparison.changed if one.turn is Turn.NEW and one.now]
     failing = sum(cell.outcome is Outcome.FAIL for cell in new)
@@ -153,7 +153,8 @@ def cautions(results: Sequence[Results], merged: Merged, missing: Sequence[str])
     """
     found = []
     if missing:
-        found.append(f"{_lost(missing)[0].upper()}{_lost(missing)[1:]}: what they test is unknown.")
+        tested = "it tests" if len(missing) == 1 else "they test"
+        found.append(f"{_lost(missing)[0].upper()}{_lost(missing)[1:]}: what {tested} is unknown.")
     failed = any(record.verdict.outcome is Outcome.FAIL for record in merged.records)
     codes = {ruling.unexplained(one) for one in results} - {0}
     if codes and not failed:
@@ -162,15 +163,21 @@ def cautions(results: Sequence[Results], merged: Merged, missing: Sequence[str])
     undecided = any(record.verdict.outcome is Outcome.INCONCLUSIVE for record in merged.records)
     if undecided and not failed and any(ruling.failed_strictly(one) for one in results):
         found.append(f"Verdicts could not be ruled: {ruling.STRICTLY}.")
-    plans = [plan for one in results for plan in one.plans]
-    for heading, lines in ruling.effects_of(plans).items():
-        found += [f"{heading}: {line}" for line in lines]
-    found += dict.fromkeys(plan.uncompared for plan in plans if plan.uncompared)
-    found += [
-        ruling.new_subjects(plan.against, list(plan.new))
-        for plan in {plan.new: plan for plan in plans if plan.new}.values()
-    ]
     return tuple(found)
+
+
+def effects(results: Sequence[Results]) -> dict[str, list[str]]:
+    """Return what the change did to who has to pass, one line each, under what is said of it."""
+    return ruling.effects_of([plan for one in results for plan in one.plans])
+
+
+def about_change(results: Sequence[Results]) -> tuple[str, ...]:
+    """Return what runs judged a change against, and what of it was not compared."""
+    plans = [plan for one in results for plan in one.plans if plan.against]
+    found = [ruling.judged_against(plan) for plan in plans]
+    found += [ruling.new_subjects(plan.against, list(plan.new)) for plan in plans if plan.new]
+    found += [plan.uncompared for plan in plans if plan.uncompared]
+    return tuple(dict.fromkeys(found))
 
 
 def missing(results: Sequence[Results]) -> tuple[str, ...]:
@@ -179,7 +186,12 @@ def missing(results: Sequence[Results]) -> tuple[str, ...]:
 
 
 def _failing(
-    kind: Class, found: Sequence[Cell], cells: Sequence[Cell], units: Mapping[Key, str]
+    kind: Class,
+    found: Sequence[Cell],
+    cells: Sequence[Cell],
+    units: Mapping[Key, str],
+    *,
+    since: str = "",
 ) -> str:
     places = dict.fromkeys((cell.about.subject, cell.target) for cell in found)
     subjects = Counter(subject for subject, _ in places)
@@ -199,7 +211,7 @@ def _failing(
     what = _accelerator(here, units) if kind is Class.FALLBACK else what
     verb = one if len(names) == 1 else several
     but = " though every op is accelerated" if kind is Class.RESIDENT_BUT_WRONG else ""
-    return f"{_who(subject, names, len(tested))} {verb} {what} on {phones}{but}"
+    return f"{_who(subject, names, len(tested))} {verb} {what} on {phones}{since}{but}"
 
 
 def _accelerator(cells: Sequence[Cell], units: Mapping[Key, str]) -> str:

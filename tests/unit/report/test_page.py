@@ -163,9 +163,22 @@ def test_a_page_says_first_that_a_shard_of_its_plan_is_lost() -> None:
     assert (
         "<h1>Nothing fails in what is here, but shard 2/3 of the plan did not arrive.</h1>" in page
     )
-    assert "<li>Shards 2/3, 3/3 of the plan did not arrive" in failing
+    assert "<li>Shard 2/3 of the plan did not arrive: what it tests is unknown.</li>" in page
+    assert "<li>Shards 2/3, 3/3 of the plan did not arrive: what they test is" in failing
     assert "over budget" in failing.partition("</h1>")[0]
     assert "did not arrive" not in rendering.render([kept])
+
+
+def test_a_cell_that_may_be_of_a_lost_shard_is_not_called_untested() -> None:
+    kept = run(record(LATENCY, Outcome.PASS), record(LATENCY, Outcome.PASS, device="reno3"))
+    one = record(LATENCY, Outcome.PASS, variant="fp32")
+    whole = replace(kept, records=(*kept.records, one))
+    lost = replace(whole, plans=(Planned(tests=whole.planned, shard="1/2", whole="ab"),))
+
+    assert ">not tested</td>" in rendering.render([whole])
+    page = rendering.render([lost])
+    assert ">not known</td>" in page
+    assert ">not tested</td>" not in page
 
 
 def test_a_page_and_a_summary_say_the_same_of_a_run_that_failed_strictly() -> None:
@@ -188,11 +201,12 @@ def test_a_page_says_what_a_change_loosened_and_that_pytest_failed_elsewhere() -
 
     page = rendering.render([replace(kept, plans=(plan,), end=ended)])
 
-    assert "This change makes it easier to pass: psnr_db 42 -&gt; 30" in page
-    assert "This change makes it harder to pass: p95_ms 9 -&gt; 8" in page
-    assert "<li>run r holds no targets.</li>" in page
+    for heading, line in (("easier", "psnr_db 42 -&gt; 30"), ("harder", "p95_ms 9 -&gt; 8")):
+        shown = page.partition(f"<p>This change makes it {heading} to pass:</p>")[2]
+        assert shown.lstrip().startswith(f"<ul><li>{line}</li></ul>")
+    assert '<p class="note">run r holds no targets.</p>' in page
+    assert '<p class="note">Against main: every case is judged.</p>' in page
     assert "No verdict fails, but pytest ended with 1: see its log." in page
     assert "net is not in main: new" in page
-    assert (
-        "cautions" not in rendering.render([kept]).partition("<main>")[0].partition("</style>")[2]
-    )
+    assert 'class="cautions"' not in rendering.render([kept])
+    assert 'class="effect"' not in rendering.render([kept])

@@ -32,6 +32,16 @@ def test_the_sentence_counts_the_phones_on_which_something_newly_fails() -> None
     )
 
 
+def test_what_runs_where_it_should_is_not_said_to_do_so_since_the_change() -> None:
+    kept = [record(FALLBACK, PASS), record(LATENCY, PASS)]
+    was, now = run(*kept, record(FIDELITY, PASS)), run(*kept, record(FIDELITY, FAIL))
+
+    assert _says(was, now) == (
+        "unet.int8_ptq gives wrong numbers on pixel4:nnapi since this change "
+        "though every op is accelerated"
+    )
+
+
 def test_what_failed_before_is_not_blamed_on_the_change() -> None:
     was = run(*_on("ab", FAIL), *_on("c", PASS))
 
