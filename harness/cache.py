@@ -16,6 +16,7 @@ import re
 import shutil
 import stat
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -31,7 +32,7 @@ ARRAYS = tuple[np.ndarray, ...]
 """Kind of a value of several arrays."""
 _DIGEST_BYTES = hashlib.sha256().digest_size
 _PACKAGE = Path(__file__).parent
-_misses: list[str] = []
+_counts = Counter(misses=0)
 _MODULE = re.compile(r"\bharness((?:\.\w+)+)")
 _FROM = re.compile(r"^\s*from harness([\w.]*) import (?:\(([^)]*)\)|([^\n]*))", re.MULTILINE)
 
@@ -49,7 +50,7 @@ def root() -> Path:
 
 def misses() -> int:
     """Return how many values this process has computed because the cache did not have them."""
-    return len(_misses)
+    return _counts["misses"]
 
 
 def trouble() -> str:
@@ -104,7 +105,7 @@ def remember(folder: str, key: str, compute: Callable[[], T], *, kind: Any) -> T
     path = root() / folder / key[:2] / key
     value = read(path, kind)
     if value is None:
-        _misses.append(key)
+        _counts["misses"] += 1
         value = compute()
         data = _packed(value)
         write(path, hashlib.sha256(data).digest() + data)

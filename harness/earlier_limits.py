@@ -14,11 +14,11 @@ from harness.keys import Key
 from harness.limits import Limits, OutputLimits
 from harness.requests import Verb
 from harness.results import Record
-from harness.strictness import Effect
+from harness.strictness import Strictness
 from harness.verdict import CHANGE, REGRESSION, SCALING, Sense, Verdict
 
 About = tuple[str, str, str, str]
-_Told = Iterator[tuple[Effect, str]]
+_Told = Iterator[tuple[Strictness, str]]
 _OF_OUTPUT, _OF_VARIANT, _OF_SIZE = (
     frozenset(field.name for field in dataclasses.fields(kind))
     for kind in (OutputLimits, Limits, Budget)
@@ -46,7 +46,7 @@ def of_case(
     today = {str(one.size) for one in case.by_size(blessed=True)}
     for resolution in dict.fromkeys(one.resolution for one in records if not one.frame):
         if resolution and resolution not in today:
-            yield Effect.EASIER, f"{key.variant} is judged no more at {resolution}"
+            yield Strictness.EASIER, f"{key.variant} is judged no more at {resolution}"
     for record in records:
         if record.verdict.limit is None or (
             record.resolution and not record.frame and record.resolution not in today
@@ -92,7 +92,7 @@ def _of_budget(case: Case, record: Record, *, at_least: bool) -> _Told:
     key = metrics.NAMED[metric].key
     names = {spec.file_name: spec.name for spec in case.subject.judged_specs if spec.name}
     if output and output not in names:
-        yield Effect.EASIER, f"output {output} is judged no more"
+        yield Strictness.EASIER, f"output {output} is judged no more"
     elif output and key in _OF_OUTPUT:
         now = strictness.limit_of(limits, names[output], key)
         yield from strictness.of_limit(ruled.metric, ruled.limit, now, at_least=at_least)
@@ -134,13 +134,13 @@ def _resolutions(case: Case, records: Sequence[Record], taken: Sequence[Taken]) 
         return
     scaling = case.subject.scaling
     if scaling is None:
-        yield Effect.EASIER, "[scaling] is gone"
+        yield Strictness.EASIER, "[scaling] is gone"
         return
     sizes = [*scaling.sizes, *(one.size for one in case.by_size(blessed=True))]
     today = {str(case.subject.run_size(size)) for size in sizes}
     timed = {one.resolution for one in taken if one.verb == Verb.TIME.value}
     for resolution in sorted(timed - today):
-        yield Effect.EASIER, f"scaling no longer asks for {resolution}"
+        yield Strictness.EASIER, f"scaling no longer asks for {resolution}"
 
 
 def _frames(case: Case, records: Sequence[Record], given: Set[str]) -> _Told:
@@ -148,7 +148,7 @@ def _frames(case: Case, records: Sequence[Record], given: Set[str]) -> _Told:
     today = samples.names(case.subject)
     for name in dict.fromkeys(one.frame for one in records if one.frame):
         if name not in today:
-            yield Effect.EASIER, f"golden {name} is gone"
+            yield Strictness.EASIER, f"golden {name} is gone"
             continue
         try:
             sample = samples.load(case.subject, name)
@@ -156,4 +156,4 @@ def _frames(case: Case, records: Sequence[Record], given: Set[str]) -> _Told:
             continue  # its tests say so
         shown = {one.sha256 for one in observations.given(case.subject, sample)}
         if given and not shown <= given:
-            yield Effect.OTHER, f"golden {name}: another frame"
+            yield Strictness.OTHER, f"golden {name}: another frame"

@@ -22,7 +22,7 @@ from harness.inputs import Values
 from harness.placement import Placement
 from harness.requests import Verb
 from harness.results import Record, Results
-from harness.strictness import Difference, Effect
+from harness.strictness import RuleChange, Strictness
 from harness.subjects import Precision, fits, wanted
 from harness.verdict import CHANGE
 
@@ -146,7 +146,7 @@ class EarlierRun:
                 return EarlierImage(output=output, copied=made.evidence.repeats and not whole)
         return None
 
-    def differences(self, cases: Sequence[Case], pattern: str) -> Iterator[Difference]:
+    def differences(self, cases: Sequence[Case], pattern: str) -> Iterator[RuleChange]:
         """Yield how today's cases are judged otherwise than the run judged.
 
         Args:
@@ -154,9 +154,9 @@ class EarlierRun:
             pattern: What is asked for, as `--subject` has it.
         """
         for subject, what in self._gone(cases, pattern):
-            yield Difference(about=subject, what=what, effect=Effect.EASIER)
+            yield RuleChange(about=subject, what=what, effect=Strictness.EASIER)
         given = {one for hashes in self._given.values() for one in hashes}
-        places: dict[tuple[str, Effect, str], dict[str, None]] = defaultdict(dict)
+        places: dict[tuple[str, Strictness, str], dict[str, None]] = defaultdict(dict)
         had = {about[:2] for about in (*self._numbers, *self._taken)}
         targets = {str(c.target) for c in cases if earlier_limits.about(c.key)[:2] in had}
         for case in cases:
@@ -165,13 +165,13 @@ class EarlierRun:
             others = {one.runtime.get("profile", "") for one in facts} - {""}
             if others and case.target.sha256[:12] not in others:
                 what = "its profile changed; today's numbers are by today's"
-                yield Difference(about=case.key.device, what=what, effect=Effect.OTHER)
+                yield RuleChange(about=case.key.device, what=what, effect=Strictness.OTHER)
             records, taken = self._records.get(about, []), self._taken.get(about, [])
             for effect, what in earlier_limits.of_case(case, records, taken, given):
                 places[case.key.subject, effect, what][where] = None
         for (subject, effect, what), found in places.items():
             what += strictness.where(list(found), len(targets))
-            yield Difference(about=subject, what=what, effect=effect)
+            yield RuleChange(about=subject, what=what, effect=effect)
 
     @cached_property
     def _given(self) -> Mapping[str, frozenset[str]]:

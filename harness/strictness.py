@@ -19,7 +19,7 @@ from harness.verdict import Sense
 _AT_LEAST = frozenset(metric.name for metric in metrics.ALL if metric.sense is Sense.AT_LEAST)
 
 
-class Effect(enum.Enum):
+class Strictness(enum.Enum):
     """What a difference does to who has to pass."""
 
     EASIER = "easier"
@@ -31,7 +31,7 @@ class Effect(enum.Enum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Difference:
+class RuleChange:
     """One thing in which a subject or a phone is judged otherwise than before.
 
     Attributes:
@@ -42,25 +42,25 @@ class Difference:
 
     about: str
     what: str
-    effect: Effect
+    effect: Strictness
 
     def __str__(self) -> str:
         """Return it as one line."""
         return line(f"{self.about}: {self.what}")
 
 
-_Told = Iterator[tuple[Effect, str]]
+_Told = Iterator[tuple[Strictness, str]]
 
 
-def sorted_out(found: Sequence[Difference]) -> dict[Effect, tuple[str, ...]]:
+def sorted_out(found: Sequence[RuleChange]) -> dict[Strictness, tuple[str, ...]]:
     """Return the lines of differences by what they do, each line once."""
     return {
         effect: tuple(dict.fromkeys(str(one) for one in found if one.effect is effect))
-        for effect in Effect
+        for effect in Strictness
     }
 
 
-def between(before: Path, now: Path, targets: Sequence[tuple[str, str]]) -> tuple[Difference, ...]:
+def between(before: Path, now: Path, targets: Sequence[tuple[str, str]]) -> tuple[RuleChange, ...]:
     """Return how a folder of subjects is judged otherwise than another.
 
     Args:
@@ -72,20 +72,20 @@ def between(before: Path, now: Path, targets: Sequence[tuple[str, str]]) -> tupl
         ConfigError: a subject of today is wrong.
     """
     names = sorted(path.parent.name for path in before.glob(f"*/{SUBJECT_FILE}"))
-    found: list[Difference] = []
+    found: list[RuleChange] = []
 
-    def add(name: str, effect: Effect, what: str) -> None:
-        found.append(Difference(about=name, what=what, effect=effect))
+    def add(name: str, effect: Strictness, what: str) -> None:
+        found.append(RuleChange(about=name, what=what, effect=effect))
 
     for name in names:
         if not (now / name / SUBJECT_FILE).exists():
-            add(name, Effect.EASIER, "the whole subject is gone")
+            add(name, Strictness.EASIER, "the whole subject is gone")
             continue
         try:
             was = subjects.load(before / name)
         except ConfigError as error:
             what = f"cannot be compared, its earlier subject.toml cannot be read: {error}"
-            add(name, Effect.OTHER, what.replace(str(before), ""))
+            add(name, Strictness.OTHER, what.replace(str(before), ""))
             continue
         for effect, what in of_subject(was, subjects.load(now / name), targets):
             add(name, effect, what)
@@ -94,11 +94,11 @@ def between(before: Path, now: Path, targets: Sequence[tuple[str, str]]) -> tupl
 
 def of_subject(was: Subject, now: Subject, targets: Sequence[tuple[str, str]]) -> _Told:
     """Yield how a subject is judged otherwise than its earlier version, one line each."""
-    found: dict[tuple[Effect, str], list[str]] = {}
+    found: dict[tuple[Strictness, str], list[str]] = {}
     kept = {variant.name: variant for variant in now.variants}
     for variant in was.variants:
         if variant.name not in kept:
-            found[Effect.EASIER, f"variant {variant.name} is gone"] = []
+            found[Strictness.EASIER, f"variant {variant.name} is gone"] = []
             continue
         for device, delegate in targets:
             for told in _on(was, now, variant, kept[variant.name], device, delegate):
@@ -110,13 +110,13 @@ def of_subject(was: Subject, now: Subject, targets: Sequence[tuple[str, str]]) -
         yield effect, f"[change] {what} in {SUBJECT_FILE}"
     if was.output_range != now.output_range:
         ranges = f"{list(was.output_range)} -> {list(now.output_range)}"
-        yield Effect.OTHER, f"output_range {ranges} in {SUBJECT_FILE}"
+        yield Strictness.OTHER, f"output_range {ranges} in {SUBJECT_FILE}"
     else:
         yield from _outputs(was, now)
     yield from of_goldens(was, now)
     yield from _baselines(was, now)
     for what in newly_accepted(was, now):
-        yield Effect.EASIER, what
+        yield Strictness.EASIER, what
 
 
 def where(places: Sequence[str], targets: int) -> str:
@@ -133,7 +133,7 @@ def _on(
     """Yield what counts otherwise for a variant on one phone and delegate."""
     because = now.withheld_because(device, delegate, variant.name)
     if because is not None and was.withheld_because(device, delegate, variant.name) is None:
-        yield Effect.EASIER, f"{variant.name} no longer ships: {because}"
+        yield Strictness.EASIER, f"{variant.name} no longer ships: {because}"
         return
     for effect, what in _numbers(variant.on(delegate).limits, kept.on(delegate).limits):
         yield effect, f"{variant.name}: {what} in {SUBJECT_FILE}"
@@ -141,7 +141,7 @@ def _on(
     for budget in was.budgets_of(device, delegate, variant.name):
         label = f"{variant.name} at {budget.resolution}"
         if budget.resolution not in budgets:
-            yield Effect.EASIER, f"{label}: the budget is gone from {SUBJECT_FILE}"
+            yield Strictness.EASIER, f"{label}: the budget is gone from {SUBJECT_FILE}"
             continue
         for effect, what in _numbers(budget, budgets[budget.resolution]):
             yield effect, f"{label}: {what} in {SUBJECT_FILE}"
@@ -183,7 +183,7 @@ def of_limit(name: str, before: float | None, after: float | None, *, at_least: 
     looser = after is None or (
         before is not None and ((after < before) if at_least else (after > before))
     )
-    yield (Effect.EASIER if looser else Effect.HARDER), f"{name} {was} -> {now}"
+    yield (Strictness.EASIER if looser else Strictness.HARDER), f"{name} {was} -> {now}"
 
 
 def _outputs(was: Subject, now: Subject) -> _Told:
@@ -194,12 +194,12 @@ def _outputs(was: Subject, now: Subject) -> _Told:
         other = next(iter(after.values())) if only else after.get(spec.name)
         label = f"output {spec.name}" if spec.name else "the output"
         if other is None:
-            yield Effect.EASIER, f"{label} is judged no more"
+            yield Strictness.EASIER, f"{label} is judged no more"
             continue
         for part in ("role", "range", "mean", "std"):
             before, today = (_plain(getattr(one, part)) for one in (spec, other))
             if before != today:
-                yield Effect.OTHER, f"{label}: {part} {before} -> {today} in {SUBJECT_FILE}"
+                yield Strictness.OTHER, f"{label}: {part} {before} -> {today} in {SUBJECT_FILE}"
 
 
 def _plain(value: object) -> object:
@@ -210,14 +210,14 @@ def _scaling(was: Subject, now: Subject) -> _Told:
     if was.scaling is None:
         return
     if now.scaling is None:
-        yield Effect.EASIER, f"[scaling] is gone from {SUBJECT_FILE}"
+        yield Strictness.EASIER, f"[scaling] is gone from {SUBJECT_FILE}"
         return
     for name in ("exponent", "cliff_ratio"):
         before, after = getattr(was.scaling, name), getattr(now.scaling, name)
         for effect, what in of_limit(name, before, after, at_least=False):
             yield effect, f"scaling {what} in {SUBJECT_FILE}"
     for gone in sorted(set(was.scaling.resolutions) - set(now.scaling.resolutions)):
-        yield Effect.EASIER, f"scaling no longer asks for {gone}"
+        yield Strictness.EASIER, f"scaling no longer asks for {gone}"
 
 
 def of_goldens(was: Subject, now: Subject) -> _Told:
@@ -225,13 +225,13 @@ def of_goldens(was: Subject, now: Subject) -> _Told:
     before, after = goldens.blessed(was), goldens.blessed(now)
     for name, frame in before.items():
         if name not in after:
-            yield Effect.EASIER, f"golden {name} is gone"
+            yield Strictness.EASIER, f"golden {name} is gone"
         elif frame.frame_sha256 != after[name].frame_sha256:
-            yield Effect.OTHER, f"golden {name}: another frame"
+            yield Strictness.OTHER, f"golden {name}: another frame"
         elif frame.target_sha256 != after[name].target_sha256:
-            yield Effect.OTHER, f"golden {name}: another sharp target"
+            yield Strictness.OTHER, f"golden {name}: another sharp target"
         elif _hash(was.references / f"{name}.npz") != _hash(now.references / f"{name}.npz"):
-            yield Effect.OTHER, f"golden {name}: another FP32 output"
+            yield Strictness.OTHER, f"golden {name}: another FP32 output"
 
 
 def _hash(path: Path) -> str:
@@ -251,7 +251,7 @@ def _baselines(was: Subject, now: Subject) -> _Told:
         before = _by_key(was)
     except ConfigError:
         yield (
-            Effect.OTHER,
+            Strictness.OTHER,
             "baselines cannot be compared: the earlier ones cannot be read by this version",
         )
         return
@@ -261,7 +261,7 @@ def _baselines(was: Subject, now: Subject) -> _Told:
         if one.until:
             continue  # what might stay for a time and may not is stricter
         if key not in after:
-            yield Effect.EASIER, f"{label} [{one.evidence.value}] is gone"
+            yield Strictness.EASIER, f"{label} [{one.evidence.value}] is gone"
             continue
         other, at_least = after[key], is_at_least(now, one)
         for effect, what in of_limit(label, one.value, other.value, at_least=at_least):
@@ -271,7 +271,7 @@ def _baselines(was: Subject, now: Subject) -> _Told:
         was_let = before.get(key)
         if one.until and (was_let is None or was_let.value != one.value):
             until = f"may stay until {one.until} because {one.because!r}"
-            yield Effect.EASIER, f"{_label(one)} {one.value:g} {until}"
+            yield Strictness.EASIER, f"{_label(one)} {one.value:g} {until}"
 
 
 def is_at_least(subject: Subject, one: baselines.Baseline) -> bool:
@@ -311,10 +311,13 @@ def of_profile(was: Profile, now: Profile) -> _Told:
         if (key in before) is not (key in after):
             gone = key in before
             says = "no longer refuses" if gone else "now refuses"
-            yield (Effect.EASIER if gone else Effect.HARDER), f"{key[0]} {says} {' '.join(key[1:])}"
+            yield (
+                (Strictness.EASIER if gone else Strictness.HARDER),
+                f"{key[0]} {says} {' '.join(key[1:])}",
+            )
     lost = {one.delegate for one in was.accelerators} - {one.delegate for one in now.accelerators}
     for delegate in sorted(lost):
-        yield Effect.EASIER, f"has no {delegate} any more"
+        yield Strictness.EASIER, f"has no {delegate} any more"
     level, level_was = now.driver_feature_level, was.driver_feature_level
     for effect, what in of_limit("driver_feature_level", level_was, level, at_least=False):
         if level is not None and level_was is not None:
@@ -322,7 +325,7 @@ def of_profile(was: Profile, now: Profile) -> _Told:
     parts = [field.name for field in dataclasses.fields(now) if field.name not in _UNJUDGED]
     others = [name for name in parts if _bare(was, name) != _bare(now, name)]
     if others:
-        yield Effect.OTHER, f"its {', '.join(others)} changed"
+        yield Strictness.OTHER, f"its {', '.join(others)} changed"
 
 
 _UNJUDGED = frozenset({"name", "title", "source", "unknown", "match", "driver_feature_level"})

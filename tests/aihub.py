@@ -9,12 +9,12 @@ import pytest
 
 from harness.errors import DeviceError, StackMissing
 from harness.lab import aihub_venv
-from harness.lab.aihub import AihubLab, Pace
+from harness.lab.aihub import AihubLab, JobPace
 from harness.lab.fakes.aihub import FakeAihub
 from harness.profiles import Target
 from tests.phones import PIXEL_4
 
-PACE = Pace(ask_s=120.0, submit_s=180.0, poll_s=0.05, poll_most_s=0.5, job_s=8.0)
+PACE = JobPace(ask_s=120.0, submit_s=180.0, poll_s=0.05, poll_most_s=0.5, job_s=8.0)
 TARGET = Target(profile=PIXEL_4, delegate="gpu")
 PHONE = "Google Pixel 4"
 

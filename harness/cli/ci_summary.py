@@ -13,7 +13,7 @@ from harness.cli import shared
 from harness.errors import ConfigError
 from harness.report import benchmarks, joining, markdown, ruling
 from harness.results import Record, Results
-from harness.strictness import Effect
+from harness.strictness import Strictness
 from harness.verdict import CHANGE, REGRESSION, Outcome, Sense
 
 _CODES = {Outcome.PASS: 0, Outcome.FAIL: 1, Outcome.INCONCLUSIVE: 0}
@@ -106,7 +106,9 @@ def _effects(options: argparse.Namespace) -> dict[str, list[str]]:
     with revisions.earlier(options.golden_dir, options.against) as was:
         found = strictness.sorted_out(strictness.between(was, options.golden_dir, targets))
     return ruling.by_effect(
-        loosened=found[Effect.EASIER], tightened=found[Effect.HARDER], altered=found[Effect.OTHER]
+        loosened=found[Strictness.EASIER],
+        tightened=found[Strictness.HARDER],
+        altered=found[Strictness.OTHER],
     )
 
 

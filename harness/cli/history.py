@@ -14,7 +14,7 @@ from harness.history import addresses, exchange, replay
 from harness.history.opening import DEFAULT, open_store
 from harness.history.replay import RuleScores
 from harness.history.rows import Difference
-from harness.history.yardstick import Score
+from harness.history.yardstick import RuleScore
 
 if TYPE_CHECKING:
     from harness.history.store import Store
@@ -191,7 +191,7 @@ def _table(rows: tuple[RuleScores, ...]) -> Table:
     return table
 
 
-def _figures(score: Score) -> tuple[str, ...]:
+def _figures(score: RuleScore) -> tuple[str, ...]:
     return (
         _share(score.unit_share),
         _share(score.step_share),
@@ -201,7 +201,7 @@ def _figures(score: Score) -> tuple[str, ...]:
     )
 
 
-def _segments(score: Score) -> tuple[str, str]:
+def _segments(score: RuleScore) -> tuple[str, str]:
     return _share(score.step_share), _rate(score.false_per_1000)
 
 

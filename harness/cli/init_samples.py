@@ -16,7 +16,7 @@ _ARRAYS = (".npy", ".npz")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class CutTensor:
     """What is to be cut out for one tensor.
 
     Attributes:
@@ -58,7 +58,7 @@ class Samples:
 
 
 def choose(
-    folder: Path, places: Sequence[Place], others: Sequence[InputSpec], most: int
+    folder: Path, places: Sequence[CutTensor], others: Sequence[InputSpec], most: int
 ) -> Samples:
     """Return the samples of a folder: each folder in it, or each image for a single image input.
 
@@ -102,7 +102,10 @@ def choose(
 
 
 def _of_folder(
-    folder: Path, inputs: Sequence[Place], places: Sequence[Place], others: Sequence[InputSpec]
+    folder: Path,
+    inputs: Sequence[CutTensor],
+    places: Sequence[CutTensor],
+    others: Sequence[InputSpec],
 ) -> tuple[tuple[str, Path, Size | None], ...]:
     """Return the files of one sample: by the tensors' names, or images in order of theirs."""
     files = sorted(p for p in folder.iterdir() if p.suffix.lower() in (*IMAGES, *_ARRAYS))
@@ -135,7 +138,7 @@ def _of_folder(
     return tuple(taken)
 
 
-def _of_clip(frames: Sequence[Path], place: Place) -> tuple[tuple[str, Path, Size | None], ...]:
+def _of_clip(frames: Sequence[Path], place: CutTensor) -> tuple[tuple[str, Path, Size | None], ...]:
     """Return the frames of a clip, in order of their names."""
     return tuple(
         _taken(path, f"{place.spec.file_name}.{number:04d}", place)
@@ -144,7 +147,7 @@ def _of_clip(frames: Sequence[Path], place: Place) -> tuple[tuple[str, Path, Siz
 
 
 def _of_file(
-    path: Path, place: Place, places: Sequence[Place], files: Sequence[Path]
+    path: Path, place: CutTensor, places: Sequence[CutTensor], files: Sequence[Path]
 ) -> tuple[tuple[str, Path, Size | None], ...]:
     taken = [_taken(path, place.spec.file_name, place)]
     made = [one for one in places if isinstance(one.spec, OutputSpec)]
@@ -158,7 +161,7 @@ def _named(stem: str, files: Sequence[Path]) -> list[Path]:
     return [p for p in files if p.stem == stem or p.stem.startswith(f"{stem}.plane")]
 
 
-def _taken(path: Path, new: str, place: Place) -> tuple[str, Path, Size | None]:
+def _taken(path: Path, new: str, place: CutTensor) -> tuple[str, Path, Size | None]:
     if path.suffix.lower() in _ARRAYS:
         return f"{new}{path.suffix.lower()}", path, None
     size = place.size
@@ -201,10 +204,10 @@ def cut(
 
 def places(
     specs: Sequence[InputSpec | OutputSpec], shapes: Sequence[Sequence[int]]
-) -> tuple[Place, ...]:
+) -> tuple[CutTensor, ...]:
     """Return what is to be cut out for each image, from the shapes of the model's tensors."""
     return tuple(
-        Place(spec=spec, size=Size(width_px=shape[axes.width], height_px=shape[axes.height]))
+        CutTensor(spec=spec, size=Size(width_px=shape[axes.width], height_px=shape[axes.height]))
         for spec, shape in zip(specs, shapes, strict=True)
         if spec.role is Role.IMAGE and (axes := spec.axes) is not None
     )

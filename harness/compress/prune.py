@@ -35,7 +35,7 @@ _MAKING = (keras.layers.Conv2D, keras.layers.Conv2DTranspose)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Use:
+class LayerChannels:
     """One layer of a network with the channels it reads and makes.
 
     Attributes:
@@ -105,7 +105,7 @@ def prune(
 
 def trace(
     model: keras.Model, *, size_px: tuple[int, int]
-) -> tuple[list[Use], Labels, npt.NDArray[np.bool_]]:
+) -> tuple[list[LayerChannels], Labels, npt.NDArray[np.bool_]]:
     """Follow every channel through a network.
 
     Returns:
@@ -133,7 +133,7 @@ def trace(
         makes = follower.follow(layer, reads, channels=int(output.shape[-1]))
         labels[id(output)] = makes
         uses.append(
-            Use(
+            LayerChannels(
                 layer=model.get_layer(layer.name),
                 reads=reads[0],
                 makes=makes,
@@ -192,7 +192,7 @@ class _Follower:
 
 
 def _choose(
-    uses: list[Use], ties: Labels, fixed: npt.NDArray[np.bool_], macs_share: float
+    uses: list[LayerChannels], ties: Labels, fixed: npt.NDArray[np.bool_], macs_share: float
 ) -> npt.NDArray[np.bool_]:
     """Drop tied groups, the least important first, until the MACs are nearest to the target."""
     kept = np.ones(len(ties), dtype=bool)
@@ -215,7 +215,9 @@ def _choose(
     return kept
 
 
-def _by_importance(uses: list[Use], ties: Labels, fixed: npt.NDArray[np.bool_]) -> list[int]:
+def _by_importance(
+    uses: list[LayerChannels], ties: Labels, fixed: npt.NDArray[np.bool_]
+) -> list[int]:
     """Return the groups that may leave, the least important first."""
     squares = np.zeros(len(ties))
     for use in uses:
@@ -227,7 +229,7 @@ def _by_importance(uses: list[Use], ties: Labels, fixed: npt.NDArray[np.bool_]) 
     return sorted(groups, key=lambda group: (scores[group], group))
 
 
-def _too_thin(uses: list[Use], kept: npt.NDArray[np.bool_]) -> bool:
+def _too_thin(uses: list[LayerChannels], kept: npt.NDArray[np.bool_]) -> bool:
     return any(
         kept[use.makes].sum() < LEAST_KEPT_SHARE * len(use.makes)
         for use in uses
@@ -245,7 +247,7 @@ def _filters(layer: keras.layers.Layer) -> npt.NDArray[np.float64]:
 
 
 def _sliced(
-    value: npt.NDArray[Any], use: Use, kept: npt.NDArray[np.bool_], index: int
+    value: npt.NDArray[Any], use: LayerChannels, kept: npt.NDArray[np.bool_], index: int
 ) -> npt.NDArray[Any]:
     """Return one weight array of a layer, without the channels that left."""
     reads, makes = kept[use.reads], kept[use.makes]

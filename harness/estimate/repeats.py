@@ -26,7 +26,7 @@ Source: the largest error of this kind (docs/latency.md).
 
 
 @dataclass(frozen=True, kw_only=True)
-class Run:
+class RepeatedBlocks:
     """Blocks of ops that are alike, one behind the other.
 
     Attributes:
@@ -84,7 +84,7 @@ def estimate(graph: Graph) -> Answer:
     return Answer(said=said, shortened=phrase)
 
 
-def find(graph: Graph) -> Run | None:
+def find(graph: Graph) -> RepeatedBlocks | None:
     """Return the run of blocks that holds the most ops beyond its first block, or None."""
     tokens = _tokens(graph)
     best = None
@@ -98,11 +98,11 @@ def find(graph: Graph) -> Run | None:
         if times < _TIMES_MIN:
             continue
         if best is None or (times - 1) * length > (best.times - 1) * best.length:
-            best = Run(first=int(starts[longest]), length=length, times=times)
+            best = RepeatedBlocks(first=int(starts[longest]), length=length, times=times)
     return best
 
 
-def shorten(graph: Graph, run: Run, times: int) -> Graph:
+def shorten(graph: Graph, run: RepeatedBlocks, times: int) -> Graph:
     """Return a graph with fewer blocks; what read the last ones reads those that are left.
 
     Args:

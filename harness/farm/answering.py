@@ -8,19 +8,23 @@ import json
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from harness import fact_lines, schema
 from harness.devices.connect import PhoneSetup
-from harness.devices.device import Device, ask
+from harness.devices.device import ask
 from harness.devices.emulated import Emulated
 from harness.errors import ConfigError, DeviceError, HarnessError, MeasurementError
 from harness.farm import wire
 from harness.farm.contents import Contents
-from harness.farm.wire import Message, Question, Reply
+from harness.farm.wire import FarmReply, Message, Question
 from harness.model import Model
 from harness.profiles import Target
 from harness.requests import Answer, Fact, Request
 from harness.worker import serve
+
+if TYPE_CHECKING:
+    from harness.devices.measured import Phone
 
 _HERE = (ConfigError, DeviceError, MeasurementError)
 """Errors that may be of this phone or this host: another one is asked."""
@@ -64,7 +68,8 @@ class _Desk:
 
     def __init__(self) -> None:
         self._post: Post | None = None
-        self._devices: dict[str, Device] = {}
+        self._emulated: dict[str, Emulated] = {}
+        self._phones: dict[str, Phone] = {}
         self._models: dict[str, Model] = {}
         self._looked_s = float("-inf")
         self._fence = 0
@@ -76,7 +81,7 @@ class _Desk:
         asked = wire.read_question(question)
         start_s = time.monotonic()
         fact, failure, fence = self._fact(here, asked)
-        reply = Reply(
+        reply = FarmReply(
             nonce=asked.nonce,
             station=here.station,
             fence=fence,
@@ -118,17 +123,14 @@ class _Desk:
         if emulated is bool(post.serial):
             raise ConfigError(f"{post.station} is no station for {request}")
         if emulated:
-            device = self._devices.setdefault(request.target.sha256, Emulated(request.target))
+            device = self._emulated.setdefault(request.target.sha256, Emulated(request.target))
             return ask(device, request), 0
-        if name not in self._devices:
+        if name not in self._phones:
             self.release()
-            self._devices[name] = _opened(post, request.target)
-        return self._measure(post, self._devices[name], request)
+            self._phones[name] = _opened(post, request.target)
+        return self._measure(post, self._phones[name], request)
 
-    def _measure(self, post: Post, device: Device, request: Request) -> tuple[Answer | None, int]:
-        from harness.devices.measured import Phone
-
-        assert isinstance(device, Phone)
+    def _measure(self, post: Post, device: "Phone", request: Request) -> tuple[Answer | None, int]:
         if time.monotonic() - self._looked_s > max(_HEALTH_S * post.time_scale, _HEALTH_S_MIN):
             if why := unfit(post.serial):
                 raise _Unfit(f"phone {post.serial}: {why}")
@@ -146,9 +148,9 @@ class _Desk:
     def release(self) -> None:
         """Restore a phone and give it back."""
         self._fenced_s = float("-inf")
-        devices, self._devices = list(self._devices.values()), {}
-        for device in devices:
-            device.close()
+        phones, self._phones = list(self._phones.values()), {}
+        for phone in phones:
+            phone.close()
 
 
 def unfit(serial: str) -> str:
@@ -178,7 +180,7 @@ def recover(post: str) -> None:
     lock.leave()
 
 
-def _opened(post: Post, target: Target) -> Device:
+def _opened(post: Post, target: Target) -> "Phone":
     from harness.devices import measured
 
     setup = PhoneSetup.of_project()

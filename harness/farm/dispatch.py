@@ -20,7 +20,7 @@ from harness.devices.connect import Origin
 from harness.errors import ConfigError, DeviceError, HarnessError, MeasurementError
 from harness.farm import wire
 from harness.farm.fleet import EMULATED, Fleet
-from harness.farm.wire import Reply
+from harness.farm.wire import FarmReply
 from harness.requests import Fact, Request
 from harness.text import counted
 
@@ -257,7 +257,7 @@ class Dispatcher:
         """Return whether a question that is out is for a phone."""
         return self._out[nonce].origin
 
-    def take(self, nonce: str, said: object) -> Reply | None:
+    def take(self, nonce: str, said: object) -> FarmReply | None:
         """Take in what came back of a question.
 
         Returns:
@@ -285,7 +285,7 @@ class Dispatcher:
         self._judge(work, reply, fact)
         return None
 
-    def _judge(self, work: _Work, reply: Reply, fact: Fact) -> None:
+    def _judge(self, work: _Work, reply: FarmReply, fact: Fact) -> None:
         if fact.error is None or not reply.failure:
             self._settle(work, fact=fact)
             return

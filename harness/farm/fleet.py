@@ -45,7 +45,7 @@ class StationState:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Quarantined:
+class QuarantinedPhone:
     """A phone that is asked no more for a while."""
 
     host: str
@@ -66,7 +66,7 @@ class Fleet:
     """
 
     stations: Mapping[str, StationState] = field(default_factory=dict)
-    quarantined: tuple[Quarantined, ...] = ()
+    quarantined: tuple[QuarantinedPhone, ...] = ()
     hosts: Mapping[str, str] = field(default_factory=dict)
 
     def of(self, kind: str) -> tuple[StationState, ...]:
@@ -79,7 +79,7 @@ class Fleet:
         found = self.stations.values()
         return tuple(s for s in found if s.kind == kind and s.version != wire.VERSION)
 
-    def left_alone(self, kind: str) -> tuple[Quarantined, ...]:
+    def left_alone(self, kind: str) -> tuple[QuarantinedPhone, ...]:
         """Return the phones of a kind that are in quarantine."""
         return tuple(phone for phone in self.quarantined if phone.kind == kind)
 
@@ -101,7 +101,7 @@ class Fleet:
 def read(workers: Mapping[str, Any]) -> Fleet:
     """Read what the scheduler says of its workers; what is no station of ours is left out."""
     stations: dict[str, StationState] = {}
-    quarantined: list[Quarantined] = []
+    quarantined: list[QuarantinedPhone] = []
     hosts: dict[str, str] = {}
     for address, info in workers.items():
         name = text.line(str(info.get("name", "")), text.NAME)
@@ -132,10 +132,10 @@ def read(workers: Mapping[str, Any]) -> Fleet:
     return Fleet(stations=stations, quarantined=tuple(quarantined), hosts=hosts)
 
 
-def _quarantined(host: str, said: Mapping[str, Any]) -> list[Quarantined]:
+def _quarantined(host: str, said: Mapping[str, Any]) -> list[QuarantinedPhone]:
     phones = said.get("quarantine")
     return [
-        Quarantined(
+        QuarantinedPhone(
             host=host,
             serial=text.line(str(serial), text.NAME),
             kind=text.line(str(case.get("profile", "")), text.NAME),

@@ -15,7 +15,7 @@ from harness.farm import contents, engine, wire, work
 from harness.farm.dispatch import Dispatcher, Sending
 from harness.farm.engine import NOTHING, AwayError, away
 from harness.farm.fleet import Fleet
-from harness.farm.wire import Reply
+from harness.farm.wire import FarmReply
 
 _WAIT_S = 0.2
 _UPLOAD_PRIORITY = 100
@@ -170,7 +170,7 @@ class Round:
         if reply is not None:
             self._supply(client, sending, reply)
 
-    def _supply(self, client: Any, sending: Sending, reply: Reply) -> None:
+    def _supply(self, client: Any, sending: Sending, reply: FarmReply) -> None:
         """Send a host what it lacks; of many questions that need one file the first sends it."""
         host = reply.station.partition("/")[0]
         if host not in self.fleet.hosts:

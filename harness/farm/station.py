@@ -16,7 +16,7 @@ from harness.errors import DeviceError, HarnessError, TimeLimitError
 from harness.farm import wire
 from harness.farm.answering import Post
 from harness.farm.contents import Contents
-from harness.farm.wire import Message, Question, Reply
+from harness.farm.wire import FarmReply, Message, Question
 from harness.requests import Fact
 from harness.worker import Worker
 
@@ -85,7 +85,7 @@ class Station:
         question = wire.read_question(text)
         lacks = self._contents.lacking(question.contents)
         if lacks:
-            reply = Reply(nonce=question.nonce, station=self.post.station, lacks=lacks)
+            reply = FarmReply(nonce=question.nonce, station=self.post.station, lacks=lacks)
             return wire.message(reply)
         with self._lock:
             self.record.began_s = time.monotonic()
@@ -115,7 +115,7 @@ class Station:
     def _error(self, question: Question, error: HarnessError, failure: str) -> Message:
         known = {one: self._contents.read(one) for one in question.contents}
         fact = Fact(request=wire.request_of(question, known), error=error)
-        reply = Reply(
+        reply = FarmReply(
             nonce=question.nonce,
             station=self.post.station,
             fact=fact_lines.line(fact),

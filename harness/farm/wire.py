@@ -1,8 +1,8 @@
 """What travels between who judges and the hosts of a farm: plain JSON, checked on arrival.
 
-A Question names a model and a frame by hash; a host that lacks one says so and is sent it. A Reply
-holds one line of a run, as `fact_lines` writes it, and an image's pixels beside it. Both sides
-take what arrives for data that anybody may have written: sizes are bounded before anything is
+A Question names a model and a frame by hash; a host that lacks one says so and is sent it. A
+FarmReply holds one line of a run, as `fact_lines` writes it, and an image's pixels beside it. Both
+sides take what arrives for data that anybody may have written: sizes are bounded before anything is
 parsed, types and names are checked, and a fact must be of the very model that was asked about.
 """
 
@@ -131,7 +131,7 @@ class Question:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reply:
+class FarmReply:
     """What a host says to a question.
 
     Attributes:
@@ -200,7 +200,7 @@ def _bytes(values: Values) -> bytes:
     return np.ascontiguousarray(values, dtype="<f4").tobytes()
 
 
-def write(thing: Question | Reply) -> str:
+def write(thing: Question | FarmReply) -> str:
     """Return JSON of one line."""
     return json.dumps(schema.dump(thing))
 
@@ -255,7 +255,7 @@ def request_of(question: Question, known: Mapping[str, bytes]) -> Request:
     return request
 
 
-def message(reply: Reply, fact: Fact | None = None) -> Message:
+def message(reply: FarmReply, fact: Fact | None = None) -> Message:
     """Return a reply as it is sent."""
     beside = b""
     if fact is not None and isinstance(fact.answer, Output):
@@ -263,7 +263,7 @@ def message(reply: Reply, fact: Fact | None = None) -> Message:
     return write(reply), beside
 
 
-def read_reply(said: object, *, nonce: str) -> tuple[Reply, bytes]:
+def read_reply(said: object, *, nonce: str) -> tuple[FarmReply, bytes]:
     """Read what a host said, as far as that needs no request.
 
     Raises:
@@ -271,13 +271,13 @@ def read_reply(said: object, *, nonce: str) -> tuple[Reply, bytes]:
     """
     if not isinstance(said, (tuple, list)) or len(said) != 2 or not isinstance(said[1], bytes):
         raise ConfigError(f"reply: expected text and bytes, found {type(said).__name__}")
-    reply = _read(Reply, said[0], REPLY_BYTES_MAX, "reply")
+    reply = _read(FarmReply, said[0], REPLY_BYTES_MAX, "reply")
     if reply.nonce != nonce:
         raise ConfigError("reply: it answers another question; an old answer was sent again")
     return reply, said[1]
 
 
-def read_fact(reply: Reply, beside: bytes, request: Request, origin: Origin) -> Fact:
+def read_fact(reply: FarmReply, beside: bytes, request: Request, origin: Origin) -> Fact:
     """Return the fact that a reply holds, if it is one that the request can have.
 
     Raises:

@@ -15,7 +15,7 @@ from harness import changes, files, text
 from harness.changes import Kind, LastingChange, Night, Reading, Remembered, Rule
 from harness.errors import ConfigError
 from harness.history import peers, yardstick
-from harness.history.yardstick import Alarm, KnownSeries, Score, Truth
+from harness.history.yardstick import Alarm, KnownSeries, RuleScore, Truth
 
 _BYTES_MAX = 256 << 20
 """A file that unpacks to more is refused: 20 times ten years of 1,000 nightly series."""
@@ -35,8 +35,8 @@ class RuleScores:
     """
 
     name: str
-    score: Score | None = None
-    segments: Score | None = None
+    score: RuleScore | None = None
+    segments: RuleScore | None = None
 
 
 def read(path: Path) -> tuple[Night, ...]:

@@ -60,7 +60,7 @@ class Alarm:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Step:
+class SeriesStep:
     """A change that a series really made.
 
     Attributes:
@@ -75,7 +75,7 @@ class Step:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Score:
+class RuleScore:
     """How well a rule did.
 
     Attributes:
@@ -119,17 +119,17 @@ class Score:
         return 1 - self.false / self.alarms if self.alarms else None
 
 
-Truth = Callable[[KnownSeries], tuple[Step, ...]]
+Truth = Callable[[KnownSeries], tuple[SeriesStep, ...]]
 
 
-def lasting_steps(record: KnownSeries) -> tuple[Step, ...]:
+def lasting_steps(record: KnownSeries) -> tuple[SeriesStep, ...]:
     """Return the required and the neutral steps of a series."""
     logs = record.logs
     required = _steps(logs, _REQUIRED_SHARE, LASTING_NIGHTS, required=True)
     return required + _steps(logs, _NEUTRAL_SHARE, _NEUTRAL_NIGHTS, required=False)
 
 
-def segments(record: KnownSeries) -> tuple[Step, ...]:
+def segments(record: KnownSeries) -> tuple[SeriesStep, ...]:
     """Return steps between the segments of the best piecewise constant fit, by medians.
 
     The fit minimizes the sum of absolute deviations, over the noise of the series, plus 6 a
@@ -143,7 +143,7 @@ def segments(record: KnownSeries) -> tuple[Step, ...]:
         if abs(change) >= math.log1p(_NEUTRAL_SHARE):
             lasts = end - middle >= LASTING_NIGHTS
             required = lasts and abs(change) >= math.log1p(_REQUIRED_SHARE)
-            steps.append(Step(night=middle, direction=_sign(change), required=required))
+            steps.append(SeriesStep(night=middle, direction=_sign(change), required=required))
     return tuple(steps)
 
 
@@ -151,7 +151,7 @@ def score(
     records: Sequence[KnownSeries],
     alarms: Sequence[Sequence[Alarm]],
     truth: Truth = lasting_steps,
-) -> Score:
+) -> RuleScore:
     """Return how well the alarms of each series tell what it did."""
     parts = [
         _one(record, sorted(said, key=lambda alarm: alarm.night), truth(record))
@@ -159,7 +159,7 @@ def score(
     ]
     found = sum(part.steps_found for part in parts)
     nights = sum(part.delay_nights * part.steps_found for part in parts)
-    return Score(
+    return RuleScore(
         units=sum(part.units for part in parts),
         units_found=sum(part.units_found for part in parts),
         steps=sum(part.steps for part in parts),
@@ -171,13 +171,13 @@ def score(
     )
 
 
-def _one(record: KnownSeries, alarms: Sequence[Alarm], steps: Sequence[Step]) -> Score:
+def _one(record: KnownSeries, alarms: Sequence[Alarm], steps: Sequence[SeriesStep]) -> RuleScore:
     judged = max(0, len(record.values) - LASTING_NIGHTS)
     required = [step for step in steps if step.required and step.night >= _PAST_LEAST]
     delays = [delay for step in required if (delay := _delay(step, alarms)) is not None]
     counted = [alarm for alarm in alarms if 1 <= alarm.night <= judged]
     told = {alarm.night for alarm in alarms}
-    return Score(
+    return RuleScore(
         units=len(record.other_units),
         units_found=sum(night in told for night in record.other_units),
         steps=len(required),
@@ -189,7 +189,7 @@ def _one(record: KnownSeries, alarms: Sequence[Alarm], steps: Sequence[Step]) ->
     )
 
 
-def _delay(step: Step, alarms: Sequence[Alarm]) -> int | None:
+def _delay(step: SeriesStep, alarms: Sequence[Alarm]) -> int | None:
     """Return on which night of a step it was told, from 1, or None if not soon enough."""
     for alarm in alarms:
         night = alarm.night - step.night + 1
@@ -198,7 +198,7 @@ def _delay(step: Step, alarms: Sequence[Alarm]) -> int | None:
     return None
 
 
-def _right(alarm: Alarm, steps: Sequence[Step], other_units: Sequence[int]) -> bool:
+def _right(alarm: Alarm, steps: Sequence[SeriesStep], other_units: Sequence[int]) -> bool:
     """Return whether an alarm matches a step at most five nights old, or a unit change."""
     return any(0 <= alarm.night - night <= 1 for night in other_units) or any(
         step.direction == alarm.direction and 0 <= alarm.night - step.night <= LASTING_NIGHTS
@@ -206,7 +206,9 @@ def _right(alarm: Alarm, steps: Sequence[Step], other_units: Sequence[int]) -> b
     )
 
 
-def _steps(logs: Sequence[float], share: float, nights: int, *, required: bool) -> tuple[Step, ...]:
+def _steps(
+    logs: Sequence[float], share: float, nights: int, *, required: bool
+) -> tuple[SeriesStep, ...]:
     steps = []
     for night in range(1, len(logs) - nights + 1):
         after = logs[night : night + nights]
@@ -216,7 +218,7 @@ def _steps(logs: Sequence[float], share: float, nights: int, *, required: bool) 
         lasts = all(direction * (log - middle) > 0 for log in after)
         sharp = direction * (logs[night - 1] - middle) < 0
         if abs(new - old) >= math.log1p(share) and lasts and sharp:
-            steps.append(Step(night=night, direction=direction, required=required))
+            steps.append(SeriesStep(night=night, direction=direction, required=required))
     return tuple(steps)
 
 

@@ -38,7 +38,7 @@ _ENDED = {"JOB_STATE_DONE", "JOB_STATE_FAILED"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pace:
+class JobPace:
     """How long AI Hub is waited for.
 
     Attributes:
@@ -56,7 +56,7 @@ class Pace:
     job_s: float = 3600.0
 
 
-PACE = Pace()
+PACE = JobPace()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +70,7 @@ class AihubLab:
 
     name = "aihub"
 
-    def __init__(self, *, consent: bool, resume: bool = False, pace: Pace = PACE) -> None:
+    def __init__(self, *, consent: bool, resume: bool = False, pace: JobPace = PACE) -> None:
         """Describe the lab; nothing is sent yet.
 
         Args:

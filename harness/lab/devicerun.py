@@ -38,7 +38,7 @@ _TOKEN_LIMIT_S = 60.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pace:
+class SessionPace:
     """How long a session is waited for.
 
     Attributes:
@@ -50,7 +50,7 @@ class Pace:
     session_s: float = 4 * 3600.0
 
 
-PACE = Pace()
+PACE = SessionPace()
 
 
 class DeviceRunLab:
@@ -62,7 +62,7 @@ class DeviceRunLab:
         *,
         phone_setup: PhoneSetup,
         patience: Patience = PATIENT,
-        pace: Pace = PACE,
+        pace: SessionPace = PACE,
     ) -> None:
         """Describe the lab; nothing is asked yet.
 

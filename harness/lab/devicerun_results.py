@@ -23,7 +23,7 @@ from harness.devices.traces.attribution import Traces
 from harness.errors import ConfigError, DeviceError, MeasurementError
 from harness.evidence import Evidence, Provenance, now_utc
 from harness.images import Output
-from harness.lab.devicerun_script import ROUNDS, Script, Step, preset_of
+from harness.lab.devicerun_script import ROUNDS, Script, ToolRuns, preset_of
 from harness.latency import Latency, Pairs
 from harness.memory import Memory
 from harness.placement import Placement
@@ -88,7 +88,7 @@ class Left:
         return [device_state.parse(self.text(name)) for name in self.script.states]
 
 
-def answer(left: Left, step: Step) -> Answer:
+def answer(left: Left, step: ToolRuns) -> Answer:
     """Return what a job found for a request.
 
     Raises:
@@ -142,7 +142,7 @@ def _check(left: Left, run: str) -> None:
     )
 
 
-def _paired(left: Left, step: Step, made: Provenance) -> Pairs:
+def _paired(left: Left, step: ToolRuns, made: Provenance) -> Pairs:
     """Return the medians of both models' runs."""
     states = _valid_states(left, left.measured_by[step.request.target.delegate])
     now, before = ([_timings(left, run) for run in runs] for runs in (step.runs, step.before))
@@ -179,7 +179,7 @@ def _valid_states(left: Left, measuring: Measuring) -> list[State]:
     return states
 
 
-def _timed(left: Left, step: Step, made: Provenance) -> Latency:
+def _timed(left: Left, step: ToolRuns, made: Provenance) -> Latency:
     measuring = left.measured_by[step.request.target.delegate]
     states = _valid_states(left, measuring)
     runs = [_timings(left, run) for run in step.runs]
@@ -210,7 +210,7 @@ def _timings(left: Left, run: str) -> Timings:
     return written
 
 
-def _placed(left: Left, step: Step, made: Provenance) -> Placement:
+def _placed(left: Left, step: ToolRuns, made: Provenance) -> Placement:
     run, delegate = step.runs[0], attribution.reached(step.request.target.delegate)
     said = left.text(f"{run}.txt")
     traces = Traces(
@@ -230,12 +230,12 @@ def _placed(left: Left, step: Step, made: Provenance) -> Placement:
     )
 
 
-def _memory(left: Left, step: Step, made: Provenance) -> Memory:
+def _memory(left: Left, step: ToolRuns, made: Provenance) -> Memory:
     peak_mib = benchmark_tool.parse_peak_mib(left.text(f"{step.runs[0]}.txt"))
     return replace(memory.of_graph(step.request.sized.graph, made), reported_peak_mib=peak_mib)
 
 
-def _provenance(left: Left, step: Step, phone: Identity) -> Provenance:
+def _provenance(left: Left, step: ToolRuns, phone: Identity) -> Provenance:
     delegate, model = step.request.target.delegate, step.request.sized
     preset = preset_of(step.request, left.measured_by[delegate])
     return Provenance(

@@ -43,7 +43,7 @@ _FLAGS = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Step:
+class ToolRuns:
     """The runs of the tool that answer one request.
 
     Attributes:
@@ -68,7 +68,7 @@ class Script:
         states: Names of the states read, in order.
     """
 
-    steps: list[Step] = field(default_factory=list)
+    steps: list[ToolRuns] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
     files: dict[str, bytes] = field(default_factory=dict)
     states: list[str] = field(default_factory=list)
@@ -114,13 +114,13 @@ def build(requests: Sequence[Request], tool: bytes, measured_by: Mapping[str, Me
     script.lines.append(f"{{ {identity.COMMAND}; }} >{OUT}/identity.txt 2>&1")
     script.lines.append("input keyevent KEYCODE_WAKEUP >/dev/null 2>&1")
     script.lines.append(f"./benchmark_model --help >{OUT}/help.txt 2>&1")
-    timed: list[tuple[Step, str]] = []
+    timed: list[tuple[ToolRuns, str]] = []
     for number, request in enumerate(requests):
         if request.verb is Verb.COMPARE:
             _compare(script, number, request, measured_by[request.target.delegate])
             continue
         runs = {Verb.TIME: ROUNDS, Verb.RUN: 2}.get(request.verb, 1)
-        step = Step(request=request, runs=tuple(f"{number}-{run}" for run in range(runs)))
+        step = ToolRuns(request=request, runs=tuple(f"{number}-{run}" for run in range(runs)))
         command = _command(script, request, measured_by[request.target.delegate])
         script.steps.append(step)
         if request.verb is Verb.TIME:
@@ -155,7 +155,7 @@ def _compare(script: Script, number: int, request: Request, measuring: Measuring
         script.lines.append(commands[which].replace("{out}", f"{OUT}/{name}"))
     _state(script)
     script.steps.append(
-        Step(request=request, runs=tuple(names["candidate"]), before=tuple(names["baseline"]))
+        ToolRuns(request=request, runs=tuple(names["candidate"]), before=tuple(names["baseline"]))
     )
 
 

@@ -10,7 +10,7 @@ from harness import cases, revisions, schema, strictness, subjects
 from harness.cases import Plan
 from harness.errors import ConfigError
 from harness.profiles import Profile
-from harness.strictness import Difference, Effect
+from harness.strictness import RuleChange, Strictness
 from harness.subjects import SUBJECT_FILE, Subject
 
 if TYPE_CHECKING:
@@ -33,30 +33,30 @@ class Against:
     revision: str
     plan: Plan
     unchanged: int
-    effects: Mapping[Effect, tuple[str, ...]]
+    effects: Mapping[Strictness, tuple[str, ...]]
     uncompared: str = ""
     new: tuple[str, ...] = ()
 
     @property
     def may_pass_unseen(self) -> bool:
         """Return whether a person has to look, though no case may be judged."""
-        return bool(self.effects[Effect.EASIER] or self.effects[Effect.OTHER])
+        return bool(self.effects[Strictness.EASIER] or self.effects[Strictness.OTHER])
 
     def said(self) -> dict[str, Any]:
         """Return what the plan of a run says of it, by the names of its fields."""
         return {
             "against": self.revision,
             "unchanged": self.unchanged,
-            "loosened": self.effects[Effect.EASIER],
-            "tightened": self.effects[Effect.HARDER],
-            "altered": self.effects[Effect.OTHER],
+            "loosened": self.effects[Strictness.EASIER],
+            "tightened": self.effects[Strictness.HARDER],
+            "altered": self.effects[Strictness.OTHER],
             "uncompared": self.uncompared,
             "new": self.new,
         }
 
 
 @dataclass(frozen=True, kw_only=True)
-class Where:
+class Lookup:
     """Where a change's other side is looked for.
 
     Attributes:
@@ -74,12 +74,12 @@ class Where:
     profile_dirs: Sequence[Path]
 
 
-def read(named: str, where: Where, plan: Plan, stack: contextlib.ExitStack) -> Against:
+def read(named: str, where: Lookup, plan: Plan, stack: contextlib.ExitStack) -> Against:
     """Read what a change is judged against: a folder, a run, or a git revision.
 
     Args:
         named: A folder of subjects, a results file, the id of a run, or a git revision.
-        where: Where that is looked for.
+        where: Lookup that is looked for.
         plan: Today's cases.
         stack: For as long as it is open, files of a revision stay.
 
@@ -115,7 +115,7 @@ def _of_run(run: "EarlierRun", plan: Plan, pattern: str) -> Against:
     )
 
 
-def _of_revision(where: Where, revision: str, plan: Plan, stack: contextlib.ExitStack) -> Against:
+def _of_revision(where: Lookup, revision: str, plan: Plan, stack: contextlib.ExitStack) -> Against:
     """Return the cases that differ from a revision or folder, each beside what it was there.
 
     What is easier to pass is told of each subject that is asked for, those without a case included:
@@ -157,7 +157,7 @@ def _of_revision(where: Where, revision: str, plan: Plan, stack: contextlib.Exit
     )
 
 
-def _profiles(folders: Sequence[Path], revision: str, phones: Set[str]) -> Iterator[Difference]:
+def _profiles(folders: Sequence[Path], revision: str, phones: Set[str]) -> Iterator[RuleChange]:
     """Yield how phones are others than a git revision has them, if it has profiles."""
     for folder in folders:
         files = (Path(name) for name in revisions.changed_files(folder, revision))
@@ -167,12 +167,12 @@ def _profiles(folders: Sequence[Path], revision: str, phones: Set[str]) -> Itera
         with revisions.earlier(folder, revision) as was:
             for name in names:
                 for effect, what in _of_phone(was / f"{name}.toml", folder / f"{name}.toml"):
-                    yield Difference(about=name, what=what, effect=effect)
+                    yield RuleChange(about=name, what=what, effect=effect)
 
 
-def _of_phone(before: Path, now: Path) -> Iterator[tuple[Effect, str]]:
+def _of_phone(before: Path, now: Path) -> Iterator[tuple[Strictness, str]]:
     """Yield what changed in a profile; nothing where it says the same in other words."""
-    changed = Effect.OTHER, "its profile changed; both sides are judged by today's"
+    changed = Strictness.OTHER, "its profile changed; both sides are judged by today's"
     try:
         was, today = (schema.load_toml(Profile, path) for path in (before, now))
     except ConfigError:  # of an earlier format, or there was none

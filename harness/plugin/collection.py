@@ -17,7 +17,7 @@ from harness.images import Size
 from harness.judging import Goldens
 from harness.lab import DeviceUnderTest, Facts, Lab, choose
 from harness.plugin import FIXTURES, GATES, against, estimate_pairs, ini, option
-from harness.plugin.against import Against, Where
+from harness.plugin.against import Against, Lookup
 from harness.profiles import Target
 from harness.requests import Fact, Request
 from harness.results import Record
@@ -124,7 +124,7 @@ def open_session(config: pytest.Config) -> Session:
         if (revision := option(config, "against") or ini(config, "against")) and found:
             stack = contextlib.ExitStack()
             config.add_cleanup(stack.close)
-            where = Where(
+            where = Lookup(
                 golden_dir=folder,
                 root=config.rootpath,
                 history=option(config, "history") or ini(config, "history"),

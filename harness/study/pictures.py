@@ -17,13 +17,13 @@ from matplotlib.ticker import (
 )
 
 from harness.study.curves import Curve
-from harness.study.plane import Point, front
+from harness.study.plane import FileOnPhone, front
 
 _LINES = ("-", "--", ":")  # of the seeds of one design
 _MARKERS = {"fp32": "o", "int8_ptq": "s", "int8_qat": "D"}
 
 
-def plane(points: Sequence[Point]) -> bytes:
+def plane(points: Sequence[FileOnPhone]) -> bytes:
     """Draw gain against milliseconds, a panel per phone, intervals both ways, its Pareto front."""
     phones = list(dict.fromkeys(one.phone for one in points))
     figure = Figure(figsize=(6.0 * len(phones), 5.0), layout="constrained")
@@ -33,7 +33,7 @@ def plane(points: Sequence[Point]) -> bytes:
     return _svg(figure)
 
 
-def _panel(axes: Axes, own: Sequence[Point]) -> None:
+def _panel(axes: Axes, own: Sequence[FileOnPhone]) -> None:
     subjects = list(dict.fromkeys(one.subject for one in own))
     labelled = set()
     for one in own:

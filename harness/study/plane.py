@@ -16,7 +16,7 @@ PRUNED = "pruned"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Point:
+class FileOnPhone:
     """One file on one phone.
 
     Attributes:
@@ -41,7 +41,7 @@ class Point:
         return f"{self.subject}.{self.variant}"
 
 
-def points(study: Study) -> tuple[Point, ...]:
+def points(study: Study) -> tuple[FileOnPhone, ...]:
     """Return a point for each network, precision and phone with an estimate in milliseconds.
 
     A phone whose profile or software is not here has no points.
@@ -62,7 +62,7 @@ def points(study: Study) -> tuple[Point, ...]:
                 continue
             if cost.absolute:
                 found.append(
-                    Point(
+                    FileOnPhone(
                         phone=phone,
                         subject=subject,
                         variant=variant,
@@ -74,20 +74,20 @@ def points(study: Study) -> tuple[Point, ...]:
     return tuple(found)
 
 
-def front(candidates: Sequence[Point]) -> tuple[Point, ...]:
+def front(candidates: Sequence[FileOnPhone]) -> tuple[FileOnPhone, ...]:
     """Return the Pareto front of one phone's points, the fastest first.
 
     A point is on it if none is at least as fast and at least as good, and better in one.
     """
     ordered = sorted(candidates, key=lambda one: (one.cost.estimate_ms, -one.gain.mean_db))
-    kept: list[Point] = []
+    kept: list[FileOnPhone] = []
     for one in ordered:
         if not kept or one.gain.mean_db > kept[-1].gain.mean_db:
             kept.append(one)
     return tuple(kept)
 
 
-def plane_table(found: Sequence[Point]) -> Table:
+def plane_table(found: Sequence[FileOnPhone]) -> Table:
     """Return every point, and whether it is on its phone's Pareto front."""
     rows = []
     for phone in dict.fromkeys(one.phone for one in found):
@@ -117,7 +117,7 @@ def plane_table(found: Sequence[Point]) -> Table:
     )  # fmt: skip
 
 
-def pruning_table(study: Study, found: Sequence[Point]) -> Table:
+def pruning_table(study: Study, found: Sequence[FileOnPhone]) -> Table:
     """Return what fewer MACs cost in dB and save in ms, with the ops that save nothing."""
     rows = []
     for phone in dict.fromkeys(one.phone for one in found):

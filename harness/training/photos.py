@@ -33,7 +33,7 @@ NEAR_DUPLICATE_BITS = 8  # of 64; see `difference_hash`
 _DOWNLOAD_TIMEOUT_S = 600.0
 
 
-class Use(enum.StrEnum):
+class PhotoUse(enum.StrEnum):
     """What a photograph is for."""
 
     TRAINING = "training"
@@ -61,7 +61,7 @@ class Photograph:
 
     package: str
     path: str
-    use: Use = Use.TRAINING
+    use: PhotoUse = PhotoUse.TRAINING
     pixels: Pixels = Pixels.CAMERA
     licence: str = ""
 
@@ -117,7 +117,7 @@ class CropSet:
     """
 
     name: str
-    use: Use
+    use: PhotoUse
     crops: int
     size_px: int
     seed: int
@@ -127,7 +127,7 @@ class CropSet:
 
 TRAINING = CropSet(
     name="training",
-    use=Use.TRAINING,
+    use=PhotoUse.TRAINING,
     crops=270,
     size_px=128,
     seed=1,
@@ -135,10 +135,10 @@ TRAINING = CropSet(
     scales=(1.0, 0.7, 0.5),
 )
 HELD_OUT = CropSet(
-    name="held_out", use=Use.HELD_OUT, crops=4, size_px=256, seed=2, least_texture=6.0
+    name="held_out", use=PhotoUse.HELD_OUT, crops=4, size_px=256, seed=2, least_texture=6.0
 )
 CALIBRATION = CropSet(
-    name="calibration", use=Use.TRAINING, crops=1, size_px=256, seed=3, least_texture=5.0
+    name="calibration", use=PhotoUse.TRAINING, crops=1, size_px=256, seed=3, least_texture=5.0
 )
 
 
@@ -247,7 +247,7 @@ def cached_pairs(cut: CropSet, *, cache: Path) -> CropPairs:
         with np.load(path) as file:
             titles = tuple(str(title) for title in file["titles"])
             return CropPairs(blurred=file["blurred"], sharp=file["sharp"], titles=titles)
-    if cut.use is Use.HELD_OUT:
+    if cut.use is PhotoUse.HELD_OUT:
         refuse_near_duplicates(PHOTOGRAPHS, cache=cache)
     pairs = make_pairs(photographs, cut=cut, cache=cache)
     partial = path.with_suffix(".partial.npz")
@@ -289,10 +289,10 @@ def nearest(photographs: Sequence[Photograph], *, cache: Path) -> tuple[Nearest,
             picture = file.convert("RGB")
         mirrored = picture.transpose(Pillow.Transpose.FLIP_LEFT_RIGHT)
         hashes[one.title] = (difference_hash(picture), difference_hash(mirrored))
-    training = [one for one in photographs if one.use is Use.TRAINING]
+    training = [one for one in photographs if one.use is PhotoUse.TRAINING]
     found = []
     for held_out in photographs:
-        if held_out.use is Use.HELD_OUT:
+        if held_out.use is PhotoUse.HELD_OUT:
             own = hashes[held_out.title][0]
             bits, index = min(
                 (min((own ^ other).bit_count() for other in hashes[one.title]), i)

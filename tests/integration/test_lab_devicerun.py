@@ -18,7 +18,7 @@ from harness.devices.phone.adb import AdbServer
 from harness.errors import ConfigError, DeviceError, HarnessError, MeasurementError
 from harness.images import Output
 from harness.lab import Facts, devicerun_script
-from harness.lab.devicerun import DeviceRunLab, Pace
+from harness.lab.devicerun import DeviceRunLab, SessionPace
 from harness.lab.fakes.devicerun import FakeDeviceRun
 from harness.lab.fakes.serving import TOKEN, LabFault
 from harness.lab.web import Patience
@@ -60,7 +60,7 @@ def run(phone: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
 
 
 def opened(*, session_s: float = 120.0) -> DeviceRunLab:
-    pace = Pace(poll_s=0.05, session_s=session_s)
+    pace = SessionPace(poll_s=0.05, session_s=session_s)
     lab = DeviceRunLab(NAME, phone_setup=PhoneSetup(), patience=PATIENCE, pace=pace)
     lab.open()
     return lab

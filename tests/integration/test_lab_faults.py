@@ -20,8 +20,7 @@ from harness.errors import HarnessError
 from harness.images import Output
 from harness.inputs import Inputs
 from harness.lab import Facts, Lab
-from harness.lab.devicerun import DeviceRunLab
-from harness.lab.devicerun import Pace as SessionPace
+from harness.lab.devicerun import DeviceRunLab, SessionPace
 from harness.lab.fakes.devicerun import FakeDeviceRun
 from harness.lab.fakes.serving import TOKEN, FakeServer, LabFault
 from harness.lab.fakes.stf import FakeStf, Lent

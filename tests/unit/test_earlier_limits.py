@@ -17,7 +17,7 @@ from harness.lab import Facts
 from harness.lab.local import LocalLab
 from harness.requests import Fact
 from harness.results import End
-from harness.strictness import Effect
+from harness.strictness import Strictness
 from tests import tiny
 
 BUDGET = """latency_ms = 1000
@@ -68,7 +68,7 @@ def _run(root: Path) -> EarlierRun:
     return run
 
 
-def _told(root: Path, effect: Effect = Effect.EASIER) -> list[str]:
+def _told(root: Path, effect: Strictness = Strictness.EASIER) -> list[str]:
     found = [one for one in _run(root).differences(_cases(root), "*") if one.effect is effect]
     return [one.what for one in dict.fromkeys(found) if "int8_ptq" not in one.what]
 
@@ -105,7 +105,7 @@ def test_what_allows_more_than_the_run_judged_by_is_told(
     told = _told(root)
 
     assert [one for one in told if one.removeprefix("fp32: ") == says]
-    assert _told(root, Effect.HARDER) == []
+    assert _told(root, Strictness.HARDER) == []
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_what_allows_more_than_the_run_judged_by_is_told(
 def test_what_allows_less_is_told_apart(root: Path, old: str, new: str, says: str) -> None:
     tiny.edit(root / "golden" / tiny.NAME / "subject.toml", old, new)
 
-    (told,) = _told(root, Effect.HARDER)
+    (told,) = _told(root, Strictness.HARDER)
     assert told.removeprefix("fp32: ") == says
     assert _told(root) == []
 
@@ -135,12 +135,12 @@ def test_a_growth_that_is_asked_for_no_more_is_told(root: Path) -> None:
 @pytest.mark.parametrize(
     ("edit", "effect", "says"),
     [
-        (lambda value: value * 2, Effect.EASIER, "baseline latency_ms at 64x64 4.25333 -> 8.4"),
-        (lambda value: value / 2, Effect.HARDER, "baseline latency_ms at 64x64 4.25333 -> 2.1"),
+        (lambda value: value * 2, Strictness.EASIER, "baseline latency_ms at 64x64 4.25333 -> 8.4"),
+        (lambda value: value / 2, Strictness.HARDER, "baseline latency_ms at 64x64 4.25333 -> 2.1"),
     ],
 )
 def test_another_baseline_is_told_by_what_it_allows(
-    root: Path, edit: Callable[[float], float], effect: Effect, says: str
+    root: Path, edit: Callable[[float], float], effect: Strictness, says: str
 ) -> None:
     subject = subjects.load(root / "golden" / tiny.NAME)
     path = subject.folder / "baselines.json"
@@ -176,9 +176,9 @@ def test_frames_that_are_gone_or_others_are_told(root: Path) -> None:
     (frames / "b.blurred.png").unlink()
 
     assert "golden b is gone" in _told(root)
-    assert _told(root, Effect.OTHER) == []  # `a` is a frame that the run had
+    assert _told(root, Strictness.OTHER) == []  # `a` is a frame that the run had
     shutil.copyfile(frames / "b.sharp.png", frames / "a.blurred.png")
-    assert _told(root, Effect.OTHER) == ["golden a: another frame"]
+    assert _told(root, Strictness.OTHER) == ["golden a: another frame"]
 
 
 def test_another_profile_is_told_and_so_is_what_a_run_does_not_hold(root: Path) -> None:

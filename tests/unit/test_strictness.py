@@ -8,7 +8,7 @@ import pytest
 
 from harness import profiles, strictness
 from harness.profiles import Profile, Refusal
-from harness.strictness import Effect
+from harness.strictness import Strictness
 
 TOML = """
 name = "net"
@@ -75,7 +75,7 @@ def write(folder: Path, text=TOML, *, baseline=BASELINE, frame=FRAME, reference=
     return folder
 
 
-def told(tmp_path: Path, text=TOML, *, effect=Effect.EASIER, **parts) -> list[str]:
+def told(tmp_path: Path, text=TOML, *, effect=Strictness.EASIER, **parts) -> list[str]:
     was, now = write(tmp_path / "was"), write(tmp_path / "now", text, **parts)
     return [one.what for one in strictness.between(was, now, TARGETS) if one.effect is effect]
 
@@ -123,7 +123,7 @@ def test_what_allows_more_than_before_is_told(
     assert TOML.count(old) >= 1
     now = TOML.replace(old, new, 1)
     assert told(tmp_path, now) == [says]
-    assert told(tmp_path, now, effect=Effect.HARDER) == []
+    assert told(tmp_path, now, effect=Strictness.HARDER) == []
 
 
 @pytest.mark.parametrize(
@@ -147,14 +147,14 @@ def test_what_allows_more_than_before_is_told(
 def test_what_allows_less_is_told_apart(tmp_path: Path, old: str, new: str, says: str) -> None:
     now = TOML.replace(old, new, 1)
 
-    assert told(tmp_path, now, effect=Effect.HARDER) == [says]
+    assert told(tmp_path, now, effect=Strictness.HARDER) == [says]
     assert told(tmp_path, now) == []
 
 
 def test_what_is_judged_otherwise_is_neither(tmp_path: Path) -> None:
     now = TOML.replace('task = "deblur"', 'task = "deblur"\noutput_range = [0.0, 255.0]')
 
-    says = told(tmp_path, now, effect=Effect.OTHER)
+    says = told(tmp_path, now, effect=Strictness.OTHER)
 
     assert says == ["output_range [0.0, 1.0] -> [0.0, 255.0] in subject.toml"]
     assert told(tmp_path, now) == []
@@ -212,7 +212,9 @@ def test_what_allows_more_of_one_output_is_told(
     (found,) = strictness.between(was, now, [("pixel4", "nnapi")])
 
     assert says in found.what
-    assert found.effect is (Effect.OTHER if says.startswith("output sharp: ") else Effect.EASIER)
+    assert found.effect is (
+        Strictness.OTHER if says.startswith("output sharp: ") else Strictness.EASIER
+    )
 
 
 def test_an_output_that_became_stricter_is_told_apart(tmp_path: Path) -> None:
@@ -221,7 +223,7 @@ def test_an_output_that_became_stricter_is_told_apart(tmp_path: Path) -> None:
 
     (found,) = strictness.between(was, now, [("pixel4", "nnapi")])
 
-    assert (found.effect, "mask/iou 0.9 -> 0.95" in found.what) == (Effect.HARDER, True)
+    assert (found.effect, "mask/iou 0.9 -> 0.95" in found.what) == (Strictness.HARDER, True)
 
 
 def test_a_budget_that_shadows_a_stricter_one_is_told(tmp_path: Path) -> None:
@@ -260,7 +262,7 @@ def test_blessed_data_that_became_laxer_is_told(tmp_path: Path, parts, says: str
     ],
 )  # fmt: skip
 def test_goldens_that_became_others_are_told_apart(tmp_path: Path, parts, says: str) -> None:
-    (line,) = told(tmp_path, effect=Effect.OTHER, **parts)
+    (line,) = told(tmp_path, effect=Strictness.OTHER, **parts)
 
     assert line.endswith(says)
     assert told(tmp_path, **parts) == []
@@ -269,7 +271,7 @@ def test_goldens_that_became_others_are_told_apart(tmp_path: Path, parts, says: 
 def test_a_better_baseline_is_harder_to_keep(tmp_path: Path) -> None:
     better = BASELINE | {"value": 9.0}
 
-    (line,) = told(tmp_path, effect=Effect.HARDER, baseline=better)
+    (line,) = told(tmp_path, effect=Strictness.HARDER, baseline=better)
 
     assert "latency_ms 10 -> 9" in line
     assert told(tmp_path, baseline=better) == []
@@ -278,14 +280,14 @@ def test_a_better_baseline_is_harder_to_keep(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("metric", "value", "effect"),
     [
-        ("sharp", 12.0, Effect.HARDER),
-        ("sharp", 8.0, Effect.EASIER),
-        ("edges", 12.0, Effect.EASIER),
-        ("edges", 8.0, Effect.HARDER),
+        ("sharp", 12.0, Strictness.HARDER),
+        ("sharp", 8.0, Strictness.EASIER),
+        ("edges", 12.0, Strictness.EASIER),
+        ("edges", 8.0, Strictness.HARDER),
     ],
 )
 def test_the_baseline_of_a_measure_of_ones_own_is_better_where_its_limit_says(
-    tmp_path: Path, metric: str, value: float, effect: Effect
+    tmp_path: Path, metric: str, value: float, effect: Strictness
 ) -> None:
     was = write(tmp_path / "was", baseline=BASELINE | {"metric": metric})
     now = write(tmp_path / "now", baseline=BASELINE | {"metric": metric, "value": value})
@@ -308,24 +310,24 @@ def _with(profile: Profile, *, refusals: tuple[Refusal, ...] = (), **parts) -> P
 @pytest.mark.parametrize(
     ("was", "now", "effect", "says"),
     [
-        (_with(PIXEL4), _with(PIXEL4, refusals=(REFUSAL,)), Effect.HARDER, "now refuses PRELU"),
-        (_with(PIXEL4, refusals=(REFUSAL,)), _with(PIXEL4), Effect.EASIER,
+        (_with(PIXEL4), _with(PIXEL4, refusals=(REFUSAL,)), Strictness.HARDER, "now refuses PRELU"),
+        (_with(PIXEL4, refusals=(REFUSAL,)), _with(PIXEL4), Strictness.EASIER,
          "no longer refuses PRELU"),
         (_with(PIXEL4, driver_feature_level=28), _with(PIXEL4, driver_feature_level=29),
-         Effect.EASIER, "driver_feature_level 28 -> 29, by which its rules take ops"),
-        (PIXEL4, dataclasses.replace(PIXEL4, ram_mib=1), Effect.OTHER, "its ram_mib changed"),
+         Strictness.EASIER, "driver_feature_level 28 -> 29, by which its rules take ops"),
+        (PIXEL4, dataclasses.replace(PIXEL4, ram_mib=1), Strictness.OTHER, "its ram_mib changed"),
         (PIXEL4, dataclasses.replace(PIXEL4, accelerators=PIXEL4.accelerators[:1]),
-         Effect.EASIER, "has no "),
+         Strictness.EASIER, "has no "),
     ],
 )  # fmt: skip
 def test_a_profile_that_takes_more_is_told_apart_from_one_that_takes_less(
-    was: Profile, now: Profile, effect: Effect, says: str
+    was: Profile, now: Profile, effect: Strictness, says: str
 ) -> None:
     told = [what for found, what in strictness.of_profile(was, now) if found is effect]
 
     assert any(says in what for what in told)
-    if effect is not Effect.OTHER:
-        assert {found for found, _ in strictness.of_profile(was, now)} <= {effect, Effect.OTHER}
+    if effect is not Strictness.OTHER:
+        assert {found for found, _ in strictness.of_profile(was, now)} <= {effect, Strictness.OTHER}
 
 
 def test_what_a_profile_says_in_other_words_is_not_told() -> None:
@@ -343,4 +345,4 @@ def test_a_subject_that_is_gone_or_was_of_another_format_is_told(tmp_path: Path)
     ]
     (line,) = strictness.between(was, write(tmp_path / "now"), TARGETS)
     assert "cannot be compared" in line.what
-    assert line.effect is Effect.OTHER
+    assert line.effect is Strictness.OTHER

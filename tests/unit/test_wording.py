@@ -29,6 +29,16 @@ def test_the_docstring_of_a_class_is_a_noun_phrase() -> None:
     assert begins_with_verb == []
 
 
+def test_no_two_classes_have_one_name() -> None:
+    places: dict[str, list[str]] = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                places.setdefault(node.name, []).append(str(path.relative_to(PACKAGE)))
+
+    assert {name: found for name, found in places.items() if len(found) > 1} == {}
+
+
 def test_no_source_is_one_that_only_its_writers_have() -> None:
     notes = re.compile(r"\bfacts/|project's facts|the design (had|did)|differs from the design")
     folders = (PACKAGE, ROOT / "docs", ROOT / "device_profiles", ROOT / "golden")

@@ -11,7 +11,7 @@ from harness.devices.benchmark import benchmark_tool, delegate_flags, failures, 
 from harness.devices.benchmark.benchmark_tool import Preset
 from harness.devices.benchmark.measuring import Measuring
 from harness.devices.benchmark.npu import Npu
-from harness.devices.benchmark.store import CLEAN, PUSH_MIB_PER_S, SPARE_S, Store, copying
+from harness.devices.benchmark.store import CLEAN, PUSH_MIB_PER_S, SPARE_S, PhoneFiles, copying
 from harness.devices.benchmark.tool_file import ToolFile
 from harness.devices.phone import device_state
 from harness.devices.phone.adb import AdbConnection
@@ -85,7 +85,7 @@ class Bench:
         )
         self._sure = (0, 0.0)
         """Breaks of the connection and the span of time for which the phone is known to be held."""
-        self._store = Store(connection)
+        self._store = PhoneFiles(connection)
         self._tool_path = ""
         self.flags: frozenset[str] = frozenset()
         self._folders = ""

@@ -22,7 +22,7 @@ find {STORE} -type f -mtime +{_DAYS} -delete
 """Shell that removes what broke off, what is old, and folders, which cost nothing to make again."""
 
 
-class Store:
+class PhoneFiles:
     """The harness's files on one phone."""
 
     def __init__(self, connection: AdbConnection) -> None:

@@ -88,7 +88,7 @@ class Stack:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Comparison:
+class CellComparison:
     """What earlier runs know, beside the cells of the page.
 
     Attributes:
@@ -130,7 +130,7 @@ class Comparison:
         yield "not known before", strip
 
 
-def stacks(strips: Sequence[Strip], comparison: Comparison | None) -> tuple[Stack, ...]:
+def stacks(strips: Sequence[Strip], comparison: CellComparison | None) -> tuple[Stack, ...]:
     """Return the strips of each variant together, each with its earlier one where there is one."""
     found: dict[str, list[tuple[str, Strip]]] = {}
     for strip in strips:
@@ -139,7 +139,7 @@ def stacks(strips: Sequence[Strip], comparison: Comparison | None) -> tuple[Stac
     return tuple(Stack(name=name, strips=tuple(one)) for name, one in found.items())
 
 
-def compare(found: Sequence[Cell], against: Sequence[Results]) -> Comparison:
+def compare(found: Sequence[Cell], against: Sequence[Results]) -> CellComparison:
     """Put the cells of a page beside those of earlier runs.
 
     Args:
@@ -161,7 +161,7 @@ def compare(found: Sequence[Cell], against: Sequence[Results]) -> Comparison:
     ]
     ranks = list(Turn)
     changed.sort(key=lambda one: (ranks.index(one.turn), one.kind is None))
-    return Comparison(
+    return CellComparison(
         merged=merged,
         timings=timed,
         strips=strips(placements(merged.facts), timed),

@@ -42,7 +42,7 @@ class Shrunk:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
+class CompressionRow:
     """A subject on a phone at a resolution.
 
     Attributes:
@@ -60,7 +60,7 @@ class Row:
 
 def rows(
     merged: Merged, timings: Sequence[Timing], frames: Sequence[Frame], golden_dir: Path
-) -> tuple[Row, ...]:
+) -> tuple[CompressionRow, ...]:
     """Return a row for each subject of several variants and each phone.
 
     Of several resolutions it is the one whose frames are ruled on, the largest of those.
@@ -89,7 +89,9 @@ def rows(
                 name: _shrunk(timing, sizes.get((subject, name)), psnr, lost)
                 for name, timing in sized[at].items()
             }
-            found.append(Row(subject=subject, target=target, resolution=at, variants=variants))
+            found.append(
+                CompressionRow(subject=subject, target=target, resolution=at, variants=variants)
+            )
     return tuple(found)
 
 

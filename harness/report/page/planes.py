@@ -8,7 +8,7 @@ from harness.keys import Key
 from harness.report.page import charts
 from harness.report.page.cells import names
 from harness.report.page.charts import SYMBOLS, Chart, drawn_line, drawn_ms
-from harness.report.page.comparing import Comparison
+from harness.report.page.comparing import CellComparison
 from harness.report.page.merging import Merged
 from harness.report.page.timings import Timing
 from harness.results import Record
@@ -27,7 +27,7 @@ _TOUCHING = 0.02
 
 
 @dataclass(frozen=True, kw_only=True)
-class Point:
+class PlanePoint:
     """A variant on the plane of quality and latency.
 
     Attributes:
@@ -42,7 +42,7 @@ class Point:
     timing: Timing
     quality_db: float
     style: tuple[str, str] = ("--series0", SYMBOLS[0])
-    was: "Point | None" = None
+    was: "PlanePoint | None" = None
 
     @property
     def moved(self) -> bool:
@@ -64,7 +64,7 @@ class Plane:
 
     target: str
     title: str
-    points: tuple[Point, ...]
+    points: tuple[PlanePoint, ...]
     budget_ms: float | None
     sharp: bool
 
@@ -73,7 +73,7 @@ class Plane:
         """Return what the quality is, with its unit."""
         return "PSNR to the sharp target, dB" if self.sharp else "PSNR to FP32, dB, worst frame"
 
-    def drawn_db(self, point: Point) -> float:
+    def drawn_db(self, point: PlanePoint) -> float:
         """Return the quality that a drawing shows: to FP32 no more than can be seen."""
         return point.quality_db if self.sharp else min(point.quality_db, _FIDELITY_MAX_DB)
 
@@ -118,16 +118,16 @@ class Plane:
         )
 
 
-def pareto(points: Sequence[Point]) -> tuple[Point, ...]:
+def pareto(points: Sequence[PlanePoint]) -> tuple[PlanePoint, ...]:
     """Return the points that no other beats in both latency and quality, the fastest first."""
-    front: list[Point] = []
+    front: list[PlanePoint] = []
     for point in sorted(points, key=lambda p: (p.timing.ms, -p.quality_db)):
         if not front or point.quality_db > front[-1].quality_db:
             front.append(point)
     return tuple(front)
 
 
-def _figures(point: Point) -> tuple[str, str]:
+def _figures(point: PlanePoint) -> tuple[str, str]:
     """Return latency in ms and quality in dB as the table has them."""
     return f"{point.timing.ms:.3g}", f"{point.quality_db:.2f}"
 
@@ -140,12 +140,12 @@ class _Known:
     sharp: Mapping[Key, float]
     exact: Mapping[Key, float]
 
-    def point(self, about: Key, style: tuple[str, str], *, sharp: bool) -> Point | None:
+    def point(self, about: Key, style: tuple[str, str], *, sharp: bool) -> PlanePoint | None:
         """Return a point in one of the two qualities, or None where it is not known."""
         known = self.sharp if sharp else self.exact
         if about not in known or about not in self.timings:
             return None
-        return Point(
+        return PlanePoint(
             name=about.variant, timing=self.timings[about], quality_db=known[about], style=style
         )
 
@@ -159,7 +159,7 @@ def _known(merged: Merged, timings: Sequence[Timing]) -> _Known:
 
 
 def planes(
-    merged: Merged, timings: Sequence[Timing], before: Comparison | None = None
+    merged: Merged, timings: Sequence[Timing], before: CellComparison | None = None
 ) -> tuple[Chart, ...]:
     """Return quality against latency, one chart for each phone, subject and resolution.
 
@@ -174,7 +174,7 @@ def planes(
 
 
 def found_in(
-    merged: Merged, timings: Sequence[Timing], before: Comparison | None = None
+    merged: Merged, timings: Sequence[Timing], before: CellComparison | None = None
 ) -> Iterator[Plane]:
     """Yield the planes of some runs; arguments as for `planes`."""
     looks = charts.styles(merged)
@@ -210,7 +210,7 @@ def found_in(
         )
 
 
-def _after(point: Point, was: Point | None) -> Point:
+def _after(point: PlanePoint, was: PlanePoint | None) -> PlanePoint:
     """Return a point with the earlier one, unless their latencies are known in different ways."""
     if was is None or was.timing.evidence is not point.timing.evidence:
         return point
@@ -242,7 +242,7 @@ def _plane(plane: Plane, *, two: bool) -> Chart:
     points, sharp = plane.points, plane.sharp
     front = pareto(points)
 
-    def place(point: Point) -> list[float]:
+    def place(point: PlanePoint) -> list[float]:
         return [drawn_ms(point.timing.ms), round(plane.drawn_db(point), 3)]
 
     bars: list[list[float | str]] = []
@@ -285,7 +285,7 @@ def _plane(plane: Plane, *, two: bool) -> Chart:
     )  # fmt: skip
 
 
-def _row(point: Point, best: bool, *, two: bool) -> tuple[str, ...]:
+def _row(point: PlanePoint, best: bool, *, two: bool) -> tuple[str, ...]:
     before = _figures(point.was) if point.was else ("not known", "not known")
     ms, db = _figures(point)
     return (
@@ -294,7 +294,9 @@ def _row(point: Point, best: bool, *, two: bool) -> tuple[str, ...]:
     )  # fmt: skip
 
 
-def _dot(point: Point, place: Callable[[Point], list[float]], covered: int) -> dict[str, Any]:
+def _dot(
+    point: PlanePoint, place: Callable[[PlanePoint], list[float]], covered: int
+) -> dict[str, Any]:
     """Return a marker; one that would cover others is a ring around them."""
     colour, symbol = point.style
     filled = {"color": colour, "borderColor": "--back", "borderWidth": 1}
@@ -305,7 +307,7 @@ def _dot(point: Point, place: Callable[[Point], list[float]], covered: int) -> d
     }  # fmt: skip
 
 
-def _arrow(point: Point, place: Callable[[Point], list[float]]) -> dict[str, Any]:
+def _arrow(point: PlanePoint, place: Callable[[PlanePoint], list[float]]) -> dict[str, Any]:
     """Return the earlier point, hollow, and an arrow from it to where it is now."""
     assert point.was is not None
     colour, symbol = point.style

@@ -21,7 +21,7 @@ from harness.keys import Key
 from harness.report.page import compression, data, story
 from harness.report.page.cells import Cell, Class, cells
 from harness.report.page.charts import Chart
-from harness.report.page.comparing import Comparison, Stack, compare, stacks
+from harness.report.page.comparing import CellComparison, Stack, compare, stacks
 from harness.report.page.gains import Gain, gains
 from harness.report.page.growths import growths
 from harness.report.page.merging import Merged, merge
@@ -159,7 +159,7 @@ class _Drawn:
     planes: tuple[Chart, ...]
     growths: tuple[Chart, ...]
     stacks: tuple[Stack, ...]
-    compression: tuple[compression.Row, ...]
+    compression: tuple[compression.CompressionRow, ...]
     gains: Mapping[Key, Gain]
 
     @property
@@ -179,7 +179,7 @@ class _Drawn:
 
 
 def _draw(
-    merged: Merged, comparison: Comparison | None, shown: Gallery, golden_dir: Path
+    merged: Merged, comparison: CellComparison | None, shown: Gallery, golden_dir: Path
 ) -> _Drawn:
     timed = timings(merged.facts)
     placed = placements(merged.facts)
@@ -195,7 +195,7 @@ def _draw(
 def _given(
     found: Sequence[Cell],
     merged: Merged,
-    comparison: Comparison | None,
+    comparison: CellComparison | None,
     drawn: _Drawn,
     shown: Gallery,
     over_time: Trends | None,
@@ -245,7 +245,7 @@ def _part(name: str, given: object) -> _Part:
     return _Part(name=name, type="application/gzip", text=held)
 
 
-def _classes(found: Sequence[Cell], comparison: Comparison | None) -> list[Class]:
+def _classes(found: Sequence[Cell], comparison: CellComparison | None) -> list[Class]:
     """Return the classes of cells now and before, in the order of their legend."""
     earlier = [one.was for one in comparison.news if one.was] if comparison else []
     kinds = {cell.kind for cell in (*found, *earlier)}
@@ -321,7 +321,7 @@ def _counts(merged: Merged) -> dict[str, int]:
 
 
 def _matrix(
-    found: Sequence[Cell], merged: Merged, comparison: Comparison | None
+    found: Sequence[Cell], merged: Merged, comparison: CellComparison | None
 ) -> dict[str, list[tuple[str, str, list[tuple[int, Cell] | str]]]]:
     """Return by subject rows of name, resolution and, for each phone, a cell or why there is none.
 

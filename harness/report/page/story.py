@@ -11,7 +11,7 @@ from harness.keys import Key
 from harness.placement import ON_CPU, UNKNOWN, Placement
 from harness.report import joining, ruling
 from harness.report.page.cells import Cell, Class, names
-from harness.report.page.comparing import Comparison, Turn
+from harness.report.page.comparing import CellComparison, Turn
 from harness.report.page.gains import Gain
 from harness.report.page.merging import Merged
 from harness.results import Record, Results, Run
@@ -92,7 +92,9 @@ def headline(cells: Sequence[Cell], units: Mapping[Key, str] = MappingProxyType(
 
 
 def change_headline(
-    comparison: Comparison, cells: Sequence[Cell], units: Mapping[Key, str] = MappingProxyType({})
+    comparison: CellComparison,
+    cells: Sequence[Cell],
+    units: Mapping[Key, str] = MappingProxyType({}),
 ) -> str:
     """Return the one sentence about a change, `int8_ptq leaves ... on 3 of 7 phones since it`.
 
@@ -251,7 +253,7 @@ def strength(records: Sequence[Record]) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reason:
+class FailureReason:
     """Why something fails, and where.
 
     Attributes:
@@ -284,7 +286,7 @@ class Failure:
     name: str
     gate: str
     targets: tuple[str, ...]
-    reasons: tuple[Reason, ...]
+    reasons: tuple[FailureReason, ...]
     command: str
 
 
@@ -323,7 +325,7 @@ def _failure(
         gate=gate,
         targets=tuple(dict.fromkeys(map(_target, found))),
         reasons=tuple(
-            Reason(
+            FailureReason(
                 compared=key[0],
                 cause=key[1],
                 remedy=key[2],

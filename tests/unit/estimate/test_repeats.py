@@ -7,7 +7,7 @@ import pytest
 from harness.errors import TimeLimitError
 from harness.estimate import repeats, snapdragon, vendor
 from harness.estimate.reference.draft import Draft, Node
-from harness.estimate.repeats import Run
+from harness.estimate.repeats import RepeatedBlocks
 from harness.graph import Graph
 from harness.profiles import EstimateConstants
 from tests.unit.estimate import phones
@@ -37,7 +37,7 @@ def net(blocks: int, *, features: tuple[int, ...] = ()) -> Graph:
 
 
 def test_blocks_that_are_alike_are_found() -> None:
-    assert repeats.find(net(20)) == Run(first=1, length=3, times=20)
+    assert repeats.find(net(20)) == RepeatedBlocks(first=1, length=3, times=20)
 
 
 def test_few_blocks_are_none() -> None:
@@ -57,7 +57,7 @@ def test_blocks_of_other_shapes_are_none() -> None:
 def test_a_shortened_graph_is_the_one_with_fewer_blocks(times: int) -> None:
     graph = net(20)
 
-    found = repeats.shorten(graph, Run(first=1, length=3, times=20), times)
+    found = repeats.shorten(graph, RepeatedBlocks(first=1, length=3, times=20), times)
 
     assert vendor.structure_key(vendor.without_weights(found)) == vendor.structure_key(
         vendor.without_weights(net(times))
@@ -67,7 +67,7 @@ def test_a_shortened_graph_is_the_one_with_fewer_blocks(times: int) -> None:
 def test_what_later_ops_read_of_a_block_that_went_is_of_one_that_is_left() -> None:
     graph = net(20, features=(0, 9, 18))
 
-    found = repeats.shorten(graph, Run(first=1, length=3, times=20), 4)
+    found = repeats.shorten(graph, RepeatedBlocks(first=1, length=3, times=20), 4)
 
     made = {i for op in found.ops for i in op.outputs}
     (join,) = [op for op in found.ops if op.name == "CONCATENATION"]
@@ -83,7 +83,7 @@ def test_outputs_of_blocks_that_went_are_put_out_once() -> None:
     early, late = (graph.ops[position].outputs[0] for position in (18, 30))
     graph = replace(graph, outputs=(early, late, *graph.outputs))
 
-    found = repeats.shorten(graph, Run(first=1, length=3, times=20), 4)
+    found = repeats.shorten(graph, RepeatedBlocks(first=1, length=3, times=20), 4)
 
     assert found.outputs == (graph.ops[3].outputs[0], *net(20).outputs)
 

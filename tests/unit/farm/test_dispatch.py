@@ -11,8 +11,8 @@ from harness.errors import ConfigError, DeviceError, HarnessError, MeasurementEr
 from harness.evidence import Evidence
 from harness.farm import wire
 from harness.farm.dispatch import NIGHTLY, PULL_REQUEST, Dispatcher, Policy, Sending
-from harness.farm.fleet import Fleet, Quarantined, StationState
-from harness.farm.wire import Message, Reply
+from harness.farm.fleet import Fleet, QuarantinedPhone, StationState
+from harness.farm.wire import FarmReply, Message
 from harness.images import Size
 from harness.placement import Placement
 from harness.requests import Fact, Request, Verb
@@ -55,14 +55,14 @@ def _answer(sending: Sending, station: str = "h/a", fence: int = 1) -> Message:
     made = replace(answer.provenance, evidence=Evidence.FAKE)
     fact = Fact(request=sending.request, answer=replace(answer, provenance=made))
     line = fact_lines.line(fact)
-    return wire.message(Reply(nonce=sending.nonce, station=station, fence=fence, fact=line))
+    return wire.message(FarmReply(nonce=sending.nonce, station=station, fence=fence, fact=line))
 
 
 def _failure(
     sending: Sending, error: HarnessError, station: str = "h/a", failure: str = "phone"
 ) -> Message:
     line = fact_lines.line(Fact(request=sending.request, error=error))
-    reply = Reply(nonce=sending.nonce, station=station, fact=line, failure=failure)
+    reply = FarmReply(nonce=sending.nonce, station=station, fact=line, failure=failure)
     return wire.message(reply)
 
 
@@ -140,7 +140,7 @@ def test_what_a_phone_fails_waits_for_another_that_is_only_away() -> None:
 
 def test_what_a_phone_fails_waits_for_no_other_for_longer_than_patience() -> None:
     both, one = _fleet("a", "b"), _fleet("a")
-    alone = Quarantined(host="h", serial="b", kind="pixel4", why="hot")
+    alone = QuarantinedPhone(host="h", serial="b", kind="pixel4", why="hot")
     dispatcher = _dispatcher([_request()], both, patience_s=300.0)
     (first,) = dispatcher.sends(both, now_s=0.0)
     dispatcher.take(first.nonce, _failure(first, DeviceError("the cable")))
@@ -275,7 +275,7 @@ def test_a_host_cannot_ask_for_what_it_was_not_asked_about() -> None:
     fleet = _fleet("a")
     dispatcher = _dispatcher([_request()], fleet, losses=1)
     (sending,) = dispatcher.sends(fleet, now_s=0.0)
-    reply = Reply(nonce=sending.nonce, station="h/a", lacks=("0" * 64,))
+    reply = FarmReply(nonce=sending.nonce, station="h/a", lacks=("0" * 64,))
 
     assert dispatcher.take(sending.nonce, wire.message(reply)) is None
 
@@ -302,7 +302,7 @@ def test_a_profile_that_nobody_can_answer_for_is_an_error_at_once(
 
 
 def test_a_phone_in_quarantine_is_waited_for_and_named_when_patience_ends() -> None:
-    ill = Quarantined(host="h", serial="a", kind="pixel4", why="battery 3 %")
+    ill = QuarantinedPhone(host="h", serial="a", kind="pixel4", why="battery 3 %")
     fleet = Fleet(quarantined=(ill,), hosts={"h": "tcp://h"})
     dispatcher = _dispatcher([_request()], fleet, patience_s=60.0)
 

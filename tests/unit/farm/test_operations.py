@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness.cli import parser
-from harness.farm.fleet import Fleet, Quarantined, StationState
+from harness.farm.fleet import Fleet, QuarantinedPhone, StationState
 
 pytestmark = pytest.mark.farm
 
@@ -59,7 +59,7 @@ def _metrics() -> dict[str, object]:
             ),
             "h/b": StationState(name="h/b", kind="pixel4", version="v"),
         },
-        quarantined=(Quarantined(host="h", serial="c", kind="pixel4", why="hot"),),
+        quarantined=(QuarantinedPhone(host="h", serial="c", kind="pixel4", why="hot"),),
         hosts={"h": "tcp://h"},
     )
     samples = [sample for family in families(fleet) for sample in family.samples]

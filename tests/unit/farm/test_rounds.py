@@ -133,7 +133,7 @@ def _asking(client: Client, count: int) -> tuple[Dispatcher, Round]:
 
 
 def _said(nonce: str) -> wire.Message:
-    return wire.message(wire.Reply(nonce=nonce, station="h1/emulated-0"))
+    return wire.message(wire.FarmReply(nonce=nonce, station="h1/emulated-0"))
 
 
 def test_a_file_that_never_arrives_is_sent_again_over_a_new_connection() -> None:

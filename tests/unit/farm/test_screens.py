@@ -9,7 +9,7 @@ from tests.screens import WIDTHS
 pytest.importorskip("distributed")
 
 from harness.cli import farm
-from harness.farm.fleet import Fleet, Quarantined, StationState
+from harness.farm.fleet import Fleet, QuarantinedPhone, StationState
 
 pytestmark = pytest.mark.farm
 
@@ -24,7 +24,7 @@ def test_a_status_is_its_golden_screen(width: int, snapshot: SnapshotAssertion) 
             for name, busy_s in (("bench1/9A281FFAZ004WX", 12.0), ("bench1/emulated", None))
         },
         quarantined=(
-            Quarantined(
+            QuarantinedPhone(
                 host="bench1", serial="9A281FFAZ0", kind="galaxy_s24",
                 why="48.1 °C after ten minutes, at most 43 °C",
             ),

@@ -14,7 +14,7 @@ from harness.devices.emulated import Emulated
 from harness.errors import ConfigError, DeviceError, HarnessError
 from harness.farm import wire
 from harness.farm.contents import Contents
-from harness.farm.wire import Message, Question, Reply
+from harness.farm.wire import FarmReply, Message, Question
 from harness.images import Output, Size
 from harness.inputs import Inputs
 from harness.requests import Fact, Request, Verb
@@ -44,7 +44,7 @@ def _message(request: Request, **changes: Any) -> Message:
     answer = device.ask(Emulated(request.target), request)
     fact = Fact(request=request, answer=answer)
     line = replace(fact_lines.line(fact), **changes)
-    return wire.message(Reply(nonce=NONCE, station="host/emulated", fact=line), fact)
+    return wire.message(FarmReply(nonce=NONCE, station="host/emulated", fact=line), fact)
 
 
 def _fact(said: object, request: Request, origin: Origin = Origin.EMULATED) -> Fact:
@@ -81,7 +81,7 @@ def test_an_answer_comes_back_as_it_was(verb: Verb) -> None:
 def test_an_error_comes_back_of_its_kind() -> None:
     request = _request()
     fact = Fact(request=request, error=DeviceError("the driver failed"))
-    reply = Reply(nonce=NONCE, station="host/a", fact=fact_lines.line(fact), failure="phone")
+    reply = FarmReply(nonce=NONCE, station="host/a", fact=fact_lines.line(fact), failure="phone")
 
     found = _fact(wire.message(reply), request)
 

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.history import peers, yardstick
-from harness.history.yardstick import Alarm, KnownSeries, Score, Step
+from harness.history.yardstick import Alarm, KnownSeries, RuleScore, SeriesStep
 
 STEP = (10.0,) * 6 + (12.0,) * 6
-REQUIRED = Step(night=6, direction=1, required=True)
+REQUIRED = SeriesStep(night=6, direction=1, required=True)
 
 
 def record(values=STEP, other_units=()):
@@ -41,7 +41,9 @@ def test_what_does_not_last_or_is_small_is_not_required(values):
 def test_five_percent_over_three_nights_is_neutral():
     values = (10.0,) * 6 + (10.7,) * 3 + (10.0,) * 5
 
-    assert Step(night=6, direction=1, required=False) in yardstick.lasting_steps(record(values))
+    assert SeriesStep(night=6, direction=1, required=False) in yardstick.lasting_steps(
+        record(values)
+    )
     assert score(Alarm(night=7, direction=1), values=values).false == 0
 
 
@@ -112,7 +114,7 @@ def test_no_alarms_and_every_alarm_are_the_two_ends():
     assert every.step_share == 1.0
     assert every.delay_nights == 1.0
     assert every.false > 0
-    assert isinstance(every, Score)
+    assert isinstance(every, RuleScore)
 
 
 def test_the_plain_rule_tells_of_every_big_night():

@@ -3,7 +3,7 @@
 from harness.placement import NodePlacement
 from harness.report.page import rendering, story
 from harness.report.page.cells import Class
-from harness.report.page.comparing import Comparison, Turn, compare, stacks
+from harness.report.page.comparing import CellComparison, Turn, compare, stacks
 from harness.results import Record, Results
 from harness.verdict import FALLBACK, FIDELITY, LATENCY, Outcome
 from tests.unit.report.pages import cells_of, placement, record, run
@@ -11,7 +11,7 @@ from tests.unit.report.pages import cells_of, placement, record, run
 PASS, FAIL, UNSURE = Outcome.PASS, Outcome.FAIL, Outcome.INCONCLUSIVE
 
 
-def _compare(was: Results, now: Results) -> Comparison:
+def _compare(was: Results, now: Results) -> CellComparison:
     return compare(cells_of(now), [was])
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from harness import results
 from harness.report.page import compression
-from harness.report.page.compression import Row
+from harness.report.page.compression import CompressionRow
 from harness.report.page.merging import merge
 from harness.report.page.pictures import gallery
 from harness.report.page.timings import timings
@@ -16,7 +16,7 @@ from tests import large_runs
 from tests.unit.report.pages import estimate, record, run
 
 
-def _rows(one: Results, golden_dir: Path) -> tuple[Row, ...]:
+def _rows(one: Results, golden_dir: Path) -> tuple[CompressionRow, ...]:
     merged = merge([one])
     shown = gallery(merged, golden_dir)
     return compression.rows(merged, timings(merged.facts), shown.frames, golden_dir)

@@ -14,7 +14,7 @@ from harness.report.page.comparing import compare
 from harness.report.page.growths import growths
 from harness.report.page.merging import merge
 from harness.report.page.placements import placements, spills
-from harness.report.page.planes import Point, pareto, planes
+from harness.report.page.planes import PlanePoint, pareto, planes
 from harness.report.page.strips import Strip, strips
 from harness.report.page.timings import Timing, timings
 from harness.results import Results
@@ -22,10 +22,10 @@ from harness.verdict import FIDELITY, LATENCY, Outcome
 from tests.unit.report.pages import estimate, placement, record, run
 
 
-def _point(name: str, ms: float, quality_db: float) -> Point:
+def _point(name: str, ms: float, quality_db: float) -> PlanePoint:
     about = names(record(LATENCY, Outcome.PASS))
     timing = Timing(about=about, ms=ms, low_ms=None, high_ms=None, evidence=Evidence.MODEL)
-    return Point(name=name, timing=timing, quality_db=quality_db)
+    return PlanePoint(name=name, timing=timing, quality_db=quality_db)
 
 
 def _growths(one: Results) -> tuple[Chart, ...]:

@@ -11,13 +11,13 @@ from harness.evidence import Evidence
 from harness.study import curves, pictures, plane
 from harness.study.facts import OnPhone
 from harness.study.paired import Interval
-from harness.study.plane import Point
+from harness.study.plane import FileOnPhone
 
 pytestmark = pytest.mark.study
 
 
-def _point(name: str, *, ms: float, gain_db: float, phone: str = "pixel4") -> Point:
-    return Point(
+def _point(name: str, *, ms: float, gain_db: float, phone: str = "pixel4") -> FileOnPhone:
+    return FileOnPhone(
         phone=phone,
         subject=name,
         variant="fp32",

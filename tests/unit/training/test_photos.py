@@ -9,10 +9,10 @@ from PIL import Image
 
 from harness.errors import ConfigError
 from harness.training import photos
-from harness.training.photos import CropSet, Photograph, Pixels, Use
+from harness.training.photos import CropSet, Photograph, PhotoUse, Pixels
 
 PHOTO = Photograph(package="some-package", path="a/photo.png")
-CUT = CropSet(name="tiny", use=Use.TRAINING, crops=3, size_px=32, seed=5, least_texture=0.0)
+CUT = CropSet(name="tiny", use=PhotoUse.TRAINING, crops=3, size_px=32, seed=5, least_texture=0.0)
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def test_a_photograph_that_its_author_has_reduced_keeps_three_quarters(cache):
 
 def test_at_least_40_photographs_are_held_out_several_times_and_none_is_trained_on():
     titles = [photo.title for photo in photos.PHOTOGRAPHS]
-    held_out = [photo for photo in photos.PHOTOGRAPHS if photo.use is Use.HELD_OUT]
+    held_out = [photo for photo in photos.PHOTOGRAPHS if photo.use is PhotoUse.HELD_OUT]
 
     assert len(set(titles)) == len(titles)
     assert len(held_out) >= 40
@@ -88,7 +88,7 @@ def test_every_photograph_names_its_licence():
 def test_a_held_out_copy_of_a_training_photograph_is_refused(mirrored, cache):
     picture = _scene(seed=3)
     other = picture[:, ::-1] if mirrored else picture
-    copy = dataclasses.replace(PHOTO, path="a/copy.jpg", use=Use.HELD_OUT)
+    copy = dataclasses.replace(PHOTO, path="a/copy.jpg", use=PhotoUse.HELD_OUT)
     Image.fromarray(picture).save(cache / PHOTO.package / PHOTO.path)
     smaller = Image.fromarray(other).resize((300, 200))
     smaller.save(cache / copy.package / copy.path, quality=60)
@@ -98,7 +98,7 @@ def test_a_held_out_copy_of_a_training_photograph_is_refused(mirrored, cache):
 
 
 def test_another_scene_is_no_near_duplicate(cache):
-    held_out = dataclasses.replace(PHOTO, path="a/other.png", use=Use.HELD_OUT)
+    held_out = dataclasses.replace(PHOTO, path="a/other.png", use=PhotoUse.HELD_OUT)
     for photo, seed in ((PHOTO, 3), (held_out, 4)):
         Image.fromarray(_scene(seed=seed)).save(cache / photo.package / photo.path)
 
