@@ -19,6 +19,8 @@ from harness.profiles import load_all, select, shipped_folder
 from harness.requests import Request, Verb
 from tests import farms, models
 
+NOTHING = "nothing was done"
+
 
 class Idle:
     """A station that answers without any work."""
@@ -30,7 +32,7 @@ class Idle:
         fact = {
             "device": profile, "delegate": asked["target"]["delegate"], "subject": "",
             "variant": "", "resolution": asked["size"], "frame": "", "request": asked["key"],
-            "verb": asked["verb"], "file_sha256": asked["model"], "error": "nothing was done",
+            "verb": asked["verb"], "file_sha256": asked["model"], "error": NOTHING,
             "error_kind": "ModelError",
         }  # fmt: skip
         return json.dumps({"nonce": asked["nonce"], "station": "h/a", "fact": fact}), b""
@@ -66,7 +68,7 @@ def measure(folder: Path, requests: int, stations: int) -> None:
         Request(target=target, verb=Verb.PLACE, model=model, size=Size(width_px=w, height_px=h))
         for w in range(1, 401) for h in range(1, requests // 400 + 1)
     ]  # fmt: skip
-    with farms.farm(folder) as farm:
+    with farms.farm(folder, ttl_s=300) as farm:  # no station is lost on a busy machine
         farm.wait(lambda _: True)
         child = subprocess.Popen(
             [sys.executable, "-m", "tests.farm_tasks", str(farm.address), str(stations)]
@@ -77,7 +79,10 @@ def measure(folder: Path, requests: int, stations: int) -> None:
             before: Any = scheduler.cpu_times()
             own = time.process_time()
             start_s = time.monotonic()
-            count = sum(1 for _ in farm.lab(Origin.PHONE).answer(asked))
+            count = 0
+            for fact in farm.lab(Origin.PHONE).answer(asked):
+                assert str(fact.error) == NOTHING, fact.error
+                count += 1
             wall_s = time.monotonic() - start_s
             after: Any = scheduler.cpu_times()
         finally:

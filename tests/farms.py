@@ -73,13 +73,14 @@ class Farm:
     folder: Path
     address: Address
     certs: Path | None = None
+    ttl_s: float = 5.0
     running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     def start_scheduler(self) -> None:
         """Start the scheduler, on the same address each time."""
         self.running["scheduler"] = command(
             self.folder, "scheduler", "farm", "scheduler", "--listen", str(self.address),
-            *self._with_certs(), "--ttl-s", "5",
+            *self._with_certs(), "--ttl-s", f"{self.ttl_s:g}",
         )  # fmt: skip
 
     def start_host(
@@ -135,19 +136,23 @@ def _steady_port() -> int:
 
 
 @contextlib.contextmanager
-def farm(folder: Path, *, certs: Path | None = None, host: str = "127.0.0.1") -> Iterator[Farm]:
+def farm(
+    folder: Path, *, certs: Path | None = None, host: str = "127.0.0.1", ttl_s: float = 5.0
+) -> Iterator[Farm]:
     """Keep a farm without hosts; all that it starts ends with it.
 
     Args:
         folder: Where all of it lies.
         certs: Folder of certificates; none speaks without TLS.
         host: Address of the scheduler.
+        ttl_s: A worker that is silent for so long is lost.
     """
     scheme = "tls" if certs else "tcp"
     made = Farm(
         folder=folder,
         address=Address(scheme=scheme, host=host, port=_steady_port()),
         certs=certs,
+        ttl_s=ttl_s,
     )
     made.start_scheduler()
     try:
