@@ -208,6 +208,41 @@ def start(
         raise StackMissing(f"{command[0]}: cannot be run ({error.strerror})") from None
 
 
+def keep(
+    command: Sequence[str | Path], *, log: Path, env: Mapping[str, str] | None = None
+) -> Process:
+    """Start a program that goes on until its standard input ends, as it does with this process.
+
+    What it prints goes to a log.
+
+    Raises:
+        DeviceError: the log cannot be written.
+        StackMissing: the program does not exist.
+    """
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("wb") as file:
+            return start(
+                command, memory_mib=None, env=env, cwd=None,
+                stdin=subprocess.PIPE, stdout=file, stderr=file,
+            )  # fmt: skip
+    except OSError as error:
+        raise DeviceError(f"{log}: cannot be written ({error.strerror})") from None
+
+
+def end(process: Process, *, limit_s: float) -> bool:
+    """End the input of a program that `keep` started; return whether it ended by itself."""
+    assert process.stdin is not None
+    process.stdin.close()
+    try:
+        process.wait(timeout=limit_s)
+    except subprocess.TimeoutExpired:
+        return False
+    finally:
+        kill(process)
+    return True
+
+
 @functools.cache
 def _prctl() -> Callable[..., int] | None:
     """Return Linux's prctl, looked up before a fork; None elsewhere."""

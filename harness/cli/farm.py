@@ -76,8 +76,8 @@ def _add_host(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--lease", metavar="LAB",
-        help="take phones from a lab's own scheduler, and give them back at the end: stf:URL, or "
-        "labgrid:PLACE",
+        help="take phones from a lab's own scheduler, and give them back at the end: stf:URL, "
+        "labgrid:PLACE or jumpstarter:SELECTOR",
     )  # fmt: skip
     parser.add_argument(
         "--emulated", type=int, metavar="N",

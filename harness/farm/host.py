@@ -119,6 +119,7 @@ class Host:
         self._owner = _owner(settings.folder)
         self._quarantine = Quarantine(settings.folder, time_scale=settings.time_scale)
         self._seats: dict[str, _Seat] = {}
+        self._no_phones = ""
         self._ending = False
 
     async def serve(self) -> None:
@@ -145,8 +146,11 @@ class Host:
         now_s = time.monotonic()
         try:
             found = await asyncio.to_thread(self._attached)
+            self._no_phones = ""
         except DeviceError as error:
-            self._say(f"no phones: {error}")
+            if self._no_phones != str(error):  # it is looked again every few seconds
+                self._no_phones = str(error)
+                self._say(f"no phones: {error}")
             found = {}
         for serial, profile in found.items():
             if serial not in self._seats:

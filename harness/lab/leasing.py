@@ -12,6 +12,7 @@ from harness import schema, text
 from harness.errors import ConfigError, DeviceError, HarnessError
 from harness.lab import labgrid
 from harness.lab.adb import endpoint
+from harness.lab.jumpstarter import JumpstarterLease
 from harness.lab.labgrid import LabgridPlaces
 from harness.lab.stf import StfPhones
 from harness.lab.web import PATIENT, Patience, RefusedError
@@ -247,23 +248,21 @@ def lease(
     say: Callable[[str], None],
     time_scale: float = 1.0,
     patience: Patience = PATIENT,
-) -> PhoneLease:
-    """Return what `--lease=stf:URL` or `--lease=labgrid:PLACE` names.
+) -> PhoneLease | JumpstarterLease:
+    """Return what `--lease=LAB:WHAT` names.
 
     Raises:
         ConfigError: it names nothing that is supported, or there is no token.
         StackMissing: what it needs is not installed.
     """
     kind, _, rest = named.partition(":")
+    if kind not in ("stf", "labgrid", "jumpstarter") or not rest:
+        raise ConfigError(
+            f"--lease={text.line(named, text.NAME)}: write stf:URL, labgrid:PLACE, where * "
+            "stands for any letters, or jumpstarter:SELECTOR"
+        )
     if kind == "jumpstarter":
-        raise ConfigError(
-            "--lease=jumpstarter: is not supported: it lends an adb server, not a phone"
-        )
-    if kind not in ("stf", "labgrid") or not rest:
-        raise ConfigError(
-            f"--lease={text.line(named, text.NAME)}: write stf:URL, or labgrid:PLACE, where * "
-            "stands for any letters"
-        )
+        return JumpstarterLease(rest, folder=folder, say=say)
     lender: Lender
     if kind == "stf":
         lender = StfLender(phones=StfPhones(rest, patience=patience), profiles=profiles)
