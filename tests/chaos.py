@@ -1,8 +1,7 @@
 """Ask a farm of fake phones while hosts, phones and the scheduler are broken at random.
 
-The phones stand behind a real adb server; hosts are process groups. The benchmark tool on the
-phones is a shell script that sleeps and gives the input back, marked with the model's hash, so
-that two cores carry many phones and every answer is known beforehand.
+The phones stand behind a real adb server; hosts are process groups. Their tools are the scripts
+of `tests/chaos_tools.py`.
 """
 
 import contextlib
@@ -16,19 +15,22 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from harness import api, judging, schema
 from harness.devices.connect import Origin
-from harness.devices.fake_phone.benchmark_model import FLAGS
 from harness.farm import certs
 from harness.farm.lab import FarmLab
 from harness.images import Output, Size
 from harness.inputs import Inputs
+from harness.lab import Facts
 from harness.model import Model
 from harness.profiles import Target, load_all, select, shipped_folder
 from harness.requests import Fact, Request, Verb
-from tests import farms, models, namespaces, phones
+from harness.results import Record
+from tests import chaos_tools, farms, models, namespaces, phones
 from tests.farms import Farm
 from tests.namespaces import Networks
 from tests.phones import Plugged
@@ -36,30 +38,10 @@ from tests.trouble import Trouble, least_s
 
 SIZE = Size(width_px=8, height_px=8)
 _MODELS = 10
+_LATENCY_US = 100.0
+"""Of all models: what is remembered must not claim more time than it takes to be said."""
 _CALM_REQUESTS = 3
 """Requests for each phone that are asked before anything is broken, to know what one takes."""
-_TOOL = r"""#!/bin/sh
-case $* in *--help*) printf '\t--%s\t\n' FLAGS >&2; exit 1 ;; esac
-F=$HARNESS_FAKE_PHONE/state/faults in=/dev/null out=/dev/null
-for a; do case $a in
-  --graph=*) graph=${a##*/} ;;
-  --input_layer_value_files=*) in=/${a#*/} ;;
-  --output_filepath=*) out=${a#*=} ;;
-esac; done
-echo "${graph%-model.tflite}" >>"$HARNESS_FAKE_PHONE/state/runs"
-planted() { [ -e "$F/$1" ] && rm "$F/$1"; }
-planted tool_aborts && kill -ABRT $$
-# A phone's tool has no child that would outlive it.
-planted tool_hangs && mkfifo "$F/never$$" && read -r never <>"$F/never$$"
-planted tool_prints_garbage && { head -c 4000 /dev/urandom; exit 0; }
-sleep PAUSE_S
-keep=4096; planted output_wrong_size && keep=100
-{ printf %.4s "$graph"; tail -c +5 "$in"; } | head -c $keep >"$out"
-for runs in 1 50; do echo "INFO: count=$runs first=100 curr=100 min=100 max=100 avg=100 std=0"; done
-echo "INFO: Inference timings in us: Init: 100, First inference: 100, Warmup (avg): 100," \
-  "Inference (avg): 100"
-"""
-"""What stands in for the tool: the first value of its output is the start of the model's hash."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +57,7 @@ class Scale:
         rounds: How often each kind of trouble comes.
         limit_s: Longest that it may take.
         kinds: Names of the only troubles that come, none for all.
+        models: Whether phones run models, and not a script that sleeps.
         networks: Whether each host has a network of its own, which can be cut; root makes it.
         cut_s: Longest time that a network is cut.
     """
@@ -87,6 +70,7 @@ class Scale:
     rounds: int = 1
     limit_s: float = 240.0
     kinds: tuple[str, ...] = ()
+    models: bool = False
     networks: bool = False
     cut_s: float = 15.0
 
@@ -141,18 +125,14 @@ class Site:
 
 
 @contextlib.contextmanager
-def site(folder: Path, scale: Scale, *, tool: Path | None = None) -> Iterator[Site]:
-    """Keep a farm with phones on hosts that are process groups of this machine.
-
-    Args:
-        folder: Where all of it lies.
-        scale: How large it is.
-        tool: What the phones run; by default a script that sleeps.
-    """
+def site(folder: Path, scale: Scale) -> Iterator[Site]:
+    """Keep a farm with phones on hosts that are process groups of this machine."""
     folder.mkdir(parents=True, exist_ok=True)
-    if tool is None:
-        tool = folder / "benchmark_model"
-        write_tool(tool, scale.request_s)
+    tool = folder / "benchmark_model"
+    if scale.models:
+        chaos_tools.write_remembering(tool, folder / "host0" / "phone0" / "benchmark_model")
+    else:
+        chaos_tools.write_sleeping(tool, scale.request_s)
     names = [f"host{number}" for number in range(scale.hosts)]
     with contextlib.ExitStack() as stack:
         networks = stack.enter_context(namespaces.networks(names)) if scale.networks else None
@@ -167,6 +147,8 @@ def site(folder: Path, scale: Scale, *, tool: Path | None = None) -> Iterator[Si
                 stack.enter_context(phones.plugged(folder / host / f"phone{number}", server))
                 for number in range(scale.phones)
             ]
+            for phone in made.plugged[host]:
+                phone.folder.switch(latency_us={"": _LATENCY_US}, noise_share=0.0)
             made.start_host(host)
         made.wait_until_well()
         yield made
@@ -177,13 +159,6 @@ def _farm(folder: Path, networks: Networks | None) -> contextlib.AbstractContext
         return farms.farm(folder / "farm")
     certs.make(folder / "certs", names=[networks.scheduler])
     return farms.farm(folder / "farm", certs=folder / "certs", host=networks.scheduler)
-
-
-def write_tool(path: Path, pause_s: float) -> None:
-    """Write the script that stands in for the benchmark tool."""
-    text = _TOOL.replace("PAUSE_S", f"{pause_s:g}")
-    path.write_text(text.replace("FLAGS", " ".join(FLAGS["2022"])))
-    path.chmod(0o755)
 
 
 @contextlib.contextmanager
@@ -333,3 +308,33 @@ def run(site: Site, *, calm: bool) -> Outcome:
         log=trouble.log,
         findings=lab.findings(),
     )
+
+
+def judge(site: Site, golden: Path, *, calm: bool) -> tuple[list[Record], list[str]]:
+    """Judge the subjects of a golden folder on a site's phones.
+
+    Returns:
+        The rulings, and what was broken meanwhile.
+    """
+    planned = judging.trials(api.plan(golden, ["pixel4:gpu", "pixel4:cpu"]).cases)
+    keys = {one.key for trial in planned for one in judging.requests(trial.module, trial.case)}
+    lab = site.farm.lab(Origin.PHONE)
+    trouble = Trouble(site, len(keys))
+
+    def count(fact: Fact) -> Fact:
+        trouble.came += 1
+        return fact
+
+    with contextlib.nullcontext() if calm else trouble:
+        rulings = list(judging.judge(planned, Facts(lab, count)))
+    lab.close()
+    return rulings, trouble.log
+
+
+def plain(ruling: Record) -> dict[str, Any]:
+    """Return a ruling as plain data, without when it was known and which phone said so."""
+    found: dict[str, Any] = schema.dump(ruling)
+    made = found["verdict"].get("provenance")
+    for name in ("time_utc", "device") if made else ():
+        made.pop(name, None)
+    return found

@@ -131,7 +131,8 @@ class Trouble:
                     self._plan.append(kind)  # its turn comes when what is broken is mended
 
     def _say(self, line: str) -> None:
-        self.log.append(f"{time.monotonic() - self._start_s:6.1f} s  {line}")
+        self.log.append(f"{time.monotonic() - self._start_s:6.1f} s  {self.came} facts; {line}")
+        print(self.log[-1], flush=True)
 
     def _break(
         self, name: str, for_s: float, phones: Sequence[Plugged],

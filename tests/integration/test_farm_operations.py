@@ -119,3 +119,12 @@ def test_a_station_that_still_looks_for_its_scheduler_ends_with_its_host(tmp_pat
     )
 
     assert ended.returncode == 0  # 69 where it gave the scheduler up by itself
+
+
+def test_a_host_says_once_why_it_has_no_phones(tmp_path: Path) -> None:
+    with farms.farm(tmp_path) as farm:
+        farm.start_host("lab", emulated=1, ADB_SERVER_SOCKET="tcp:127.0.0.2:1")
+        farm.wait(lambda fleet: len(fleet.of("emulated")) == 1)  # it has looked several times
+        assert farms.end(farm.running["lab"]) == 0
+
+        assert farm.logs().count("no phones: adb server 127.0.0.2:1") == 1
