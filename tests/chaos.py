@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from harness import api, judging, schema
+from harness import api, judging, schema, verdict
 from harness.devices.connect import Origin
 from harness.farm import certs
 from harness.farm.lab import FarmLab
@@ -338,3 +338,26 @@ def plain(ruling: Record) -> dict[str, Any]:
     for name in ("time_utc", "device") if made else ():
         made.pop(name, None)
     return found
+
+
+def assert_judged_alike(site: Site, golden: Path) -> list[str]:
+    """Judge subjects in calm, then under trouble, and hold each ruling to the calm one.
+
+    A request may end in a stated error, after which a gate rules INCONCLUSIVE and nothing else.
+
+    Returns:
+        What was broken.
+
+    Raises:
+        AssertionError: a ruling is another, or a quarter of them lack their facts.
+    """
+    calm, _ = judge(site, golden, calm=True)
+    site.wait_until_well()
+    found, log = judge(site, golden, calm=False)
+    pairs = zip(map(plain, found), map(plain, calm), strict=True)
+    others = [pair for pair in pairs if pair[0] != pair[1]]
+    print(f"{len(calm)} rulings, {len(others)} of them INCONCLUSIVE under trouble alone")
+    assert verdict.Outcome.PASS in {one.verdict.outcome for one in calm}
+    assert [pair for pair in others if pair[0]["verdict"]["outcome"] != "INCONCLUSIVE"] == []
+    assert len(others) < len(calm) / 4, others
+    return log

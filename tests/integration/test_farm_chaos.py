@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from harness.errors import DeviceError, MeasurementError
-from harness.verdict import Outcome
 
 pytestmark = [pytest.mark.farm, pytest.mark.slow, pytest.mark.chaos]
 
@@ -73,16 +72,7 @@ def test_a_plan_is_judged_as_in_a_calm_night_whatever_breaks(
 ) -> None:
     scale = replace(_scale(), hosts=2, phones=2, models=True)
     with chaos.site(tmp_path, scale) as site:
-        calm, _ = chaos.judge(site, blessed_golden, calm=True)
-        site.wait_until_well()
-
-        found, log = chaos.judge(site, blessed_golden, calm=False)
+        log = chaos.assert_judged_alike(site, blessed_golden)
 
         assert site.end_hosts() == dict.fromkeys(site.plugged, 0), site.farm.logs()
     assert len(log) >= TROUBLES_MIN
-    assert {one.verdict.outcome for one in calm} >= {Outcome.PASS}
-    pairs = zip(map(chaos.plain, found), map(chaos.plain, calm), strict=True)
-    others = [pair for pair in pairs if pair[0] != pair[1]]
-    # A request may end in a stated error, after which a gate rules INCONCLUSIVE and nothing else.
-    assert [pair for pair in others if pair[0]["verdict"]["outcome"] != "INCONCLUSIVE"] == []
-    assert len(others) < len(calm) / 4, others

@@ -28,7 +28,8 @@ pytestmark = [pytest.mark.farm, pytest.mark.slow]
 
 pytest.importorskip("distributed")
 
-from tests import farms  # noqa: E402
+from tests import chaos, farms  # noqa: E402
+from tests.chaos import Scale  # noqa: E402
 from tests.farms import Farm  # noqa: E402
 
 SIZE = Size(width_px=32, height_px=32)
@@ -92,6 +93,16 @@ def test_phones_of_a_farm_give_the_verdicts_of_the_desk_and_are_left_as_they_wer
     ]
     assert [fake.folder.settings() for fake in pair] == before
     assert not any((f.folder.root / phones.HOME / "lock").exists() for f in pair)
+
+
+def test_a_plan_is_judged_alike_though_a_host_and_the_scheduler_are_killed_meanwhile(
+    tmp_path: Path, blessed_golden: Path
+) -> None:
+    kinds = ("kill_host", "kill_scheduler", "corrupt")
+    with chaos.site(tmp_path, Scale(models=True, kinds=kinds)) as site:
+        log = chaos.assert_judged_alike(site, blessed_golden)
+
+    assert "is killed" in "".join(log)
 
 
 def test_a_phone_that_fails_what_another_answers_is_the_finding(
