@@ -1,7 +1,7 @@
 """What an earlier run judged by, beside today's: limits, baselines, frames, resolutions."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Sequence, Set
 
 from harness import baselines, metrics, observations, samples, strictness
 from harness.baselines import Baseline
@@ -15,6 +15,7 @@ from harness.limits import Limits, OutputLimits
 from harness.requests import Verb
 from harness.results import Record
 from harness.strictness import Strictness
+from harness.subjects import Subject
 from harness.verdict import CHANGE, REGRESSION, SCALING, Sense, Verdict
 
 About = tuple[str, str, str, str]
@@ -31,16 +32,13 @@ def about(key: Key) -> About:
     return key.device, key.delegate, key.subject, key.variant
 
 
-def of_case(
-    case: Case, records: Sequence[Record], taken: Sequence[Taken], given: Set[str]
-) -> _Told:
+def of_case(case: Case, records: Sequence[Record], taken: Sequence[Taken]) -> _Told:
     """Yield how a case is judged otherwise than a run judged it.
 
     Args:
         case: Today's.
         records: The run's rulings on it.
         taken: The run's facts of it.
-        given: Hashes of all that the run gave to models.
     """
     key = case.key
     today = {str(one.size) for one in case.by_size(blessed=True)}
@@ -56,7 +54,6 @@ def of_case(
         for effect, what in _of_limit(case, record):
             yield effect, f"{of}{what}"
     yield from _resolutions(case, records, taken)
-    yield from _frames(case, records, given)
 
 
 def _of_limit(case: Case, record: Record) -> _Told:
@@ -143,17 +140,23 @@ def _resolutions(case: Case, records: Sequence[Record], taken: Sequence[Taken]) 
         yield Strictness.EASIER, f"scaling no longer asks for {resolution}"
 
 
-def _frames(case: Case, records: Sequence[Record], given: Set[str]) -> _Told:
-    """Yield each frame that is gone, or another than the run gave to models."""
-    today = samples.names(case.subject)
-    for name in dict.fromkeys(one.frame for one in records if one.frame):
+def of_frames(subject: Subject, names: Iterable[str], given: Set[str]) -> _Told:
+    """Yield each frame that is gone, or another than a run gave to models.
+
+    Args:
+        subject: Today's.
+        names: Of the frames that the run ruled on.
+        given: Hashes of all that it gave to models; nothing where that is not kept.
+    """
+    today = samples.names(subject)
+    for name in names:
         if name not in today:
             yield Strictness.EASIER, f"golden {name} is gone"
             continue
         try:
-            sample = samples.load(case.subject, name)
+            sample = samples.load(subject, name)
         except (BlessedDataError, ConfigError):
             continue  # its tests say so
-        shown = {one.sha256 for one in observations.given(case.subject, sample)}
+        shown = {one.sha256 for one in observations.given(subject, sample)}
         if given and not shown <= given:
             yield Strictness.OTHER, f"golden {name}: another frame"

@@ -155,7 +155,7 @@ class EarlierRun:
         """
         for subject, what in self._gone(cases, pattern):
             yield RuleChange(about=subject, what=what, effect=Strictness.EASIER)
-        given = {one for hashes in self._given.values() for one in hashes}
+        frames: dict[str, dict[str, None]] = defaultdict(dict)
         places: dict[tuple[str, Strictness, str], dict[str, None]] = defaultdict(dict)
         had = {about[:2] for about in (*self._numbers, *self._taken)}
         targets = {str(c.target) for c in cases if earlier_limits.about(c.key)[:2] in had}
@@ -167,11 +167,16 @@ class EarlierRun:
                 what = "its profile changed; today's numbers are by today's"
                 yield RuleChange(about=case.key.device, what=what, effect=Strictness.OTHER)
             records, taken = self._records.get(about, []), self._taken.get(about, [])
-            for effect, what in earlier_limits.of_case(case, records, taken, given):
+            frames[case.key.subject] |= {one.frame: None for one in records if one.frame}
+            for effect, what in earlier_limits.of_case(case, records, taken):
                 places[case.key.subject, effect, what][where] = None
         for (subject, effect, what), found in places.items():
             what += strictness.where(list(found), len(targets))
             yield RuleChange(about=subject, what=what, effect=effect)
+        given = {one for hashes in self._given.values() for one in hashes}
+        for today in {case.subject.name: case.subject for case in cases}.values():
+            for effect, what in earlier_limits.of_frames(today, frames[today.name], given):
+                yield RuleChange(about=today.name, what=what, effect=effect)
 
     @cached_property
     def _given(self) -> Mapping[str, frozenset[str]]:
