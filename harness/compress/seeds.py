@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,8 +9,7 @@ from harness.compress.subject import Workspace
 from harness.errors import ConfigError
 from harness.subjects import Precision
 from harness.training import photos
-from harness.training.rounds import FURTHER_SEEDS
-from harness.zoo.designs import DESIGNS
+from harness.training.rounds import FIRST_SEED, plan
 
 Files = dict[str, bytes]  # "fp32" is the committed file of the first seed, then "seed2" and so on
 
@@ -30,10 +28,10 @@ def files(folder: Path, *, golden: Path, cache: Path) -> Iterator[tuple[str, Fil
         ConfigError: No training of a further seed left weights there.
     """
     found: dict[str, dict[str, Path]] = {}
-    for design, seed in itertools.product(DESIGNS, FURTHER_SEEDS):
-        own = folder / f"{design}_seed{seed}"
-        if (own / "weights.npz").is_file():
-            found.setdefault(design, {})[f"seed{seed}"] = own
+    for training in plan():
+        own, seed = folder / training.name, training.recipe.seed
+        if seed != FIRST_SEED and (own / "weights.npz").is_file():
+            found.setdefault(training.design, {})[f"seed{seed}"] = own
     if not found:
         raise ConfigError(
             f"{folder} holds no training of a further seed; run `harness study train`"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import fcntl
+import operator
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -24,8 +25,9 @@ from harness.zoo.designs import OP_GRID
 
 ARCHITECTURES = ("deblur_fpn", "deblur_edsr", "deblur_rdn", "deblur_dbpn", "deblur_sgn")
 UNET = "unet_resize_bilinear_prelu"
-NEXT_TO_UNET = ("deblur_edsr", "deblur_fpn")  # by the first seed
-FURTHER_SEEDS = (2, 3)
+FIRST_SEED = 1  # its weights are the ones that a subject is built of
+SEEDS_OF_AN_ARCHITECTURE = (FIRST_SEED, 2, 3)
+SEEDS_OF_AN_UPSAMPLING = (FIRST_SEED, 2)
 SHIPPED = "deblur_unet"
 SHIPPED_RATE = 5e-4  # it goes on from weights that were trained before
 SHIPPED_BATCH = 4  # late in a training larger steps in better directions gain more
@@ -49,15 +51,17 @@ class Training:
 
 
 def plan(*, steps: int = STUDY_STEPS) -> tuple[Training, ...]:
-    """Return the study's trainings: deblur_unet, the eleven designs, and further seeds of three."""
+    """Return the study's trainings: deblur_unet, then the eleven designs seed by seed."""
     shipped = dataclasses.replace(
         study(steps=steps), learning_rate=SHIPPED_RATE, batch=SHIPPED_BATCH
     )
     trainings = [Training(name=SHIPPED, design=SHIPPED, recipe=shipped, goes_on=True)]
-    designs = [UNET, *ARCHITECTURES, *(name for name in OP_GRID if name != UNET)]
-    seeded = [(design, 1) for design in designs]
-    seeded += [(design, seed) for seed in FURTHER_SEEDS for design in (UNET, *NEXT_TO_UNET)]
-    for design, seed in seeded:
+    seeds: dict[str, tuple[int, ...]] = dict.fromkeys(
+        (UNET, *ARCHITECTURES), SEEDS_OF_AN_ARCHITECTURE
+    )
+    seeds |= {name: SEEDS_OF_AN_UPSAMPLING for name in OP_GRID if name != UNET}
+    seeded = [(seed, design) for design, numbers in seeds.items() for seed in numbers]
+    for seed, design in sorted(seeded, key=operator.itemgetter(0)):
         recipe = study(steps=steps, seed=seed)
         trainings.append(Training(name=f"{design}_seed{seed}", design=design, recipe=recipe))
     return tuple(trainings)
