@@ -81,7 +81,7 @@ def start_keras(*, threads: int | None = None) -> None:
     if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
         _import_keras(threads)
         return
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"  # what fails is raised too
     sys.stderr.flush()
     terminal = os.dup(2)
     failed = True
