@@ -31,12 +31,17 @@ _NUMPY = re.compile(
 """What NumPy's pickles of arrays and scalars name, in versions 1 and 2."""
 
 
-class Worker:
-    """A Python module that runs as a child and answers, one call at a time.
+ONE_A_CORE = os.cpu_count() or 1
+"""Processes of a worker of which the threads of a run need several."""
 
-    The module calls `serve` under `if __name__ == "__main__"`. A worker that crashed or ran
-    past its limit is started again by the next call. Threads may share it: each call waits for
-    the one before it. It stops with `close`, and with this process.
+
+class Worker:
+    """A Python module that runs in child processes and answers, in each one call at a time.
+
+    The module calls `serve` under `if __name__ == "__main__"`. A process that crashed or ran
+    past its limit is replaced by the next call. Threads may share a worker: it starts a further
+    process where all are busy, up to a number, and then each call waits for one that is free. It
+    stops with `close`, and with this process.
     """
 
     def __init__(
@@ -47,24 +52,31 @@ class Worker:
         log: Path,
         memory_mib: int | None = None,
         env: Mapping[str, str] | None = None,
+        processes: int = 1,
     ) -> None:
         """Describe the worker; it starts with the first call.
 
         Args:
             module: Dotted name of the module to run.
             stage: What it does, for messages.
-            log: File that takes whatever native libraries print.
-            memory_mib: Limit of the address space, or None.
+            log: File that takes whatever native libraries print; of the second process and so on
+                its name has a number.
+            memory_mib: Limit of the address space of a process, or None.
             env: Added to this process's environment.
+            processes: How many calls may be under way, each in a process of its own.
         """
-        self._module = module
-        self._stage = stage
-        self._log = log
-        self._memory_mib = memory_mib
-        self._env = env
-        self._process: child.Process | None = None
-        self._log_start = 0
-        self._lock = threading.RLock()
+        self._processes = [
+            _Process(
+                module,
+                stage=stage,
+                log=log.with_stem(f"{log.stem}-{number}") if number else log,
+                memory_mib=memory_mib,
+                env=env,
+            )
+            for number in range(processes)
+        ]
+        self._free = list(reversed(self._processes))
+        self._freed = threading.Condition()
 
     def call(self, verb: str, /, *args: Any, timeout_s: float, **kwargs: Any) -> Any:
         """Ask the worker to do a verb with picklable arguments and return its answer.
@@ -73,14 +85,66 @@ class Worker:
             HarnessError: what the verb raised, of the same kind.
             DeviceError: the worker crashed, ran out of memory or gave no answer in time.
         """
-        with self._lock:
-            return self._call(verb, args, kwargs, timeout_s)
+        with self._freed:
+            while not self._free:
+                self._freed.wait()
+            process = self._free.pop()  # the one used last: what it keeps is of most use
+        try:
+            return process.call(verb, args, kwargs, timeout_s)
+        finally:
+            with self._freed:
+                self._free.append(process)
+                self._freed.notify_all()
 
-    def _call(
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """Return the ids of the processes that run."""
+        found = (one.pid for one in self._processes)
+        return tuple(pid for pid in found if pid is not None)
+
+    def close(self) -> None:
+        """Stop the worker and everything it started, once no call is under way."""
+        with self._freed:
+            while len(self._free) < len(self._processes):
+                self._freed.wait()
+            for process in self._processes:
+                process.stop()
+
+    def kill(self) -> None:
+        """Kill the worker, whatever it does; a call under way ends with a DeviceError."""
+        for process in self._processes:
+            process.kill()
+
+
+class _Process:
+    """One child process of a worker; it starts with a call, and again after its end."""
+
+    def __init__(
+        self,
+        module: str,
+        *,
+        stage: str,
+        log: Path,
+        memory_mib: int | None,
+        env: Mapping[str, str] | None,
+    ) -> None:
+        self._module = module
+        self._stage = stage
+        self._log = log
+        self._memory_mib = memory_mib
+        self._env = env
+        self._process: child.Process | None = None
+        self._log_start = 0
+
+    @property
+    def pid(self) -> int | None:
+        return None if self._process is None else self._process.pid
+
+    def call(
         self, verb: str, args: tuple[Any, ...], kwargs: Mapping[str, Any], timeout_s: float
     ) -> Any:
         if self._process is not None and self._process.poll() is not None:
-            self._stop()  # it died between calls; that is not this call's doing
+            self.stop()  # it died between calls; that is not this call's doing
         process = self._process or self._launch()
         child.allow_cpu(process.pid, timeout_s)
         assert process.stdin is not None
@@ -90,47 +154,42 @@ class Worker:
             process.stdin.flush()
             answer = _Answer(io.BytesIO(_read_message(process.stdout, timeout_s))).load()
         except TimeoutError:
-            self._stop()
+            self.stop()
             raise TimeLimitError(
                 f"{self._stage}: {verb} gave no answer within {timeout_s:g} s; it was stopped"
             ) from None
         except pickle.UnpicklingError as error:
-            self._stop()
+            self.stop()
             raise DeviceError(f"{self._stage}: {verb} gave no data: {error}") from None
         except (EOFError, BrokenPipeError):
             exit_code = process.wait()
-            self._stop()
+            self.stop()
             why = _log_line(self._log, self._log_start)
             raise DeviceError(
                 f"{self._stage}: {verb} crashed ({child.exit_name(exit_code)}): {why}"
             ) from None
         except BaseException:
-            self._stop()  # interrupted between question and answer: the pipe is out of step
+            self.stop()  # interrupted between question and answer: the pipe is out of step
             raise
         if isinstance(answer, HarnessError):
             raise answer
         return answer
 
-    def close(self) -> None:
-        """Stop the worker and everything it started, once no call is under way."""
-        with self._lock:
-            self._stop()
-
     def kill(self) -> None:
-        """Kill the worker, whatever it does; a call under way ends with a DeviceError."""
+        """Kill it, whatever it does, from another thread than the one that waits for it."""
         process = self._process
         if process is not None:
             child.stop_group(process.pid)
 
-    def _stop(self) -> None:
-        """Stop the worker at once; also at the end of this process, where no thread may wait."""
+    def stop(self) -> None:
+        """Stop it at once; also at the end of this process, where no thread may wait."""
         if self._process is not None:
             child.kill(self._process)
             self._process = None
 
     def _launch(self) -> child.Process:
-        atexit.unregister(self._stop)  # a worker that was started again is registered once
-        atexit.register(self._stop)
+        atexit.unregister(self.stop)  # a process that was started again is registered once
+        atexit.register(self.stop)
         with self._open_log() as log:
             self._log_start = log.tell() if log.seekable() else 0
             started = _starter(os.getpid()).submit(
@@ -147,7 +206,7 @@ class Worker:
         return self._process
 
     def _open_log(self) -> BinaryIO:
-        """Open the log; where it cannot be written, what the worker prints is lost."""
+        """Open the log; where it cannot be written, what the process prints is lost."""
         try:
             self._log.parent.mkdir(parents=True, exist_ok=True)
             return self._log.open("ab")

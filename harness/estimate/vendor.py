@@ -16,7 +16,7 @@ from harness.estimate import work
 from harness.estimate.quantization import scale_numbers
 from harness.evidence import sha256_of
 from harness.graph import Graph, Tensor
-from harness.worker import Worker
+from harness.worker import ONE_A_CORE, Worker
 
 ESTIMATOR_SOC = "52"
 """SA8255 in Qualcomm's table; chip 77 (QCS9075) answers the same. Others have no estimates."""
@@ -141,4 +141,5 @@ def _worker() -> Worker:
         stage="Qualcomm performance estimator",
         log=cache.root() / "logs" / "qnn-estimator.log",
         env={"OPENBLAS_NUM_THREADS": "1"},  # its threads spin, and nothing is multiplied there
+        processes=ONE_A_CORE,
     )

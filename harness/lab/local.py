@@ -1,22 +1,18 @@
 """The lab of this host: the phones attached to it, and their software where none is attached."""
 
 import contextlib
-import json
 import queue
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 
-from harness import cache, schema
+from harness import cache
 from harness.devices.connect import Origin, PhoneSetup, connect
 from harness.devices.device import Device, ask
-from harness.errors import DeviceError, HarnessError
+from harness.devices.emulated import Emulated
+from harness.errors import HarnessError
 from harness.profiles import Target
 from harness.requests import Fact, Request, Verb
-from harness.worker import Worker
-
-_LIMIT_S = 1200.0
-"""Longest that one emulated request is waited for; the stacks behind it have shorter limits."""
 
 
 class LocalLab:
@@ -90,7 +86,7 @@ class LocalLab:
         with_phones = [request for request in requests if request not in set(emulated)]
         known = cache.misses()
         while emulated and (self._jobs < 2 or len(emulated) < 2 or cache.misses() == known):
-            yield self._direct(emulated.popleft())  # what the cache has is worth no process
+            yield self._direct(emulated.popleft())  # what the cache has is worth no thread
         if not emulated:
             yield from (self._direct(request) for request in with_phones)
             return
@@ -110,9 +106,9 @@ class LocalLab:
             return False  # said when it is asked
 
     def _direct(self, request: Request) -> Fact:
-        """Answer in this process."""
+        """Answer in this thread."""
         try:
-            return Fact(request=request, answer=ask(self.device(request.target), request))
+            return _answered(self.device(request.target), request)
         except HarnessError as error:
             return Fact(request=request, error=error)
 
@@ -133,22 +129,18 @@ class LocalLab:
 
 
 class _Pool:
-    """Threads that feed one worker process each."""
+    """Threads that answer emulated requests; native code has a process for each of them."""
 
     def __init__(self, requests: Sequence[Request], jobs: int) -> None:
         self._left = len(requests)
-        self._facts: queue.Queue[Fact] = queue.Queue()
+        self._facts: queue.Queue[Fact | Exception] = queue.Queue()
         self._chunks: queue.Queue[list[Request]] = queue.Queue()
         for chunk in _chunks(requests):
             self._chunks.put(chunk)
+        self._closed = False
         count = min(jobs, self._chunks.qsize())
-        self._workers = [_worker(number) for number in range(count)]
-        self._threads = [
-            threading.Thread(target=self._feed, args=(worker, jobs // count), daemon=True)
-            for worker in self._workers
-        ]
-        for thread in self._threads:
-            thread.start()
+        for _ in range(count):
+            threading.Thread(target=self._work, args=(jobs // count,), daemon=True).start()
 
     def ready(self) -> Iterator[Fact]:
         """Yield the facts that are there."""
@@ -162,49 +154,41 @@ class _Pool:
             yield self._next(block=True)
 
     def close(self) -> None:
-        """Stop: what was not begun is left, what runs is killed."""
-        with contextlib.suppress(queue.Empty):
-            while True:
-                self._chunks.get_nowait()
-        for worker in self._workers:
-            worker.close()
-        for thread in self._threads:
-            thread.join()
+        """Stop: what was not begun is left, and nobody waits for what runs."""
+        self._closed = True
 
     def _next(self, *, block: bool) -> Fact:
         fact = self._facts.get(block)
+        if isinstance(fact, Exception):
+            raise fact
         self._left -= 1
         return fact
 
-    def _feed(self, worker: Worker, threads: int) -> None:
-        with contextlib.suppress(queue.Empty):
-            while True:
+    def _work(self, threads: int) -> None:
+        """Answer chunk by chunk, each inference with as many threads as fall to one."""
+        devices: dict[str, Emulated] = {}
+        try:
+            while not self._closed:
                 for request in self._chunks.get_nowait():
-                    self._facts.put(_ask(worker, request, threads))
+                    name = str(request.target)
+                    device = devices.get(name) or Emulated(request.target, threads=threads)
+                    devices[name] = device
+                    self._facts.put(_answered(device, request))
+        except queue.Empty:
+            pass
+        except Exception as error:  # noqa: BLE001 - raised where it is waited for
+            self._facts.put(error)
 
 
-def _ask(worker: Worker, request: Request, threads: int) -> Fact:
+def _answered(device: Device, request: Request) -> Fact:
     try:
-        found = worker.call(
-            "answer",
-            json.dumps(schema.dump(request.target)),
-            threads,
-            request.verb,
-            request.model,
-            request.size,
-            request.inputs,
-            request.before,
-            timeout_s=_LIMIT_S,
-        )
+        return Fact(request=request, answer=ask(device, request))
     except HarnessError as error:
         return Fact(request=request, error=error)
-    except OSError as error:  # the worker was stopped between two questions
-        return Fact(request=request, error=DeviceError(f"{request}: stopped ({error})"))
-    return Fact(request=request, answer=found)
 
 
 def _chunks(requests: Sequence[Request]) -> list[list[Request]]:
-    """Group what rests on one placement, so that one process works it out; runs stand alone."""
+    """Group what rests on one placement, so that one thread works it out; runs stand alone."""
     chunks: dict[tuple[str, ...], list[Request]] = {}
     for request in requests:
         if request.verb is Verb.RUN:
@@ -213,11 +197,3 @@ def _chunks(requests: Sequence[Request]) -> list[list[Request]]:
             key = (str(request.target), request.model.sha256, str(request.size))
         chunks.setdefault(key, []).append(request)
     return list(chunks.values())
-
-
-def _worker(number: int) -> Worker:
-    return Worker(
-        "harness.lab.worker",
-        stage="emulated phone",
-        log=cache.root() / "logs" / f"lab-{number}.log",
-    )

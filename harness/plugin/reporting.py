@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness import cache, evidence, fact_lines, judging, results, schema
-from harness.cases import Withheld
+from harness.cases import FrameCase, Withheld
 from harness.errors import GateError, HarnessError, InconclusiveError
 from harness.fact_lines import Taken
 from harness.judging import NO_EVIDENCE
 from harness.plugin import (
+    comparing,
     drawing,
     fixtures,
     ini,
@@ -194,7 +195,8 @@ class Reporter:
         if self._writer is None or not self._planned:
             return
         items = [item for item in session.items if item.nodeid in self._planned]
-        wanted = [request for item in items for request in requests(item)]
+        asks = [(case_of(item), request) for item in items for request in requests(item)]
+        wanted = [request for _, request in asks]
         planned = tuple(self._planned)
         asked = self._asked(session.config)
         plan = outbox.plan_of(planned, asked)
@@ -214,9 +216,12 @@ class Reporter:
         )
         if self._outbox is not None:
             self._outbox.ask([request.key for request in wanted])
+        frames = [(case, request) for case, request in asks if isinstance(case, FrameCase)]
+        comparisons = comparing.Comparisons(frames, self._session.goldens)
         with progress.shown(session.config, wanted, self._session.facts) as facts:
-            for _ in facts:
+            for fact in facts:
                 self._write_facts()
+                comparisons.make(fact)
 
     def _open_lab(self, items: Sequence[pytest.Item]) -> None:
         """Reach the lab; where that cannot be done, the run ends with one line before any test."""

@@ -26,7 +26,7 @@ from harness.stacks import arm64_cpu, arm64_sysroot, arm64_worker, feeding
 from harness.stacks.arm64_cpu import CpuDescription
 from harness.stacks.arm64_sysroot import Manifest
 from harness.stacks.feeding import Values
-from harness.worker import Worker
+from harness.worker import ONE_A_CORE, Worker
 
 _STAGE = "Arm kernels under QEMU"
 _MEMORY_MIB = 12_288
@@ -221,6 +221,7 @@ def worker(cache_dir: Path, cpu: CpuDescription) -> Worker:
         stage=_STAGE,
         log=cache_dir / "logs" / "arm64.log",
         memory_mib=_MEMORY_MIB,
+        processes=ONE_A_CORE,
         env={arm64_worker.COMMAND: json.dumps([*python, arm64_worker.__file__])}
         | arm64_sysroot.host_environment(manifest, base),
     )

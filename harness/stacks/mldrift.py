@@ -20,7 +20,7 @@ from harness.profiles import Target
 from harness.stacks import feeding, known_failures
 from harness.stacks.feeding import Values
 from harness.text import brief
-from harness.worker import Worker
+from harness.worker import ONE_A_CORE, Worker
 
 GPU = "gpu"
 """Unit of a node that runs on the GPU."""
@@ -374,6 +374,7 @@ def _worker(icd: Path) -> Worker:
         stage="LiteRT's GPU accelerator",
         log=cache.root() / "logs" / "mldrift.log",
         memory_mib=_MEMORY_MIB,
+        processes=ONE_A_CORE,
         env={
             "VK_ICD_FILENAMES": str(icd),
             "VK_DRIVER_FILES": str(icd),

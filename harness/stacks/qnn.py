@@ -15,7 +15,7 @@ from harness.profiles import Target
 from harness.stacks import feeding, qnn_compiler
 from harness.stacks.feeding import Values
 from harness.stacks.qnn_compiler import HTP, Partition, Split, missing, versions
-from harness.worker import Worker
+from harness.worker import ONE_A_CORE, Worker
 
 __all__ = ["Traffic", "execute", "missing", "place", "run", "traffic", "versions"]
 
@@ -194,6 +194,7 @@ def _worker() -> Worker:
         stage="Qualcomm HTP simulator",
         log=cache.root() / "logs" / "qnn-simulator.log",
         memory_mib=_MEMORY_MIB,
+        processes=ONE_A_CORE,
     )
 
 

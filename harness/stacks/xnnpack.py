@@ -16,7 +16,7 @@ from harness.placement import CPU, NodePlacement, Placement
 from harness.stacks import feeding
 from harness.stacks.feeding import Values
 from harness.text import brief
-from harness.worker import Worker
+from harness.worker import ONE_A_CORE, Worker
 
 RUN_LIMIT_S = 120.0
 """Longest inference that is waited for; 16x8 kernels take about 3 s for 5 GMAC."""
@@ -151,4 +151,5 @@ def worker() -> Worker:
         stage="LiteRT CPU kernels",
         log=cache.root() / "logs" / "litert.log",
         memory_mib=_MEMORY_MIB,
+        processes=ONE_A_CORE,
     )

@@ -1,17 +1,20 @@
 """The lab of this host: emulated requests on several cores, and those that the cache answers."""
 
+import threading
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from harness import cache
 from harness.devices.connect import Origin
+from harness.devices.device import Device, ask
 from harness.images import Output, Size
 from harness.inputs import Inputs
+from harness.lab import local
 from harness.lab.local import LocalLab
 from harness.profiles import Target, load_all, select, shipped_folder
-from harness.requests import Fact, Request, Verb
+from harness.requests import Answer, Fact, Request, Verb
+from harness.stacks import xnnpack
 from tests import models, phones
 
 SIZES = (Size(width_px=32, height_px=32), Size(width_px=48, height_px=32))
@@ -54,10 +57,6 @@ def _comparable(fact: Fact) -> object:
     return replace(answer, provenance=replace(answer.provenance, time_utc=""))
 
 
-def _started() -> list[Path]:
-    return list((cache.root() / "logs").glob("lab-*.log"))
-
-
 def test_requests_on_several_cores_are_answered_as_on_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -65,10 +64,45 @@ def test_requests_on_several_cores_are_answered_as_on_one(
     for jobs in (1, 2, 3):
         monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / str(jobs)))
         answers.append(_answers(jobs))
-        assert len(_started()) == (jobs if jobs > 1 else 0)
 
     assert len(answers[0]) == len(_requests())
     assert answers[0] == answers[1] == answers[2]
+
+
+def test_two_requests_are_under_way_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HARNESS_CACHE", str(tmp_path))
+    both = threading.Barrier(2, timeout=60.0)
+
+    def asked(device: Device, request: Request) -> Answer | None:
+        if request.verb is Verb.RUN and threading.current_thread() is not threading.main_thread():
+            both.wait()
+        return ask(device, request)
+
+    monkeypatch.setattr(local, "ask", asked)
+    lab = LocalLab(origin=Origin.EMULATED, jobs=2)
+
+    facts = list(lab.answer([_requests()[2], *_requests()[:2]]))  # the first one by this thread
+
+    assert [fact.error for fact in facts] == [None] * 3
+
+
+def test_an_error_of_our_own_in_a_thread_is_raised_and_nobody_waits_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HARNESS_CACHE", str(tmp_path))
+
+    def asked(device: Device, request: Request) -> Answer | None:
+        if threading.current_thread() is threading.main_thread():
+            return ask(device, request)
+        raise KeyError("ours")
+
+    monkeypatch.setattr(local, "ask", asked)
+    lab = LocalLab(origin=Origin.EMULATED, jobs=2)
+
+    with pytest.raises(KeyError, match="ours"):
+        list(lab.answer(_requests()))
 
 
 def test_as_long_as_the_cache_answers_no_process_is_started(
@@ -76,8 +110,9 @@ def test_as_long_as_the_cache_answers_no_process_is_started(
 ) -> None:
     monkeypatch.setenv("HARNESS_CACHE", str(tmp_path))
     first = _answers(1)
+    xnnpack.worker().close()
 
     again = _answers(2)
 
     assert again == first
-    assert not _started()
+    assert not xnnpack.worker().pids

@@ -54,6 +54,14 @@ def burn() -> None:
         pass
 
 
+def meet(mine: str, other: str) -> int:
+    """Come to a meeting, and wait until the other one is there too."""
+    open(mine, "w", encoding="utf-8").close()
+    while not os.path.exists(other):
+        time.sleep(0.01)
+    return os.getpid()
+
+
 class Evil:
     """An object whose unpickling runs code."""
 
@@ -87,6 +95,7 @@ if __name__ == "__main__":
                 surprise,
                 hang,
                 burn,
+                meet,
                 subvert,
                 swallow,
             )

@@ -177,6 +177,34 @@ class TestWorker:
 
         assert answers == [[(number, "x" * 200_000)] * 10 for number in range(4)]
 
+    def test_with_several_processes_calls_are_under_way_at_a_time(self, tmp_path: Path) -> None:
+        worker = Worker(
+            "tests.unit.child_worker",
+            stage="the test",
+            log=tmp_path / "log.txt",
+            env={"PYTHONPATH": str(_ROOT)},
+            processes=2,
+        )
+        here = [str(tmp_path / name) for name in "ab"]
+
+        try:
+            with ThreadPoolExecutor(max_workers=2) as threads:
+                calls = [
+                    threads.submit(worker.call, "meet", mine, other, timeout_s=60.0)
+                    for mine, other in (here, reversed(here))
+                ]
+                met = {call.result() for call in calls}
+            alone = worker.call("pid", timeout_s=30.0)
+
+            assert len(met) == 2
+            assert met == set(worker.pids)
+            assert alone in met
+            assert (tmp_path / "log-1.txt").exists()
+        finally:
+            worker.close()
+        assert not worker.pids
+        assert not any(map(is_alive, met))
+
     def test_it_may_not_fill_the_machine(self, tmp_path: Path) -> None:
         worker = Worker(
             "tests.unit.child_worker",

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from harness import child, graph, ledger, schema, worker
+from harness import child, graph, ledger, schema
 from harness.devices import measured
 from harness.errors import DeviceError
 from harness.evidence import Evidence, Provenance, sha256_of
@@ -118,18 +118,18 @@ def test_advise_reads_each_graph_once_and_starts_a_worker_a_stack(
 ) -> None:
     read: Counter[str] = Counter()
     started: Counter[str] = Counter()
-    launch = worker.Worker._launch
+    start = child.start
 
     def parse(data: bytes, **options: Any) -> Graph:
         read[sha256_of(data)] += 1
         return graph.parse(data, **options)
 
-    def launched(self: worker.Worker) -> child.Process:
-        started[self._module] += 1
-        return launch(self)
+    def started_as(command: list[str], **options: Any) -> child.Process:
+        started[command[-1]] += 1
+        return start(command, **options)
 
     monkeypatch.setattr("harness.model.parse", parse)
-    monkeypatch.setattr(worker.Worker, "_launch", launched)
+    monkeypatch.setattr(child, "start", started_as)
 
     assert command("advise", model, "--device=pixel4:cpu,pixel4:nnapi", "--budget-ms=50") == 0
 
