@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.arrays import inner_product
 from harness.inputs import check_comparable
 
 _HALF = 0.5
@@ -50,7 +51,7 @@ def compare(values: NDArray[Any], reference: NDArray[Any], *, channel_axis: int 
     got, wanted = np.where(finite, values, 0.0).astype(np.float64), reference.astype(np.float64)
     classes, right = _classes(got, channel_axis), _classes(wanted, channel_axis)
     return Agreement(
-        relative_l2=_ratio(float(np.linalg.norm(got - wanted)), float(np.linalg.norm(wanted))),
+        relative_l2=_ratio(_norm(got - wanted), _norm(wanted)),
         cosine_similarity=_cosine(got.ravel(), wanted.ravel()),
         top1_agreement=float(np.mean(classes == right)),
         iou=_iou(classes, right),
@@ -88,10 +89,14 @@ def _ratio(error: float, norm: float) -> float:
 
 
 def _cosine(got: NDArray[np.float64], wanted: NDArray[np.float64]) -> float:
-    norms = float(np.linalg.norm(got)) * float(np.linalg.norm(wanted))
+    norms = _norm(got) * _norm(wanted)
     if norms == 0.0:
         return 1.0 if np.array_equal(got, wanted) else 0.0
-    return float(np.dot(got, wanted)) / norms
+    return inner_product(got, wanted) / norms
+
+
+def _norm(values: NDArray[np.float64]) -> float:
+    return math.sqrt(inner_product(values, values))
 
 
 def _classes(values: NDArray[np.float64], axis: int) -> NDArray[Any]:

@@ -1,4 +1,4 @@
-"""Read .npy and .npz files: within bounds, and never an object of Python."""
+"""Arrays: read from files within bounds and never as objects of Python, and multiplied."""
 
 import io
 import zipfile
@@ -78,3 +78,12 @@ def _npy(data: bytes) -> NDArray[Any]:
     file.seek(0)
     array: NDArray[Any] = np.load(file, allow_pickle=False)
     return array
+
+
+def inner_product(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+    """Return the sum of the products of two arrays of one shape.
+
+    BLAS would be as quick, but its threads keep every core busy for 0.1 s after each call, where
+    inferences run.
+    """
+    return float(np.einsum("i,i->", one.reshape(-1), other.reshape(-1)))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from harness import cache
+from harness.arrays import inner_product
 from harness.images import UNIT_RANGE, ArrayMemo, Pixels, out_of_range_share, sha256_of_pixels
 from harness.inputs import check_comparable
 
@@ -103,12 +104,12 @@ def _compare(pixels: Pixels, reference: Pixels, output_range: tuple[float, float
     got, wanted = on_display(pixels, reference, output_range)
     non_finite = pixels.size - int(np.count_nonzero(np.isfinite(pixels)))
     error = np.subtract(got, wanted, out=got)
-    squared_sum = float(np.vdot(error, error))
+    squared_sum = inner_product(error, error)
     max_error = max(float(error.max()), -float(error.min()))
     tile_db, tile_px = _worst_tile(np.square(error, out=error))
     return Fidelity(
         psnr_db=psnr_db(squared_sum / error.size),
-        relative_l2=_relative_l2(squared_sum, float(np.vdot(wanted, wanted))),
+        relative_l2=_relative_l2(squared_sum, inner_product(wanted, wanted)),
         worst_tile_psnr_db=tile_db,
         worst_tile_px=tile_px,
         max_error=max_error,
