@@ -5,17 +5,21 @@ at run time: every shape is computed again and the constants that hold sizes are
 `graph.parse` has made sure that the shape rules reproduce the shapes that it came with.
 """
 
+import copy
+import functools
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from harness import flatbuffer
 from harness.errors import ModelError
-from harness.flatbuffer import DAMAGE, pack
+from harness.flatbuffer import DAMAGE, pack, unpack
 from harness.graph import Graph
 from harness.reshaper import Reshaper, Shape
 from harness.shapes import follow
+
+_KEPT_BYTES_MAX = 8 * 2**20
 
 
 def reshape(model: bytes, graph: Graph, wanted: Mapping[int, Shape]) -> bytes:
@@ -63,12 +67,15 @@ def image_shape(graph: Graph) -> Shape:
 
 def _write(model: bytes, graph: Graph, reshaper: Reshaper) -> bytes:
     """Write the model with the new shapes; a changed constant becomes a tensor of its own."""
-    tree = flatbuffer.unpack(model)
-    subgraph = tree.subgraphs[0]
+    tree = copy.copy(_unpacked(model) if len(model) <= _KEPT_BYTES_MAX else unpack(model))
+    subgraph = copy.copy(tree.subgraphs[0])
+    tree.subgraphs = [subgraph, *tree.subgraphs[1:]]
+    tree.buffers, subgraph.tensors = list(tree.buffers), list(subgraph.tensors)
+    subgraph.operators = list(subgraph.operators)
     for index, shape in enumerate(reshaper.shapes):
         if shape != graph.tensors[index].shape:
-            subgraph.tensors[index].shape = list(shape)
-            subgraph.tensors[index].shapeSignature = None
+            tensor = subgraph.tensors[index] = copy.copy(subgraph.tensors[index])
+            tensor.shape, tensor.shapeSignature = list(shape), None
     for (op_index, position), values in reshaper.constants.items():
         old = subgraph.tensors[graph.ops[op_index].inputs[position]]
         tensor = schema.TensorT()
@@ -78,5 +85,13 @@ def _write(model: bytes, graph: Graph, reshaper: Reshaper) -> bytes:
         buffer.data = np.frombuffer(values.tobytes(), dtype=np.uint8)
         tree.buffers.append(buffer)
         subgraph.tensors.append(tensor)
-        subgraph.operators[op_index].inputs[position] = len(subgraph.tensors) - 1
+        op = subgraph.operators[op_index] = copy.copy(subgraph.operators[op_index])
+        op.inputs = list(op.inputs)
+        op.inputs[position] = len(subgraph.tensors) - 1
     return pack(tree)
+
+
+@functools.lru_cache(maxsize=16)
+def _unpacked(model: bytes) -> Any:
+    """Return the object tree of a small model, which is asked for at several sizes; not changed."""
+    return unpack(model)

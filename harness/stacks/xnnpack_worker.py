@@ -97,6 +97,7 @@ def _execute_fp16(model: bytes, stored: Sequence[NDArray[Any]]) -> list[NDArray[
     from ai_edge_litert.compiled_model import CompiledModel
     from ai_edge_litert.cpu_options import CpuOptions
     from ai_edge_litert.hardware_accelerator import HardwareAccelerator
+    from ai_edge_litert.interpreter import Interpreter
     from ai_edge_litert.options import Options
 
     try:
@@ -111,7 +112,7 @@ def _execute_fp16(model: bytes, stored: Sequence[NDArray[Any]]) -> list[NDArray[
         for buffer, values in zip(inputs, stored, strict=True):
             buffer.write(np.ascontiguousarray(values))
         compiled.run_by_index(0, inputs, outputs)
-        details = _interpreter(model).get_output_details()
+        details = Interpreter(model_content=model).get_output_details()  # without its memory
         return [
             np.asarray(buffer.read(int(np.prod(one["shape"])), one["dtype"])).reshape(one["shape"])
             for buffer, one in zip(outputs, details, strict=True)
