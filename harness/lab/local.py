@@ -90,7 +90,7 @@ class LocalLab:
         if not emulated:
             yield from (self._direct(request) for request in with_phones)
             return
-        pool = _Pool(emulated, self._jobs)
+        pool = _Pool(emulated, helpers=self._jobs - 1)
         try:
             for request in with_phones:
                 yield self._direct(request)
@@ -129,55 +129,69 @@ class LocalLab:
 
 
 class _Pool:
-    """Threads that answer emulated requests; native code has a process for each of them."""
+    """Emulated requests that threads answer beside this one, the heaviest first.
 
-    def __init__(self, requests: Sequence[Request], jobs: int) -> None:
+    Native code has a process for each thread. This thread takes the lightest: reading graphs keeps
+    Python busy, while the others wait for inferences.
+    """
+
+    def __init__(self, requests: Sequence[Request], *, helpers: int) -> None:
         self._left = len(requests)
         self._facts: queue.Queue[Fact | Exception] = queue.Queue()
-        self._chunks: queue.Queue[list[Request]] = queue.Queue()
-        for chunk in _chunks(requests):
-            self._chunks.put(chunk)
-        self._closed = False
-        count = min(jobs, self._chunks.qsize())
-        for _ in range(count):
-            threading.Thread(target=self._work, args=(jobs // count,), daemon=True).start()
+        self._chunks = deque(_chunks(requests))
+        for _ in range(min(helpers, len(self._chunks))):
+            threading.Thread(target=self._help, daemon=True).start()
 
     def ready(self) -> Iterator[Fact]:
-        """Yield the facts that are there."""
-        with contextlib.suppress(queue.Empty):
-            while self._left:
-                yield self._next(block=False)
+        """Yield the facts that others have answered; wait for one where nothing else is to do."""
+        while self._left:
+            try:
+                fact = self._facts.get(block=not self._chunks)
+            except queue.Empty:
+                return
+            if isinstance(fact, Exception):
+                raise fact
+            self._left -= 1
+            yield fact
 
     def rest(self) -> Iterator[Fact]:
-        """Yield every fact that is still to come."""
+        """Yield every fact that is still to come, and answer until all are there."""
+        stand_ins = _StandIns()
         while self._left:
-            yield self._next(block=True)
+            yield from self.ready()
+            for request in self._lightest():
+                fact = _answered(stand_ins.of(request.target), request)
+                self._left -= 1
+                yield fact
+                yield from self.ready()
+
+    def _lightest(self) -> Sequence[Request]:
+        """Return what is lightest of what nobody has begun."""
+        with contextlib.suppress(IndexError):
+            return self._chunks.pop()
+        return ()
 
     def close(self) -> None:
         """Stop: what was not begun is left, and nobody waits for what runs."""
-        self._closed = True
+        self._chunks.clear()
 
-    def _next(self, *, block: bool) -> Fact:
-        fact = self._facts.get(block)
-        if isinstance(fact, Exception):
-            raise fact
-        self._left -= 1
-        return fact
-
-    def _work(self, threads: int) -> None:
-        """Answer chunk by chunk, each inference with as many threads as fall to one."""
-        devices: dict[str, Emulated] = {}
+    def _help(self) -> None:
+        stand_ins = _StandIns()
         try:
-            while not self._closed:
-                for request in self._chunks.get_nowait():
-                    name = str(request.target)
-                    device = devices.get(name) or Emulated(request.target, threads=threads)
-                    devices[name] = device
-                    self._facts.put(_answered(device, request))
-        except queue.Empty:
+            while True:
+                for request in self._chunks.popleft():
+                    self._facts.put(_answered(stand_ins.of(request.target), request))
+        except IndexError:
             pass
         except Exception as error:  # noqa: BLE001 - raised where it is waited for
             self._facts.put(error)
+
+
+class _StandIns(dict[str, Emulated]):
+    """The stand-ins of one thread by target, which run each inference on one core."""
+
+    def of(self, target: Target) -> Emulated:
+        return self.setdefault(str(target), Emulated(target, threads=1))
 
 
 def _answered(device: Device, request: Request) -> Fact:
@@ -188,7 +202,7 @@ def _answered(device: Device, request: Request) -> Fact:
 
 
 def _chunks(requests: Sequence[Request]) -> list[list[Request]]:
-    """Group what rests on one placement, so that one thread works it out; runs stand alone."""
+    """Group what rests on one placement, for one thread to work out; runs come first, by size."""
     chunks: dict[tuple[str, ...], list[Request]] = {}
     for request in requests:
         if request.verb is Verb.RUN:
@@ -196,4 +210,9 @@ def _chunks(requests: Sequence[Request]) -> list[list[Request]]:
         else:
             key = (str(request.target), request.model.sha256, str(request.size))
         chunks.setdefault(key, []).append(request)
-    return list(chunks.values())
+    return sorted(chunks.values(), key=_weight, reverse=True)
+
+
+def _weight(chunk: Sequence[Request]) -> float:
+    """Return how heavy the first request of a chunk is, as inferences of a megapixel."""
+    return chunk[0].size.megapixels if chunk[0].verb is Verb.RUN else 0.0
