@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -56,16 +57,28 @@ def last_tenth_db(curve: Curve) -> float | None:
     return end_db - before[-1] if before else None
 
 
+def by_design(found: Mapping[str, Curve]) -> dict[str, list[str]]:
+    """Return the names of the trainings of each design, which differ in their seed alone."""
+    names: dict[str, list[str]] = {}
+    for name in found:
+        names.setdefault(name.rpartition("_seed")[0] or name, []).append(name)
+    return names
+
+
 def table(found: Mapping[str, Curve]) -> Table:
     """Return where each training ended, and what its last tenth still gained."""
     rows = []
-    for name, curve in found.items():
-        gained = last_tenth_db(curve)
-        steps, psnr = curve[-1]
-        rows.append((name, str(steps), f"{psnr:.3f}", "" if gained is None else f"{gained:+.3f}"))
+    for names in by_design(found).values():
+        gains = {name: last_tenth_db(found[name]) for name in names}
+        known = [gain for gain in gains.values() if gain is not None]
+        mean = f"{statistics.mean(known):+.3f}" if len(known) > 1 else ""
+        for name, gained in gains.items():
+            steps, psnr = found[name][-1]
+            own = "" if gained is None else f"{gained:+.3f}"
+            rows.append((name, str(steps), f"{psnr:.3f}", own, mean))
     return Table(
         name="trainings",
         title="Trainings: where each ended, and what its last tenth still gained",
-        header=("training", "steps", "PSNR dB", "last tenth dB"),
+        header=("training", "steps", "PSNR dB", "last tenth dB", "mean of its design"),
         rows=tuple(rows),
     )

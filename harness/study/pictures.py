@@ -16,7 +16,7 @@ from matplotlib.ticker import (
     StrMethodFormatter,
 )
 
-from harness.study.curves import Curve
+from harness.study.curves import Curve, by_design
 from harness.study.plane import FileOnPhone, front
 
 _LINES = ("-", "--", ":")  # of the seeds of one design
@@ -79,11 +79,8 @@ def curves(found: Mapping[str, Curve]) -> bytes:
     """
     figure = Figure(figsize=(11.0, 6.0), layout="constrained")
     axes = figure.subplots()
-    of_design: dict[str, list[str]] = {}
-    for name in found:
-        of_design.setdefault(name.rpartition("_seed")[0] or name, []).append(name)
     colours = mpl.colormaps["tab20"]
-    for number, names in enumerate(of_design.values()):
+    for number, names in enumerate(by_design(found).values()):
         for name, line in zip(names, itertools.cycle(_LINES)):
             steps, psnr = zip(*found[name], strict=True)
             colour = colours(number % colours.N)

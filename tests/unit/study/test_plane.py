@@ -104,9 +104,19 @@ def test_learning_curves_are_gathered_and_read_back(tmp_path):
 
 
 def test_the_table_of_trainings_says_where_each_ended_and_what_its_last_tenth_gained():
-    table = curves.table({"one": [(90, 25.0), (100, 25.2)], "two": [(100, 23.0)]})
+    table = curves.table(
+        {
+            "net_seed1": [(90, 25.0), (100, 25.2)],
+            "other": [(100, 23.0)],
+            "net_seed2": [(90, 25.0), (100, 24.9)],
+        }
+    )
 
-    assert table.rows == (("one", "100", "25.200", "+0.200"), ("two", "100", "23.000", ""))
+    assert table.rows == (
+        ("net_seed1", "100", "25.200", "+0.200", "+0.050"),
+        ("net_seed2", "100", "24.900", "-0.100", "+0.050"),
+        ("other", "100", "23.000", "", ""),
+    )
 
 
 def test_no_curve_yet_is_a_clear_error(tmp_path):
