@@ -143,27 +143,29 @@ class _Pool:
             threading.Thread(target=self._help, daemon=True).start()
 
     def ready(self) -> Iterator[Fact]:
-        """Yield the facts that others have answered; wait for one where nothing else is to do."""
-        while self._left:
-            try:
-                fact = self._facts.get(block=not self._chunks)
-            except queue.Empty:
-                return
-            if isinstance(fact, Exception):
-                raise fact
-            self._left -= 1
-            yield fact
+        """Yield the facts that others have answered by now."""
+        with contextlib.suppress(queue.Empty):
+            while True:
+                yield self._next(block=False)
 
     def rest(self) -> Iterator[Fact]:
         """Yield every fact that is still to come, and answer until all are there."""
         stand_ins = _StandIns()
-        while self._left:
-            yield from self.ready()
-            for request in self._lightest():
+        while chunk := self._lightest():
+            for request in chunk:
+                yield from self.ready()
                 fact = _answered(stand_ins.of(request.target), request)
                 self._left -= 1
                 yield fact
-                yield from self.ready()
+        while self._left:
+            yield self._next(block=True)
+
+    def _next(self, *, block: bool) -> Fact:
+        fact = self._facts.get(block)
+        if isinstance(fact, Exception):
+            raise fact
+        self._left -= 1
+        return fact
 
     def _lightest(self) -> Sequence[Request]:
         """Return what is lightest of what nobody has begun."""
@@ -171,20 +173,25 @@ class _Pool:
             return self._chunks.pop()
         return ()
 
+    def _heaviest(self) -> Sequence[Request]:
+        """Return what is heaviest of what nobody has begun."""
+        with contextlib.suppress(IndexError):
+            return self._chunks.popleft()
+        return ()
+
     def close(self) -> None:
         """Stop: what was not begun is left, and nobody waits for what runs."""
         self._chunks.clear()
 
     def _help(self) -> None:
+        """Answer the heaviest until nothing is left."""
         stand_ins = _StandIns()
-        try:
-            while True:
-                for request in self._chunks.popleft():
+        while chunk := self._heaviest():
+            try:
+                for request in chunk:
                     self._facts.put(_answered(stand_ins.of(request.target), request))
-        except IndexError:
-            pass
-        except Exception as error:  # noqa: BLE001 - raised where it is waited for
-            self._facts.put(error)
+            except Exception as error:  # noqa: BLE001 - raised where it is waited for
+                self._facts.put(error)
 
 
 class _StandIns(dict[str, Emulated]):
