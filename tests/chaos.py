@@ -104,7 +104,8 @@ class Site:
     def wait_until_well(self) -> None:
         """Wait until every phone can be asked again."""
         count = len(self.phones)
-        self.farm.wait(lambda fleet: len(fleet.of("pixel4")) == count, 120)
+        limit_s = 120 + 4 * count  # a station needs some seconds of a core
+        self.farm.wait(lambda fleet: len(fleet.of("pixel4")) == count, limit_s)
 
     def end_hosts(self) -> dict[str, int]:
         """Ask all hosts to end; return their exit codes."""
