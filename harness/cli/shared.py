@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import logging
 import os
 import sys
 import tempfile
@@ -68,7 +69,7 @@ def add_golden_dir(parser: argparse.ArgumentParser) -> None:
 def start_keras(*, threads: int | None = None) -> None:
     """Import Keras, and run one op so that its back end starts, without its start-up notes.
 
-    The notes (absl, oneDNN, CUDA) come from native code, so that only the file descriptor can be
+    Most notes (absl, oneDNN, CUDA) come from native code, so that only the file descriptor can be
     turned away; they are shown after all if the start fails, or if the user has asked for a level
     with TF_CPP_MIN_LOG_LEVEL.
 
@@ -81,6 +82,7 @@ def start_keras(*, threads: int | None = None) -> None:
     if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
         _import_keras(threads)
         return
+    logging.getLogger("absl").setLevel(logging.ERROR)  # what Python says, such as converters
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"  # what fails is raised too
     sys.stderr.flush()
     terminal = os.dup(2)

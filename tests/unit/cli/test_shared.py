@@ -15,7 +15,10 @@ from tests import needs
 def test_the_start_up_notes_of_tensorflow_do_not_reach_the_terminal():
     needs.installed(None if importlib.util.find_spec("keras") else "needs the extra train")
     environment = {k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"}
-    code = "from harness.cli import shared; shared.start_keras(threads=1); print('started')"
+    code = (
+        "import logging; from harness.cli import shared; shared.start_keras(threads=1); "
+        "logging.getLogger('absl').warning('deprecated'); print('started')"
+    )
 
     done = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=300
