@@ -70,7 +70,7 @@ def _unet_is_best(study: Study) -> Claim:
     exceeds = {rival: study.exceeds(unet, rival, comparisons=len(rivals)) for rival in rivals}
     found = ", ".join(f"{rival} {one}" for rival, one in exceeds.items())
     counts = ", ".join(f"{name} {len(study.trainings(name))}" for name in ARCHITECTURES)
-    spread = study.seed_spread()
+    spread = study.seed_spread(ARCHITECTURES)
     return _claim(
         f"UNet exceeds {found} dB (together at 95 %), at about 5 GMAC in place of 250; trainings "
         f"of each: {counts}; one of a design differs from another by {spread.deviation_db:.3f} dB "

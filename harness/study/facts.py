@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -192,19 +192,19 @@ class Study:
             self.trainings(subject),
             self.trainings(rival),
             record.photographs,
-            spread=self.seed_spread(),
+            spread=self.seed_spread(ARCHITECTURES if rival in ARCHITECTURES else OP_GRID),
             comparisons=comparisons,
         )
 
     @functools.cache  # noqa: B019 - one study lives as long as the command
-    def seed_spread(self) -> SeedSpread:
-        """Return the spread among trainings of one design, over all with several.
+    def seed_spread(self, designs: Sequence[str]) -> SeedSpread:
+        """Return the spread among trainings of one design, over those that are compared.
 
         Raises:
-            MeasurementError: There is none.
+            MeasurementError: None has several trainings.
         """
-        built = [one for one in (*ARCHITECTURES, *OP_GRID) if self.variants(one)]
-        means = [[float(np.mean(psnr)) for psnr in self.trainings(one)] for one in set(built)]
+        built = [one for one in designs if self.variants(one)]
+        means = [[float(np.mean(psnr)) for psnr in self.trainings(one)] for one in built]
         return seed_spread(means)
 
     @functools.cache  # noqa: B019 - one study lives as long as the command
