@@ -10,14 +10,14 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import psutil
-
 from harness.devices.fake_phone import faults
 from harness.devices.fake_phone.faults import Fault
 from tests import farms
 from tests.phones import Plugged
 
 if TYPE_CHECKING:
+    import psutil
+
     from tests.chaos import Site
 
 CORRUPTING = (Fault.TOOL_ABORTS, Fault.TOOL_PRINTS_GARBAGE, Fault.OUTPUT_WRONG_SIZE)
@@ -240,14 +240,18 @@ class Trouble:
         )  # fmt: skip
 
 
-def tree(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
+def tree(process: subprocess.Popen[bytes]) -> "list[psutil.Process]":
     """Return a process and all that it has started."""
+    import psutil  # comes with the farm's engine, and quick tests of this file need neither
+
     top = psutil.Process(process.pid)
     return [top, *top.children(recursive=True)]
 
 
-def send(processes: Sequence[psutil.Process], number: int) -> None:
+def send(processes: "Sequence[psutil.Process]", number: int) -> None:
     """Send a signal to processes, of which some may have ended."""
+    import psutil
+
     for one in processes:
         with contextlib.suppress(psutil.NoSuchProcess):
             one.send_signal(number)
