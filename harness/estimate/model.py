@@ -18,6 +18,7 @@ from harness.latency import Estimate
 from harness.model import Model
 from harness.placement import ON_CPU, Placement
 from harness.profiles import GPU_FP32, Target
+from harness.text import counted
 
 _MIB = 2**20
 _STAND_IN_SHARE_MAX = 0.1
@@ -123,6 +124,11 @@ def estimate_graph(graph: Graph, placement: Placement, target: Target) -> Estima
     """
     found = break_down(graph, placement, target)
     total_ms = found.total_ms
+    if total_ms <= 0.0:
+        raise ModelError(
+            f"holds nothing that takes time: {counted(len(graph.ops), 'op')}, all of them on "
+            "constants or without elements; export the network itself"
+        )
     borrowed_ms = sum(part.ms for part in found.parts if not part.absolute)
     return Estimate(
         estimate_ms=total_ms,

@@ -108,6 +108,15 @@ def test_an_op_without_a_rule_is_an_error_that_names_it() -> None:
         estimate.estimate_graph(graph, phones.place(graph), phones.target())
 
 
+def test_a_graph_in_which_nothing_takes_time_is_an_error_that_says_so() -> None:
+    draft = Draft()
+    graph = draft.finish(draft.op("DENSIFY", [draft.constant(3, 3)], (3, 3), {}))
+    target = phones.target()
+
+    with pytest.raises(ModelError, match="holds nothing that takes time: 1 op"):
+        estimate.estimate_graph(graph, phones.place(graph, on_cpu={"DENSIFY"}), target)
+
+
 def test_a_placement_of_another_graph_is_refused() -> None:
     with pytest.raises(ModelError, match="place the same graph"):
         estimate.estimate_graph(net(), phones.place(net(ops=("TANH",))), phones.target())
