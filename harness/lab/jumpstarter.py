@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from harness import child, text
+from harness.devices.connect import listens
 from harness.devices.phone.adb import AdbServer, attached
 from harness.errors import ConfigError, DeviceError, StackMissing
 
@@ -90,7 +91,7 @@ class JumpstarterLease:
             self._process, self._up = None, False
         if self._process is None:
             self._process = self._start()
-        if not _listens(self._server):
+        if not listens(self._server.host, self._server.port):
             raise DeviceError(f"{self._name} is not lent yet")
         if not self._up:
             self._say(f"{self._name} is lent, behind the adb server {self._server}")
@@ -137,12 +138,3 @@ def _programs() -> tuple[str, str]:
             f"its bin/jmp in ${PROGRAM}"
         )
     return jmp, j
-
-
-def _listens(server: AdbServer) -> bool:
-    with (
-        contextlib.suppress(OSError),
-        socket.create_connection((server.host, server.port), timeout=2),
-    ):
-        return True
-    return False

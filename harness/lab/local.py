@@ -4,7 +4,7 @@ import contextlib
 import queue
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from harness import cache
 from harness.devices.connect import Origin, PhoneSetup, connect
@@ -86,14 +86,14 @@ class LocalLab:
         with_phones = [request for request in requests if request not in set(emulated)]
         known = cache.misses()
         while emulated and (self._jobs < 2 or len(emulated) < 2 or cache.misses() == known):
-            yield self._direct(emulated.popleft())  # what the cache has is worth no thread
+            yield _answered(self.device, emulated.popleft())  # the cache needs no thread
         if not emulated:
-            yield from (self._direct(request) for request in with_phones)
+            yield from (_answered(self.device, request) for request in with_phones)
             return
         pool = _Pool(emulated, helpers=self._jobs - 1)
         try:
             for request in with_phones:
-                yield self._direct(request)
+                yield _answered(self.device, request)
                 yield from pool.ready()
             yield from pool.rest()
         finally:
@@ -104,13 +104,6 @@ class LocalLab:
             return self.device(request.target).stands_in
         except HarnessError:
             return False  # said when it is asked
-
-    def _direct(self, request: Request) -> Fact:
-        """Answer in this thread."""
-        try:
-            return _answered(self.device(request.target), request)
-        except HarnessError as error:
-            return Fact(request=request, error=error)
 
     def findings(self) -> list[str]:
         """Return nothing: each request is asked of one device."""
@@ -151,10 +144,10 @@ class _Pool:
     def rest(self) -> Iterator[Fact]:
         """Yield every fact that is still to come, and answer until all are there."""
         stand_ins = _StandIns()
-        while chunk := self._lightest():
+        while chunk := _taken(self._chunks.pop):
             for request in chunk:
                 yield from self.ready()
-                fact = _answered(stand_ins.of(request.target), request)
+                fact = _answered(stand_ins.of, request)
                 self._left -= 1
                 yield fact
         while self._left:
@@ -167,18 +160,6 @@ class _Pool:
         self._left -= 1
         return fact
 
-    def _lightest(self) -> Sequence[Request]:
-        """Return what is lightest of what nobody has begun."""
-        with contextlib.suppress(IndexError):
-            return self._chunks.pop()
-        return ()
-
-    def _heaviest(self) -> Sequence[Request]:
-        """Return what is heaviest of what nobody has begun."""
-        with contextlib.suppress(IndexError):
-            return self._chunks.popleft()
-        return ()
-
     def close(self) -> None:
         """Stop: what was not begun is left, and nobody waits for what runs."""
         self._chunks.clear()
@@ -186,12 +167,20 @@ class _Pool:
     def _help(self) -> None:
         """Answer the heaviest until nothing is left."""
         stand_ins = _StandIns()
-        while chunk := self._heaviest():
+        while chunk := _taken(self._chunks.popleft):
             try:
                 for request in chunk:
-                    self._facts.put(_answered(stand_ins.of(request.target), request))
+                    self._facts.put(_answered(stand_ins.of, request))
             except Exception as error:  # noqa: BLE001 - raised where it is waited for
                 self._facts.put(error)
+
+
+def _taken(take: Callable[[], list[Request]]) -> Sequence[Request]:
+    """Return what is taken from one end of what nobody has begun; nothing where all is."""
+    try:
+        return take()
+    except IndexError:
+        return ()
 
 
 class _StandIns(dict[str, Emulated]):
@@ -201,9 +190,10 @@ class _StandIns(dict[str, Emulated]):
         return self.setdefault(str(target), Emulated(target, threads=1))
 
 
-def _answered(device: Device, request: Request) -> Fact:
+def _answered(device: Callable[[Target], Device], request: Request) -> Fact:
+    """Answer in this thread with the device of the request's target."""
     try:
-        return Fact(request=request, answer=ask(device, request))
+        return Fact(request=request, answer=ask(device(request.target), request))
     except HarnessError as error:
         return Fact(request=request, error=error)
 

@@ -79,7 +79,7 @@ def read(named: str, where: Lookup, plan: Plan, stack: contextlib.ExitStack) -> 
 
     Args:
         named: A folder of subjects, a results file, the id of a run, or a git revision.
-        where: Lookup that is looked for.
+        where: Where that is looked for.
         plan: Today's cases.
         stack: For as long as it is open, files of a revision stay.
 
