@@ -101,7 +101,7 @@ def trials(cases: Sequence[Case]) -> list[Trial]:
 def judge(
     planned: Sequence[Trial], facts: Facts, *, own: Mapping[str, Measured] | None = None
 ) -> Iterator[Record]:
-    """Yield the rulings of some tests, once all that they ask for is known.
+    """Yield the rulings of some tests, each once all that it asks for is known.
 
     What keeps a test from ruling is an INCONCLUSIVE ruling that says so.
 
@@ -111,8 +111,8 @@ def judge(
         own: The team's own measures by name; those of installed packages count too.
     """
     own = {**measures.installed(), **(own or {})}
-    for _ in facts.take([r for trial in planned for r in requests(trial.module, trial.case)]):
-        pass  # kept by the facts; a missing one is said by the test that wants it
+    # What is missing is said by the test that wants it.
+    facts.expect([r for trial in planned for r in requests(trial.module, trial.case)])
     read = Goldens()
     for trial in planned:
         for verdict in _verdicts(trial, facts, read, own):

@@ -1,7 +1,7 @@
 """The facts of one run: each is taken once."""
 
-from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections import OrderedDict, deque
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 
 from harness.images import Output
@@ -25,10 +25,12 @@ class Facts:
         """
         self._lab = lab
         self._tell = tell
+        self._expected: frozenset[str] = frozenset()
+        self._coming: Generator[Fact] = self.take(())
         self._known: dict[str, Fact] = {}
         self._outputs: OrderedDict[str, Fact] = OrderedDict()
 
-    def take(self, requests: Sequence[Request]) -> Iterator[Fact]:
+    def take(self, requests: Sequence[Request]) -> Generator[Fact]:
         """Ask for what is not known yet, and yield each fact as it comes.
 
         Several requests for one fact are one, with the limits of all of them: a photograph of each
@@ -46,6 +48,32 @@ class Facts:
             kept = self._tell(_named(fact, self._lab.name))
             self.keep(kept)
             yield kept
+
+    def expect(self, requests: Sequence[Request]) -> None:
+        """Have facts taken while those that came are judged; nothing is asked before one is wanted.
+
+        Who wants one that is still to come waits for it, and takes in what comes before it.
+        """
+        self._expected = frozenset(request.key for request in requests)
+        self._coming = self.take(requests)
+
+    def wait_for(self, requests: Sequence[Request]) -> Iterator[Fact]:
+        """Yield what comes of the expected facts, until those of some requests are here.
+
+        Nothing is asked that was not expected.
+        """
+        missing = {request.key for request in requests if self._is_to_come(request)}
+        while missing and (fact := next(self._coming, None)) is not None:
+            missing.discard(fact.request.key)
+            yield fact
+
+    def _is_to_come(self, request: Request) -> bool:
+        return request.key in self._expected and request.key not in self
+
+    def close(self) -> None:
+        """Ask for nothing more of what is expected."""
+        self._expected = frozenset()
+        self._coming.close()
 
     def keep(self, fact: Fact) -> None:
         """Take in a fact that is known already, such as one of a run that goes on."""
@@ -77,6 +105,8 @@ class Facts:
         Raises:
             HarnessError: what kept the lab from answering; each who asks is told.
         """
+        if self._is_to_come(request):
+            deque(self.wait_for([request]), maxlen=0)
         known = self._known.get(request.key) or self._outputs.get(request.key)
         if known is not None:
             return known.value()

@@ -122,10 +122,10 @@ class LocalLab:
 
 
 class _Pool:
-    """Emulated requests that threads answer beside this one, the heaviest first.
+    """Emulated requests that threads answer beside this one, inferences first.
 
-    Native code has a process for each thread. This thread takes the lightest: reading graphs keeps
-    Python busy, while the others wait for inferences.
+    Native code has a process for each thread. This thread begins with the rest: reading graphs
+    keeps Python busy, while the others wait for inferences.
     """
 
     def __init__(self, requests: Sequence[Request], *, helpers: int) -> None:
@@ -165,7 +165,7 @@ class _Pool:
         self._chunks.clear()
 
     def _help(self) -> None:
-        """Answer the heaviest until nothing is left."""
+        """Answer what is first until nothing is left."""
         stand_ins = _StandIns()
         while chunk := _taken(self._chunks.popleft):
             try:
@@ -199,7 +199,7 @@ def _answered(device: Callable[[Target], Device], request: Request) -> Fact:
 
 
 def _chunks(requests: Sequence[Request]) -> list[list[Request]]:
-    """Group what rests on one placement, for one thread to work out; runs come first, by size."""
+    """Group what rests on one placement, for one thread to work out; runs come first."""
     chunks: dict[tuple[str, ...], list[Request]] = {}
     for request in requests:
         if request.verb is Verb.RUN:
@@ -207,9 +207,4 @@ def _chunks(requests: Sequence[Request]) -> list[list[Request]]:
         else:
             key = (str(request.target), request.model.sha256, str(request.size))
         chunks.setdefault(key, []).append(request)
-    return sorted(chunks.values(), key=_weight, reverse=True)
-
-
-def _weight(chunk: Sequence[Request]) -> float:
-    """Return how heavy the first request of a chunk is, as inferences of a megapixel."""
-    return chunk[0].size.megapixels if chunk[0].verb is Verb.RUN else 0.0
+    return sorted(chunks.values(), key=lambda chunk: chunk[0].verb is not Verb.RUN)

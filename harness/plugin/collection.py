@@ -70,6 +70,7 @@ class Session:
 
     def close(self) -> list[str]:
         """Release every device, and return what went wrong with any of them."""
+        self.facts.close()
         troubles = self.lab.close()
         estimate_pairs.write(self.facts.known(), self.root / ledger.FILE)
         return troubles

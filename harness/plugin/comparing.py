@@ -4,7 +4,7 @@ What a test compares later it finds worked out; what cannot be compared is said 
 """
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from harness import fidelity
 from harness.cases import FrameCase
@@ -18,15 +18,22 @@ from harness.roles import Role
 class Comparisons:
     """The comparisons of a plan's images with what they should be."""
 
-    def __init__(self, wanted: Iterable[tuple[FrameCase, Request]], goldens: Goldens) -> None:
+    def __init__(
+        self, wanted: Iterable[tuple[FrameCase, Sequence[Request]]], goldens: Goldens
+    ) -> None:
         """Take the frames of a plan.
 
         Args:
-            wanted: Each case about a frame with a request that it asks.
+            wanted: Each case about a frame with what it asks for.
             goldens: Those of the run.
         """
         self._goldens = goldens
-        self._cases = {request.key: case for case, request in wanted if case.subject.tiles is None}
+        self._cases = {
+            request.key: case
+            for case, requests in wanted
+            for request in requests
+            if case.subject.tiles is None
+        }
 
     def make(self, fact: Fact) -> None:
         """Compare the images of a fact; other facts have none."""
@@ -36,7 +43,8 @@ class Comparisons:
         with contextlib.suppress(HarnessError):
             for values, expected in self._goldens.of(case).paired(fact.answer.values):
                 if expected.spec.role is Role.IMAGE:
-                    for reference in (expected.fp32, expected.target):
-                        if reference is not None:
-                            own = expected.output_range
-                            fidelity.compare(values, reference, output_range=own)
+                    own = expected.output_range
+                    fidelity.compare(values, expected.fp32, output_range=own)
+                    if expected.target is not None:
+                        fidelity.compare(values, expected.target, output_range=own)
+                        fidelity.compare(expected.fp32, expected.target, output_range=own)

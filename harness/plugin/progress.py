@@ -1,27 +1,29 @@
 """How far the facts of a plan are: a bar on a terminal, nothing in a log."""
 
 import contextlib
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Iterator
 
 import pytest
 
-from harness.lab import Facts
-from harness.requests import Fact, Request
+from harness.requests import Fact
 
 _FEW = 3
 """Requests for which no bar is worth drawing."""
 
 
-@contextlib.contextmanager
-def shown(
-    config: pytest.Config, requests: Sequence[Request], facts: Facts
-) -> Iterator[Iterator[Fact]]:
-    """Ask for the facts of a plan; draw how many there are, and how long the rest takes.
+def is_drawn(config: pytest.Config, count: int) -> bool:
+    """Return whether a bar is worth drawing for some facts, and where."""
+    return sys.stderr.isatty() and count > _FEW and config.get_verbosity() >= 0
+
+
+def shown(config: pytest.Config, facts: Iterator[Fact], count: int) -> Iterator[Fact]:
+    """Yield facts as they come, and draw how many are there and how long the rest takes.
 
     Args:
         config: Of the run.
-        requests: What the plan asks for.
-        facts: What takes each fact once.
+        facts: As they come.
+        count: How many will come.
     """
     from rich.console import Console  # 60 ms, which collecting can do without
     from rich.progress import (
@@ -34,11 +36,8 @@ def shown(
     )
 
     capture = config.pluginmanager.getplugin("capturemanager")
-    console = Console(stderr=True)
-    count = len({request.key for request in requests if request.key not in facts})
-    drawn = console.is_terminal and count > _FEW and config.get_verbosity() >= 0
     with (
-        capture.global_and_fixture_disabled() if capture and drawn else contextlib.nullcontext(),
+        capture.global_and_fixture_disabled() if capture else contextlib.nullcontext(),
         Progress(
             TextColumn("asking phones"),
             BarColumn(),
@@ -46,16 +45,11 @@ def shown(
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
-            console=console,
+            console=Console(stderr=True),
             transient=True,
-            disable=not drawn,
         ) as bar,
     ):
         task = bar.add_task("facts", total=count)
-
-        def each() -> Iterator[Fact]:
-            for fact in facts.take(requests):
-                bar.advance(task)
-                yield fact
-
-        yield each()
+        for fact in facts:
+            bar.advance(task)
+            yield fact

@@ -9,19 +9,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness import cache, evidence, fact_lines, judging, results, schema
-from harness.cases import FrameCase, Withheld
+from harness.cases import Withheld
 from harness.errors import GateError, HarnessError, InconclusiveError
 from harness.fact_lines import Taken
 from harness.judging import NO_EVIDENCE
 from harness.plugin import (
-    comparing,
     drawing,
     fixtures,
     ini,
     junit,
     option,
     outbox,
-    progress,
     remembering,
     signing,
     stands_back,
@@ -31,9 +29,9 @@ from harness.plugin.collection import (
     case_of,
     golden_dir,
     phone_setup,
-    requests,
     rules,
 )
+from harness.plugin.coming import ComingFacts
 from harness.requests import Fact, Request
 from harness.results import End, Line, Planned, Record, Unruled
 from harness.text import counted
@@ -68,6 +66,7 @@ class Reporter:
         self._again: set[str] = set()
         self._troubles: list[str] = []
         self._planned: dict[str, None] = {}
+        self._coming: ComingFacts | None = None
         self._ruled: set[str] = set()
         self._over: set[str] = set()
         self._notes: list[str] = []
@@ -188,18 +187,17 @@ class Reporter:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> None:
-        """Write the plan down, and ask for all that it wants before the first test."""
+        """Write the plan down, and begin to ask for all that it wants."""
         if session.testsfailed or session.config.option.collectonly:
             return
         self._open_lab(session.items)
         if self._writer is None or not self._planned:
             return
         items = [item for item in session.items if item.nodeid in self._planned]
-        asks = [(case_of(item), request) for item in items for request in requests(item)]
-        wanted = [request for _, request in asks]
-        planned = tuple(self._planned)
+        self._coming = ComingFacts(self._session, items, self._write_facts)
+        wanted = self._coming.requests
         asked = self._asked(session.config)
-        plan = outbox.plan_of(planned, asked)
+        plan = outbox.plan_of(tuple(self._planned), asked)
         self._outbox = outbox.opened(session.config, self._writer.run.id, plan)
         resumed = self._resume(session.config, wanted, asked)
         self._write(
@@ -216,12 +214,14 @@ class Reporter:
         )
         if self._outbox is not None:
             self._outbox.ask([request.key for request in wanted])
-        frames = [(case, request) for case, request in asks if isinstance(case, FrameCase)]
-        comparisons = comparing.Comparisons(frames, self._session.goldens)
-        with progress.shown(session.config, wanted, self._session.facts) as facts:
-            for fact in facts:
-                self._write_facts()
-                comparisons.make(fact)
+        self._coming.expect(session.config)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
+        """Have what a test asks for before it begins, and before its time counts."""
+        if self._coming is not None:
+            self._coming.wait_for(item)
+        return (yield)
 
     def _open_lab(self, items: Sequence[pytest.Item]) -> None:
         """Reach the lab; where that cannot be done, the run ends with one line before any test."""

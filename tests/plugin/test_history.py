@@ -63,8 +63,10 @@ def test_a_run_that_only_the_history_has_is_judged_against(
 
 KILLED = """
 import contextlib, os, sqlite3, time
+begun = []
 def pytest_runtest_setup(item):
-    while True:
+    begun.append(item)
+    while len(begun) > 3:  # facts come as tests ask for them
         not_made_yet = contextlib.suppress(sqlite3.OperationalError)
         with not_made_yet, sqlite3.connect("runs.db") as database:
             if database.execute("select count(line) from asked").fetchone()[0] > 1:

@@ -10,7 +10,9 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from harness import gates, results
+import harness
+from harness import gates, judging, results
+from harness.plugin import progress
 from tests import tiny
 
 
@@ -46,12 +48,38 @@ def test_each_fact_is_taken_once(project: pytest.Pytester) -> None:
 
 
 def test_every_fact_of_a_shipped_gate_is_planned(project: pytest.Pytester) -> None:
-    """What a gate asks in its test and not in `asks` would come after the first verdict."""
+    """What a gate asks in its test and not in `asks` is asked while its time counts."""
     project.runpytest("--device=pixel4")
+    plan = harness.plan(project.path / "golden", "pixel4")
+    planned = {
+        request.key
+        for trial in judging.trials(plan.cases)
+        for request in judging.requests(trial.module, trial.case)
+    }
+
+    found = results.load(results.latest(project.path))
+
+    assert {fact.request for fact in found.facts} == planned
+
+
+def test_verdicts_and_facts_are_written_down_as_they_come(project: pytest.Pytester) -> None:
+    project.runpytest("--device=pixel4", "--jobs=2")
 
     lines = results.latest(project.path).read_text(encoding="utf-8").splitlines()
     kinds = [next(iter(json.loads(line))) for line in lines]
 
+    assert kinds.index("verdict") < kinds.index("fact", kinds.index("verdict"))
+
+
+def test_on_a_terminal_a_bar_comes_before_the_first_verdict(
+    project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "is_drawn", lambda config, count: count > 3)
+
+    project.runpytest("--device=pixel4")
+
+    lines = results.latest(project.path).read_text(encoding="utf-8").splitlines()
+    kinds = [next(iter(json.loads(line))) for line in lines]
     assert "fact" in kinds
     assert "fact" not in kinds[kinds.index("verdict") :]
 
