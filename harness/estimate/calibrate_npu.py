@@ -6,8 +6,18 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.estimate import calibrate, figures, fit, interval, snapdragon, vendor
+from harness.estimate import (
+    calibrate,
+    correction,
+    figures,
+    fit,
+    interval,
+    repeats,
+    snapdragon,
+    work,
+)
 from harness.estimate.calibrate import STARTS, Calibration, TimedNetwork
+from harness.estimate.correction import Known
 from harness.estimate.fit import Free
 from harness.graph import Graph
 from harness.profiles import EstimateConstants
@@ -18,11 +28,23 @@ _FREE = (
 )
 _TIMEOUT_S = 3600.0
 """For one network: a fit has nothing to fall back to, and may wait on a busy machine."""
-_UNSEEN = (
-    Free(name="apart_ms", start=0.003, spread=1.0),
-    Free(name="arg_max_ms", start=0.1, spread=1.0),
-    Free(name="op_ms", start=0.0005, spread=1.0),
-)
+_POOL_LESS_MS = {work.FLOAT: 0.015, work.INT8: 0.005}
+_MEMORY = Free(name="memory_ms", start=0.0003, spread=3.0)
+
+
+def _prices(precision: str) -> tuple[Free, ...]:
+    """Return the prices on the estimator's chip, which are nearly the same for all phones.
+
+    Their starts are what the published rows of all devices give together; few networks tell them
+    on one device, so that they are held there.
+    """
+    return (
+        Free(name="apart_ms", start=0.0045, spread=0.5),
+        Free(name="arg_max_ms", start=0.2, spread=1.0),
+        Free(name="op_ms", start=0.001, spread=0.7),
+        Free(name="op_less_ms", start=0.0004, spread=0.3),
+        Free(name="pool_less_ms", start=_POOL_LESS_MS[precision], spread=0.3),
+    )
 
 
 def calibrate_npu(
@@ -45,7 +67,7 @@ def calibrate_npu(
     measured = [sample.measured_ms for sample in samples]
     graphs = [snapdragon.as_run(sample.graph, soc_model=soc_model) for sample in samples]
     second = _roofline(samples, graphs, precision)
-    answers = _Answers(graphs)
+    answers = _Answers(graphs, precision)
     predicted = fit.held_out(
         families, lambda rows, test: answers.predict(answers.fit(rows, measured), test)
     )
@@ -78,34 +100,26 @@ def calibrate_npu(
 class _Answers:
     """The vendor's estimates of some networks, ready to be corrected by any constants."""
 
-    def __init__(self, graphs: Sequence[Graph]) -> None:
-        """Ask the estimator about each graph, and count the ops that it does not see."""
-        self._times_ms = np.array(
-            [
-                vendor.estimate(graph, timeout_s=_TIMEOUT_S).time_ms + snapdragon.ports_ms(graph)
-                for graph in graphs
-            ]
-        )
-        unseen = {
-            item: np.array([snapdragon.UNSEEN[item.name](graph) for graph in graphs])
-            for item in _UNSEEN
-        }
-        self._priced = {item: counts for item, counts in unseen.items() if counts.any()}
+    def __init__(self, graphs: Sequence[Graph], precision: str) -> None:
+        """Ask the estimator about each graph, and count what is priced apart."""
+        each = [
+            correction.know(graph, repeats.estimate(graph, timeout_s=_TIMEOUT_S).said)
+            for graph in graphs
+        ]
+        self._known = Known.stack(each)
+        priced = [free for free in _prices(precision) if self._known.counts[free.name].any()]
+        self._free = (*_FREE, *priced, _MEMORY)
 
     def predict(self, values: Mapping[str, float], rows: Sequence[int]) -> NDArray[np.float64]:
         """Return the milliseconds of some networks."""
-        chosen = list(rows)
-        total: NDArray[np.float64] = (
-            values["floor_ms"] + values["vendor_ratio"] * self._times_ms[chosen]
-        )
-        for item, counts in self._priced.items():
-            total += values[item.name] * counts[chosen]
+        seen_ms, unseen_ms = correction.corrected_ms(self._known.at(list(rows)), values)
+        total: NDArray[np.float64] = values["floor_ms"] + seen_ms + unseen_ms
         return total
 
     def fit(self, rows: Sequence[int], measured_ms: Sequence[float]) -> dict[str, float]:
         """Return the constants that come closest to some networks."""
         return fit.fit(
-            (*_FREE, *self._priced),
+            self._free,
             lambda values: self.predict(values, rows),
             [measured_ms[row] for row in rows],
         )

@@ -1,11 +1,12 @@
 """Find in a graph what a phone's compiler runs as something else than the file's ops say.
 
 Layer normalization is exported as nine ops or more; Qualcomm's compilers since HTP v73 run it as
-one. A classifier's file begins by normalizing its input with a SUB and a MUL; phones fold that
-into the conversion of the input, at no visible cost.
+one. A product of batches of matrices, as the heads of attention ask for, is exported as one fully
+connected layer for each matrix; they run the batch. A classifier's file begins by normalizing its
+input with a SUB and a MUL; phones fold that into the conversion of the input, at no visible cost.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -62,8 +63,12 @@ def _normalizes(graph: Graph, image: int, weights: frozenset[int]) -> Op | None:
     )
 
 
-def with_layer_norms(graph: Graph) -> Graph:
+def with_layer_norms(graph: Graph, *, images: bool = True) -> Graph:
     """Return a graph in which each layer normalization over the last axis is one op.
+
+    Args:
+        graph: In execution order.
+        images: Whether those of images, with four axes, are too.
 
     Two forms are known: centre and divide by the deviation, with or without a scale and a shift
     (PyTorch's exporters); and scale by the inverse deviation, then shift by what that leaves of the
@@ -71,7 +76,7 @@ def with_layer_norms(graph: Graph) -> Graph:
     """
     found: dict[int, Op] = {}
     gone: set[int] = set()
-    patterns = _Match(graph, work.weight_tensors(graph))
+    patterns = _Match(graph, work.weight_tensors(graph), rank_max=4 if images else 3)
     for op in graph.ops:
         if op.name in ("RSQRT", "SQRT"):
             match = patterns.around(op)
@@ -87,11 +92,112 @@ def with_layer_norms(graph: Graph) -> Graph:
     )
 
 
+def with_batched_products(graph: Graph) -> Graph:
+    """Return a graph in which products of matrices, taken apart one by one, are one of a batch.
+
+    Two tensors [1, batch, rows, columns] are split along the batch, each pair of parts is
+    multiplied by a FULLY_CONNECTED whose weights are computed, and the products are packed.
+    """
+    found: dict[int, Op] = {}
+    gone: set[int] = set()
+    for op in graph.ops:
+        match = _product(graph, op) if op.name == "PACK" else None
+        if match is not None:
+            product, ops = match
+            found[product.index] = product
+            gone.update(ops)
+    return replace(
+        graph,
+        ops=tuple(
+            found.get(op.index, op) for op in graph.ops if op.index in found or op.index not in gone
+        ),
+    )
+
+
+def _product(graph: Graph, pack: Op) -> tuple[Op, set[int]] | None:
+    """Return the product of a batch that ends in a PACK and a RESHAPE, and the ops it is for."""
+    last = _only_reader(graph, pack.outputs[0], "RESHAPE")
+    layers = [_made_by(graph, i, "FULLY_CONNECTED") for i in pack.inputs]
+    if last is None or pack.options.get("axis") != 0:
+        return None
+    inside, macs = {pack.index}, 0
+    sides: list[list[tuple[int, bool]]] = [[], []]
+    for layer in layers:
+        if layer is None or _adds_or_clamps(layer):
+            return None
+        inside.add(layer.index)
+        macs += layer.macs
+        for side, index in zip(sides, layer.inputs[:2], strict=True):
+            turned = _made_by(graph, index, "TRANSPOSE")
+            flat = _made_by(graph, turned.inputs[0] if turned else index, "RESHAPE")
+            if flat is None:
+                return None
+            inside.update(op.index for op in (flat, turned) if op)
+            side.append((flat.inputs[0], turned is not None))
+    left, right = (_split_by_batch(graph, side) for side in sides)
+    if left is None or right is None or sides[0][0][1]:
+        return None
+    shape = graph.tensors[left.inputs[1]].shape
+    if graph.tensors[last.outputs[0]].shape[:-1] != shape[:-1]:
+        return None
+    product = Op(
+        index=last.index,
+        name="BATCH_MATMUL",
+        version=1,
+        inputs=(left.inputs[1], right.inputs[1]),
+        outputs=last.outputs,
+        # A fully connected layer takes its weights transposed.
+        options={"adj_x": False, "adj_y": not sides[1][0][1]},
+        macs=macs,
+    )
+    return product, inside | {left.index, right.index}
+
+
+def _adds_or_clamps(layer: Op) -> bool:
+    """Return whether a fully connected layer does more than multiply."""
+    has_bias = any(i >= 0 for i in layer.inputs[2:])
+    return has_bias or bool(layer.options.get("fused_activation_function"))
+
+
+def _split_by_batch(graph: Graph, side: Sequence[tuple[int, bool]]) -> Op | None:
+    """Return the SPLIT of [1, batch, rows, columns] along the batch that made one side's parts.
+
+    Args:
+        graph: That they are in.
+        side: Each part with whether it is transposed, in the order of the products.
+    """
+    split = graph.producers.get(side[0][0])
+    if split is None or split.name != "SPLIT" or [i for i, _ in side] != list(split.outputs):
+        return None
+    axis = graph.tensors[split.inputs[0]].values()
+    if axis is None or [int(a) for a in np.ravel(axis)] != [1]:
+        return None
+    alone = all(len(graph.readers[i]) == 1 and i not in graph.outputs for i, _ in side)
+    alike = len({turned for _, turned in side}) == 1
+    rank = len(graph.tensors[split.inputs[1]].shape)
+    return split if alone and alike and rank == 4 else None
+
+
+def _made_by(graph: Graph, index: int, name: str) -> Op | None:
+    """Return the op of a name that made a tensor for one reader alone."""
+    op = graph.producers.get(index)
+    alone = len(graph.readers[index]) == 1 and index not in graph.outputs
+    return op if op is not None and op.name == name and alone else None
+
+
+def _only_reader(graph: Graph, index: int, name: str) -> Op | None:
+    """Return the op of a name that alone reads a tensor."""
+    reading = graph.readers[index]
+    alone = len(reading) == 1 and index not in graph.outputs
+    return reading[0] if alone and reading[0].name == name else None
+
+
 class _Match:
     """The ops around an inverse deviation, where they are a layer normalization."""
 
-    def __init__(self, graph: Graph, weights: frozenset[int]) -> None:
+    def __init__(self, graph: Graph, weights: frozenset[int], *, rank_max: int) -> None:
         self._graph = graph
+        self._rank_max = rank_max
         self._weights = weights
         self._positions = {op.index: position for position, op in enumerate(graph.ops)}
 
@@ -105,7 +211,9 @@ class _Match:
         if epsilon is None or average is None or not self._is_mean(average):
             return None
         data = self._data(average.inputs[0])
-        return None if data is None else self._closure(data, root)
+        if data is None or len(self._graph.tensors[data].shape) > self._rank_max:
+            return None
+        return self._closure(data, root)
 
     def _data(self, squared: int) -> int | None:
         """Return the tensor whose squared distance from its mean a tensor is."""

@@ -1,64 +1,25 @@
-"""Lead from the vendor's estimate to a Snapdragon phone: a floor, a factor, a price for some ops.
+"""Cost what runs on a Snapdragon phone's NPU: the vendor's estimate, corrected for the phone."""
 
-The vendor's estimator knows one chip generation. A phone adds a floor for each call into the NPU
-and runs by its own clocks (the factor). Some ops cost a phone what the estimator does not see:
-quantized ops that only clamp or rescale, which the estimator merges into their neighbours and a
-phone runs one by one; ARG_MAX; and each op of a float graph a little.
-"""
-
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from harness import schema
 from harness.errors import ConfigError, TimeLimitError
-from harness.estimate import idioms, interval, repeats, second_opinion, work
-from harness.estimate.quantization import QUANTIZED
+from harness.estimate import correction, idioms, interval, repeats, second_opinion, work
+from harness.estimate.correction import Correction
 from harness.estimate.repeats import Answer
 from harness.estimate.second_opinion import Opinion
 from harness.graph import Graph
 from harness.profiles import EstimateConstants, Profile
 
-_MIB = 2**20
-_PORT_MS_PER_MIB = 0.12
-"""What float32 input and output cost on the estimator's chip, beyond its estimate.
-
-The NPU computes in fp16, so that its float32 ports are converted. Source: rows of Qualcomm AI Hub
-Models; fitted freely it is 0.11 on both devices of the estimator's generation and 0.03 to 0.07 on
-five others, whose held-out errors hardly depend on it.
-"""
-_WITHOUT_FUSED_NORMS = frozenset({"SM8250", "SM8350", "SM8450", "SM8475"})
-"""Chips of HTP v69 and older, which run a layer normalization op by op.
+_WITHOUT_FUSED_IMAGE_NORMS = frozenset({"SM8250", "SM8350", "SM8450", "SM8475"})
+"""Chips of HTP v69 and older, which run the layer normalization of an image op by op.
 
 Source: published rows of release v0.46. On chips of HTP v73 and later ConvNeXt and ViT take the
-time of the fused op, on QCS8450 that of its parts.
+time of the fused op; on QCS8450 ConvNeXt, which normalizes images, takes that of the parts, and
+ViT, which normalizes sequences, that of the fused op.
 """
-_APART = frozenset({"QUANTIZE", "RELU", "RELU6", "RELU_0_TO_1", "RELU_N1_TO_1"})
 DELEGATE = "qnn"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Correction:
-    """What leads from the vendor's estimate to one phone in one precision.
-
-    Attributes:
-        floor_ms: Cost of one call into the NPU.
-        vendor_ratio: Phone's time over the vendor's estimate, float ports added to it.
-        apart_ms: Cost of each quantized op that only clamps or rescales; none in float.
-        arg_max_ms: Cost of an ARG_MAX over a million elements, beyond the vendor's estimate.
-        op_ms: Cost of each op of a float graph, beyond the vendor's estimate.
-    """
-
-    floor_ms: float
-    vendor_ratio: float
-    apart_ms: float = 0.0
-    arg_max_ms: float = 0.0
-    op_ms: float = 0.0
-
-    def __post_init__(self) -> None:
-        """Refuse constants that cannot be."""
-        wrong = sorted(name for name, value in vars(self).items() if not 0.0 <= value < 1e6)
-        if wrong or self.vendor_ratio <= 0.0:
-            raise ValueError(f"{', '.join(wrong) or 'vendor_ratio'} must be positive and finite")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,9 +27,9 @@ class NpuCost:
     """The milliseconds of one NPU partition by cause.
 
     Attributes:
-        compute_ms: The vendor's estimate and the conversion of float ports, times the phone's
-            factor.
-        unseen_ms: Ops whose cost the estimator does not see.
+        compute_ms: The vendor's estimate less what it asks too much, and the conversion of float
+            ports, times the phone's factor.
+        unseen_ms: Ops and traffic whose cost the estimator does not see, times that factor.
         unpriced_ms: Ops that the estimator knows no cost of, by the roofline.
         floor_ms: The call.
         low_ms: Lower end of the 90 % interval of the sum.
@@ -104,7 +65,8 @@ def as_run(part: Graph, *, soc_model: str) -> Graph:
         soc_model: Of the phone's chip, such as `SM8650`; another than the known old ones is new.
     """
     bare = idioms.without_input_normalization(part)
-    return bare if soc_model in _WITHOUT_FUSED_NORMS else idioms.with_layer_norms(bare)
+    images = soc_model not in _WITHOUT_FUSED_IMAGE_NORMS
+    return idioms.with_batched_products(idioms.with_layer_norms(bare, images=images))
 
 
 def soc_model(profile: Profile) -> str:
@@ -126,13 +88,13 @@ def cost(part: Graph, profile: Profile) -> NpuCost:
         DeviceError: the estimator crashed, or gave no answer in time and the profile has no
             roofline to answer in its place.
     """
-    entry = _constants(profile, precision_of(part))
+    entry = _constants(profile, correction.precision_of(part))
     where = f"{profile.name}: qnn {entry.precision}"
-    correction = schema.parse(Correction, dict(entry.values), where=f"{where}: values")
+    constants = schema.parse(Correction, dict(entry.values), where=f"{where}: values")
     run = as_run(part, soc_model=soc_model(profile))
     rates = second_opinion.rates(entry, where=where)
     second = second_opinion.ask(run, rates) if rates else None
-    absolute = entry.rows > 0 and precision_of(part) != work.INT16
+    absolute = entry.rows > 0 and correction.precision_of(part) != work.INT16
     try:
         answer = repeats.estimate(run)
     except TimeLimitError as error:
@@ -140,12 +102,13 @@ def cost(part: Graph, profile: Profile) -> NpuCost:
             raise
         return _by_roofline(run, second, entry, absolute=absolute, why=str(error))
     found = answer.said
+    compute_ms, unseen_ms = correction.corrected_ms(correction.know(run, found), vars(constants))
     unpriced_ms = second_opinion.unpriced_ms(run, found.uncosted, rates) if rates else 0.0
     priced = NpuCost(
-        compute_ms=correction.vendor_ratio * (found.time_ms + ports_ms(run)),
-        unseen_ms=sum(getattr(correction, name) * count(run) for name, count in UNSEEN.items()),
+        compute_ms=float(compute_ms),
+        unseen_ms=float(unseen_ms),
         unpriced_ms=unpriced_ms,
-        floor_ms=correction.floor_ms,
+        floor_ms=constants.floor_ms,
         low_ms=0.0,
         high_ms=0.0,
         absolute=absolute,
@@ -155,12 +118,11 @@ def cost(part: Graph, profile: Profile) -> NpuCost:
     # Ops without a cost make the estimate too small by an unknown amount: widen by their share.
     share = unpriced_ms / priced.total_ms if rates else len(found.uncosted) / max(1, len(run.ops))
     wider = (1.0 + share) * (repeats.SHORTENED_RATIO if answer.shortened else 1.0)
-    # Some software runs a QUANTIZE at no cost, so that the low end is an answer without it.
-    free_ms = correction.apart_ms * rescalings(run)
+    free_ms = correction.rescalings_ms(run, constants)
     alone = _widened(priced, run, entry, wider=wider, free_ms=free_ms)
     if rates is None or second is None or _agree(priced.total_ms, second.estimate_ms, entry):
         return alone
-    culprit = second_opinion.culprit(run, rates, estimator_ratio=correction.vendor_ratio)
+    culprit = second_opinion.culprit(run, rates, estimator_ratio=constants.vendor_ratio)
     return _holding(alone, second.estimate_ms, culprit, entry)
 
 
@@ -219,59 +181,6 @@ def _holding(priced: NpuCost, other_ms: float, culprit: str, entry: EstimateCons
         f"apart than on nine of ten fitted networks (x{entry.agreement_ratio:.2f}), the most at "
         f"{culprit}: the interval holds both",
     )
-
-
-def precision_of(graph: Graph) -> str:
-    """Return the precision that most of a graph's MACs run in, or most of its ops without MACs."""
-    weight: dict[str, int] = {}
-    for op in graph.ops:
-        if not graph.unpacks_constant(op):
-            precision = work.precision_of(graph, op)
-            weight[precision] = weight.get(precision, 0) + 1 + op.macs
-    return max(weight, key=lambda name: weight[name])
-
-
-def apart(graph: Graph) -> int:
-    """Count the ops that only clamp or rescale quantized tensors."""
-    return _of_quantized(graph, _APART)
-
-
-def rescalings(graph: Graph) -> int:
-    """Count the ops that only rescale quantized tensors, as exporters leave them at joins."""
-    return _of_quantized(graph, frozenset({"QUANTIZE"}))
-
-
-def _of_quantized(graph: Graph, names: frozenset[str]) -> int:
-    return sum(
-        op.name in names and graph.tensors[op.inputs[0]].dtype in QUANTIZED for op in graph.ops
-    )
-
-
-def arg_max_millions(graph: Graph) -> float:
-    """Return how many million elements the graph's ARG_MAX ops read."""
-    read = [graph.tensors[op.inputs[0]].elements for op in graph.ops if op.name == "ARG_MAX"]
-    return sum(read) / 1e6
-
-
-def float_ops(graph: Graph) -> int:
-    """Count the ops that run, if the graph is a float one; quantized ones pay for none."""
-    if precision_of(graph) != work.FLOAT:
-        return 0
-    return sum(not graph.unpacks_constant(op) for op in graph.ops)
-
-
-UNSEEN: Mapping[str, Callable[[Graph], float]] = {
-    "apart_ms": apart, "arg_max_ms": arg_max_millions, "op_ms": float_ops,
-}  # fmt: skip
-"""What a graph holds of ops whose cost the estimator does not see, by the constant that prices
-one."""
-
-
-def ports_ms(graph: Graph) -> float:
-    """Return what converting float32 inputs and outputs costs on the estimator's chip."""
-    ports = [graph.tensors[i] for i in (*graph.inputs, *graph.outputs)]
-    floats = sum(tensor.size_bytes for tensor in ports if tensor.dtype == "float32")
-    return _PORT_MS_PER_MIB * floats / _MIB
 
 
 def _constants(profile: Profile, precision: str) -> EstimateConstants:

@@ -21,6 +21,7 @@ from harness.worker import ONE_A_CORE, Worker
 ESTIMATOR_SOC = "52"
 """SA8255 in Qualcomm's table; chip 77 (QCS9075) answers the same. Others have no estimates."""
 
+_MIB = 2**20
 _TIMEOUT_S = 300.0
 _KEPT_BYTES_MAX = 1024
 
@@ -31,10 +32,12 @@ class VendorEstimate:
 
     Attributes:
         time_ms: Milliseconds of one inference.
+        traffic_mib: MiB read from main memory, and written there for want of room on chip.
         uncosted: The estimator's word for each op that it has no cost for, such as `Concat`.
     """
 
     time_ms: float
+    traffic_mib: float
     uncosted: tuple[str, ...]
 
 
@@ -54,8 +57,12 @@ def estimate(graph: Graph, *, timeout_s: float = _TIMEOUT_S) -> VendorEstimate:
     bare = without_weights(graph)
 
     def ask() -> VendorEstimate:
-        time_us, uncosted = _worker().call("estimate", bare, ESTIMATOR_SOC, timeout_s=timeout_s)
-        return VendorEstimate(time_ms=time_us / 1e3, uncosted=uncosted)
+        time_us, traffic_bytes, uncosted = _worker().call(
+            "estimate", bare, ESTIMATOR_SOC, timeout_s=timeout_s
+        )
+        return VendorEstimate(
+            time_ms=time_us / 1e3, traffic_mib=traffic_bytes / _MIB, uncosted=uncosted
+        )
 
     return cache.remember("vendor-estimate", structure_key(bare), ask, kind=VendorEstimate)
 

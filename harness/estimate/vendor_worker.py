@@ -17,12 +17,14 @@ from harness.worker import serve
 _PROVIDER = "QNNExecutionProvider"
 _ARCHITECTURE = "73"
 _TIME = "Simulated (Accelerator exec time us)"
+_TRAFFIC = frozenset({"Input Fill", "Intermediate Fill", "Intermediate Spill"})
+"""Bytes that pass between main memory and the chip, but for the outputs."""
 _OPTIMIZATION = "2"
 """For inference: the default of Qualcomm's delegate for LiteRT. Level 3 takes twice as long or far
 longer, and its estimates are no closer to phones (docs/latency.md)."""
 
 
-def estimate(graph: Graph, soc_number: str) -> tuple[float, tuple[str, ...]]:
+def estimate(graph: Graph, soc_number: str) -> tuple[float, int, tuple[str, ...]]:
     """Finalize a graph for a chip and read what the estimator wrote.
 
     Args:
@@ -30,8 +32,8 @@ def estimate(graph: Graph, soc_number: str) -> tuple[float, tuple[str, ...]]:
         soc_number: The chip's number in Qualcomm's table, one that the estimator knows.
 
     Returns:
-        Microseconds of one inference, and the estimator's word for each op that it has no cost
-        for, such as `Concat`.
+        Microseconds of one inference, the bytes that it moves between main memory and the chip, and
+        the estimator's word for each op that it has no cost for, such as `Concat`.
 
     Raises:
         StackMissing: onnxruntime-qnn is not installed.
@@ -107,8 +109,8 @@ def _finalize(
         raise ModelError(f"Qualcomm's provider does not take the graph: {text}") from None
 
 
-def _read(profile: Path) -> tuple[float, tuple[str, ...]] | None:
-    """Return time and ops without a cost; None where the chip has no estimates.
+def _read(profile: Path) -> tuple[float, int, tuple[str, ...]] | None:
+    """Return time, traffic and ops without a cost; None where the chip has no estimates.
 
     An op without a cost has a row for each of its tiles, all of one number: `Concat122 : OpId_7`.
     """
@@ -117,8 +119,10 @@ def _read(profile: Path) -> tuple[float, tuple[str, ...]] | None:
     time_us = next((value for name, value in rows if name == _TIME), None)
     if time_us is None:
         return None
+    traffic = sum(int(value) for name, value in rows if name in _TRAFFIC)
     uncosted = sorted({name for name, _ in rows if " : OpId_" in name})
-    return float(time_us), tuple(name.split(" : ")[0].rstrip("0123456789") for name in uncosted)
+    words = tuple(name.split(" : ")[0].rstrip("0123456789") for name in uncosted)
+    return float(time_us), traffic, words
 
 
 if __name__ == "__main__":

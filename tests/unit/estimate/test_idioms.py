@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from harness.estimate import idioms
+from harness.estimate import idioms, snapdragon
 from harness.estimate.reference.attention import layer_norm
 from harness.estimate.reference.draft import Draft, Node
 from harness.graph import Graph
@@ -125,3 +125,65 @@ def test_a_layer_norm_is_written_as_onnx_computes_it() -> None:
     np.testing.assert_allclose(
         y - y[0, 0, 0], slope * (normal - normal[0, 0, 0]), rtol=1e-3, atol=1e-4
     )
+
+
+def sequence_and_image_norms() -> Graph:
+    draft = Draft()
+    image = layer_norm(draft, draft.conv(draft.input(8, 8, 3), 16))
+    return draft.finish(layer_norm(draft, draft.reshape(image, 64, 16)))
+
+
+def test_old_chips_fuse_the_layer_norms_of_sequences_only() -> None:
+    graph = sequence_and_image_norms()
+
+    old, new = (snapdragon.as_run(graph, soc_model=soc) for soc in ("SM8450", "SM8650"))
+
+    assert names(new).count("LAYER_NORM") == 2
+    assert names(old).count("LAYER_NORM") == 1
+    assert names(old)[-2:] == ["RESHAPE", "LAYER_NORM"]
+
+
+def attention(heads: int, *, bias: bool = False, read_twice: bool = False) -> Graph:
+    """Return the products of queries and keys, and of their weights and values, head by head."""
+    draft = Draft()
+    x = draft.input(6, 8)
+    query, key, value = (
+        draft.transpose(draft.reshape(draft.dense(x, 8), 6, heads, 8 // heads), 0, 2, 1, 3)
+        for _ in range(3)
+    )
+    outputs = []
+    for left, right, turned in ((query, key, False), (None, value, True)):
+        data = draft.unary("SOFTMAX", outputs[0]) if left is None else left
+        sides = [draft.split(side, heads, axis=1) for side in (data, right)]
+        products = []
+        for a, b in zip(*sides, strict=True):
+            rows, columns = (draft.reshape(i, *draft.shape(i)[2:], batch=False) for i in (a, b))
+            columns = draft.transpose(columns, 1, 0) if turned else columns
+            products.append(draft.matrix_product(rows, columns))
+            if bias:
+                products[-1] = draft.binary("ADD", products[-1], draft.constant(1))
+        outputs.append(draft.pack(products))
+        if read_twice:
+            outputs[-1] = draft.binary("ADD", outputs[-1], draft.reshape(rows, 1, 6, 8 // heads))
+    return draft.finish(outputs[-1])
+
+
+def test_products_of_heads_become_one_product_of_a_batch() -> None:
+    graph = attention(4)
+
+    found = idioms.with_batched_products(graph)
+
+    assert names(found)[-3:] == ["BATCH_MATMUL", "SOFTMAX", "BATCH_MATMUL"]
+    assert names(found).count("FULLY_CONNECTED") == 3
+    assert found.macs == graph.macs
+    first, second = (op for op in found.ops if op.name == "BATCH_MATMUL")
+    assert (first.options["adj_y"], second.options["adj_y"]) == (True, False)
+    assert found.tensors[first.outputs[0]].shape == (1, 4, 6, 6)
+    assert found.tensors[second.outputs[0]].shape == (1, 4, 6, 2)
+
+
+@pytest.mark.parametrize("changed", [{"bias": True}, {"read_twice": True}])
+def test_products_that_something_else_belongs_to_stay_apart(changed: dict[str, bool]) -> None:
+    graph = attention(4, **changed)
+
+    assert idioms.with_batched_products(graph) == graph

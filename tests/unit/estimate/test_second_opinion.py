@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from harness.errors import TimeLimitError
-from harness.estimate import model, second_opinion, snapdragon, vendor
+from harness.estimate import correction, model, second_opinion, snapdragon, vendor
 from harness.estimate.reference.attention import layer_norm
 from harness.estimate.reference.draft import Draft
 from harness.estimate.roofline import Rates
@@ -37,13 +37,14 @@ def says(
     """Let the estimator say of each graph what a function says."""
     monkeypatch.setattr(
         vendor, "estimate",
-        lambda graph: vendor.VendorEstimate(time_ms=time_of(graph), uncosted=uncosted),
+        lambda graph: vendor.VendorEstimate(
+            time_ms=time_of(graph), traffic_mib=0.0, uncosted=uncosted),
     )  # fmt: skip
 
 
 def as_the_roofline(graph: Graph) -> float:
     """Return what makes the two answers equal."""
-    ports_ms = snapdragon.ports_ms(graph)
+    ports_ms = correction.ports_ms(graph)
     return second_opinion.ask(graph, RATES).estimate_ms - phones.RATES["floor_ms"] - ports_ms
 
 

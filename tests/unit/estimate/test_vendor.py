@@ -8,7 +8,7 @@ import pytest
 
 from harness import estimate as estimate_package
 from harness.errors import StackMissing
-from harness.estimate import snapdragon, vendor, vendor_worker
+from harness.estimate import correction, snapdragon, vendor, vendor_worker
 from harness.estimate.quantization import scale_numbers
 from harness.estimate.reference.draft import Draft
 from harness.graph import Graph, parse
@@ -93,16 +93,16 @@ def clamped(*, precision: str) -> Graph:
 
 def test_only_quantized_clamps_and_rescalings_of_their_own_are_apart() -> None:
     # RELU6, QUANTIZE and RELU; the clamp that is fused into the first convolution is not.
-    assert snapdragon.apart(clamped(precision="int8")) == 3
-    assert snapdragon.apart(clamped(precision="float")) == 0
+    assert correction.apart(clamped(precision="int8")) == 3
+    assert correction.apart(clamped(precision="float")) == 0
 
 
 def test_the_precision_of_a_graph_is_that_of_most_macs() -> None:
     quantized = parse(models.conv_net(dtype="int8"))
 
-    assert snapdragon.precision_of(quantized) == "int8"
-    assert snapdragon.precision_of(parse(models.conv_net(dtype="int16"))) == "int16"
-    assert snapdragon.precision_of(parse(models.unet(fp16_weights=True))) == "float"
+    assert correction.precision_of(quantized) == "int8"
+    assert correction.precision_of(parse(models.conv_net(dtype="int16"))) == "int16"
+    assert correction.precision_of(parse(models.unet(fp16_weights=True))) == "float"
 
 
 def test_ops_that_only_move_numbers_keep_their_scale_and_others_make_one() -> None:
@@ -126,7 +126,7 @@ def test_a_floating_point_graph_has_no_scales() -> None:
 
 
 def test_only_float_ports_are_converted() -> None:
-    floats, bytes_ = (snapdragon.ports_ms(net(precision=p)) for p in ("float", "int8"))
+    floats, bytes_ = (correction.ports_ms(net(precision=p)) for p in ("float", "int8"))
 
     assert floats == 0.12 * (16 * 16 * 3 + 16 * 16 * 8) * 4 / 2**20
     assert bytes_ == 0.0
@@ -154,6 +154,10 @@ def test_an_op_without_a_cost_counts_once_however_many_tiles_it_was_cut_into(
     said = {
         "Simulated (Accelerator exec time us)": 429707,
         "Simulated (Accelerator exec time us (lower estimate))": 386934,
+        "Input Fill": 1_000_000,
+        "Intermediate Fill": 20_000,
+        "Intermediate Spill": 3_000,
+        "Output Spill": 786_432,
         "Missing Ops (Number of Ops with no Costs associated)": 4,
     }
     rows += [f"0,BACKEND,{value},US,BACKEND,SUB-EVENT,{name}" for name, value in said.items()]
@@ -162,7 +166,7 @@ def test_an_op_without_a_cost_counts_once_however_many_tiles_it_was_cut_into(
     profile = tmp_path / "profile.csv"
     profile.write_text("\n".join(rows) + "\n", encoding="utf-8")
 
-    assert vendor_worker._read(profile) == (429707.0, ("Concat", "Concat"))
+    assert vendor_worker._read(profile) == (429707.0, 1_023_000, ("Concat", "Concat"))
     profile.write_text("no estimates here\n", encoding="utf-8")
     assert vendor_worker._read(profile) is None
 
@@ -174,7 +178,7 @@ def test_ops_without_a_cost_widen_the_interval_by_their_share_and_are_named(
         delegate="qnn", precision="float", values={"floor_ms": 0.1, "vendor_ratio": 1.0}, rows=9,
         error_share=0.1, interval_ratio=1.2, source="round numbers for tests",
     )  # fmt: skip
-    said = vendor.VendorEstimate(time_ms=2.0, uncosted=("Concat", "Concat"))
+    said = vendor.VendorEstimate(time_ms=2.0, traffic_mib=0.0, uncosted=("Concat", "Concat"))
     monkeypatch.setattr(vendor, "estimate", lambda graph: said)
 
     found = snapdragon.cost(net(), phones.phone(npu))

@@ -1,0 +1,60 @@
+"""What leads from the vendor's estimate to a phone: a factor, the unseen and the overpriced."""
+
+import numpy as np
+import pytest
+
+from harness.estimate import correction
+from harness.estimate.correction import Known
+from harness.estimate.reference.draft import Draft
+from harness.estimate.vendor import VendorEstimate
+from harness.graph import Graph
+
+VALUES = {
+    "floor_ms": 5.0, "vendor_ratio": 2.0, "op_ms": 0.5, "op_less_ms": 0.25, "pool_less_ms": 10.0,
+    "memory_ms": 0.125, "apart_ms": 1.0,
+}  # fmt: skip
+
+
+def net(precision: str) -> Graph:
+    """Return a convolution and a pooling that reads a hundredth of a million elements."""
+    draft = Draft(precision=precision)
+    x = draft.conv(draft.input(20, 20, 3), 25)
+    return draft.finish(draft.pool(x, "MAX", 2, stride=2))
+
+
+def said(time_ms: float) -> VendorEstimate:
+    return VendorEstimate(time_ms=time_ms, traffic_mib=8.0, uncosted=())
+
+
+def test_maximum_poolings_are_counted_by_what_their_windows_read() -> None:
+    assert correction.pooled_millions(net("float")) == pytest.approx(0.01)
+    draft = Draft()
+    average = draft.finish(draft.pool(draft.input(20, 20, 25), "AVERAGE", 2, stride=2))
+    assert correction.pooled_millions(average) == 0.0
+
+
+def test_ops_cost_more_in_float_and_less_in_int8_than_the_estimator_says() -> None:
+    in_float, in_int8 = (
+        correction.corrected_ms(correction.know(net(precision), said(3.0)), VALUES)
+        for precision in ("float", "int8")
+    )
+
+    ports_ms = correction.ports_ms(net("float"))
+    assert in_float == pytest.approx((2.0 * (3.0 - 0.1 + ports_ms), 2.0 * (2 * 0.5 + 1.0)))
+    assert in_int8 == pytest.approx((2.0 * (3.0 - 0.1 - 2 * 0.25), 2.0 * 1.0))
+
+
+def test_savings_leave_a_share_of_the_estimate() -> None:
+    seen_ms, _ = correction.corrected_ms(correction.know(net("int8"), said(0.5)), VALUES)
+
+    assert seen_ms == pytest.approx(2.0 * 0.3 * 0.5)
+
+
+def test_many_graphs_are_corrected_as_each_alone() -> None:
+    each = [correction.know(net(p), said(ms)) for p in ("float", "int8") for ms in (0.5, 3.0)]
+
+    together = Known.stack(each)
+
+    found = correction.corrected_ms(together.at([0, 2, 3]), VALUES)
+    alone = [correction.corrected_ms(each[row], VALUES) for row in (0, 2, 3)]
+    assert np.transpose(found) == pytest.approx(np.array(alone))
