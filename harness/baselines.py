@@ -141,7 +141,10 @@ def store(subject: Subject, baselines: Sequence[Baseline]) -> Path:
     # A count taken now is an int, one read back a float: written alike, so that diffs stay small.
     alike = (replace(baseline, value=float(baseline.value)) for baseline in baselines)
     ordered = sorted(alike, key=lambda baseline: baseline.key)
-    text = json.dumps(schema.dump(_File(baselines=tuple(ordered))), indent=1)
+    dumped = schema.dump(_File(baselines=tuple(ordered)))
+    # What most lack is left out, as it was before there was such a thing.
+    entries = [{k: v for k, v in one.items() if v != ""} for one in dumped["baselines"]]
+    text = json.dumps({**dumped, "baselines": entries}, indent=1)
     path = path_of(subject)
     path.write_text(text + "\n", encoding="utf-8")
     return path

@@ -6,6 +6,7 @@ import re
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from harness import baselines, goldens, subjects
@@ -143,6 +144,33 @@ def test_blessing_what_is_blessed_already_changes_nothing_that_is_judged_by(
 
     assert {b.key: b.value for b in baselines.load(subject)} == before
     assert (subject_dir / "subject.toml").read_bytes() == toml
+
+
+def test_a_blessing_writes_only_what_is_not_there_already(subject_dir: Path) -> None:
+    reference = subject_dir / "references" / "a.npz"
+    members = dict(np.load(reference))
+    rounded = members["output"] ^ 1  # another host's rounding
+    np.savez_compressed(reference, **{**members, "output": rounded})
+    before = _contents(subject_dir)
+
+    _bless(subject_dir, "--yes")
+
+    assert _contents(subject_dir) == before
+    assert '"run"' not in (subject_dir / "baselines.json").read_text(encoding="utf-8")
+
+
+def test_a_blessing_writes_a_reference_that_is_another(subject_dir: Path) -> None:
+    reference = subject_dir / "references" / "a.npz"
+    members = dict(np.load(reference))
+    np.savez_compressed(reference, **{**members, "output": members["output"] ^ 64})
+    before = _contents(subject_dir)
+
+    _bless(subject_dir, "--yes")
+
+    assert dict(np.load(reference))["output"].tobytes() == members["output"].tobytes()
+    assert {name for name, data in _contents(subject_dir).items() if before[name] != data} == {
+        "references/a.npz"
+    }
 
 
 def test_a_number_that_moved_within_its_noise_does_not_creep(subject_dir: Path) -> None:
