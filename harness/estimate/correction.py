@@ -118,14 +118,8 @@ def _running(graph: Graph) -> int:
 
 def pooled_millions(graph: Graph) -> float:
     """Return how many million elements the windows of the graph's maximum poolings read."""
-    read = sum(
-        int(op.options["filter_height"])
-        * int(op.options["filter_width"])
-        * graph.tensors[op.outputs[0]].elements
-        for op in graph.ops
-        if op.name == "MAX_POOL_2D"
-    )
-    return read / 1e6
+    pools = [op for op in graph.ops if op.name == "MAX_POOL_2D"]
+    return sum(work.work_of(graph, op, on_cpu=False).operations for op in pools) / 1e6
 
 
 UNSEEN: Mapping[str, Callable[[Graph], float]] = {

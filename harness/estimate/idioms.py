@@ -6,7 +6,7 @@ connected layer for each matrix; they run the batch. A classifier's file begins 
 input with a SUB and a MUL; phones fold that into the conversion of the input, at no visible cost.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -84,6 +84,11 @@ def with_layer_norms(graph: Graph, *, images: bool = True) -> Graph:
                 ops, fused = match
                 found[fused.index] = fused
                 gone.update(one.index for one in ops)
+    return _exchanged(graph, found, gone)
+
+
+def _exchanged(graph: Graph, found: Mapping[int, Op], gone: Collection[int]) -> Graph:
+    """Return a graph without some ops, but for those in whose place another one stands."""
     return replace(
         graph,
         ops=tuple(
@@ -106,12 +111,7 @@ def with_batched_products(graph: Graph) -> Graph:
             product, ops = match
             found[product.index] = product
             gone.update(ops)
-    return replace(
-        graph,
-        ops=tuple(
-            found.get(op.index, op) for op in graph.ops if op.index in found or op.index not in gone
-        ),
-    )
+    return _exchanged(graph, found, gone)
 
 
 def _product(graph: Graph, pack: Op) -> tuple[Op, set[int]] | None:

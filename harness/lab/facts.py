@@ -25,7 +25,7 @@ class Facts:
         """
         self._lab = lab
         self._tell = tell
-        self._expected: frozenset[str] = frozenset()
+        self._expected: set[str] = set()
         self._coming: Generator[Fact] = self.take(())
         self._known: dict[str, Fact] = {}
         self._outputs: OrderedDict[str, Fact] = OrderedDict()
@@ -54,7 +54,7 @@ class Facts:
 
         Who wants one that is still to come waits for it, and takes in what comes before it.
         """
-        self._expected = frozenset(request.key for request in requests)
+        self._expected = {request.key for request in requests if request.key not in self}
         self._coming = self.take(requests)
 
     def wait_for(self, requests: Sequence[Request]) -> Iterator[Fact]:
@@ -62,17 +62,15 @@ class Facts:
 
         Nothing is asked that was not expected.
         """
-        missing = {request.key for request in requests if self._is_to_come(request)}
+        missing = self._expected.intersection(request.key for request in requests)
         while missing and (fact := next(self._coming, None)) is not None:
             missing.discard(fact.request.key)
+            self._expected.discard(fact.request.key)
             yield fact
-
-    def _is_to_come(self, request: Request) -> bool:
-        return request.key in self._expected and request.key not in self
 
     def close(self) -> None:
         """Ask for nothing more of what is expected."""
-        self._expected = frozenset()
+        self._expected.clear()
         self._coming.close()
 
     def keep(self, fact: Fact) -> None:
@@ -105,8 +103,7 @@ class Facts:
         Raises:
             HarnessError: what kept the lab from answering; each who asks is told.
         """
-        if self._is_to_come(request):
-            deque(self.wait_for([request]), maxlen=0)
+        deque(self.wait_for([request]), maxlen=0)
         known = self._known.get(request.key) or self._outputs.get(request.key)
         if known is not None:
             return known.value()

@@ -1,5 +1,6 @@
 """Facts that are expected are asked one after the other, each once, whoever wants it first."""
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 
 import pytest
@@ -92,6 +93,21 @@ def test_what_was_not_expected_does_not_wait_for_what_is(requests: list[Request]
         facts.ask(requests[2])
 
     assert lab.asked == [requests[2].key]
+
+
+def test_what_came_and_is_kept_no_more_does_not_wait_for_the_rest(
+    requests: list[Request], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab = Unreachable()
+    facts = Facts(lab)
+    facts.expect(requests)
+    deque(facts.wait_for(requests[:1]), maxlen=0)
+    monkeypatch.setattr(facts, "_known", {})  # as an image goes that many others came after
+
+    with pytest.raises(DeviceError, match="gone"):
+        facts.ask(requests[0])
+
+    assert lab.asked == [requests[0].key] * 2
 
 
 def test_a_run_that_ends_early_stops_the_lab(requests: list[Request]) -> None:
