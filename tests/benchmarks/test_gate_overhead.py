@@ -40,6 +40,8 @@ def heavy(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "--name", "heavy", "--golden-dir", root / "golden",
     )  # fmt: skip
     assert code == 0
+    # The int8 net has made-up scales: it keeps 14 dB, below the floor that init writes.
+    tiny.edit(root / "golden" / "heavy" / "subject.toml", "psnr_db = 25", "psnr_db = 10")
     assert tiny.command(
         "bless", "heavy", "--device=pixel4", "--yes", "--golden-dir", root / "golden"
     ) == 0  # fmt: skip
