@@ -28,23 +28,29 @@ _FREE = (
 )
 _TIMEOUT_S = 3600.0
 """For one network: a fit has nothing to fall back to, and may wait on a busy machine."""
-_POOL_LESS_MS = {work.FLOAT: 0.015, work.INT8: 0.005}
 _MEMORY = Free(name="memory_ms", start=0.0003, spread=3.0)
-
-
-def _prices(precision: str) -> tuple[Free, ...]:
-    """Return the prices on the estimator's chip, which are nearly the same for all phones.
-
-    Their starts are what the published rows of all devices give together; few networks tell them
-    on one device, so that they are held there.
-    """
-    return (
-        Free(name="apart_ms", start=0.0045, spread=0.5),
-        Free(name="arg_max_ms", start=0.2, spread=1.0),
+_ARG_MAX = Free(name="arg_max_ms", start=0.2, spread=1.0)
+_PRICES: Mapping[str, tuple[Free, ...]] = {
+    work.FLOAT: (
+        _ARG_MAX,
         Free(name="op_ms", start=0.001, spread=0.7),
+        Free(name="pool_less_ms", start=0.015, spread=0.3),
+        Free(name="average_less_ms", start=0.03, spread=0.3),
+        Free(name="wide_ms", start=0.1, spread=0.3),
+    ),
+    work.INT8: (
+        Free(name="apart_ms", start=0.0045, spread=0.5),
+        _ARG_MAX,
         Free(name="op_less_ms", start=0.0004, spread=0.3),
-        Free(name="pool_less_ms", start=_POOL_LESS_MS[precision], spread=0.3),
-    )
+        Free(name="pool_less_ms", start=0.005, spread=0.3),
+        Free(name="dilated_ms", start=0.06, spread=0.3),
+    ),
+}
+"""Prices on the estimator's chip, which are nearly the same for all phones.
+
+Their starts are what the published rows of all devices give together; few networks tell them on
+one device, so that they are held there.
+"""
 
 
 def calibrate_npu(
@@ -107,7 +113,7 @@ class _Answers:
             for graph in graphs
         ]
         self._known = Known.stack(each)
-        priced = [free for free in _prices(precision) if self._known.counts[free.name].any()]
+        priced = [free for free in _PRICES[precision] if self._known.counts[free.name].any()]
         self._free = (*_FREE, *priced, _MEMORY)
 
     def predict(self, values: Mapping[str, float], rows: Sequence[int]) -> NDArray[np.float64]:

@@ -31,6 +31,46 @@ def test_maximum_poolings_are_counted_by_what_their_windows_read() -> None:
     draft = Draft()
     average = draft.finish(draft.pool(draft.input(20, 20, 25), "AVERAGE", 2, stride=2))
     assert correction.pooled_millions(average) == 0.0
+    assert correction.averaged_millions(average) == pytest.approx(0.01)
+    assert correction.averaged_millions(net("float")) == 0.0
+
+
+def test_wide_convolutions_are_priced_in_float_by_the_channels_of_one_group() -> None:
+    def gmacs(channels: int, precision: str = "float", groups: int = 1) -> float:
+        draft = Draft(precision=precision)
+        x = draft.input(10, 10, 512)
+        return correction.wide_gmacs(draft.finish(draft.conv(x, channels, 1, groups=groups)))
+
+    assert gmacs(256) == pytest.approx(100 * 512 * 256 / 1e9)
+    assert gmacs(255) == 0.0
+    assert gmacs(256, groups=2) == 0.0
+    assert gmacs(256, "int8") == 0.0
+
+
+def test_dilated_convolutions_are_priced_in_integers() -> None:
+    def gmacs(precision: str, rate: int) -> float:
+        draft = Draft(precision=precision)
+        return correction.dilated_gmacs(
+            draft.finish(draft.dilated(draft.input(10, 10, 8), 16, rate))
+        )
+
+    assert gmacs("int8", 2) == pytest.approx(100 * 9 * 8 * 16 / 1e9)
+    assert gmacs("int8", 1) == 0.0
+    assert gmacs("float", 2) == 0.0
+
+
+def test_wide_and_dilated_convolutions_cost_more_and_average_poolings_less() -> None:
+    draft = Draft()
+    x = draft.pool(draft.conv(draft.input(20, 20, 3), 256, 1), "AVERAGE", 2, stride=2)
+    graph = draft.finish(x)
+    said_ms = 3.0
+    values = {"vendor_ratio": 2.0, "wide_ms": 1e4, "average_less_ms": 2.0}
+
+    seen_ms, unseen_ms = correction.corrected_ms(correction.know(graph, said(said_ms)), values)
+
+    averaged = 100 * 256 * 4 / 1e6
+    assert seen_ms == pytest.approx(2.0 * (said_ms - 2.0 * averaged + correction.ports_ms(graph)))
+    assert unseen_ms == pytest.approx(2.0 * 1e4 * 400 * 3 * 256 / 1e9)
 
 
 def test_ops_cost_more_in_float_and_less_in_int8_than_the_estimator_says() -> None:
