@@ -131,7 +131,7 @@ def judge(
 ) -> Iterator[Record]:
     """Yield the verdicts of the shipped gates, those of `pytest --device`, each with its names.
 
-    All facts are asked for before the first verdict. What keeps a gate from ruling is an
+    Facts are asked for side by side while verdicts are given. What keeps a gate from ruling is an
     INCONCLUSIVE verdict that says so. Nothing is written but the cache.
 
     Args:

@@ -114,9 +114,12 @@ def judge(
     # What is missing is said by the test that wants it.
     facts.expect([r for trial in planned for r in requests(trial.module, trial.case)])
     read = Goldens()
-    for trial in planned:
-        for verdict in _verdicts(trial, facts, read, own):
-            yield Record(**vars(trial.case.key), test=trial.id, verdict=verdict)
+    try:
+        for trial in planned:
+            for verdict in _verdicts(trial, facts, read, own):
+                yield Record(**vars(trial.case.key), test=trial.id, verdict=verdict)
+    finally:
+        facts.close()  # of a caller that stops half way, too
 
 
 def _verdicts(

@@ -3,6 +3,7 @@
 import ast
 import shutil
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,10 @@ import harness
 from harness import api, child, profiles, results
 from harness.devices.emulated import Emulated
 from harness.errors import ConfigError, ModelError
+from harness.lab.local import LocalLab
 from harness.latency import Estimate
 from harness.placement import Placement
+from harness.requests import Fact, Request
 from harness.stacks import qnn
 from harness.verdict import Lack, Outcome
 from tests import models, tiny
@@ -117,6 +120,32 @@ def test_judge_rules_what_pytest_rules(project: pytest.Pytester) -> None:
 def _ruling(record: results.Record) -> tuple[str, str, str]:
     """Return what a record says, but for the times at which its facts were taken."""
     return record.test, record.verdict.metric, str(record)
+
+
+def test_a_caller_that_stops_half_way_asks_for_nothing_more(
+    golden_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended: list[str] = []
+    answer, close = LocalLab.answer, LocalLab.close
+
+    def answered(lab: LocalLab, requests: Sequence[Request]) -> Iterator[Fact]:
+        try:
+            yield from answer(lab, requests)
+        finally:
+            ended.append("asking")
+
+    def closed(lab: LocalLab) -> list[str]:
+        ended.append("lab")
+        return close(lab)
+
+    monkeypatch.setattr(LocalLab, "answer", answered)
+    monkeypatch.setattr(LocalLab, "close", closed)
+    verdicts = api.judge(golden_dir, "pixel4", subject="*.int8_ptq", jobs=1)
+    next(verdicts)
+
+    verdicts.close()
+
+    assert ended == ["asking", "lab"]
 
 
 def test_judge_needs_no_pytest(golden_dir: Path) -> None:
