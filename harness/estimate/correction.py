@@ -158,7 +158,7 @@ def dilated_gmacs(graph: Graph) -> float:
 
 
 def _is_dilated(op: Op) -> bool:
-    return any(int(op.options.get(f"dilation_{side}_factor", 1)) > 1 for side in ("w", "h"))
+    return any(int(op.options.get(f"dilation_{side}_factor") or 1) > 1 for side in "wh")
 
 
 UNSEEN: Mapping[str, Callable[[Graph], float]] = {
