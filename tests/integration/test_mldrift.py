@@ -230,4 +230,6 @@ def test_nothing_that_native_libraries_print_reaches_the_terminal(
     place(models.conv_net(depth=5))
 
     assert capfd.readouterr() == ("", "")
-    assert any(own_cache.parent.glob("*/logs/mldrift.log"))
+    # Of whichever test began the worker: a module's cache, or the one that all processes share.
+    caches = (*own_cache.parent.iterdir(), own_cache.parents[1] / "cache")
+    assert any((folder / "logs" / "mldrift.log").exists() for folder in caches)
