@@ -268,7 +268,8 @@ def _read_options(operator: Any) -> Mapping[str, Any]:
 
 @functools.cache
 def _snake(camel: str) -> str:
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", camel).lower()
+    """Return an option's name as the schema spells it, such as `dilation_h_factor`."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", camel).lower()
 
 
 def count_macs(

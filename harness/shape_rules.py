@@ -59,8 +59,8 @@ def _convolution(reshaper: Reshaper, op: Op) -> list[Shape]:
     return [
         (
             n,
-            _windows(op, height, filters[1], o["stride_h"], o.get("dilation_hfactor", 1)),
-            _windows(op, width, filters[2], o["stride_w"], o.get("dilation_wfactor", 1)),
+            _windows(op, height, filters[1], o["stride_h"], o.get("dilation_h_factor", 1)),
+            _windows(op, width, filters[2], o["stride_w"], o.get("dilation_w_factor", 1)),
             channels,
         )
     ]

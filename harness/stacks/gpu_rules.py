@@ -290,7 +290,7 @@ def _indices_are_a_vector(node: Node) -> Objection | None:
 
 
 _STRIDES = ("stride_h", "stride_w")
-_CONV = (_steps_are_positive(*_STRIDES, "dilation_hfactor", "dilation_wfactor"), _computes(1, 2))
+_CONV = (_steps_are_positive(*_STRIDES, "dilation_h_factor", "dilation_w_factor"), _computes(1, 2))
 _POOL = (_steps_are_positive(*_STRIDES, "filter_height", "filter_width"),)
 _MIXED = ("float32", "int32", "bool")
 

@@ -98,7 +98,7 @@ def scales_are_restricted_before_1_2(node: Node) -> Objection | None:
 
 def dilation_is_1_before_1_2(node: Node) -> Objection | None:
     """Refuse dilation below NNAPI 1.2."""
-    factors = (node.option("dilation_hfactor", 1), node.option("dilation_wfactor", 1))
+    factors = (node.option("dilation_h_factor", 1), node.option("dilation_w_factor", 1))
     if node.level >= NNAPI_1_2 or factors == (1, 1):
         return None
     return refused(needs_level(NNAPI_1_2, "dilation", node.level))

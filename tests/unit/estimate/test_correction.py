@@ -6,8 +6,9 @@ import pytest
 from harness.estimate import correction
 from harness.estimate.correction import Known
 from harness.estimate.reference.draft import Draft
+from harness.estimate.reference.write import write
 from harness.estimate.vendor import VendorEstimate
-from harness.graph import Graph
+from harness.graph import Graph, parse
 
 VALUES = {
     "floor_ms": 5.0, "vendor_ratio": 2.0, "op_ms": 0.5, "op_less_ms": 0.25, "pool_less_ms": 10.0,
@@ -57,6 +58,15 @@ def test_dilated_convolutions_are_priced_in_integers() -> None:
     assert gmacs("int8", 2) == pytest.approx(100 * 9 * 8 * 16 / 1e9)
     assert gmacs("int8", 1) == 0.0
     assert gmacs("float", 2) == 0.0
+
+
+def test_a_dilation_of_a_file_is_read_as_the_drawn_ones_are() -> None:
+    draft = Draft(precision="int8")
+    drawn = draft.finish(draft.dilated(draft.input(10, 10, 8), 16, 2))
+
+    read = parse(write(drawn))
+
+    assert correction.dilated_gmacs(read) == correction.dilated_gmacs(drawn) > 0.0
 
 
 def test_wide_and_dilated_convolutions_cost_more_and_average_poolings_less() -> None:
