@@ -18,11 +18,6 @@ TRIALS = 4000
 INFERENCES = 50
 
 
-def seen(share: float) -> float:
-    """Return the largest share of the trials that a true share shows, but for one time in forty."""
-    return share + 2 * math.sqrt(share * (1 - share) / TRIALS)
-
-
 def run_levels(noise: str, random: np.random.Generator) -> Iterator[float]:
     """Yield the level of each run relative to the phone's usual one."""
     drift = random.normal(0, 0.05)
@@ -73,10 +68,11 @@ def test_false_alarms_stay_within_half_a_percent_and_five_percent_is_found_and_n
         hidden_5_percent=hidden, undecided_share=undecided,
         runs_a_side_when_slower=float(np.mean([c.pairs for c in slower])),
     )  # fmt: skip
-    assert alarms <= seen(0.005)
-    assert 1 - found <= seen(0.05)
-    assert hidden <= seen(0.01)
-    assert undecided <= seen(0.01)
+    assert alarms <= 0.005
+    assert found >= 0.95
+    # In 20,000 trials it was 1.02 %; two standard errors are the own spread of so many as here.
+    assert hidden <= 0.01 + 2 * math.sqrt(0.01 * 0.99 / TRIALS)
+    assert undecided <= 0.01
     assert runs_a_side <= 17
 
 
@@ -108,4 +104,4 @@ def test_a_limit_is_ruled_wrongly_in_at_most_one_percent(
         undecided_share=1 - passed - failed,
         runs=float(np.mean([runs for _, runs in found])),
     )
-    assert (failed if level <= 1.0 else passed) <= seen(0.01)
+    assert (failed if level <= 1.0 else passed) <= 0.01
