@@ -298,13 +298,13 @@ def test_charts_and_strips_have_the_same_as_a_table(browser: Browser, failing: P
     page.locator(".strip summary").first.press("Enter")
 
     plane = page.locator("section[aria-labelledby=plane] figure").first
-    assert plane.locator("th").first.text_content() == "variant"
-    assert plane.locator("tbody tr").count() == 2
+    expect(plane.locator("th").first).to_have_text("variant")
+    expect(plane.locator("tbody tr")).to_have_count(2)
     strip = page.locator(".strip").first
-    assert strip.locator("table").count() == 3  # phones
-    assert "TRANSPOSE_CONV" in (strip.locator("tbody").first.text_content() or "")
+    expect(strip.locator("table")).to_have_count(3)  # phones; the event of opening comes later
+    expect(strip.locator("tbody").first).to_contain_text("TRANSPOSE_CONV")
     page.get_by_role("combobox", name="Phone").select_option("reno3:nnapi")
-    assert strip.locator("table:visible").count() == 1
+    expect(strip.locator("table:visible")).to_have_count(1)
     found = Axe().run(page).response["violations"]
     assert [v["id"] for v in found if v["impact"] in ("serious", "critical")] == []
     assert opened.complaints == []
