@@ -52,6 +52,9 @@ Their starts are what the published rows of all devices give together; few netwo
 one device, so that they are held there.
 """
 
+_PEAK = Free(name="peak_ms", start=0.1, spread=0.7)
+"""On chips older than the estimator's only; those of its generation and later show none."""
+
 
 def calibrate_npu(
     samples: Sequence[TimedNetwork], *, precision: str, soc_model: str, source: str
@@ -73,7 +76,8 @@ def calibrate_npu(
     measured = [sample.measured_ms for sample in samples]
     graphs = [snapdragon.as_run(sample.graph, soc_model=soc_model) for sample in samples]
     second = _roofline(samples, graphs, precision)
-    answers = _Answers(graphs, precision)
+    older = [_PEAK] if soc_model in snapdragon.OLDER_CHIPS else []
+    answers = _Answers(graphs, [*_PRICES[precision], *older])
     predicted = fit.held_out(
         families, lambda rows, test: answers.predict(answers.fit(rows, measured), test)
     )
@@ -106,14 +110,14 @@ def calibrate_npu(
 class _Answers:
     """The vendor's estimates of some networks, ready to be corrected by any constants."""
 
-    def __init__(self, graphs: Sequence[Graph], precision: str) -> None:
+    def __init__(self, graphs: Sequence[Graph], prices: Sequence[Free]) -> None:
         """Ask the estimator about each graph, and count what is priced apart."""
         each = [
             correction.know(graph, repeats.estimate(graph, timeout_s=_TIMEOUT_S).said)
             for graph in graphs
         ]
         self._known = Known.stack(each)
-        priced = [free for free in _PRICES[precision] if self._known.counts[free.name].any()]
+        priced = [free for free in prices if self._known.counts[free.name].any()]
         self._free = (*_FREE, *priced, _MEMORY)
 
     def predict(self, values: Mapping[str, float], rows: Sequence[int]) -> NDArray[np.float64]:

@@ -6,7 +6,7 @@ quantized ops that only clamp or rescale, which the estimator merges into their 
 phone runs one by one; ARG_MAX; each op of a float graph a little; convolutions to many channels in
 float, and dilated ones in integers. What the estimator asks for each op of a quantized graph and
 for poolings is more than phones take. The memory of later chips is slower beside their arithmetic
-than that of the estimator's.
+than that of the estimator's, and what earlier chips hold at once costs them time.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -53,6 +53,8 @@ class Correction:
         dilated_ms: Cost of each GMAC of dilated convolutions of a quantized graph, beyond it.
         memory_ms: Cost of each MiB that passes between main memory and the chip, beyond the
             vendor's estimate.
+        peak_ms: Cost of each MiB of activations that are alive at one time, beyond it; on chips
+            older than the estimator's.
     """
 
     floor_ms: float
@@ -66,6 +68,7 @@ class Correction:
     wide_ms: float = 0.0
     dilated_ms: float = 0.0
     memory_ms: float = 0.0
+    peak_ms: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse constants that cannot be."""
@@ -161,9 +164,16 @@ def _is_dilated(op: Op) -> bool:
     return any(int(op.options.get(f"dilation_{side}_factor") or 1) > 1 for side in "wh")
 
 
+def peak_mib(graph: Graph) -> float:
+    """Return the most MiB of activations that are alive at one time, floats in two bytes each."""
+    running = tuple(op for op in graph.ops if not graph.unpacks_constant(op))
+    width = 0.5 if precision_of(graph) == work.FLOAT else 1.0
+    return width * replace(graph, ops=running).peak_activation_bytes / _MIB
+
+
 UNSEEN: Mapping[str, Callable[[Graph], float]] = {
     "apart_ms": apart, "arg_max_ms": arg_max_millions, "op_ms": float_ops, "wide_ms": wide_gmacs,
-    "dilated_ms": dilated_gmacs,
+    "dilated_ms": dilated_gmacs, "peak_ms": peak_mib,
 }  # fmt: skip
 """What a graph holds of ops whose cost the estimator does not see, by the constant that prices
 one."""

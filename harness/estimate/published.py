@@ -36,7 +36,7 @@ chosen when those were x1.40 to x1.60 and x1.19 to x1.28, and kept.
 OTHER_CHIP_RATIO = 2.3
 """Interval of constants on a chip of the generation before or after.
 
-Source: the published rows, neighbouring pairs of chips either way: x1.12 to x2.18.
+Source: the published rows, neighbouring pairs of chips either way: x1.1 to x2.2.
 """
 _FOLDER = Path(__file__).parent / "published_rows"
 

@@ -12,12 +12,13 @@ from harness.estimate.second_opinion import Opinion
 from harness.graph import Graph
 from harness.profiles import EstimateConstants, Profile
 
-_WITHOUT_FUSED_IMAGE_NORMS = frozenset({"SM8250", "SM8350", "SM8450", "SM8475"})
-"""Chips of HTP v69 and older, which run the layer normalization of an image op by op.
+OLDER_CHIPS = frozenset({"SM8250", "SM8350", "SM8450", "SM8475"})
+"""Chips of HTP v69 and older: older than the estimator's.
 
-Source: published rows of release v0.46. On chips of HTP v73 and later ConvNeXt and ViT take the
-time of the fused op; on QCS8450 ConvNeXt, which normalizes images, takes that of the parts, and
-ViT, which normalizes sequences, that of the fused op.
+They run the layer normalization of an image op by op. Source: published rows of release v0.46. On
+chips of HTP v73 and later ConvNeXt and ViT take the time of the fused op; on QCS8450 ConvNeXt,
+which normalizes images, takes that of the parts, and ViT, which normalizes sequences, that of the
+fused op.
 """
 DELEGATE = "qnn"
 
@@ -65,7 +66,7 @@ def as_run(part: Graph, *, soc_model: str) -> Graph:
         soc_model: Of the phone's chip, such as `SM8650`; another than the known old ones is new.
     """
     bare = idioms.without_input_normalization(part)
-    images = soc_model not in _WITHOUT_FUSED_IMAGE_NORMS
+    images = soc_model not in OLDER_CHIPS
     return idioms.with_batched_products(idioms.with_layer_norms(bare, images=images))
 
 

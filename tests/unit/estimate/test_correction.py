@@ -9,6 +9,7 @@ from harness.estimate.reference.draft import Draft
 from harness.estimate.reference.write import write
 from harness.estimate.vendor import VendorEstimate
 from harness.graph import Graph, parse
+from tests import models
 
 VALUES = {
     "floor_ms": 5.0, "vendor_ratio": 2.0, "op_ms": 0.5, "op_less_ms": 0.25, "pool_less_ms": 10.0,
@@ -81,6 +82,20 @@ def test_wide_and_dilated_convolutions_cost_more_and_average_poolings_less() -> 
     averaged = 100 * 256 * 4 / 1e6
     assert seen_ms == pytest.approx(2.0 * (said_ms - 2.0 * averaged + correction.ports_ms(graph)))
     assert unseen_ms == pytest.approx(2.0 * 1e4 * 400 * 3 * 256 / 1e9)
+
+
+def test_what_is_alive_at_once_is_counted_in_the_bytes_of_the_npu() -> None:
+    """Floats take two bytes there; weights that an op unpacks are no activations."""
+    mib = 25 * (20 * 20 + 10 * 10) / 2**20  # what the pooling reads and writes
+
+    assert correction.peak_mib(net("int8")) == pytest.approx(mib)
+    assert correction.peak_mib(net("float")) == pytest.approx(2 * mib)
+    plain, halved = (parse(models.unet(fp16_weights=stored)) for stored in (False, True))
+    assert halved.has_float16_weights
+    assert correction.peak_mib(halved) == pytest.approx(correction.peak_mib(plain))
+    known = correction.know(net("int8"), said(3.0))
+    _, unseen_ms = correction.corrected_ms(known, {"vendor_ratio": 2.0, "peak_ms": 0.5})
+    assert unseen_ms == pytest.approx(2.0 * 0.5 * mib)
 
 
 def test_ops_cost_more_in_float_and_less_in_int8_than_the_estimator_says() -> None:
