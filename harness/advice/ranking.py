@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from harness.advice import channels
 from harness.advice.rewrites import REWRITES, SAME_PIXELS, Rewrite
 from harness.errors import HarnessError
-from harness.estimate import estimate
+from harness.estimate.model import estimate
 from harness.images import Size
 from harness.latency import Estimate
 from harness.model import Model

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 from rich.table import Table
 
-from harness import estimate
 from harness.cli import shared
 from harness.devices.connect import Origin
 from harness.errors import ConfigError, DeviceError
@@ -25,6 +24,7 @@ from harness.estimate import (
 )
 from harness.estimate.calibrate import STARTS, TimedNetwork
 from harness.estimate.fit import Score
+from harness.estimate.model import estimate_graph
 from harness.estimate.phone_samples import Timed
 from harness.estimate.reference.phone_nets import kernel_nets, whole_nets
 from harness.estimate.roofline import Rates
@@ -151,7 +151,7 @@ def _fit(
 
 def _check(target: Target, samples: Sequence[TimedNetwork]) -> None:
     """Print the profile's estimate of each network beside what was measured."""
-    found = [estimate.estimate_graph(sample.graph, sample.placement, target) for sample in samples]
+    found = [estimate_graph(sample.graph, sample.placement, target) for sample in samples]
     table = Table(
         "network", "measured ms", "estimated ms", "90 % interval", "error", box=None, pad_edge=False
     )

@@ -18,7 +18,7 @@ from harness import model as models
 from harness.cli import shared
 from harness.devices.emulated import Emulated
 from harness.errors import ConfigError, GateError, HarnessError, ModelError
-from harness.estimate import estimate
+from harness.estimate.model import estimate
 from harness.images import UNIT_RANGE, Pixels, Size
 from harness.model import Model
 from harness.profiles import Target

@@ -13,7 +13,7 @@ from typing import Self
 from harness import cache, memory, text
 from harness.devices import numerics
 from harness.errors import StackMissing
-from harness.estimate import estimate
+from harness.estimate.model import estimate
 from harness.evidence import Evidence, Provenance, now_utc
 from harness.images import Output, Pixels
 from harness.inputs import Inputs

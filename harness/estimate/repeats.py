@@ -1,8 +1,9 @@
-"""Ask the vendor's estimator about a long graph by two shorter ones, where its blocks repeat.
+"""Ask the vendor's estimator about a long graph by three shorter ones, where its blocks repeat.
 
 Its compiler has one thread and takes more than twice as long for twice the ops. What a block adds
-to the estimate differs by up to a fifth from one to the next, with what is left in on-chip memory,
-so that one block cannot be priced once for all; half of them can, less what is around them.
+to the estimate differs from one to the next with what is left in on-chip memory, so that one block
+cannot be priced once for all; a third of them can, less what is around them. Where the later half
+of that third adds other than the earlier, the rest may too, and the interval is wider by that.
 """
 
 import math
@@ -19,9 +20,9 @@ _OPS_MIN = 1_000
 """Only one network that constants are fitted to has as many: ESRGAN in float, with 1,024."""
 _TIMES_MIN = 8
 SHORTENED_RATIO = 1.05
-"""How much wider an interval is of which half the blocks were asked about.
+"""How much wider an interval is at least of which a third of the blocks was asked about.
 
-Source: the largest error of this kind (docs/latency.md).
+Source: the largest error of this kind (decision 0029).
 """
 
 
@@ -47,15 +48,17 @@ class RepeatedBlocks:
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What the estimator says of a graph, or of two shorter ones in its place.
+    """What the estimator says of a graph, or of shorter ones in its place.
 
     Attributes:
         said: Of the graph.
         shortened: What was asked instead, as a phrase; '' where the graph was asked about.
+        ratio: How much wider an interval is for that.
     """
 
     said: VendorEstimate
     shortened: str = ""
+    ratio: float = 1.0
 
 
 def estimate(graph: Graph, **limits: float) -> Answer:
@@ -71,19 +74,33 @@ def estimate(graph: Graph, **limits: float) -> Answer:
     run = find(graph) if len(graph.ops) >= _OPS_MIN else None
     if run is None:
         return Answer(said=vendor.estimate(graph, **limits))
-    half = math.ceil(run.times / 2)
-    less, more = (vendor.estimate(shorten(graph, run, times), **limits) for times in (1, half))
-    steps = (run.times - half) / (half - 1)
-    lacking = Counter(more.uncosted)
-    for word, count in (lacking - Counter(less.uncosted)).items():
+    third = math.ceil(run.times / 3)
+    sixth = math.ceil(third / 2)
+    # The longest first: on two cores the others take no longer than it does.
+    asked = [shorten(graph, run, times) for times in (third, sixth, 1)]
+    most, less, one = vendor.estimate_each(asked, **limits)
+    said = _carried_on(one, most, steps=(run.times - third) / (third - 1))
+    early_ms = (less.time_ms - one.time_ms) / (sixth - 1)
+    late_ms = (most.time_ms - less.time_ms) / (third - sixth)
+    left = run.times - third
+    ends_ms = [most.time_ms + left * max(0.0, each_ms) for each_ms in (early_ms, late_ms)]
+    ratio = max(max(end_ms / said.time_ms, said.time_ms / end_ms) for end_ms in ends_ms)
+    phrase = f"its {run.times} blocks of {run.length} ops carried on from {third}"
+    if ratio > SHORTENED_RATIO:
+        phrase += f", of which the first add {early_ms:.2g} ms each and the last {late_ms:.2g} ms"
+    return Answer(said=said, shortened=phrase, ratio=max(SHORTENED_RATIO, ratio))
+
+
+def _carried_on(one: VendorEstimate, most: VendorEstimate, *, steps: float) -> VendorEstimate:
+    """Return what is beyond an estimate, when it goes on as from an earlier one to it."""
+    lacking = Counter(most.uncosted)
+    for word, count in (lacking - Counter(one.uncosted)).items():
         lacking[word] += round(steps * count)
-    said = VendorEstimate(
-        time_ms=more.time_ms + steps * (more.time_ms - less.time_ms),
-        traffic_mib=more.traffic_mib + steps * (more.traffic_mib - less.traffic_mib),
+    return VendorEstimate(
+        time_ms=most.time_ms + steps * (most.time_ms - one.time_ms),
+        traffic_mib=most.traffic_mib + steps * (most.traffic_mib - one.traffic_mib),
         uncosted=tuple(lacking.elements()),
     )
-    phrase = f"its {run.times} blocks of {run.length} ops carried on from 1 and {half}"
-    return Answer(said=said, shortened=phrase)
 
 
 def find(graph: Graph) -> RepeatedBlocks | None:

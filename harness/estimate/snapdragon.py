@@ -118,7 +118,7 @@ def cost(part: Graph, profile: Profile) -> NpuCost:
     )
     # Ops without a cost make the estimate too small by an unknown amount: widen by their share.
     share = unpriced_ms / priced.total_ms if rates else len(found.uncosted) / max(1, len(run.ops))
-    wider = (1.0 + share) * (repeats.SHORTENED_RATIO if answer.shortened else 1.0)
+    wider = (1.0 + share) * answer.ratio
     free_ms = correction.rescalings_ms(run, constants)
     alone = _widened(priced, run, entry, wider=wider, free_ms=free_ms)
     if rates is None or second is None or _agree(priced.total_ms, second.estimate_ms, entry):

@@ -8,6 +8,7 @@ structure: weights do not matter.
 import functools
 import json
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from importlib import metadata
 
@@ -65,6 +66,29 @@ def estimate(graph: Graph, *, timeout_s: float = _TIMEOUT_S) -> VendorEstimate:
         )
 
     return cache.remember("vendor-estimate", structure_key(bare), ask, kind=VendorEstimate)
+
+
+def estimate_each(
+    graphs: Sequence[Graph], *, timeout_s: float = _TIMEOUT_S
+) -> tuple[VendorEstimate, ...]:
+    """Estimate several graphs side by side, as many at a time as there are cores.
+
+    Args:
+        graphs: As `estimate` takes one; begun in this order.
+        timeout_s: Wall-clock limit of each.
+
+    Raises:
+        TimeLimitError, StackMissing, ModelError, DeviceError: as `estimate`, of the first of the
+            graphs that it raises for.
+    """
+    ask = functools.partial(estimate, timeout_s=timeout_s)
+    with ThreadPoolExecutor(ONE_A_CORE, thread_name_prefix="harness-estimate") as threads:
+        try:
+            return tuple(threads.map(ask, graphs))
+        except KeyboardInterrupt:
+            threads.shutdown(wait=False, cancel_futures=True)
+            _worker().kill()
+            raise
 
 
 def subgraph(graph: Graph, ops: Sequence[int]) -> Graph:

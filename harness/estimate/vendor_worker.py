@@ -1,6 +1,7 @@
 """Ask Qualcomm's performance estimator, in a process of its own; started by `harness.child`."""
 
 import csv
+import functools
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -73,6 +74,33 @@ def _finalize(
     model: bytes, weights: Mapping[str, NDArray[Any]], soc_number: str, profile: Path
 ) -> None:
     try:
+        _keep_backend(soc_number)
+        _session(model, weights, soc_number, profile)
+    except StackMissing:
+        raise
+    except Exception as error:  # noqa: BLE001 - ONNX Runtime's errors share no narrower public base
+        text = " ".join(str(error).split())[:300]
+        raise ModelError(f"Qualcomm's provider does not take the graph: {text}") from None
+
+
+@functools.cache
+def _keep_backend(soc_number: str) -> Any:
+    """Return a session of one op: while one is there, Qualcomm's library is not loaded again.
+
+    To load it takes 50 ms, several times as long as to finalize a graph of one op.
+    """
+    from harness.estimate.onnx_writer import one_op
+
+    return _session(one_op(), {}, soc_number)
+
+
+def _session(
+    model: bytes,
+    weights: Mapping[str, NDArray[Any]],
+    soc_number: str,
+    profile: Path | None = None,
+) -> Any:
+    try:
         import onnxruntime
         import onnxruntime_qnn
     except ImportError as error:
@@ -91,6 +119,7 @@ def _finalize(
     values = [onnxruntime.OrtValue.ortvalue_from_numpy(array) for array in weights.values()]
     if values:
         options.add_external_initializers(list(weights), values)
+    written = {"profiling_level": "detailed", "profiling_file_path": str(profile)}
     options.add_provider_for_devices(
         devices[:1],
         {
@@ -98,15 +127,10 @@ def _finalize(
             "soc_model": soc_number,
             "htp_arch": _ARCHITECTURE,
             "htp_graph_finalization_optimization_mode": _OPTIMIZATION,
-            "profiling_level": "detailed",
-            "profiling_file_path": str(profile),
+            **(written if profile else {}),
         },
     )
-    try:
-        onnxruntime.InferenceSession(model, options)
-    except Exception as error:  # noqa: BLE001 - ONNX Runtime's errors share no narrower public base
-        text = " ".join(str(error).split())[:300]
-        raise ModelError(f"Qualcomm's provider does not take the graph: {text}") from None
+    return onnxruntime.InferenceSession(model, options)
 
 
 def _read(profile: Path) -> tuple[float, int, tuple[str, ...]] | None:

@@ -15,10 +15,11 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from harness import cutting, estimate, graph, profiles, resizing
+from harness import cutting, graph, profiles, resizing
 from harness.advice.rewrites import REWRITES
 from harness.cli import inspect, role_guesses
 from harness.errors import HarnessError, ModelError
+from harness.estimate.model import estimate
 from harness.inputs import Inputs
 from harness.model import Model
 from harness.placement import Placement
@@ -76,7 +77,7 @@ def _stages(model: Model) -> Iterator[Callable[[], object]]:
     for width, height in ((16, 16), (24, 32), (17, 9), (4096, 4096)):
         yield lambda w=width, h=height: model.at(f"{w}x{h}").graph.macs
     for target, place in _targets():
-        yield lambda t=target, p=place: estimate.estimate(model, p(model, t), t)
+        yield lambda t=target, p=place: estimate(model, p(model, t), t)
     yield lambda: cutting.show(model.data, parsed.ops[0].outputs)
     read = [tensor.index for tensor in parsed.runtime_inputs(parsed.ops[0])]
     yield lambda: cutting.cut(model.data, ops=[0], inputs=read, outputs=parsed.ops[0].outputs)

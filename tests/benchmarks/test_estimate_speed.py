@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from harness import estimate
+from harness.estimate.model import estimate_graph
 from tests.unit.estimate import phones
 from tests.unit.estimate.test_model import net
 
@@ -16,7 +16,7 @@ def test_sixty_ops_at_five_resolutions_on_ten_phones(benchmark: Any) -> None:
 
     def estimate_all() -> float:
         return sum(
-            estimate.estimate_graph(graph, placement, target).estimate_ms
+            estimate_graph(graph, placement, target).estimate_ms
             for _ in range(10)
             for graph, placement in placed
         )

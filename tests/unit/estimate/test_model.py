@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness import estimate, profiles
+from harness import profiles
 from harness.errors import ConfigError, ModelError
+from harness.estimate.model import break_down, estimate_graph
 from harness.estimate.reference.draft import Draft
 from harness.evidence import Evidence
 from harness.graph import Graph
@@ -36,15 +37,13 @@ def net(
 
 
 def ms(graph: Graph, **kwargs: object) -> float:
-    return estimate.estimate_graph(
-        graph, phones.place(graph, **kwargs), phones.target()
-    ).estimate_ms  # type: ignore[arg-type]
+    return estimate_graph(graph, phones.place(graph, **kwargs), phones.target()).estimate_ms  # type: ignore[arg-type]
 
 
 def test_shares_add_up_to_one_and_the_estimate_lies_in_its_interval() -> None:
     graph = net()
 
-    found = estimate.estimate_graph(graph, phones.place(graph), phones.target())
+    found = estimate_graph(graph, phones.place(graph), phones.target())
 
     assert sum(found.shares.values()) == pytest.approx(1.0)
     assert found.low_ms == pytest.approx(found.estimate_ms / 1.5)
@@ -59,7 +58,7 @@ def test_a_compute_bound_convolution_costs_its_macs_over_the_rate() -> None:
     draft = Draft()
     graph = draft.finish(draft.conv(draft.input(32, 32, 512), 512))
 
-    found = estimate.break_down(graph, phones.place(graph), phones.target())
+    found = break_down(graph, phones.place(graph), phones.target())
 
     assert found.kernels[0].compute_ms == pytest.approx(graph.macs / 100e9 * 1e3)
     assert found.total_ms == pytest.approx(found.kernels[0].compute_ms + 0.010 + 0.5)
@@ -68,7 +67,7 @@ def test_a_compute_bound_convolution_costs_its_macs_over_the_rate() -> None:
 def test_channels_are_padded_to_the_accelerators_multiple() -> None:
     assert ms(net(channels=9)) == pytest.approx(ms(net(channels=16)), rel=0.35)
     nine, sixteen, seventeen = (
-        estimate.break_down(g, phones.place(g), phones.target()).kernels[1].compute_ms
+        break_down(g, phones.place(g), phones.target()).kernels[1].compute_ms
         for g in (net(channels=9), net(channels=16), net(channels=17))
     )
     assert nine == pytest.approx(sixteen)
@@ -79,8 +78,8 @@ def test_the_cpu_pads_the_channels_it_produces_and_not_those_it_sums_over() -> N
     draft = Draft()
     graph = draft.finish(draft.conv(draft.input(32, 32, 3), 9))
 
-    on_cpu = estimate.break_down(graph, phones.place(graph, unit="cpu"), phones.target("cpu"))
-    on_unit = estimate.break_down(graph, phones.place(graph), phones.target())
+    on_cpu = break_down(graph, phones.place(graph, unit="cpu"), phones.target("cpu"))
+    on_unit = break_down(graph, phones.place(graph), phones.target())
 
     assert on_cpu.kernels[0].compute_ms == pytest.approx(graph.macs * 16 / 9 / 100e9 * 1e3)
     assert on_unit.kernels[0].compute_ms == pytest.approx(on_cpu.kernels[0].compute_ms * 8 / 3)
@@ -91,8 +90,8 @@ def test_an_op_with_only_a_reference_kernel_costs_its_elements_and_is_relative()
     graph = draft.finish(draft.prelu(draft.conv(draft.input(64, 64, 16), 16)))
     known = phones.constants("cpu", "int8", reference_gops_per_s=0.25)
 
-    guessed = estimate.estimate_graph(graph, phones.place(graph, unit="cpu"), phones.target("cpu"))
-    found = estimate.break_down(graph, phones.place(graph, unit="cpu"), phones.target("cpu", known))
+    guessed = estimate_graph(graph, phones.place(graph, unit="cpu"), phones.target("cpu"))
+    found = break_down(graph, phones.place(graph, unit="cpu"), phones.target("cpu", known))
 
     assert not guessed.absolute
     assert "PRELU in int8 has only reference kernels on the CPU" in guessed.basis
@@ -105,7 +104,7 @@ def test_an_op_without_a_rule_is_an_error_that_names_it() -> None:
     graph = net(ops=("SEGMENT_SUM",))
 
     with pytest.raises(ModelError, match="#1 SEGMENT_SUM has no rule"):
-        estimate.estimate_graph(graph, phones.place(graph), phones.target())
+        estimate_graph(graph, phones.place(graph), phones.target())
 
 
 def test_a_graph_in_which_nothing_takes_time_is_an_error_that_says_so() -> None:
@@ -114,21 +113,19 @@ def test_a_graph_in_which_nothing_takes_time_is_an_error_that_says_so() -> None:
     target = phones.target()
 
     with pytest.raises(ModelError, match="holds nothing that takes time: 1 op"):
-        estimate.estimate_graph(graph, phones.place(graph, on_cpu={"DENSIFY"}), target)
+        estimate_graph(graph, phones.place(graph, on_cpu={"DENSIFY"}), target)
 
 
 def test_a_placement_of_another_graph_is_refused() -> None:
     with pytest.raises(ModelError, match="place the same graph"):
-        estimate.estimate_graph(net(), phones.place(net(ops=("TANH",))), phones.target())
+        estimate_graph(net(), phones.place(net(ops=("TANH",))), phones.target())
 
 
 def test_an_op_on_the_cpu_adds_its_time_and_the_crossings() -> None:
     graph = net(ops=("TRANSPOSE_CONV",))
 
-    whole = estimate.estimate_graph(graph, phones.place(graph), phones.target())
-    split = estimate.estimate_graph(
-        graph, phones.place(graph, on_cpu={"TRANSPOSE_CONV"}), phones.target()
-    )
+    whole = estimate_graph(graph, phones.place(graph), phones.target())
+    split = estimate_graph(graph, phones.place(graph, on_cpu={"TRANSPOSE_CONV"}), phones.target())
 
     assert whole.cpu_share == 0.0
     assert split.cpu_share > 0.0
@@ -143,7 +140,7 @@ def test_an_op_on_the_cpu_adds_its_time_and_the_crossings() -> None:
 def test_the_cpu_delegate_does_not_count_as_fallback() -> None:
     graph = net()
 
-    found = estimate.estimate_graph(graph, phones.place(graph, unit="cpu"), phones.target("cpu"))
+    found = estimate_graph(graph, phones.place(graph, unit="cpu"), phones.target("cpu"))
 
     assert found.cpu_share == 0.0
 
@@ -152,7 +149,7 @@ def test_ops_that_xnnpack_leaves_to_other_kernels_of_the_cpu_are_handed_over_for
     graph = net(ops=("TANH",))
     split = phones.place(graph, unit="xnnpack", on_cpu={"TANH"})
 
-    found = estimate.estimate_graph(graph, split, phones.target("cpu"))
+    found = estimate_graph(graph, split, phones.target("cpu"))
 
     assert "crossings between partitions" not in found.shares
     assert found.cpu_share == 0.0
@@ -162,7 +159,7 @@ def test_a_phone_without_figures_gets_relative_estimates_from_the_stand_in() -> 
     graph = net()
     unmeasured = phones.target("nnapi", phones.constants("cpu", "float"))
 
-    found = estimate.estimate_graph(graph, phones.place(graph), unmeasured)
+    found = estimate_graph(graph, phones.place(graph), unmeasured)
 
     assert not found.absolute
     assert "pixel4's constants stand in" in found.basis
@@ -182,8 +179,8 @@ def test_sixteen_bit_activations_are_relative_and_slower_than_eight_bit() -> Non
                     size_bytes=eight.size_bytes)  # fmt: skip
     on_cpu = phones.target("cpu")
 
-    fast = estimate.estimate_graph(eight, phones.place(eight, unit="cpu"), on_cpu)
-    slow = estimate.estimate_graph(sixteen, phones.place(sixteen, unit="cpu"), on_cpu)
+    fast = estimate_graph(eight, phones.place(eight, unit="cpu"), on_cpu)
+    slow = estimate_graph(sixteen, phones.place(sixteen, unit="cpu"), on_cpu)
 
     assert slow.estimate_ms > 10 * fast.estimate_ms
     assert fast.absolute
@@ -195,14 +192,14 @@ def test_a_malformed_constant_is_an_error_that_names_it() -> None:
     entry = phones.constants("nnapi", "float", dispatch_us=-1.0)
 
     with pytest.raises(ConfigError, match="brick: nnapi float: values: dispatch_us must be pos"):
-        estimate.estimate_graph(graph, phones.place(graph), phones.target("nnapi", entry))
+        estimate_graph(graph, phones.place(graph), phones.target("nnapi", entry))
 
 
 def test_the_working_set_decides_between_on_chip_and_off_chip_memory() -> None:
     small, large = net(height=32, width=32), net(height=512, width=512)
 
     shares = [
-        estimate.break_down(g, phones.place(g), phones.target()).kernels[0].off_chip_share
+        break_down(g, phones.place(g), phones.target()).kernels[0].off_chip_share
         for g in (small, large)
     ]
 
@@ -233,7 +230,7 @@ def test_more_channels_never_cost_less(channels: int) -> None:
 
 def test_the_share_of_time_off_chip_grows_with_the_image() -> None:
     small, large = (
-        estimate.estimate_graph(g, phones.place(g), phones.target())
+        estimate_graph(g, phones.place(g), phones.target())
         for g in (net(height=32, width=32), net(height=512, width=512))
     )
 
@@ -247,13 +244,13 @@ def test_an_op_whose_inputs_make_no_sense_is_a_model_error() -> None:
     broken = replace(graph, ops=(replace(graph.ops[0], inputs=()), *graph.ops[1:]))
 
     with pytest.raises(ModelError, match="export the model again"):
-        estimate.estimate_graph(broken, phones.place(broken), phones.target())
+        estimate_graph(broken, phones.place(broken), phones.target())
 
 
 def test_the_gpu_in_float32_is_estimated_as_a_ratio_only_with_the_reason() -> None:
     shipped = profiles.load_all([profiles.SHIPPED])
     half, whole = (
-        estimate.estimate_graph(net(), phones.place(net()), target)
+        estimate_graph(net(), phones.place(net()), target)
         for target in profiles.select(shipped, ["pixel4:gpu", "pixel4:gpu-fp32"])
     )
 

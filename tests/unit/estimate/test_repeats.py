@@ -1,5 +1,6 @@
-"""A long graph of repeated blocks is asked about by two shorter ones, and says so."""
+"""A long graph of repeated blocks is asked about by three shorter ones, and says so."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -92,33 +93,74 @@ def linear_ms(graph: Graph) -> float:
     return 0.25 + 0.001 * len(graph.ops)
 
 
-@pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many ops each graph had that the estimator was asked about."""
+def answering(monkeypatch: pytest.MonkeyPatch, answer_ms: Callable[[Graph], float]) -> list[int]:
+    """Answer in place of the estimator; return how many ops each graph has that it is asked."""
     lengths: list[int] = []
 
-    def say(graph: Graph) -> vendor.VendorEstimate:
+    def say(graph: Graph, **limits: float) -> vendor.VendorEstimate:
         lengths.append(len(graph.ops))
         adds = sum(op.name == "ADD" for op in graph.ops)
         words = ("Min", *["Add"] * adds)
-        said = linear_ms(graph)
+        said = answer_ms(graph)
         return vendor.VendorEstimate(time_ms=said, traffic_mib=2.0 * said, uncosted=words)
 
     monkeypatch.setattr(vendor, "estimate", say)
     return lengths
 
 
-def test_a_long_graph_is_carried_on_from_two_shorter_ones(asked: list[int]) -> None:
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many ops each graph had that the estimator was asked about."""
+    return answering(monkeypatch, linear_ms)
+
+
+def test_a_long_graph_is_carried_on_from_a_third_of_its_blocks(asked: list[int]) -> None:
     graph = net(600)
 
     found = repeats.estimate(graph)
 
-    assert asked == [3 + 3 * 1, 3 + 3 * 300]
+    assert sorted(asked) == [3 + 3 * 1, 3 + 3 * 100, 3 + 3 * 200]
     assert found.said.time_ms == pytest.approx(linear_ms(graph))
     assert found.said.traffic_mib == pytest.approx(2.0 * linear_ms(graph))
     assert found.said.uncosted.count("Add") == 601
     assert found.said.uncosted.count("Min") == 1
-    assert found.shortened == "its 600 blocks of 3 ops carried on from 1 and 300"
+    assert found.shortened == "its 600 blocks of 3 ops carried on from 200"
+    assert found.ratio == repeats.SHORTENED_RATIO
+
+
+@pytest.mark.parametrize("later_ms", [0.002, 0.0005])
+def test_blocks_that_cost_other_than_those_before_them_are_a_doubt(
+    monkeypatch: pytest.MonkeyPatch, later_ms: float
+) -> None:
+    """What the rest is at the price of the earlier and of the later blocks lies inside."""
+
+    def bent_ms(graph: Graph) -> float:
+        blocks = (len(graph.ops) - 3) / 3
+        return 0.5 + 0.001 * min(blocks, 100) + later_ms * max(0.0, blocks - 100)
+
+    answering(monkeypatch, bent_ms)
+
+    found = repeats.estimate(net(600))
+
+    asked_ms = 0.5 + 0.1 + 100 * later_ms
+    ends_ms = [asked_ms + 400 * each_ms for each_ms in (0.001, later_ms)]
+    inside_ms = [min(ends_ms), max(ends_ms)]
+    assert inside_ms[0] < found.said.time_ms < inside_ms[1]
+    assert found.said.time_ms / found.ratio <= inside_ms[0] * (1 + 1e-9)
+    assert found.said.time_ms * found.ratio >= inside_ms[1] * (1 - 1e-9)
+    assert found.ratio > repeats.SHORTENED_RATIO
+    assert f"the first add 0.001 ms each and the last {later_ms:.2g} ms" in found.shortened
+
+
+def test_blocks_that_seem_to_cost_nothing_leave_an_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answering(monkeypatch, lambda graph: 5.0 + abs(len(graph.ops) - 303) / 1e3)
+
+    found = repeats.estimate(net(600))
+
+    assert found.said.time_ms > 0.0
+    assert found.ratio >= repeats.SHORTENED_RATIO
 
 
 def test_a_shorter_graph_is_asked_about_whole(asked: list[int]) -> None:
@@ -141,14 +183,14 @@ def test_an_answer_that_was_carried_on_has_a_wider_interval_and_says_so(asked: l
     assert shortened.high_ms / shortened.total_ms == pytest.approx(
         1.2 * repeats.SHORTENED_RATIO * (1.0 + lacking / 1803)
     )
-    assert "its 600 blocks of 3 ops carried on from 1 and 300" in shortened.basis
+    assert "its 600 blocks of 3 ops carried on from 200" in shortened.basis
     assert "carried on" not in whole.basis
 
 
 def test_a_shorter_graph_that_takes_too_long_is_no_answer_either(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def too_slow(graph: Graph) -> vendor.VendorEstimate:
+    def too_slow(graph: Graph, **limits: float) -> vendor.VendorEstimate:
         raise TimeLimitError("too slow")
 
     monkeypatch.setattr(vendor, "estimate", too_slow)
