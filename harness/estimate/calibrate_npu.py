@@ -36,6 +36,7 @@ _PRICES: Mapping[str, tuple[Free, ...]] = {
         Free(name="op_ms", start=0.001, spread=0.7),
         Free(name="pool_less_ms", start=0.015, spread=0.3),
         Free(name="average_less_ms", start=0.03, spread=0.3),
+        Free(name="conv3x3_ms", start=0.03, spread=0.3),
         Free(name="wide_ms", start=0.1, spread=0.3),
     ),
     work.INT8: (

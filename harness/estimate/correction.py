@@ -3,10 +3,11 @@
 The vendor's estimator knows one chip generation. A phone adds a floor for each call into the NPU
 and runs by its own clocks (the factor). Some ops cost a phone what the estimator does not see:
 quantized ops that only clamp or rescale, which the estimator merges into their neighbours and a
-phone runs one by one; ARG_MAX; each op of a float graph a little; convolutions to many channels in
-float, and dilated ones in integers. What the estimator asks for each op of a quantized graph and
-for poolings is more than phones take. The memory of later chips is slower beside their arithmetic
-than that of the estimator's, and what earlier chips hold at once costs them time.
+phone runs one by one; ARG_MAX; each op of a float graph a little; convolutions of 3x3 and those to
+many channels in float, and dilated ones in integers. What the estimator asks for each op of a
+quantized graph and for poolings is more than phones take. The memory of later chips is slower
+beside their arithmetic than that of the estimator's, and what earlier chips hold at once costs them
+time.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -48,8 +49,8 @@ class Correction:
         op_less_ms: What each op of a quantized graph costs less than the vendor's estimate.
         pool_less_ms: What a MAX_POOL_2D costs less for each million elements of its windows.
         average_less_ms: What an AVERAGE_POOL_2D costs less for as many.
-        wide_ms: Cost of each GMAC of float convolutions to 256 channels or more, beyond the
-            vendor's estimate.
+        conv3x3_ms: Cost of each GMAC of float convolutions of 3x3, beyond the vendor's estimate.
+        wide_ms: Cost of each GMAC of float convolutions to 256 channels or more, beyond it.
         dilated_ms: Cost of each GMAC of dilated convolutions of a quantized graph, beyond it.
         memory_ms: Cost of each MiB that passes between main memory and the chip, beyond the
             vendor's estimate.
@@ -65,6 +66,7 @@ class Correction:
     op_less_ms: float = 0.0
     pool_less_ms: float = 0.0
     average_less_ms: float = 0.0
+    conv3x3_ms: float = 0.0
     wide_ms: float = 0.0
     dilated_ms: float = 0.0
     memory_ms: float = 0.0
@@ -144,13 +146,26 @@ def _windowed_millions(graph: Graph, name: str) -> float:
     return sum(work.work_of(graph, op, on_cpu=False).operations for op in pools) / 1e6
 
 
+def conv3x3_gmacs(graph: Graph) -> float:
+    """Return the GMACs of convolutions of 3x3, if the graph is a float one."""
+    return sum(op.macs for op in _float_convolutions(graph) if _is_3x3(graph, op)) / 1e9
+
+
+def _is_3x3(graph: Graph, op: Op) -> bool:
+    return graph.tensors[op.inputs[1]].shape[1:3] == (3, 3)
+
+
 def wide_gmacs(graph: Graph) -> float:
     """Return the GMACs of convolutions to many channels, if the graph is a float one."""
-    if precision_of(graph) != work.FLOAT:
-        return 0.0
-    asked = [work.work_of(graph, op, on_cpu=False) for op in graph.ops if op.name == "CONV_2D"]
+    asked = [work.work_of(graph, op, on_cpu=False) for op in _float_convolutions(graph)]
     wide = (one.operations for one in asked if one.out_channels >= _WIDE_CHANNELS)
     return sum(wide) / 1e9
+
+
+def _float_convolutions(graph: Graph) -> list[Op]:
+    if precision_of(graph) != work.FLOAT:
+        return []
+    return [op for op in graph.ops if op.name == "CONV_2D"]
 
 
 def dilated_gmacs(graph: Graph) -> float:
@@ -172,8 +187,9 @@ def peak_mib(graph: Graph) -> float:
 
 
 UNSEEN: Mapping[str, Callable[[Graph], float]] = {
-    "apart_ms": apart, "arg_max_ms": arg_max_millions, "op_ms": float_ops, "wide_ms": wide_gmacs,
-    "dilated_ms": dilated_gmacs, "peak_ms": peak_mib,
+    "apart_ms": apart, "arg_max_ms": arg_max_millions, "op_ms": float_ops,
+    "conv3x3_ms": conv3x3_gmacs, "wide_ms": wide_gmacs, "dilated_ms": dilated_gmacs,
+    "peak_ms": peak_mib,
 }  # fmt: skip
 """What a graph holds of ops whose cost the estimator does not see, by the constant that prices
 one."""

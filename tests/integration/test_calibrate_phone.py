@@ -63,7 +63,7 @@ def test_a_snapdragon_on_a_cable_gives_the_correction_of_the_vendors_estimate(
     found = calibrate_npu(samples, precision="float", soc_model="SM8650", source="a fake phone")
 
     assert found.constants.delegate == "qnn"
-    priced = {"op_ms", "pool_less_ms", "wide_ms", "memory_ms"}
+    priced = {"op_ms", "pool_less_ms", "conv3x3_ms", "wide_ms", "memory_ms"}
     assert set(found.constants.values) == {"floor_ms", "vendor_ratio", *priced}
     older = calibrate_npu(samples, precision="float", soc_model="SM8450", source="a fake phone")
     assert set(older.constants.values) == {*found.constants.values, "peak_ms"}

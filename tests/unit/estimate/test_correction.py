@@ -49,6 +49,17 @@ def test_wide_convolutions_are_priced_in_float_by_the_channels_of_one_group() ->
     assert gmacs(256, "int8") == 0.0
 
 
+def test_convolutions_of_3x3_are_priced_in_float() -> None:
+    def gmacs(kernel: int, precision: str = "float") -> float:
+        draft = Draft(precision=precision)
+        x = draft.input(10, 10, 8)
+        return correction.conv3x3_gmacs(draft.finish(draft.conv(x, 16, kernel)))
+
+    assert gmacs(3) == pytest.approx(100 * 9 * 8 * 16 / 1e9)
+    assert gmacs(1) == gmacs(5) == 0.0
+    assert gmacs(3, "int8") == 0.0
+
+
 def test_dilated_convolutions_are_priced_in_integers() -> None:
     def gmacs(precision: str, rate: int) -> float:
         draft = Draft(precision=precision)
@@ -70,18 +81,18 @@ def test_a_dilation_of_a_file_is_read_as_the_drawn_ones_are() -> None:
     assert correction.dilated_gmacs(read) == correction.dilated_gmacs(drawn) > 0.0
 
 
-def test_wide_and_dilated_convolutions_cost_more_and_average_poolings_less() -> None:
+def test_wide_convolutions_and_those_of_3x3_cost_more_and_average_poolings_less() -> None:
     draft = Draft()
-    x = draft.pool(draft.conv(draft.input(20, 20, 3), 256, 1), "AVERAGE", 2, stride=2)
+    x = draft.pool(draft.conv(draft.input(20, 20, 3), 256, 3), "AVERAGE", 2, stride=2)
     graph = draft.finish(x)
     said_ms = 3.0
-    values = {"vendor_ratio": 2.0, "wide_ms": 1e4, "average_less_ms": 2.0}
+    values = {"vendor_ratio": 2.0, "conv3x3_ms": 3e3, "wide_ms": 1e4, "average_less_ms": 2.0}
 
     seen_ms, unseen_ms = correction.corrected_ms(correction.know(graph, said(said_ms)), values)
 
     averaged = 100 * 256 * 4 / 1e6
     assert seen_ms == pytest.approx(2.0 * (said_ms - 2.0 * averaged + correction.ports_ms(graph)))
-    assert unseen_ms == pytest.approx(2.0 * 1e4 * 400 * 3 * 256 / 1e9)
+    assert unseen_ms == pytest.approx(2.0 * (3e3 + 1e4) * 400 * 9 * 3 * 256 / 1e9)
 
 
 def test_what_is_alive_at_once_is_counted_in_the_bytes_of_the_npu() -> None:
