@@ -100,6 +100,7 @@ def _carried_on(one: VendorEstimate, most: VendorEstimate, *, steps: float) -> V
         time_ms=most.time_ms + steps * (most.time_ms - one.time_ms),
         traffic_mib=most.traffic_mib + steps * (most.traffic_mib - one.traffic_mib),
         uncosted=tuple(lacking.elements()),
+        hidden_mib=most.hidden_mib + steps * (most.hidden_mib - one.hidden_mib),
     )
 
 

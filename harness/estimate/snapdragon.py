@@ -119,8 +119,14 @@ def cost(part: Graph, profile: Profile) -> NpuCost:
     # Ops without a cost make the estimate too small by an unknown amount: widen by their share.
     share = unpriced_ms / priced.total_ms if rates else len(found.uncosted) / max(1, len(run.ops))
     wider = (1.0 + share) * answer.ratio
-    free_ms = correction.rescalings_ms(run, constants)
-    alone = _widened(priced, run, entry, wider=wider, free_ms=free_ms)
+    alone = _widened(
+        priced,
+        run,
+        entry,
+        wider=wider,
+        free_ms=correction.rescalings_ms(run, constants),
+        hidden_ms=constants.vendor_ratio * constants.memory_ms * found.hidden_mib,
+    )
     if rates is None or second is None or _agree(priced.total_ms, second.estimate_ms, entry):
         return alone
     culprit = second_opinion.culprit(run, rates, estimator_ratio=constants.vendor_ratio)
@@ -128,7 +134,13 @@ def cost(part: Graph, profile: Profile) -> NpuCost:
 
 
 def _widened(
-    priced: NpuCost, run: Graph, entry: EstimateConstants, *, wider: float, free_ms: float
+    priced: NpuCost,
+    run: Graph,
+    entry: EstimateConstants,
+    *,
+    wider: float,
+    free_ms: float,
+    hidden_ms: float,
 ) -> NpuCost:
     """Return a cost with its interval.
 
@@ -138,12 +150,15 @@ def _widened(
         entry: The phone's constants.
         wider: By what factor, beyond what the constants say.
         free_ms: What of the cost may be none.
+        hidden_ms: What it may be more.
     """
     ratio = wider * interval.widen(
         entry.interval_ratio, macs=run.macs, fitted_gmacs_max=entry.fitted_gmacs_max
     )
     total_ms = priced.total_ms
-    return replace(priced, low_ms=(total_ms - free_ms) / ratio, high_ms=total_ms * ratio)
+    return replace(
+        priced, low_ms=(total_ms - free_ms) / ratio, high_ms=(total_ms + hidden_ms) * ratio
+    )
 
 
 def _by_roofline(
@@ -204,7 +219,9 @@ def _basis(entry: EstimateConstants, answer: Answer, unpriced_ms: float) -> str:
     model = f"Qualcomm's estimator with a {entry.precision} correction"
     error = f", median held-out error {entry.error_share:.0%}" if entry.rows else ""
     shortened = f"; {answer.shortened}" if answer.shortened else ""
-    return f"{_rests(entry, model)}{error}{missing}{shortened}"
+    hidden = f"; up to {found.hidden_mib / 1024:.0f} GiB of traffic more than it can count"
+    doubt = hidden if found.hidden_mib else ""
+    return f"{_rests(entry, model)}{error}{missing}{shortened}{doubt}"
 
 
 def _rests(entry: EstimateConstants, model: str) -> str:

@@ -171,6 +171,23 @@ def test_an_op_without_a_cost_counts_once_however_many_tiles_it_was_cut_into(
     assert vendor_worker._read(profile) is None
 
 
+def test_bytes_beyond_the_estimators_counter_are_not_quintillions(tmp_path: Path) -> None:
+    said = {
+        "Simulated (Accelerator exec time us)": 159_165,
+        "Input Fill": 26_083_328,
+        "Intermediate Fill": 18_446_744_071_773_880_320,
+        "Intermediate Spill": 18_446_744_071_655_915_520,
+    }
+    profile = tmp_path / "profile.csv"
+    lines = [f"0,BACKEND,{value},BYTES,BACKEND,SUB-EVENT,{name}" for name, value in said.items()]
+    profile.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+    time_us, traffic_bytes, _ = vendor_worker._read(profile) or (0.0, 0, ())
+
+    assert time_us == 159_165.0
+    assert traffic_bytes == 26_083_328 + 2_359_296_000 + 2_241_331_200
+
+
 def test_ops_without_a_cost_widen_the_interval_by_their_share_and_are_named(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -187,3 +204,35 @@ def test_ops_without_a_cost_widen_the_interval_by_their_share_and_are_named(
     assert found.high_ms / found.total_ms == pytest.approx(1.5 * 1.2)
     assert found.total_ms / found.low_ms == pytest.approx(1.5 * 1.2)
     assert found.basis.endswith("ops without a vendor cost: 2 Concat")
+
+
+def test_a_counter_that_may_have_begun_again_is_a_doubt_where_ops_move_as_much() -> None:
+    def hidden_mib(side_px: int, counted_mib: float) -> float:
+        draft = Draft()
+        x = draft.conv(draft.input(side_px, side_px, 32), 32)
+        return vendor._hidden_mib(draft.finish(x), counted_mib)
+
+    moved_mib = 2 * 8192 * 8192 * 32 * 2 / 2**20  # read and written, in fp16
+    assert moved_mib == 8192.0
+    assert hidden_mib(8192, 500.0) == hidden_mib(8192, 4100.0) == 4096.0
+    assert hidden_mib(8192, 8192.0) == 0.0
+    assert hidden_mib(8192, 100.0) == 8192.0
+    assert hidden_mib(256, 0.0) == 0.0
+
+
+def test_traffic_that_cannot_be_counted_raises_the_high_end_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    npu = EstimateConstants(
+        delegate="qnn", precision="float", rows=9, error_share=0.1, interval_ratio=1.2,
+        values={"floor_ms": 0.1, "vendor_ratio": 0.5, "memory_ms": 0.001},
+        source="round numbers for tests",
+    )  # fmt: skip
+    said = vendor.VendorEstimate(time_ms=2.0, traffic_mib=10.0, uncosted=(), hidden_mib=8192.0)
+    monkeypatch.setattr(vendor, "estimate", lambda graph: said)
+
+    found = snapdragon.cost(net(), phones.phone(npu))
+
+    assert found.low_ms == pytest.approx(found.total_ms / 1.2)
+    assert found.high_ms == pytest.approx(1.2 * (found.total_ms + 0.5 * 0.001 * 8192))
+    assert found.basis.endswith("; up to 8 GiB of traffic more than it can count")
