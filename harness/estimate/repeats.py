@@ -92,15 +92,19 @@ def estimate(graph: Graph, **limits: float) -> Answer:
 
 
 def _carried_on(one: VendorEstimate, most: VendorEstimate, *, steps: float) -> VendorEstimate:
-    """Return what is beyond an estimate, when it goes on as from an earlier one to it."""
+    """Return what comes after two estimates if it grows on as from one to the other."""
+
+    def on(value: float, before: float) -> float:
+        return value + steps * max(0.0, value - before)
+
     lacking = Counter(most.uncosted)
     for word, count in (lacking - Counter(one.uncosted)).items():
         lacking[word] += round(steps * count)
     return VendorEstimate(
-        time_ms=most.time_ms + steps * (most.time_ms - one.time_ms),
-        traffic_mib=most.traffic_mib + steps * (most.traffic_mib - one.traffic_mib),
+        time_ms=on(most.time_ms, one.time_ms),
+        traffic_mib=on(most.traffic_mib, one.traffic_mib),
         uncosted=tuple(lacking.elements()),
-        hidden_mib=most.hidden_mib + steps * (most.hidden_mib - one.hidden_mib),
+        hidden_mib=on(most.hidden_mib, one.hidden_mib),
     )
 
 

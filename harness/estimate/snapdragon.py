@@ -219,9 +219,9 @@ def _basis(entry: EstimateConstants, answer: Answer, unpriced_ms: float) -> str:
     model = f"Qualcomm's estimator with a {entry.precision} correction"
     error = f", median held-out error {entry.error_share:.0%}" if entry.rows else ""
     shortened = f"; {answer.shortened}" if answer.shortened else ""
-    hidden = f"; up to {found.hidden_mib / 1024:.0f} GiB of traffic more than it can count"
-    doubt = hidden if found.hidden_mib else ""
-    return f"{_rests(entry, model)}{error}{missing}{shortened}{doubt}"
+    hidden_gib = found.hidden_mib / 1024
+    hidden = f"; up to {hidden_gib:.0f} GiB of traffic more than it can count" if hidden_gib else ""
+    return f"{_rests(entry, model)}{error}{missing}{shortened}{hidden}"
 
 
 def _rests(entry: EstimateConstants, model: str) -> str:

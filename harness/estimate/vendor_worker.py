@@ -21,7 +21,8 @@ _TIME = "Simulated (Accelerator exec time us)"
 _TRAFFIC = frozenset({"Input Fill", "Intermediate Fill", "Intermediate Spill"})
 """Bytes that pass between main memory and the chip, but for the outputs."""
 _COUNTER = 2**32
-"""The estimator counts those bytes in 32 bits: 2,359,296,000 are written as 2^64 less the rest."""
+"""The estimator counts those bytes in 32 bits, and writes a count from 2^31 on as a negative one in
+64 bits: 2,359,296,000 as 18,446,744,071,773,880,320."""
 _OPTIMIZATION = "2"
 """For inference: the default of Qualcomm's delegate for LiteRT. Level 3 takes twice as long or far
 longer, and its estimates are no closer to phones (docs/latency.md)."""
