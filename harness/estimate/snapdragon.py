@@ -103,62 +103,66 @@ def cost(part: Graph, profile: Profile) -> NpuCost:
             raise
         return _by_roofline(run, second, entry, absolute=absolute, why=str(error))
     found = answer.said
-    compute_ms, unseen_ms = correction.corrected_ms(correction.know(run, found), vars(constants))
     unpriced_ms = second_opinion.unpriced_ms(run, found.uncosted, rates) if rates else 0.0
-    priced = NpuCost(
-        compute_ms=float(compute_ms),
-        unseen_ms=float(unseen_ms),
+    priced = replace(
+        _by_vendor(run, answer, constants),
         unpriced_ms=unpriced_ms,
-        floor_ms=constants.floor_ms,
-        low_ms=0.0,
-        high_ms=0.0,
         absolute=absolute,
         basis=_basis(entry, answer, unpriced_ms),
         shares=second.shares if second else {},
     )
     # Ops without a cost make the estimate too small by an unknown amount: widen by their share.
     share = unpriced_ms / priced.total_ms if rates else len(found.uncosted) / max(1, len(run.ops))
-    wider = (1.0 + share) * answer.ratio
-    alone = _widened(
-        priced,
-        run,
-        entry,
-        wider=wider,
-        free_ms=correction.rescalings_ms(run, constants),
-        hidden_ms=constants.vendor_ratio * constants.memory_ms * found.hidden_mib,
-    )
+    alone = _widened(priced, run, answer, entry, constants, wider=(1.0 + share) * answer.ratio)
     if rates is None or second is None or _agree(priced.total_ms, second.estimate_ms, entry):
         return alone
     culprit = second_opinion.culprit(run, rates, estimator_ratio=constants.vendor_ratio)
     return _holding(alone, second.estimate_ms, culprit, entry)
 
 
+def _by_vendor(run: Graph, answer: Answer, constants: Correction) -> NpuCost:
+    """Return the vendor's answer, corrected for the phone, without an interval or a basis."""
+    known = correction.know(run, answer.said)
+    compute_ms, unseen_ms = correction.corrected_ms(known, vars(constants))
+    return NpuCost(
+        compute_ms=float(compute_ms),
+        unseen_ms=float(unseen_ms),
+        unpriced_ms=0.0,
+        floor_ms=constants.floor_ms,
+        low_ms=0.0,
+        high_ms=0.0,
+        absolute=False,
+        basis="",
+    )
+
+
 def _widened(
     priced: NpuCost,
     run: Graph,
+    answer: Answer,
     entry: EstimateConstants,
+    constants: Correction,
     *,
     wider: float,
-    free_ms: float,
-    hidden_ms: float,
 ) -> NpuCost:
     """Return a cost with its interval.
+
+    Rescalings may cost nothing, and traffic beyond what the estimator can count something.
 
     Args:
         priced: The cost.
         run: What was costed.
+        answer: The vendor's of it.
         entry: The phone's constants.
+        constants: Those on the vendor's answer.
         wider: By what factor, beyond what the constants say.
-        free_ms: What of the cost may be none.
-        hidden_ms: What it may be more.
     """
     ratio = wider * interval.widen(
         entry.interval_ratio, macs=run.macs, fitted_gmacs_max=entry.fitted_gmacs_max
     )
-    total_ms = priced.total_ms
-    return replace(
-        priced, low_ms=(total_ms - free_ms) / ratio, high_ms=(total_ms + hidden_ms) * ratio
-    )
+    low_ms = priced.total_ms - correction.rescalings_ms(run, constants)
+    hidden_ms = constants.vendor_ratio * constants.memory_ms * answer.said.hidden_mib
+    return replace(priced, low_ms=low_ms / ratio, high_ms=(priced.total_ms + hidden_ms) * ratio)
 
 
 def _by_roofline(
