@@ -27,6 +27,7 @@ class Numerics:
         evidence: How strong a stand-in it is.
         run: Takes a model and the real values of its inputs in order; returns its outputs'.
         versions: Versions of the software that runs.
+        seconds: About how long an inference takes, where that is long; 0 where it is not known.
         note: What to know when reading the numbers, and what would make them stronger.
     """
 
@@ -34,6 +35,7 @@ class Numerics:
     evidence: Evidence
     run: Callable[[Model, Sequence[Values]], tuple[Values, ...]]
     versions: dict[str, str] = field(default_factory=dict)
+    seconds: float = 0.0
     note: str = ""
 
 
@@ -108,6 +110,7 @@ def _cpu(
             evidence=Evidence.HOST,
             run=lambda model, inputs: arm64.execute(model, target, inputs, fp16=True),
             versions=arm64.versions(),
+            seconds=arm64.cost_s(graph, fp16=True),
             note="; ".join(notes),
         )
     if fp16:

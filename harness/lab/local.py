@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 
 from harness import cache
+from harness.devices import numerics
 from harness.devices.connect import Origin, PhoneSetup, connect
 from harness.devices.device import Device, ask
 from harness.devices.emulated import Emulated
@@ -199,7 +200,10 @@ def _answered(device: Callable[[Target], Device], request: Request) -> Fact:
 
 
 def _chunks(requests: Sequence[Request]) -> list[list[Request]]:
-    """Group what rests on one placement, for one thread to work out; runs come first."""
+    """Group what rests on one placement, for one thread to work out; runs come first.
+
+    Of those the longest: what is begun last keeps one core busy while others have nothing.
+    """
     chunks: dict[tuple[str, ...], list[Request]] = {}
     for request in requests:
         if request.verb is Verb.RUN:
@@ -207,4 +211,17 @@ def _chunks(requests: Sequence[Request]) -> list[list[Request]]:
         else:
             key = (str(request.target), request.model.sha256, str(request.size))
         chunks.setdefault(key, []).append(request)
-    return sorted(chunks.values(), key=lambda chunk: chunk[0].verb is not Verb.RUN)
+    return sorted(
+        chunks.values(),
+        key=lambda chunk: (chunk[0].verb is not Verb.RUN, -_seconds(chunk[0])),
+    )
+
+
+def _seconds(request: Request) -> float:
+    """Return about how long a run takes, where what stands in for the phone is slow."""
+    if request.verb is not Verb.RUN:
+        return 0.0
+    try:
+        return numerics.choose(request.target, request.sized.graph, threads=1).seconds
+    except HarnessError:
+        return 0.0  # it is said by who is asked

@@ -6,8 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from harness.devices import numerics
 from harness.devices.connect import Origin
 from harness.devices.device import Device, ask
+from harness.devices.numerics import Numerics
+from harness.errors import ModelError
+from harness.graph import Graph
 from harness.images import Output, Size
 from harness.inputs import Inputs
 from harness.lab import local
@@ -116,3 +120,33 @@ def test_as_long_as_the_cache_answers_no_process_is_started(
 
     assert again == first
     assert not xnnpack.worker().pids
+
+
+def test_the_longest_inferences_are_begun_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that is begun last would keep one core busy while the others have nothing to do."""
+    requests = _requests()
+    slow = requests[1]
+    whole = numerics.choose
+
+    def choose(target: Target, graph: Graph, **how: int) -> Numerics:
+        chosen = whole(target, graph, **how)
+        return replace(chosen, seconds=9.0) if graph == slow.sized.graph else chosen
+
+    monkeypatch.setattr(numerics, "choose", choose)
+
+    chunks = local._chunks(requests)
+
+    runs = [chunk for chunk in chunks if chunk[0].verb is Verb.RUN]
+    assert runs == [[slow], [requests[0]]] == chunks[:2]
+    assert len(chunks) > 2
+
+
+def test_a_model_that_cannot_be_resized_waits_until_it_is_asked_about(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(model: object, size: object) -> None:
+        raise ModelError("a test refuses it")
+
+    monkeypatch.setattr(type(_requests()[0].model), "at", refuse)
+
+    assert len(local._chunks(_requests())) == 2 * len(SIZES)  # the run of each, and the rest
