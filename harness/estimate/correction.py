@@ -165,7 +165,7 @@ def wide_gmacs(graph: Graph) -> float:
 def _float_convolutions(graph: Graph) -> list[Op]:
     if precision_of(graph) != work.FLOAT:
         return []
-    return [op for op in graph.ops if op.name == "CONV_2D"]
+    return [op for op in graph.ops if op.name == "CONV_2D" and not work.is_depthwise(graph, op)]
 
 
 def dilated_gmacs(graph: Graph) -> float:

@@ -88,7 +88,7 @@ def work_of(graph: Graph, op: Op, *, on_cpu: bool) -> Work:
     Raises:
         ModelError: there is no rule for the op.
     """
-    if op.name in _DENSE_OPS:
+    if op.name in _DENSE_OPS and not is_depthwise(graph, op):
         in_channels, out_channels = _channels(graph, op)
         kind = TRANSPOSED if op.name == "TRANSPOSE_CONV" else DENSE
         return Work(
@@ -97,7 +97,7 @@ def work_of(graph: Graph, op: Op, *, on_cpu: bool) -> Work:
     output = graph.tensors[op.outputs[0]] if op.outputs else None
     if output is None:
         raise ModelError(f"op #{op.index} {op.name} has no output; the latency model needs one")
-    if op.name == "DEPTHWISE_CONV_2D":
+    if is_depthwise(graph, op):
         return Work(kind=DEPTHWISE, operations=op.macs, out_channels=output.shape[-1])
     if on_cpu and has_only_reference_kernel(graph, op):
         return Work(kind=REFERENCE, operations=output.elements)
@@ -114,6 +114,14 @@ def work_of(graph: Graph, op: Op, *, on_cpu: bool) -> Work:
         f"op #{op.index} {op.name} has no rule in the latency model, so nothing is estimated; "
         "measure the model on a phone"
     )
+
+
+def is_depthwise(graph: Graph, op: Op) -> bool:
+    """Return whether a convolution sums over one channel alone, under whichever name."""
+    if op.name != "CONV_2D":
+        return op.name == "DEPTHWISE_CONV_2D"
+    data, weights = (graph.tensors[i].shape for i in op.inputs[:2])
+    return weights[-1:] == (1,) and data[-1:] != (1,)
 
 
 def _channels(graph: Graph, op: Op) -> tuple[int, int]:

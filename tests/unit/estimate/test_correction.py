@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from harness.estimate import correction
+from harness.estimate import correction, work
 from harness.estimate.correction import Known
 from harness.estimate.reference.draft import Draft
 from harness.estimate.reference.write import write
@@ -58,6 +58,31 @@ def test_convolutions_of_3x3_are_priced_in_float() -> None:
     assert gmacs(3) == pytest.approx(100 * 9 * 8 * 16 / 1e9)
     assert gmacs(1) == gmacs(5) == 0.0
     assert gmacs(3, "int8") == 0.0
+
+
+def test_a_depthwise_convolution_is_one_under_either_name() -> None:
+    """Keras exports 7x7 ones as CONV_2D with a group for each channel."""
+    drafts = Draft(), Draft(), Draft()
+    grouped, named, gray = (
+        draft.finish(convolve(draft, draft.input(10, 10, channels)))
+        for draft, channels, convolve in zip(
+            drafts,
+            (512, 512, 1),
+            (
+                lambda draft, x: draft.conv(x, 512, 3, groups=512),
+                lambda draft, x: draft.depthwise(x),
+                lambda draft, x: draft.conv(x, 512, 3),
+            ),
+            strict=True,
+        )
+    )
+
+    asked = [work.work_of(g, g.ops[0], on_cpu=False) for g in (grouped, named, gray)]
+
+    assert asked[0] == asked[1]
+    assert [one.kind for one in asked] == [work.DEPTHWISE, work.DEPTHWISE, work.DENSE]
+    assert correction.conv3x3_gmacs(grouped) == correction.wide_gmacs(grouped) == 0.0
+    assert correction.conv3x3_gmacs(gray) > 0.0
 
 
 def test_dilated_convolutions_are_priced_in_integers() -> None:
