@@ -72,7 +72,7 @@ def with_layer_norms(graph: Graph, *, images: bool = True) -> Graph:
 
     Two forms are known: centre and divide by the deviation, with or without a scale and a shift
     (PyTorch's exporters); and scale by the inverse deviation, then shift by what that leaves of the
-    mean (Keras and TensorFlow).
+    mean (Keras and TensorFlow), which newer converters subtract by a NEG and an ADD.
     """
     found: dict[int, Op] = {}
     gone: set[int] = set()
@@ -314,5 +314,5 @@ class _Match:
         return constant, rest
 
 
-_PARTS = _ARITHMETIC | {"MEAN", "POW", "RSQRT", "SQRT", "SQUARE", "SQUARED_DIFFERENCE"}
+_PARTS = _ARITHMETIC | {"MEAN", "NEG", "POW", "RSQRT", "SQRT", "SQUARE", "SQUARED_DIFFERENCE"}
 _OPS_MAX = 12

@@ -23,6 +23,18 @@ def keras_norm(net: Draft, x: Node) -> Node:
     return net.binary("ADD", net.binary("MUL", x, scale), shift)
 
 
+def negated_norm(net: Draft, x: Node) -> Node:
+    """Draw what the converter of TensorFlow 2.21 makes of that: the mean is negated first."""
+    channels = net.shape(x)[-1]
+    mean = net.mean(x, (3,))
+    negative = net.unary("NEG", mean)
+    variance = net.mean(net.binary("SQUARED_DIFFERENCE", x, mean), (3,))
+    inverse = net.unary("RSQRT", net.binary("ADD", variance, net.constant(1)))
+    scale = net.binary("MUL", inverse, net.constant(channels))
+    shift = net.binary("ADD", net.binary("MUL", negative, scale), net.constant(channels))
+    return net.binary("ADD", net.binary("MUL", x, scale), shift)
+
+
 def names(graph: Graph) -> list[str]:
     return [op.name for op in graph.ops]
 
@@ -34,7 +46,7 @@ def block(norm: object, *, residual: bool = True) -> Graph:
     return draft.finish(draft.add(x, y) if residual else y)
 
 
-@pytest.mark.parametrize("norm", [layer_norm, keras_norm])
+@pytest.mark.parametrize("norm", [layer_norm, keras_norm, negated_norm])
 def test_a_layer_norm_in_parts_becomes_one_op_with_its_scale_and_shift(norm: object) -> None:
     graph = block(norm)
 
