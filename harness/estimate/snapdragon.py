@@ -104,9 +104,14 @@ def cost(part: Graph, profile: Profile) -> NpuCost:
         return _by_roofline(run, second, entry, absolute=absolute, why=str(error))
     found = answer.said
     unpriced_ms = second_opinion.unpriced_ms(run, found.uncosted, rates) if rates else 0.0
-    priced = replace(
-        _by_vendor(run, answer, constants),
+    compute_ms, unseen_ms = correction.corrected_ms(correction.know(run, found), vars(constants))
+    priced = NpuCost(
+        compute_ms=float(compute_ms),
+        unseen_ms=float(unseen_ms),
         unpriced_ms=unpriced_ms,
+        floor_ms=constants.floor_ms,
+        low_ms=0.0,
+        high_ms=0.0,
         absolute=absolute,
         basis=_basis(entry, answer, unpriced_ms),
         shares=second.shares if second else {},
@@ -118,22 +123,6 @@ def cost(part: Graph, profile: Profile) -> NpuCost:
         return alone
     culprit = second_opinion.culprit(run, rates, estimator_ratio=constants.vendor_ratio)
     return _holding(alone, second.estimate_ms, culprit, entry)
-
-
-def _by_vendor(run: Graph, answer: Answer, constants: Correction) -> NpuCost:
-    """Return the vendor's answer, corrected for the phone, without an interval or a basis."""
-    known = correction.know(run, answer.said)
-    compute_ms, unseen_ms = correction.corrected_ms(known, vars(constants))
-    return NpuCost(
-        compute_ms=float(compute_ms),
-        unseen_ms=float(unseen_ms),
-        unpriced_ms=0.0,
-        floor_ms=constants.floor_ms,
-        low_ms=0.0,
-        high_ms=0.0,
-        absolute=False,
-        basis="",
-    )
 
 
 def _widened(

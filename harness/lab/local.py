@@ -218,10 +218,14 @@ def _chunks(requests: Sequence[Request]) -> list[list[Request]]:
 
 
 def _seconds(request: Request) -> float:
-    """Return about how long a run takes, where what stands in for the phone is slow."""
+    """Return about how long a run takes, where what stands in for the phone is slow.
+
+    A model is resized only where it is slow at its own size: no thread has begun yet.
+    """
     if request.verb is not Verb.RUN:
         return 0.0
     try:
-        return numerics.choose(request.target, request.sized.graph, threads=1).seconds
+        own_s = numerics.choose(request.target, request.model.graph, threads=1).seconds
+        return own_s and numerics.choose(request.target, request.sized.graph, threads=1).seconds
     except HarnessError:
         return 0.0  # it is said by who is asked

@@ -122,17 +122,21 @@ def test_as_long_as_the_cache_answers_no_process_is_started(
     assert not xnnpack.worker().pids
 
 
+def _slow(monkeypatch: pytest.MonkeyPatch, slowest: Request) -> None:
+    """Let what stands in for the phone take long, and longest for one request."""
+    whole, longest = numerics.choose, slowest.sized.graph
+
+    def choose(target: Target, graph: Graph, **how: int) -> Numerics:
+        return replace(whole(target, graph, **how), seconds=9.0 if graph == longest else 1.0)
+
+    monkeypatch.setattr(numerics, "choose", choose)
+
+
 def test_the_longest_inferences_are_begun_first(monkeypatch: pytest.MonkeyPatch) -> None:
     """One that is begun last would keep one core busy while the others have nothing to do."""
     requests = _requests()
     slow = requests[1]
-    whole = numerics.choose
-
-    def choose(target: Target, graph: Graph, **how: int) -> Numerics:
-        chosen = whole(target, graph, **how)
-        return replace(chosen, seconds=9.0) if graph == slow.sized.graph else chosen
-
-    monkeypatch.setattr(numerics, "choose", choose)
+    _slow(monkeypatch, slow)
 
     chunks = local._chunks(requests)
 
@@ -147,6 +151,7 @@ def test_a_model_that_cannot_be_resized_waits_until_it_is_asked_about(
     def refuse(model: object, size: object) -> None:
         raise ModelError("a test refuses it")
 
+    _slow(monkeypatch, _requests()[1])
     monkeypatch.setattr(type(_requests()[0].model), "at", refuse)
 
     assert len(local._chunks(_requests())) == 2 * len(SIZES)  # the run of each, and the rest

@@ -224,10 +224,14 @@ def test_traffic_that_cannot_be_counted_raises_the_high_end_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     npu = EstimateConstants(
-        delegate="qnn", precision="float", rows=9, error_share=0.1, interval_ratio=1.2,
+        delegate="qnn",
+        precision="float",
+        rows=9,
+        error_share=0.1,
+        interval_ratio=1.2,
         values={"floor_ms": 0.1, "vendor_ratio": 0.5, "memory_ms": 0.001},
         source="round numbers for tests",
-    )  # fmt: skip
+    )
     said = vendor.VendorEstimate(time_ms=2.0, traffic_mib=10.0, uncosted=(), hidden_mib=8192.0)
     monkeypatch.setattr(vendor, "estimate", lambda graph: said)
 
