@@ -1,5 +1,6 @@
 """The roofline answers with milliseconds whose causes add up."""
 
+from collections.abc import Collection
 from dataclasses import replace
 
 import pytest
@@ -36,8 +37,9 @@ def net(
     return draft.finish(x)
 
 
-def ms(graph: Graph, **kwargs: object) -> float:
-    return estimate_graph(graph, phones.place(graph, **kwargs), phones.target()).estimate_ms  # type: ignore[arg-type]
+def ms(graph: Graph, *, on_cpu: Collection[str] = ()) -> float:
+    placement = phones.place(graph, on_cpu=on_cpu)
+    return estimate_graph(graph, placement, phones.target()).estimate_ms
 
 
 def test_shares_add_up_to_one_and_the_estimate_lies_in_its_interval() -> None:
